@@ -1,0 +1,35 @@
+/* The functions of the module moonbeam.core, one group per file. Each mb_open_... adds its functions to
+ * the table on the top of the stack; their first upvalue is the heap. */
+#ifndef MB_API_H
+#define MB_API_H
+
+#include "heap.h"
+
+void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions);
+
+void mb_open_receive(struct mb_heap *h, lua_State *L);
+void mb_open_kernel(struct mb_heap *h, lua_State *L);
+void mb_open_process(struct mb_heap *h, lua_State *L);
+void mb_open_request(struct mb_heap *h, lua_State *L);
+void mb_open_value(struct mb_heap *h, lua_State *L);
+void mb_open_system(struct mb_heap *h, lua_State *L);
+
+/* Shared by the groups. */
+
+/* Take a message that has been used out of the mailbox. */
+void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s);
+
+/* Whether a deadline (0: none) has passed. */
+int mb_expired(uint64_t deadline);
+
+/* End a monitor and remove its DOWN and its reply from the mailbox. */
+void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref);
+
+/* A name argument: non-empty and not one of the reserved ones; raises naming the function. */
+const char *mb_check_name(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
+                          size_t *size);
+
+/* A pid argument; raises naming the function. */
+mb_pid mb_check_pid(struct mb_heap *h, lua_State *L, int at, const char *function, int index);
+
+#endif

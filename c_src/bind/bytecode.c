@@ -1,0 +1,506 @@
+/* The layout of a dump (Lua 5.4):
+ *
+ *   header(31) upvalues(1) FUNCTION
+ *   FUNCTION := source:string line:int last_line:int parameters(1) vararg(1) stack(1)
+ *               n:int instruction(4)*n
+ *               n:int constant*n            type(1), then 8 bytes for numbers, a string for strings
+ *               n:int (in_stack(1) index(1) kind(1))*n
+ *               n:int FUNCTION*n
+ *               n:int line_info(1)*n   n:int (pc:int line:int)*n
+ *               n:int (name:string first_pc:int last_pc:int)*n   n:int name:string*n
+ *   int      big-endian groups of 7 bits, the last one with the high bit set
+ *   string   size + 1 as an int (0: none), then the bytes
+ *
+ * An instruction is 32 bits: opcode 7, A 8, k 1, B 8, C 8. */
+#include "bytecode.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if LUA_VERSION_NUM != 504
+#error "the bytecode of this Lua is not known here"
+#endif
+
+enum { OP_GETUPVAL = 9, OP_SETUPVAL = 10, OP_GETTABUP = 11, OP_SETTABUP = 15 };
+enum { HEADER = 31, NEST = 220, MOST_FACTORY_UPVALUES = 190, MOST_SHORT_KEYS = 256 };
+enum { K_FLOAT = 0x13, K_INTEGER = 0x03, K_SHORT = 0x04, K_LONG = 0x14 };
+
+static uint32_t op_of(uint32_t i) { return i & 0x7f; }
+static uint32_t a_of(uint32_t i) { return i >> 7 & 0xff; }
+static uint32_t b_of(uint32_t i) { return i >> 16 & 0xff; }
+static uint32_t c_of(uint32_t i) { return i >> 24 & 0xff; }
+
+struct reader {
+  const char *at, *end;
+  int bad;
+};
+
+static const char *get(struct reader *r, size_t size) {
+  const char *at = r->at;
+  if ((size_t)(r->end - r->at) < size) {
+    r->bad = 1;
+    r->at = r->end;
+    return NULL;
+  }
+  r->at += size;
+  return at;
+}
+
+static unsigned get_byte(struct reader *r) {
+  const char *p = get(r, 1);
+  return p ? (unsigned char)*p : 0;
+}
+
+static size_t get_int(struct reader *r) {
+  size_t v = 0;
+  for (;;) {
+    unsigned b = get_byte(r);
+    if (r->bad || v >> 56) {
+      r->bad = 1;
+      return 0;
+    }
+    v = v << 7 | (b & 0x7f);
+    if (b & 0x80) return v;
+  }
+}
+
+/* A count of things that take at least one byte each. */
+static size_t get_count(struct reader *r) {
+  size_t n = get_int(r);
+  if (n > (size_t)(r->end - r->at)) {
+    r->bad = 1;
+    return 0;
+  }
+  return n;
+}
+
+struct text {
+  const char *s; /* NULL: none */
+  size_t len;
+};
+
+static struct text get_string(struct reader *r) {
+  struct text t = {NULL, 0};
+  size_t size = get_int(r);
+  if (size == 0) return t;
+  t.len = size - 1;
+  t.s = get(r, t.len);
+  return t;
+}
+
+/* What the scan finds, before it is put in order. */
+struct found {
+  uint32_t upvalue;
+  struct text name;
+  int read, written;
+};
+
+struct scan {
+  struct reader r;
+  struct mb_code_upvalue upvalues[256];
+  size_t upvalue_count;
+  struct found *found;
+  size_t count, capacity;
+  int no_memory;
+};
+
+static void note(struct scan *s, int upvalue, struct text name, int written) {
+  if (upvalue < 0 || !name.s) return;
+  for (size_t i = 0; i < s->count; i++) {
+    struct found *f = &s->found[i];
+    if (f->upvalue == (uint32_t)upvalue && f->name.len == name.len &&
+        memcmp(f->name.s, name.s, name.len) == 0) {
+      f->read |= !written;
+      f->written |= written;
+      return;
+    }
+  }
+  if (s->count == s->capacity) {
+    size_t capacity = s->capacity ? s->capacity * 2 : 16;
+    struct found *grown = realloc(s->found, capacity * sizeof *grown);
+    if (!grown) {
+      s->no_memory = 1;
+      return;
+    }
+    s->found = grown;
+    s->capacity = capacity;
+  }
+  s->found[s->count++] = (struct found){(uint32_t)upvalue, name, !written, written};
+}
+
+/* One function's constants, read where they stand. */
+struct constants {
+  struct text *strings; /* by number; not a string: s is NULL */
+  size_t count;
+};
+
+static uint32_t instruction(const char *code, size_t i) {
+  uint32_t v;
+  memcpy(&v, code + 4 * i, 4);
+  return v;
+}
+
+/* Upvalue b of this function is upvalue map[b] of the outermost one, -1: none of it. */
+static void scan_code(struct scan *s, const char *code, size_t size, const struct constants *k,
+                      const int *map, size_t upvalues) {
+  for (size_t i = 0; i < size && !s->r.bad; i++) {
+    uint32_t in = instruction(code, i);
+    switch (op_of(in)) {
+      case OP_GETTABUP:
+        if (b_of(in) >= upvalues || c_of(in) >= k->count)
+          s->r.bad = 1;
+        else
+          note(s, map[b_of(in)], k->strings[c_of(in)], 0);
+        break;
+      case OP_SETTABUP:
+        if (a_of(in) >= upvalues || b_of(in) >= k->count) {
+          s->r.bad = 1;
+        } else if (map[a_of(in)] >= 0) {
+          note(s, map[a_of(in)], k->strings[b_of(in)], 1);
+          s->upvalues[map[a_of(in)]].written = 1;
+        }
+        break;
+      case OP_SETUPVAL:
+        if (b_of(in) >= upvalues)
+          s->r.bad = 1;
+        else if (map[b_of(in)] >= 0)
+          s->upvalues[map[b_of(in)]].written = s->upvalues[map[b_of(in)]].dynamic = 1;
+        break;
+      case OP_GETUPVAL:
+        if (b_of(in) >= upvalues) {
+          s->r.bad = 1;
+        } else if (map[b_of(in)] >= 0) {
+          s->upvalues[map[b_of(in)]].dynamic = 1;
+          /* Names whose constant's number is too large for GETTABUP are looked up so. */
+          for (size_t n = MOST_SHORT_KEYS; n < k->count; n++)
+            note(s, map[b_of(in)], k->strings[n], 0);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+static void scan_function(struct scan *s, const int *outer, size_t outer_count, int depth) {
+  struct reader *r = &s->r;
+  struct constants k = {NULL, 0};
+  const char *code;
+  size_t size, n;
+  int map[256];
+  if (depth > NEST) r->bad = 1;
+  if (r->bad) return;
+  (void)get_string(r);
+  (void)get_int(r);
+  (void)get_int(r);
+  (void)get(r, 3);
+  size = get_count(r);
+  code = get(r, size * 4);
+  k.count = get_count(r);
+  if (r->bad) return;
+  k.strings = calloc(k.count + 1, sizeof *k.strings);
+  if (!k.strings) {
+    s->no_memory = 1;
+    return;
+  }
+  for (size_t i = 0; i < k.count && !r->bad; i++) {
+    switch (get_byte(r)) {
+      case K_FLOAT:
+      case K_INTEGER:
+        (void)get(r, 8);
+        break;
+      case K_SHORT:
+      case K_LONG:
+        k.strings[i] = get_string(r);
+        break;
+      default:
+        break;
+    }
+  }
+  n = get_count(r);
+  if (n > 255) r->bad = 1;
+  for (size_t i = 0; i < n && !r->bad; i++) {
+    unsigned in_stack = get_byte(r), index = get_byte(r);
+    (void)get_byte(r);
+    map[i] = depth == 0 ? (int)i : (!in_stack && index < outer_count ? outer[index] : -1);
+  }
+  if (depth == 0) s->upvalue_count = n;
+  if (!r->bad) scan_code(s, code, size, &k, map, n);
+  free(k.strings);
+  for (size_t functions = get_count(r); functions > 0 && !r->bad; functions--)
+    scan_function(s, map, n, depth + 1);
+  (void)get(r, get_count(r));
+  for (size_t i = get_count(r); i > 0 && !r->bad; i--) {
+    (void)get_int(r);
+    (void)get_int(r);
+  }
+  for (size_t i = get_count(r); i > 0 && !r->bad; i--) {
+    (void)get_string(r);
+    (void)get_int(r);
+    (void)get_int(r);
+  }
+  n = get_count(r);
+  for (size_t i = 0; i < n && !r->bad; i++) {
+    struct text name = get_string(r);
+    if (depth == 0 && i < s->upvalue_count && name.s) {
+      s->upvalues[i].named = 1;
+      s->upvalues[i].is_env = name.len == 4 && memcmp(name.s, "_ENV", 4) == 0;
+    }
+  }
+}
+
+/* The scan's result as one block: the struct, upvalues, names, bytes. */
+static struct mb_code *put_in_order(struct scan *s) {
+  size_t bytes = 0;
+  struct mb_code *c;
+  char *text;
+  for (size_t i = 0; i < s->count; i++) bytes += s->found[i].name.len + 1;
+  c = malloc(sizeof *c + s->upvalue_count * sizeof *c->upvalues + s->count * sizeof *c->names +
+             bytes);
+  if (!c) return NULL;
+  c->names = (struct mb_code_name *)(c + 1);
+  c->upvalues = (struct mb_code_upvalue *)(c->names + s->count);
+  text = (char *)(c->upvalues + s->upvalue_count);
+  c->upvalue_count = (uint32_t)s->upvalue_count;
+  c->name_count = 0;
+  for (uint32_t u = 0; u < c->upvalue_count; u++) {
+    s->upvalues[u].first_name = c->name_count;
+    for (size_t i = 0; i < s->count; i++) {
+      const struct found *f = &s->found[i];
+      if (f->upvalue != u) continue;
+      memcpy(text, f->name.s, f->name.len);
+      text[f->name.len] = '\0';
+      c->names[c->name_count++] = (struct mb_code_name){text, f->name.len, f->read, f->written};
+      text += f->name.len + 1;
+    }
+    s->upvalues[u].name_count = c->name_count - s->upvalues[u].first_name;
+    c->upvalues[u] = s->upvalues[u];
+  }
+  return c;
+}
+
+int mb_code_scan(const char *dump, size_t len, struct mb_code **out) {
+  struct scan *s = calloc(1, sizeof *s);
+  int err = 0;
+  *out = NULL;
+  if (!s) return MB_ENOMEM;
+  s->r = (struct reader){dump, dump + len, 0};
+  if (len < HEADER + 1 || memcmp(dump, LUA_SIGNATURE "\x54\x00", 6) != 0) {
+    err = MB_EFORMAT;
+  } else {
+    (void)get(&s->r, HEADER + 1);
+    scan_function(s, NULL, 0, 0);
+    if (s->r.bad) err = MB_EFORMAT;
+    if (s->no_memory) err = MB_ENOMEM;
+    if (!err && !(*out = put_in_order(s))) err = MB_ENOMEM;
+  }
+  free(s->found);
+  free(s);
+  return err;
+}
+
+void mb_code_free(struct mb_code *c) { free(c); }
+
+/* Factories */
+
+/* Skip a function; *upvalues: where its upvalue descriptors start, *count of them. */
+static void skip_function(struct reader *r, const char **upvalues, size_t *count,
+                          const char **inner, size_t *inner_size, int depth) {
+  size_t n;
+  if (depth > NEST) r->bad = 1;
+  if (r->bad) return;
+  (void)get_string(r);
+  (void)get_int(r);
+  (void)get_int(r);
+  (void)get(r, 3);
+  (void)get(r, get_count(r) * 4);
+  for (n = get_count(r); n > 0 && !r->bad; n--) {
+    unsigned type = get_byte(r);
+    if (type == K_FLOAT || type == K_INTEGER)
+      (void)get(r, 8);
+    else if (type == K_SHORT || type == K_LONG)
+      (void)get_string(r);
+  }
+  n = get_count(r);
+  if (upvalues) {
+    *upvalues = r->at;
+    *count = n;
+  }
+  (void)get(r, n * 3);
+  for (n = get_count(r); n > 0 && !r->bad; n--) {
+    const char *start = r->at;
+    skip_function(r, NULL, NULL, NULL, NULL, depth + 1);
+    if (inner) {
+      *inner = start;
+      *inner_size = (size_t)(r->at - start);
+    }
+  }
+  (void)get(r, get_count(r));
+  for (n = get_count(r); n > 0 && !r->bad; n--) {
+    (void)get_int(r);
+    (void)get_int(r);
+  }
+  for (n = get_count(r); n > 0 && !r->bad; n--) {
+    (void)get_string(r);
+    (void)get_int(r);
+    (void)get_int(r);
+  }
+  for (n = get_count(r); n > 0 && !r->bad; n--) (void)get_string(r);
+}
+
+/* lua_dump's writer: the buffer is begun with the first piece, above the function on the stack. */
+struct dump {
+  int begun;
+  luaL_Buffer b;
+};
+
+static int write_piece(lua_State *L, const void *p, size_t size, void *data) {
+  struct dump *d = data;
+  if (!d->begun) {
+    d->begun = 1;
+    luaL_buffinit(L, &d->b);
+  }
+  luaL_addlstring(&d->b, p, size);
+  return 0;
+}
+
+/* Replace the function on the top of the stack by its dump, a string. */
+static void dump_top(lua_State *L, int strip) {
+  struct dump d = {.begun = 0};
+  (void)lua_dump(L, write_piece, &d, strip);
+  luaL_pushresult(&d.b);
+  lua_remove(L, -2);
+}
+
+/* Push the dump of a function that returns a new function with its `count` locals as upvalues. */
+static void push_template(lua_State *L, size_t count) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (int part = 0; part < 2; part++) {
+    luaL_addstring(&b, part == 0 ? (count ? "local " : "") : " return function() return ");
+    for (size_t i = 0; i < count; i++) {
+      lua_pushfstring(L, "%su%d", i ? "," : "", (int)i);
+      luaL_addvalue(&b);
+    }
+  }
+  luaL_addstring(&b, " end");
+  luaL_pushresult(&b);
+  if (luaL_loadstring(L, lua_tostring(L, -1)) != LUA_OK) lua_error(L);
+  lua_remove(L, -2);
+  dump_top(L, 1);
+}
+
+/* The factory for functions with more upvalues than registers: upvalue 1 is the dump. */
+static int load_again(lua_State *L) {
+  size_t size;
+  const char *dump = lua_tolstring(L, lua_upvalueindex(1), &size);
+  if (luaL_loadbufferx(L, dump, size, "=?", "b") != LUA_OK) return lua_error(L);
+  return 1;
+}
+
+int mb_code_factory(lua_State *L, const char *dump, size_t len) {
+  struct reader r = {dump + HEADER + 1, dump + len, 0};
+  const char *upvalues, *inner = NULL, *inner_upvalues, *template;
+  size_t count, inner_size = 0, inner_count, size;
+  luaL_Buffer b;
+  int top = lua_gettop(L), err;
+  if (len < HEADER + 1) return MB_EFORMAT;
+  skip_function(&r, &upvalues, &count, NULL, NULL, 0);
+  if (r.bad) return MB_EFORMAT;
+  luaL_checkstack(L, 12, NULL);
+  if (count > MOST_FACTORY_UPVALUES) {
+    lua_pushlstring(L, dump, len);
+    lua_pushcclosure(L, load_again, 1);
+    return 0;
+  }
+  push_template(L, count);
+  template = lua_tolstring(L, -1, &size);
+  r = (struct reader){template + HEADER + 1, template + size, 0};
+  skip_function(&r, NULL, NULL, &inner, &inner_size, 0);
+  if (r.bad || !inner) goto malformed;
+  r = (struct reader){inner, template + size, 0};
+  skip_function(&r, &inner_upvalues, &inner_count, NULL, NULL, 0);
+  if (r.bad || inner_count != count) goto malformed;
+  /* The template with the dumped function in the place of its inner one, whose way of finding the
+   * upvalues (in the stack, at this index) it takes over. */
+  luaL_buffinit(L, &b);
+  luaL_addlstring(&b, template, (size_t)(inner - template));
+  luaL_addlstring(&b, dump + HEADER + 1, (size_t)(upvalues - dump) - HEADER - 1);
+  for (size_t i = 0; i < count; i++) {
+    luaL_addlstring(&b, inner_upvalues + 3 * i, 2);
+    luaL_addchar(&b, upvalues[3 * i + 2]);
+  }
+  luaL_addlstring(&b, upvalues + 3 * count, len - (size_t)(upvalues + 3 * count - dump));
+  luaL_addlstring(&b, inner + inner_size, size - (size_t)(inner + inner_size - template));
+  luaL_pushresult(&b);
+  template = lua_tolstring(L, -1, &size);
+  err = luaL_loadbufferx(L, template, size, "=moonbeam", "b");
+  if (err == LUA_ERRMEM) lua_error(L);
+  if (err != LUA_OK) goto malformed;
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return 0;
+
+malformed:
+  lua_settop(L, top);
+  return MB_EFORMAT;
+}
+
+/* A function whose use of upvalues is known: a by value, _ENV by the names x (read) and y (written). */
+static const char sample[] =
+    "local a = ...\n"
+    "return function(n) y = n; return a + x + (function() return x end)() end";
+
+static int check_sample(lua_State *L, const char *dump, size_t size) {
+  struct mb_code *c;
+  int ok = 0, env = -1, other = -1, err = mb_code_scan(dump, size, &c);
+  if (err) return err;
+  for (uint32_t u = 0; u < c->upvalue_count; u++) {
+    if (c->upvalues[u].is_env)
+      env = (int)u;
+    else
+      other = (int)u;
+  }
+  if (c->upvalue_count == 2 && env >= 0 && other >= 0) {
+    const struct mb_code_upvalue *u = &c->upvalues[env];
+    const struct mb_code_name *n = c->names + u->first_name;
+    int x = n[0].s[0] == 'x' ? 0 : 1;
+    ok = u->name_count == 2 && !u->dynamic && u->written && c->upvalues[other].dynamic &&
+         c->upvalues[other].name_count == 0 && strcmp(n[x].s, "x") == 0 && n[x].read &&
+         strcmp(n[!x].s, "y") == 0 && n[!x].written && !n[!x].read;
+  }
+  mb_code_free(c);
+  if (!ok) return MB_EFORMAT;
+  err = mb_code_factory(L, dump, size);
+  if (err) return err;
+  lua_call(L, 0, 1);
+  lua_newtable(L);
+  lua_pushinteger(L, 3);
+  lua_setfield(L, -2, "x");
+  lua_pushvalue(L, -1);
+  lua_setupvalue(L, -3, env + 1);
+  lua_pushinteger(L, 10);
+  lua_setupvalue(L, -3, other + 1);
+  lua_pushvalue(L, -2);
+  lua_pushinteger(L, 5);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_tointeger(L, -1) != 16) return MB_EFORMAT;
+  lua_getfield(L, -2, "y");
+  return lua_tointeger(L, -1) == 5 ? 0 : MB_EFORMAT;
+}
+
+int mb_bytecode_check(lua_State *L) {
+  int top = lua_gettop(L), err = MB_EFORMAT;
+  luaL_checkstack(L, 16, NULL);
+  if (luaL_loadstring(L, sample) == LUA_OK) {
+    size_t size;
+    const char *dump;
+    lua_pushinteger(L, 1);
+    lua_call(L, 1, 1);
+    dump_top(L, 0);
+    dump = lua_tolstring(L, -1, &size);
+    err = check_sample(L, dump, size);
+  }
+  lua_settop(L, top);
+  return err;
+}

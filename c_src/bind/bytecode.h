@@ -1,0 +1,48 @@
+/* Bytecode: what a dumped function names, and how to make closures of it again and again.
+ *
+ * Tied to the dump format of Lua 5.4, which is read here and nowhere else. mb_bytecode_check compares
+ * expectation and reality when a heap is opened. No function reads beyond the bytes it is given. */
+#ifndef MB_BYTECODE_H
+#define MB_BYTECODE_H
+
+#include <lua.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+/* A name that code looks up in an upvalue, its environment. */
+struct mb_code_name {
+  const char *s; /* zero-terminated, owned by the struct mb_code */
+  size_t len;
+  int read, written;
+};
+
+/* What a function, with the functions inside it, does with one of its upvalues. */
+struct mb_code_upvalue {
+  int is_env;  /* its debug name is _ENV */
+  int named;   /* the dump has a name for it */
+  int dynamic; /* used as a value: not only indexed with constant names */
+  int written; /* indexed for writing, or assigned */
+  uint32_t first_name, name_count; /* range in names */
+};
+
+struct mb_code {
+  uint32_t upvalue_count, name_count;
+  struct mb_code_upvalue *upvalues;
+  struct mb_code_name *names; /* grouped by upvalue, each once */
+};
+
+/* Read the output of lua_dump. 0 with *out owned by the caller, MB_EFORMAT or MB_ENOMEM. Any thread. */
+int mb_code_scan(const char *dump, size_t len, struct mb_code **out);
+void mb_code_free(struct mb_code *c); /* NULL is allowed */
+
+/* Push a function that returns, at each call, a new closure of the dumped function, with new upvalues that
+ * are all nil. The closures share one prototype. 0, or MB_EFORMAT with nothing pushed; raises only
+ * Lua's memory errors. */
+int mb_code_factory(lua_State *L, const char *dump, size_t len);
+
+/* Whether this Lua's bytecode is what this file expects: 0 or MB_EFORMAT. Stack unchanged. */
+int mb_bytecode_check(lua_State *L);
+
+#endif

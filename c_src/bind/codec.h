@@ -1,0 +1,67 @@
+/* The codec: Lua values to bytes and back. Bytes are all that passes between processes.
+ *
+ *   encoded   := FLAGS(1) COUNT(4) value*COUNT later*
+ *
+ *   value                 OFFSET SIZE  DESCRIPTION
+ *   0x00 nil, 0x01 false, 0x02 true
+ *   0x03 integer          1      1     -128..127
+ *   0x04 integer          1      8
+ *   0x05 float            1      8
+ *   0x06 string           1      4     length, then the bytes
+ *   0x07 light userdata   1      8     pids, references and patterns among them
+ *   0x08 table            1      4     array items, 5: 4: pairs; then items, pairs, metatable value
+ *   0x09 again            1      4     number of an object met before
+ *   0x0a function         1      ...   see encode.c: code, then upvalues
+ *   0x0b module value     1      1     length of the name in bytes, then the name (modules.h)
+ *   0x0c environment      1      1     0: the shared base; 1: a private one
+ *   0x0d table, later     -            its body follows after the values: nesting is deep
+ *   0x80 + n              1      n     string of n < 128 bytes
+ *
+ *   later                 OFFSET SIZE  DESCRIPTION
+ *   0x01 table body       1      ...   of the next table, later: as of 0x08 without the tag
+ *   0x02 global           1      4     number of the environment; then name and value
+ *   0x03 hide a global    1      4     number of the environment; then the name
+ *   0x04 make it whole    1      4     number of the environment: it may be seen as a value
+ *
+ * Objects (tables, functions, environments) are numbered from 1 in the order their tags appear.
+ * Integers are in the machine's byte order: encoded bytes never leave the program. */
+#ifndef MB_CODEC_H
+#define MB_CODEC_H
+
+#include "heap.h"
+
+enum {
+  MB_T_NIL, MB_T_FALSE, MB_T_TRUE, MB_T_INT8, MB_T_INT64, MB_T_FLOAT, MB_T_STRING, MB_T_LIGHT,
+  MB_T_TABLE, MB_T_AGAIN, MB_T_FUNCTION, MB_T_MODULE, MB_T_ENV, MB_T_TABLE_LATER,
+  MB_T_SHORT = 0x80
+};
+enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE };
+enum { MB_F_AGAIN = 1, MB_F_LATER = 2 }; /* FLAGS: such tags occur */
+enum { MB_U_VALUE, MB_U_SHARED };        /* upvalue: a value follows | function number, index */
+enum { MB_ENCODED_HEADER = 5 };
+
+/* Encode `count` values from stack index `first` on; the bytes are in *out until the next call of
+ * this function or of Lua. `doing` ("send message") starts the text of a refusal. Raises a Lua error at
+ * the caller's level when a value cannot travel, memory errors included; nothing else has happened. */
+void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
+               const struct mb_buffer **out);
+
+/* As mb_encode, with the bytes in a new signal, which the caller owns. */
+struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,
+                                   const char *doing, enum mb_signal_kind kind);
+
+/* Push the values; returns how many. Raises when memory is out or a module cannot be loaded. The bytes
+ * must stay where they are meanwhile. */
+int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, size_t size);
+
+/* A reason from the value at `index`; a value that cannot travel is replaced by its inspect text.
+ * Raises only when memory is out. */
+struct mb_reason *mb_encode_reason(struct mb_heap *h, lua_State *L, int index);
+
+/* Push the reason's value. */
+void mb_push_reason(struct mb_heap *h, lua_State *L, const struct mb_reason *r);
+
+/* Push a message as receive gives it: one value. */
+void mb_push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s);
+
+#endif

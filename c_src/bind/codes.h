@@ -1,0 +1,32 @@
+/* The code cache: what is known about a piece of bytecode, found by its bytes, so that sending or
+ * spawning the same function again does the work once: which globals it names (for the sender), and
+ * the factory that makes closures of it (for the receiver). Bounded; one per heap. */
+#ifndef MB_CODES_H
+#define MB_CODES_H
+
+#include "bytecode.h"
+#include "heap.h"
+
+struct mb_code_entry {
+  struct mb_code_entry *next;
+  uint64_t hash;
+  uint32_t size;
+  int factory; /* place in the factories' table, 0: not made yet */
+  struct mb_code *scan;
+  unsigned char bytes[];
+};
+
+struct mb_codes *mb_codes_new(void);
+void mb_codes_free(struct mb_codes *c);
+
+/* Empty the cache when it has grown too large. Not while an entry is in use. */
+void mb_codes_trim(struct mb_heap *h, lua_State *L);
+
+/* The entry for a dump, made when there is none (*fresh = 1 then). Valid until the next trim. Raises when memory is out or the dump is not of this Lua. */
+struct mb_code_entry *mb_codes_get(struct mb_heap *h, lua_State *L, const void *dump, size_t size,
+                                   uint64_t hash, int *fresh);
+
+/* Push a new closure with its own, empty upvalues. Raises when memory is out. */
+void mb_codes_push(struct mb_heap *h, lua_State *L, struct mb_code_entry *e);
+
+#endif

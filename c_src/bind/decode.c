@@ -1,0 +1,298 @@
+/* The receiver's half of the codec: see codec.h for the format, encode.c for functions. The bytes come
+ * from this program's own encoder, so they are trusted. */
+#include <string.h>
+
+#include "codec.h"
+#include "codes.h"
+#include "environment.h"
+#include "errors.h"
+#include "modules.h"
+
+struct decoder {
+  struct mb_heap *h;
+  lua_State *L;
+  const unsigned char *at;
+  int objects;    /* stack index of the table of objects by number; 0: no object is met again */
+  int later;      /* stack index of the sequence of tables whose body follows; 0: none */
+  uint32_t count; /* objects so far */
+  lua_Integer later_count;
+};
+
+static void decode_value(struct decoder *d);
+
+static uint32_t get_u32(struct decoder *d) {
+  uint32_t v;
+  memcpy(&v, d->at, 4);
+  d->at += 4;
+  return v;
+}
+
+/* The object on the top of the stack gets the next number. */
+static void number(struct decoder *d) {
+  d->count++;
+  if (!d->objects) return;
+  lua_pushvalue(d->L, -1);
+  lua_rawseti(d->L, d->objects, d->count);
+}
+
+/* Fill the table on the top of the stack. */
+static void decode_body(struct decoder *d, uint32_t items, uint32_t pairs) {
+  lua_State *L = d->L;
+  for (uint32_t i = 1; i <= items; i++) {
+    if (*d->at == MB_T_NIL) {
+      d->at++;
+      continue;
+    }
+    decode_value(d);
+    lua_rawseti(L, -2, i);
+  }
+  for (uint32_t i = 0; i < pairs; i++) {
+    decode_value(d);
+    decode_value(d);
+    lua_rawset(L, -3);
+  }
+  if (*d->at == MB_T_NIL) {
+    d->at++;
+  } else {
+    decode_value(d);
+    lua_setmetatable(L, -2);
+  }
+}
+
+static void decode_function(struct decoder *d) {
+  lua_State *L = d->L;
+  uint64_t hash;
+  uint32_t size;
+  struct mb_code_entry *code;
+  int fresh, upvalues;
+  memcpy(&hash, d->at, 8);
+  memcpy(&size, d->at + 8, 4);
+  code = mb_codes_get(d->h, L, d->at + 12, size, hash, &fresh);
+  d->at += 12 + size;
+  mb_codes_push(d->h, L, code);
+  number(d);
+  upvalues = *d->at++;
+  for (int u = 1; u <= upvalues; u++) {
+    if (*d->at++ == MB_U_VALUE) {
+      decode_value(d);
+      lua_setupvalue(L, -2, u);
+    } else {
+      uint32_t function = get_u32(d);
+      int index = *d->at++ + 1;
+      lua_rawgeti(L, d->objects, function);
+      lua_upvaluejoin(L, -2, u, -1, index);
+      lua_pop(L, 1);
+    }
+  }
+}
+
+static void decode_value(struct decoder *d) {
+  lua_State *L = d->L;
+  unsigned tag = *d->at++;
+  luaL_checkstack(L, 8, NULL);
+  if (tag >= MB_T_SHORT) {
+    lua_pushlstring(L, (const char *)d->at, tag - MB_T_SHORT);
+    d->at += tag - MB_T_SHORT;
+    return;
+  }
+  switch (tag) {
+    case MB_T_NIL:
+      lua_pushnil(L);
+      break;
+    case MB_T_FALSE:
+    case MB_T_TRUE:
+      lua_pushboolean(L, tag == MB_T_TRUE);
+      break;
+    case MB_T_INT8:
+      lua_pushinteger(L, (signed char)*d->at++);
+      break;
+    case MB_T_INT64: {
+      lua_Integer v;
+      memcpy(&v, d->at, 8);
+      d->at += 8;
+      lua_pushinteger(L, v);
+      break;
+    }
+    case MB_T_FLOAT: {
+      lua_Number v;
+      memcpy(&v, d->at, 8);
+      d->at += 8;
+      lua_pushnumber(L, v);
+      break;
+    }
+    case MB_T_STRING: {
+      uint32_t size = get_u32(d);
+      lua_pushlstring(L, (const char *)d->at, size);
+      d->at += size;
+      break;
+    }
+    case MB_T_LIGHT: {
+      uint64_t v;
+      memcpy(&v, d->at, 8);
+      d->at += 8;
+      mb_push_id(L, v);
+      break;
+    }
+    case MB_T_TABLE: {
+      uint32_t items = get_u32(d), pairs = get_u32(d);
+      lua_createtable(L, (int)items, (int)pairs);
+      number(d);
+      decode_body(d, items, pairs);
+      break;
+    }
+    case MB_T_TABLE_LATER:
+      lua_newtable(L);
+      number(d);
+      lua_pushvalue(L, -1);
+      lua_rawseti(L, d->later, ++d->later_count);
+      break;
+    case MB_T_AGAIN:
+      lua_rawgeti(L, d->objects, get_u32(d));
+      break;
+    case MB_T_FUNCTION:
+      decode_function(d);
+      break;
+    case MB_T_MODULE: {
+      size_t size = *d->at++;
+      const char *name = (const char *)d->at;
+      d->at += size;
+      mb_modules_resolve(d->h, L, name, size);
+      break;
+    }
+    default: /* MB_T_ENV */
+      if (*d->at++)
+        mb_environment_new(d->h, L);
+      else
+        mb_push_ref(d->h, L, MB_REF_BASE);
+      number(d);
+  }
+}
+
+static void decode_later(struct decoder *d) {
+  lua_State *L = d->L;
+  lua_Integer table = 0;
+  int top = lua_gettop(L);
+  for (unsigned kind; (kind = *d->at++) != 0;) {
+    if (kind == MB_L_TABLE) {
+      uint32_t items = get_u32(d), pairs = get_u32(d);
+      lua_rawgeti(L, d->later, ++table);
+      decode_body(d, items, pairs);
+      lua_pushnil(L); /* done: a chain of any length must not be kept twice */
+      lua_rawseti(L, d->later, table);
+    } else {
+      lua_rawgeti(L, d->objects, get_u32(d));
+      if (kind == MB_L_WHOLE) {
+        if (lua_getmetatable(L, -1)) {
+          lua_pop(L, 1);
+          mb_environment_complete(d->h, L, top + 1);
+        }
+      } else {
+        decode_value(d);
+        if (kind == MB_L_HIDE) {
+          if (lua_getmetatable(L, top + 1)) {
+            lua_pop(L, 1);
+            mb_environment_complete(d->h, L, top + 1);
+          }
+          lua_pushnil(L);
+        } else {
+          decode_value(d);
+        }
+        lua_rawset(L, top + 1);
+      }
+    }
+    lua_settop(L, top);
+  }
+}
+
+int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, size_t size) {
+  struct decoder d = {.h = h, .L = L, .at = bytes + MB_ENCODED_HEADER};
+  unsigned flags = bytes[0];
+  uint32_t count;
+  int top = lua_gettop(L);
+  (void)size;
+  memcpy(&count, bytes + 1, 4);
+  luaL_checkstack(L, (int)count + 8, "too many values");
+  if (flags) {
+    lua_newtable(L);
+    d.objects = top + 1;
+    lua_newtable(L);
+    d.later = top + 2;
+  }
+  for (uint32_t i = 0; i < count; i++) decode_value(&d);
+  if (flags & MB_F_LATER) decode_later(&d);
+  if (flags) {
+    lua_remove(L, top + 2);
+    lua_remove(L, top + 1);
+  }
+  return (int)count;
+}
+
+void mb_push_reason(struct mb_heap *h, lua_State *L, const struct mb_reason *r) {
+  mb_decode(h, L, r->data, r->size);
+}
+
+/* Push {items...}: a sequence of the top `n` values, which it takes. */
+static void sequence(lua_State *L, int n) {
+  lua_createtable(L, n, 0);
+  lua_insert(L, -n - 1);
+  for (int i = n; i >= 1; i--) lua_rawseti(L, -1 - i, i);
+}
+
+void mb_push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s) {
+  int n;
+  luaL_checkstack(L, 10, NULL);
+  switch ((enum mb_signal_kind)s->kind) {
+    case MB_CALL:
+    case MB_SYSTEM:
+      lua_pushstring(L, s->kind == MB_CALL ? "$gen_call" : "$system");
+      mb_push_id(L, s->from);
+      mb_push_id(L, s->ref);
+      sequence(L, 2);
+      mb_decode(h, L, s->data, s->size);
+      sequence(L, 3);
+      break;
+    case MB_CAST:
+      lua_pushliteral(L, "$gen_cast");
+      mb_decode(h, L, s->data, s->size);
+      sequence(L, 2);
+      break;
+    case MB_REPLY: {
+      int top = lua_gettop(L), holes = 0;
+      mb_push_id(L, s->ref);
+      n = mb_decode(h, L, s->data, s->size) + 1;
+      lua_createtable(L, n, 0);
+      lua_insert(L, top + 1);
+      for (int i = n; i >= 1; i--) {
+        holes |= lua_isnil(L, -1);
+        lua_rawseti(L, top + 1, i);
+      }
+      if (holes) { /* the values are counted: {ref, values..., n = number of values} */
+        lua_pushinteger(L, n - 1);
+        lua_setfield(L, top + 1, "n");
+      }
+      break;
+    }
+    case MB_EXITED:
+      lua_pushliteral(L, "EXIT");
+      mb_push_id(L, s->from);
+      mb_push_reason(h, L, s->reason);
+      sequence(L, 3);
+      break;
+    case MB_DOWN:
+      lua_pushliteral(L, "DOWN");
+      mb_push_id(L, s->ref);
+      lua_pushliteral(L, "process");
+      if (s->size) {
+        lua_pushlstring(L, (const char *)s->data, s->size);
+        lua_pushliteral(L, "nonode@nohost");
+        sequence(L, 2);
+      } else {
+        mb_push_id(L, s->from);
+      }
+      mb_push_reason(h, L, s->reason);
+      sequence(L, 5);
+      break;
+    default:
+      mb_decode(h, L, s->data, s->size);
+  }
+}

@@ -1,0 +1,169 @@
+#include "environment.h"
+
+#include "errors.h"
+#include "modules.h"
+
+int mb_push_locals(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
+  if (!(p->local & MB_LOCAL_VALUES) && !make) return 0;
+  mb_push_ref(h, L, MB_REF_LOCALS);
+  if (p->local & MB_LOCAL_VALUES) {
+    lua_rawgeti(L, -1, p->index);
+  } else {
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, p->index);
+    p->local |= MB_LOCAL_VALUES;
+  }
+  lua_remove(L, -2);
+  return 1;
+}
+
+void mb_environment_define(struct mb_heap *h, lua_State *L, const char *name) {
+  mb_push_ref(h, L, MB_REF_BASE);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
+void mb_environment_new(struct mb_heap *h, lua_State *L) {
+  lua_createtable(L, 0, 4);
+  mb_push_ref(h, L, MB_REF_ENV_MT);
+  lua_setmetatable(L, -2);
+}
+
+void mb_environment_complete(struct mb_heap *h, lua_State *L, int index) {
+  struct mb_process *p = h->scheduler->current;
+  index = lua_absindex(L, index);
+  mb_push_ref(h, L, MB_REF_BASE);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    lua_pushvalue(L, -2);
+    if (lua_rawget(L, index) == LUA_TNIL) { /* what was carried comes first */
+      lua_pushvalue(L, -3);
+      lua_pushvalue(L, -3);
+      lua_rawset(L, index);
+    }
+    lua_pop(L, 2);
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, index);
+  lua_setfield(L, index, "_G");
+  lua_pushnil(L);
+  lua_setmetatable(L, index);
+  mb_modules_mark(h, lua_topointer(L, index));
+  if (p && p->context && mb_push_locals(h, L, p, 1)) {
+    if (lua_rawgeti(L, -1, MB_LOCAL_GLOBALS) == LUA_TNIL) {
+      lua_pushvalue(L, index);
+      lua_rawseti(L, -3, MB_LOCAL_GLOBALS);
+    }
+    lua_pop(L, 2);
+  }
+}
+
+/* Push the table of globals that code loaded by the running process gets; 0 and nothing pushed when it
+ * is the state's own: the main chunk and the script. */
+static int push_globals(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = h->scheduler->current;
+  if (!p || (p->flags & (MB_IN_PLACE | MB_SCRIPT))) return 0;
+  mb_push_locals(h, L, p, 1);
+  if (lua_rawgeti(L, -1, MB_LOCAL_GLOBALS) == LUA_TNIL) {
+    lua_pop(L, 1);
+    mb_environment_new(h, L);
+    mb_environment_complete(h, L, -1);
+  }
+  lua_remove(L, -2);
+  return 1;
+}
+
+/* load(chunk [, name [, mode]]) without an environment means the process's globals. */
+static int call_load(lua_State *L, int arguments) {
+  struct mb_heap *h = mb_heap_of(L);
+  if (lua_gettop(L) < arguments) {
+    int given = lua_gettop(L);
+    lua_settop(L, arguments - 1);
+    if (!push_globals(h, L)) lua_settop(L, given);
+  }
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static int do_load(lua_State *L) { return call_load(L, 4); }
+static int do_loadfile(lua_State *L) { return call_load(L, 3); }
+
+static int dofile_done(lua_State *L, int status, lua_KContext k) {
+  (void)status;
+  (void)k;
+  return lua_gettop(L) - 1;
+}
+
+static int do_dofile(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const char *name = luaL_optstring(L, 1, NULL);
+  lua_settop(L, 1);
+  if (luaL_loadfile(L, name) != LUA_OK) return lua_error(L);
+  if (push_globals(h, L) && !lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
+  lua_callk(L, 0, LUA_MULTRET, 0, dofile_done);
+  return dofile_done(L, LUA_OK, 0);
+}
+
+static int do_require(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, 1);
+  lua_rawget(L, -2);
+  if (lua_toboolean(L, -1)) return 1;
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, 1, LUA_MULTRET);
+  mb_modules_touch(h);
+  return lua_gettop(L);
+}
+
+/* Put `fn` in the place of the global function `name`; the old one is its second upvalue. */
+static void replace(struct mb_heap *h, lua_State *L, const char *name, lua_CFunction fn) {
+  lua_getglobal(L, name);
+  mb_modules_alias(h, L, -1, "_G", name);
+  lua_pushlightuserdata(L, h);
+  lua_insert(L, -2);
+  lua_pushcclosure(L, fn, 2);
+  lua_pushvalue(L, -1);
+  lua_setglobal(L, name);
+  mb_environment_define(h, L, name);
+}
+
+void mb_environment_open(struct mb_heap *h, lua_State *L) {
+  static const char *const standard[] = {
+      "assert", "collectgarbage", "error", "getmetatable", "ipairs", "next", "pairs", "pcall",
+      "print", "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber",
+      "tostring", "type", "warn", "xpcall", "_VERSION", "coroutine", "table", "io", "os", "string",
+      "math", "utf8", "debug", "package", NULL};
+  lua_newtable(L);
+  h->ref[MB_REF_BASE] = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_createtable(L, 0, 1);
+  mb_push_ref(h, L, MB_REF_BASE);
+  lua_setfield(L, -2, "__index");
+  h->ref[MB_REF_ENV_MT] = luaL_ref(L, LUA_REGISTRYINDEX);
+  /* The library's own values, whatever the globals of that name hold by now. */
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (int i = 0; standard[i]; i++) {
+    if (lua_getfield(L, -1, standard[i]) != LUA_TTABLE) {
+      lua_pop(L, 1);
+      lua_getfield(L, -1, "_G");
+      lua_getfield(L, -1, standard[i]);
+      lua_remove(L, -2);
+    }
+    mb_environment_define(h, L, standard[i]);
+  }
+  lua_pop(L, 1);
+  lua_getglobal(L, "require");
+  h->ref[MB_REF_REQUIRE] = luaL_ref(L, LUA_REGISTRYINDEX);
+  replace(h, L, "load", do_load);
+  replace(h, L, "loadfile", do_loadfile);
+  replace(h, L, "dofile", do_dofile);
+  replace(h, L, "require", do_require);
+}

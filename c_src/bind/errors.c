@@ -1,0 +1,83 @@
+#include "errors.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+void mb_push_where(struct mb_heap *h, lua_State *L) {
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    if (h->own_prefix && strncmp(ar.source, h->own_prefix, h->own_prefix_size) == 0) continue;
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    return;
+  }
+  lua_pushliteral(L, "");
+}
+
+int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...) {
+  va_list args;
+  luaL_checkstack(L, 8, NULL);
+  mb_push_where(h, L);
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int index,
+                    const char *format, ...) {
+  const char *text;
+  va_list args;
+  luaL_checkstack(L, 8, NULL);
+  va_start(args, format);
+  text = lua_pushvfstring(L, format, args);
+  va_end(args);
+  return mb_raise(h, L, "bad argument #%d to '%s' (%s)", index, function, text);
+}
+
+const char *mb_type_name(struct mb_heap *h, lua_State *L, int index) {
+  if (mb_to_pid(L, index)) return "pid";
+  if (mb_to_ref(L, index)) return "reference";
+  if (lua_istable(L, index) && lua_getmetatable(L, index)) {
+    int is_exit;
+    mb_push_ref(h, L, MB_REF_EXIT_MT);
+    is_exit = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    if (is_exit) return "exit";
+  }
+  return luaL_typename(L, index);
+}
+
+int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index,
+                const char *expected, int at) {
+  const char *got = lua_isnone(L, at) ? "no value" : mb_type_name(h, L, at);
+  return mb_bad_argument(h, L, function, index, "%s expected, got %s", expected, got);
+}
+
+uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
+                           int nil_allowed) {
+  lua_Number ms;
+  if (lua_isnoneornil(L, at)) {
+    if (nil_allowed) return 0;
+  } else if (lua_type(L, at) == LUA_TNUMBER) {
+    ms = lua_tonumber(L, at);
+    if (ms == (lua_Number)HUGE_VAL) return 0;
+    if (ms >= 0 && floor(ms) == ms) {
+      uint64_t now = uv_hrtime();
+      /* beyond about 290 years: as good as never, and no overflow */
+      return ms > 9e12 ? 0 : now + (uint64_t)ms * 1000000u;
+    }
+    mb_bad_argument(h, L, function, index,
+                    "timeout_value: a timeout is an integer >= 0 in ms or \"infinity\", got %s",
+                    luaL_tolstring(L, at, NULL));
+  } else if (lua_type(L, at) == LUA_TSTRING && strcmp(lua_tostring(L, at), "infinity") == 0) {
+    return 0;
+  }
+  mb_bad_argument(h, L, function, index,
+                  "timeout_value: a timeout is an integer >= 0 in ms or \"infinity\", got %s",
+                  lua_isnone(L, at) ? "no value" : mb_type_name(h, L, at));
+  return 0;
+}

@@ -1,0 +1,29 @@
+/* Errors that point at the user's code: the first stack level outside the runtime's own files. */
+#ifndef MB_ERRORS_H
+#define MB_ERRORS_H
+
+#include "heap.h"
+
+/* Push "file:line: " of that level, or "" when there is none. */
+void mb_push_where(struct mb_heap *h, lua_State *L);
+
+/* Raise the formatted text there (formats of lua_pushfstring). */
+int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...);
+
+/* Raise "bad argument #index to 'function' (text)" there. */
+int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int index,
+                    const char *format, ...);
+
+/* Raise "... (expected expected, got TYPE)" about the value at stack index `at`. */
+int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index,
+                const char *expected, int at);
+
+/* The name of a value's type as users know it: "pid" and "reference" included. */
+const char *mb_type_name(struct mb_heap *h, lua_State *L, int index);
+
+/* A timeout argument in ms as a deadline in ns: 0 for none ("infinity", math.huge, and nil if
+ * allowed). Raises naming the argument. Fewer than 0 ms is refused. */
+uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
+                           int nil_allowed);
+
+#endif

@@ -1,0 +1,100 @@
+/* A heap: one Lua global state with the coroutines of the processes that live in it, and what the
+ * binding keeps beside it. Used by the scheduler's thread alone. One heap per scheduler today; nothing
+ * here depends on that. */
+#ifndef MB_HEAP_H
+#define MB_HEAP_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "buffer.h"
+#include "runtime.h"
+
+struct mb_codes;
+struct mb_modules;
+struct mb_workspace;
+struct mb_sites;
+
+/* What a process keeps on the Lua side: p->local, made when first needed. */
+enum mb_local {
+  MB_LOCAL_VALUES = 1,  /* locals[slot index] exists: {[1] = dictionary, [2] = globals} */
+  MB_LOCAL_ESCAPED = 2  /* its coroutine has been seen by user code: never use it again */
+};
+enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS = 2 };
+
+/* Registry slots: values reached through lua_rawgeti(L, LUA_REGISTRYINDEX, heap->ref[...]). */
+enum mb_heap_ref {
+  MB_REF_THREADS, /* slot index -> coroutine */
+  MB_REF_LOCALS,  /* slot index -> the process's private values */
+  MB_REF_BASE,    /* the names every process finds: standard library and kernel; never written */
+  MB_REF_ENV_MT,  /* metatable of private environments: __index = base */
+  MB_REF_EXIT_MT, /* metatable of what exit() raises */
+  MB_REF_PREDICATE_MT, /* metatable of is(fn) */
+  MB_REF_INSPECT,
+  MB_REF_FACTORIES, /* code cache: number -> factory */
+  MB_REF_NAMED,     /* module value -> its name, see modules.h */
+  MB_REF_RESOLVED,  /* name -> module value */
+  MB_REF_BACKED,    /* module name -> whether a file stands behind it */
+  MB_REF_REQUIRE,   /* the require that was there before */
+  MB_REF_COUNT
+};
+
+struct mb_heap {
+  struct mb_runtime runtime; /* owned: one heap, one runtime */
+  struct mb_scheduler *scheduler;
+  lua_State *L;      /* the state's main thread */
+  lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
+  struct mb_process *main; /* the main chunk's process in stock Lua, made when first needed */
+  struct mb_reason *main_reason; /* why the last main process died */
+  struct mb_reason *no_memory;   /* reason of a process that ran out of memory while dying of it */
+  struct mb_workspace *workspace; /* the encoder's; see encode.c for who may use it */
+  int scratch_busy;               /* user code runs in the middle of an encoding */
+  struct mb_codes *codes;
+  struct mb_modules *modules;
+  struct mb_sites *sites;
+  int closing; /* depth of clean-up code of the dead that is running */
+  unsigned idle_coroutines; /* kept in free slots */
+  int log_level;
+  const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
+  size_t own_prefix_size;
+  struct mb_process *script; /* the host's: its error is printed by the host, not logged */
+  int script_ended;
+  char *script_text; /* what it died of, malloc'd, or NULL */
+  lua_Alloc alloc;     /* the allocator below the memory limit */
+  void *alloc_data;
+  size_t memory_used, memory_limit; /* counted only while a limit is set; 0: none */
+  int ref[MB_REF_COUNT];
+};
+
+/* The heap a C function of the binding belongs to: its first upvalue. */
+static inline struct mb_heap *mb_heap_of(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static inline void mb_push_ref(struct mb_heap *h, lua_State *L, enum mb_heap_ref which) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref[which]);
+}
+
+/* The process that is running; in stock Lua the main process is made here when it does not exist or
+ * has died. Raises when no slot is left. */
+struct mb_process *mb_current(struct mb_heap *h, lua_State *L);
+
+static inline mb_pid mb_pid_of(const struct mb_process *p) {
+  return atomic_load_explicit(&p->pid, memory_order_relaxed);
+}
+
+static inline void mb_push_id(lua_State *L, uint64_t id) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)id);
+}
+
+/* The pid or reference at a stack index, 0 when it is something else. */
+static inline mb_pid mb_to_pid(lua_State *L, int i) {
+  uint64_t v = lua_islightuserdata(L, i) ? (uint64_t)(uintptr_t)lua_touserdata(L, i) : 0;
+  return mb_is_pid(v) ? v : 0;
+}
+static inline mb_ref mb_to_ref(lua_State *L, int i) {
+  uint64_t v = lua_islightuserdata(L, i) ? (uint64_t)(uintptr_t)lua_touserdata(L, i) : 0;
+  return mb_is_ref(v) ? v : 0;
+}
+
+#endif

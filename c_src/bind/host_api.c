@@ -1,0 +1,163 @@
+#include "host_api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "codec.h"
+#include "crash.h"
+#include "error.h"
+#include "errors.h"
+#include "modules.h"
+#include "open.h"
+#include "run.h"
+
+/* The loader of a library file: upvalue 1 is its path. */
+static int load_file(lua_State *L) {
+  const char *path = lua_tostring(L, lua_upvalueindex(1));
+  if (luaL_loadfile(L, path) != LUA_OK) return lua_error(L);
+  lua_pushvalue(L, 1);
+  lua_pushstring(L, path);
+  lua_call(L, 2, 1);
+  return 1;
+}
+
+static int readable(const char *path) {
+  FILE *f = fopen(path, "r");
+  if (f) fclose(f);
+  return f != NULL;
+}
+
+/* A searcher for moonbeam.*: <directory of the executable>/../share/lua/5.4. */
+static int search_library(lua_State *L) {
+  const char *module = luaL_checkstring(L, 1), *share = lua_tostring(L, lua_upvalueindex(1)), *path;
+  if (strncmp(module, "moonbeam", 8) != 0 || (module[8] != '\0' && module[8] != '.')) return 0;
+  module = luaL_gsub(L, module, ".", "/");
+  path = lua_pushfstring(L, "%s/%s.lua", share, module);
+  if (!readable(path)) path = lua_pushfstring(L, "%s/%s/init.lua", share, module);
+  if (!readable(path)) {
+    lua_pushfstring(L, "no file '%s'", path);
+    return 1;
+  }
+  lua_pushstring(L, path);
+  lua_pushcclosure(L, load_file, 1);
+  lua_pushstring(L, path);
+  return 2;
+}
+
+static void push_share(lua_State *L) {
+  char exe[4096];
+  size_t size = sizeof exe;
+  char *slash;
+  if (uv_exepath(exe, &size) != 0) luaL_error(L, "cannot find the path of the executable");
+  for (int i = 0; i < 2; i++) {
+    slash = strrchr(exe, '/');
+    if (slash) *slash = '\0';
+  }
+  lua_pushfstring(L, "%s/share/lua/5.4", exe);
+}
+
+static int open_all(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_moonbeam_core);
+  lua_setfield(L, -2, "moonbeam.core");
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "searchers");
+  push_share(L);
+  lua_pushcclosure(L, search_library, 1);
+  /* before the files on package.path: the host and its library belong together */
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, -2); i >= 2; i--) {
+    lua_rawgeti(L, -2, i);
+    lua_rawseti(L, -3, i + 1);
+  }
+  lua_rawseti(L, -2, 2);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "moonbeam");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "import");
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+int mb_host_open(lua_State *L, const struct mb_host_options *o) {
+  lua_pushcfunction(L, open_all);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) return -1;
+  mb_heap_open(L)->scheduler->stay = o->no_halt;
+  return 0;
+}
+
+static char *copy_top(lua_State *L) {
+  const char *text = lua_tostring(L, -1);
+  return text ? strdup(text) : NULL;
+}
+
+/* The text of how the script ended, from its reason. */
+static void describe(struct mb_heap *h, lua_State *L, struct mb_host_outcome *out) {
+  if (h->script_text) {
+    out->kind = MB_ENDED_ERROR;
+    out->text = h->script_text;
+    h->script_text = NULL;
+  } else if (h->main_reason->kind == MB_REASON_NORMAL) {
+    out->kind = MB_ENDED_NORMAL;
+  } else {
+    out->kind = MB_ENDED_EXIT;
+    mb_push_reason(h, L, h->main_reason);
+    if (lua_type(L, -1) != LUA_TSTRING) mb_push_inspect(h, L, -1);
+    lua_pushfstring(L, "** (EXIT) %s", lua_tostring(L, -1));
+    out->text = copy_top(L);
+  }
+}
+
+static void describe_deadlock(struct mb_heap *h, lua_State *L, struct mb_host_outcome *out) {
+  lua_State *co = mb_coroutine(h->script);
+  lua_Debug ar;
+  char pid[MB_ID_TEXT];
+  const char *where = "";
+  for (int level = 0; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    if (h->own_prefix && strncmp(ar.source, h->own_prefix, h->own_prefix_size) == 0) continue;
+    where = lua_pushfstring(L, " at %s:%d", ar.short_src, ar.currentline);
+    break;
+  }
+  mb_pid_text(mb_pid_of(h->script), pid);
+  lua_pushfstring(L,
+                  "deadlock: the script's process %s waits%s and nothing is left that could wake it "
+                  "(no runnable process, timer or handle)",
+                  pid, where);
+  out->kind = MB_ENDED_DEADLOCK;
+  out->text = copy_top(L);
+}
+
+int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
+  struct mb_heap *h = mb_heap_open(L);
+  struct mb_scheduler *s = h->scheduler;
+  struct mb_signal *nothing = mb_signal_new(MB_MESSAGE, 0);
+  struct mb_process *p;
+  int err, top;
+  *out = (struct mb_host_outcome){MB_ENDED_NORMAL, NULL};
+  if (!nothing || mb_spawn(s, NULL, nothing, 0, 0, NULL, &p) != 0) return MB_ENOMEM;
+  /* The script is not copied: it runs with the state's own globals. */
+  mb_signal_free(p->start);
+  p->start = NULL;
+  p->flags |= MB_SCRIPT;
+  mb_push_ref(h, L, MB_REF_THREADS);
+  p->context = lua_newthread(L);
+  lua_rawseti(L, -2, p->index);
+  lua_pop(L, 1);
+  lua_xmove(L, p->context, nargs + 1);
+  h->script = p;
+  top = lua_gettop(L);
+  err = mb_scheduler_run(s, NULL);
+  if (err == MB_EDEADLOCK && !h->script_ended) {
+    describe_deadlock(h, L, out);
+    err = 0;
+  } else if (h->script_ended) {
+    describe(h, L, out);
+    err = 0;
+  }
+  h->script = NULL;
+  lua_settop(L, top);
+  return err;
+}
+
+void mb_host_close(lua_State *L) { mb_heap_close(mb_heap_open(L)); }

@@ -1,0 +1,315 @@
+/* The kernel: processes, messages, links and monitors. */
+#include <string.h>
+
+#include "api.h"
+#include "codec.h"
+#include "error.h"
+#include "errors.h"
+#include "mailbox.h"
+#include "run.h"
+
+void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions) {
+  lua_pushlightuserdata(L, h);
+  luaL_setfuncs(L, functions, 1);
+}
+
+mb_pid mb_check_pid(struct mb_heap *h, lua_State *L, int at, const char *function, int index) {
+  mb_pid pid = mb_to_pid(L, at);
+  if (!pid) mb_bad_type(h, L, function, index, "pid", at);
+  return pid;
+}
+
+const char *mb_check_name(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
+                          size_t *size) {
+  static const char *const reserved[] = {"nil", "true", "false", "undefined", NULL};
+  const char *name;
+  if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, index, "name", at);
+  name = lua_tolstring(L, at, size);
+  if (*size == 0) mb_bad_argument(h, L, function, index, "a name is a non-empty string");
+  for (int i = 0; reserved[i]; i++)
+    if (strcmp(name, reserved[i]) == 0)
+      mb_bad_argument(h, L, function, index, "'%s' is reserved and cannot be a name", name);
+  return name;
+}
+
+static int self(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_push_id(L, mb_pid_of(mb_current(h, L)));
+  return 1;
+}
+
+/* Spawning */
+
+static void check_function(struct mb_heap *h, lua_State *L, const char *name) {
+  if (lua_isfunction(L, 1)) return;
+  if (luaL_getmetafield(L, 1, "__call") != LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  mb_bad_type(h, L, name, 1, "function", 1);
+}
+
+/* Spawn with the function and arguments from stack index 1 on. */
+static struct mb_process *spawn_encoded(struct mb_heap *h, lua_State *L, int link, int alias,
+                                        mb_ref *monitor) {
+  struct mb_process *parent = mb_current(h, L), *p;
+  struct mb_signal *start = mb_encode_signal(h, L, 1, lua_gettop(L), "spawn", MB_MESSAGE);
+  int err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
+  if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime.table.limit);
+  if (err) luaL_error(L, "not enough memory");
+  p->site = mb_site(h, L);
+  parent->reductions++;
+  return p;
+}
+
+static int spawn(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  check_function(h, L, "spawn");
+  mb_push_id(L, mb_pid_of(spawn_encoded(h, L, 0, 0, NULL)));
+  return 1;
+}
+
+static int spawn_link(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  check_function(h, L, "spawn_link");
+  mb_push_id(L, mb_pid_of(spawn_encoded(h, L, 1, 0, NULL)));
+  return 1;
+}
+
+static int spawn_monitor(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_ref ref = 0;
+  check_function(h, L, "spawn_monitor");
+  mb_push_id(L, mb_pid_of(spawn_encoded(h, L, 0, 0, &ref)));
+  mb_push_id(L, ref);
+  return 2;
+}
+
+static int option(lua_State *L, const char *name) {
+  int on;
+  lua_getfield(L, 2, name);
+  on = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return on;
+}
+
+/* Process.spawn(fn, opts, ...) -> pid [, ref] */
+static int process_spawn(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_ref ref = 0;
+  int link = 0, monitor = 0;
+  struct mb_process *p;
+  check_function(h, L, "Process.spawn");
+  if (!lua_isnoneornil(L, 2)) {
+    if (!lua_istable(L, 2)) return mb_bad_type(h, L, "Process.spawn", 2, "table of options", 2);
+    link = option(L, "link");
+    monitor = option(L, "monitor");
+    lua_getfield(L, 2, "scheduler");
+    if (!lua_isnil(L, -1) && !(lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "here") == 0)) {
+      if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 ||
+          lua_tointeger(L, -1) > (lua_Integer)h->runtime.scheduler_count)
+        return mb_bad_argument(h, L, "Process.spawn", 2, "scheduler is \"here\" or 1 to %d",
+                               (int)h->runtime.scheduler_count);
+    }
+    lua_pop(L, 1);
+  }
+  if (lua_gettop(L) >= 2) lua_remove(L, 2);
+  p = spawn_encoded(h, L, link, 0, monitor ? &ref : NULL);
+  mb_push_id(L, mb_pid_of(p));
+  if (!monitor) return 1;
+  mb_push_id(L, ref);
+  return 2;
+}
+
+/* spawn_async(linked, entry, ...) -> pid, ref: runs entry(owner, ref, ...), which may reply to ref. */
+static int spawn_async(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  int link = lua_toboolean(L, 1);
+  mb_ref ref = mb_ref_new(h->scheduler);
+  struct mb_process *p;
+  lua_remove(L, 1);
+  mb_push_id(L, mb_pid_of(mb_current(h, L)));
+  lua_insert(L, 2);
+  mb_push_id(L, ref);
+  lua_insert(L, 3);
+  p = spawn_encoded(h, L, link, 1, &ref);
+  mb_push_id(L, mb_pid_of(p));
+  mb_push_id(L, ref);
+  return 2;
+}
+
+/* Messages */
+
+/* The pid that stands for a destination; 0 when a name has no holder. */
+static mb_pid resolve(struct mb_heap *h, lua_State *L, int at, const char *function, int index) {
+  mb_pid pid = mb_to_pid(L, at);
+  size_t size;
+  const char *name;
+  if (pid) return pid;
+  if (lua_istable(L, at) && lua_rawlen(L, at) == 2) { /* {name, node} */
+    lua_rawgeti(L, at, 1);
+    lua_rawgeti(L, at, 2);
+    if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
+      int here = strcmp(lua_tostring(L, -1), "nonode@nohost") == 0;
+      name = lua_tolstring(L, -2, &size);
+      pid = here ? mb_names_find(&h->runtime.names, name, (uint32_t)size) : 0;
+      lua_pop(L, 2);
+      return pid ? pid : UINT64_MAX;
+    }
+    lua_pop(L, 2);
+  }
+  if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, index, "pid or name", at);
+  name = lua_tolstring(L, at, &size);
+  return mb_names_find(&h->runtime.names, name, (uint32_t)size);
+}
+
+static int do_send(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid to = resolve(h, L, 1, "send", 1);
+  struct mb_signal *s;
+  if (to == 0)
+    return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
+  lua_settop(L, 2);
+  s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
+  p->reductions++;
+  if (to == UINT64_MAX)
+    mb_signal_free(s); /* a name on a node that is not there, or held by nobody: like a dead pid */
+  else
+    mb_signal_send(h->scheduler, to, s);
+  return 1;
+}
+
+/* Ends */
+
+static int do_exit(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  (void)mb_current(h, L);
+  lua_settop(L, 1);
+  if (lua_isnil(L, 1)) {
+    lua_pushliteral(L, "normal");
+    lua_replace(L, 1);
+  }
+  mb_push_exit(h, L);
+  return lua_error(L);
+}
+
+static int link_to(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid other = mb_check_pid(h, L, 1, "link", 1);
+  int err = mb_link(h->scheduler, p, other);
+  if (err == MB_ENOMEM) return luaL_error(L, "not enough memory");
+  if (err == MB_ENOPROC) {
+    struct mb_signal *s;
+    if (!(p->flags & MB_TRAP_EXIT)) {
+      lua_pushliteral(L, "noproc");
+      mb_push_exit(h, L);
+      return lua_error(L);
+    }
+    s = mb_signal_new(MB_EXITED, 0);
+    if (!s) return luaL_error(L, "not enough memory");
+    s->from = other;
+    s->reason = mb_reason_retain(h->runtime.noproc);
+    mb_deliver(h->scheduler, p, s);
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int unlink_from(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  if (mb_unlink(h->scheduler, p, mb_check_pid(h, L, 1, "unlink", 1)) != 0)
+    return luaL_error(L, "not enough memory");
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int monitor(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid target = mb_to_pid(L, 1);
+  mb_ref ref = 0;
+  const char *name = NULL;
+  size_t size = 0;
+  if (!target) {
+    target = resolve(h, L, 1, "monitor", 1);
+    if (target == UINT64_MAX) target = 0;
+    if (lua_istable(L, 1)) {
+      lua_rawgeti(L, 1, 1);
+      lua_replace(L, 1);
+    }
+    name = mb_check_name(h, L, 1, "monitor", 1, &size);
+  }
+  if (mb_monitor(h->scheduler, p, target, name, (uint32_t)size, 0, &ref) != 0)
+    return luaL_error(L, "not enough memory");
+  mb_push_id(L, ref);
+  return 1;
+}
+
+/* Remove what a monitor has brought: its DOWN and its reply. */
+static void flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
+  struct mb_mailbox *m = &p->mailbox;
+  struct mb_signal *s = m->mark == ref && m->marked ? m->marked->next : m->head;
+  while (s) {
+    struct mb_signal *next = s->next;
+    if (s->ref == ref && (s->kind == MB_DOWN || s->kind == MB_REPLY)) mb_take_message(h, p, s);
+    s = next;
+  }
+}
+
+void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
+  /* An active monitor has sent no DOWN, but its reply may be there. */
+  (void)mb_demonitor(h->scheduler, p, ref);
+  flush_ref(h, p, ref);
+}
+
+static int demonitor(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_ref ref = mb_to_ref(L, 1);
+  if (!ref) return mb_bad_type(h, L, "demonitor", 1, "reference", 1);
+  if (lua_isnoneornil(L, 2))
+    (void)mb_demonitor(h->scheduler, p, ref);
+  else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "flush") == 0)
+    mb_flush_ref(h, p, ref);
+  else
+    return mb_bad_argument(h, L, "demonitor", 2, "the only option is \"flush\"");
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int make_ref(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_ref ref = mb_ref_new(h->scheduler);
+  mb_mailbox_mark(&p->mailbox, ref);
+  mb_push_id(L, ref);
+  return 1;
+}
+
+static int monotonic_time(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e6);
+  return 1;
+}
+
+void mb_open_kernel(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"self", self},
+                                       {"spawn", spawn},
+                                       {"spawn_link", spawn_link},
+                                       {"spawn_monitor", spawn_monitor},
+                                       {"process_spawn", process_spawn},
+                                       {"spawn_async", spawn_async},
+                                       {"send", do_send},
+                                       {"exit", do_exit},
+                                       {"link", link_to},
+                                       {"unlink", unlink_from},
+                                       {"monitor", monitor},
+                                       {"demonitor", demonitor},
+                                       {"make_ref", make_ref},
+                                       {"monotonic_time", monotonic_time},
+                                       {"now", monotonic_time},
+                                       {NULL, NULL}};
+  mb_set_functions(h, L, functions);
+}

@@ -1,0 +1,486 @@
+/* The functions of the module Process. */
+#include <math.h>
+#include <string.h>
+
+#include "api.h"
+#include "codec.h"
+#include "environment.h"
+#include "error.h"
+#include "errors.h"
+#include "mailbox.h"
+#include "run.h"
+
+static int process_alive(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_pid pid;
+  (void)mb_current(h, L);
+  pid = mb_check_pid(h, L, 1, "Process.alive", 1);
+  lua_pushboolean(L, mb_local(h->scheduler, pid) != NULL);
+  return 1;
+}
+
+static int process_exit(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid pid = mb_check_pid(h, L, 1, "Process.exit", 1);
+  struct mb_reason *reason;
+  int err;
+  if (lua_isnoneornil(L, 2)) return mb_bad_type(h, L, "Process.exit", 2, "reason", 2);
+  reason = mb_encode_reason(h, L, 2);
+  err = mb_exit_signal(h->scheduler, mb_pid_of(p), pid, reason);
+  mb_reason_release(reason);
+  if (err) return luaL_error(L, "not enough memory");
+  mb_leave_if_doomed(h, L, p);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int process_flag(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  int old = (p->flags & MB_TRAP_EXIT) != 0;
+  if (lua_type(L, 1) != LUA_TSTRING || strcmp(lua_tostring(L, 1), "trap_exit") != 0)
+    return mb_bad_argument(h, L, "Process.flag", 1, "the only flag is \"trap_exit\"");
+  if (!lua_isboolean(L, 2)) return mb_bad_type(h, L, "Process.flag", 2, "boolean", 2);
+  if (lua_toboolean(L, 2))
+    p->flags |= MB_TRAP_EXIT;
+  else
+    p->flags &= (uint8_t)~MB_TRAP_EXIT;
+  lua_pushboolean(L, old);
+  return 1;
+}
+
+/* Names */
+
+static int process_register(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_pid pid;
+  const char *name;
+  size_t size;
+  int err;
+  (void)mb_current(h, L);
+  pid = mb_check_pid(h, L, 1, "Process.register", 1);
+  name = mb_check_name(h, L, 2, "Process.register", 2, &size);
+  err = mb_register(h->scheduler, pid, name, (uint32_t)size);
+  if (err == MB_ENOPROC)
+    return mb_bad_argument(h, L, "Process.register", 1, "the process is not alive");
+  if (err == MB_ENAME) {
+    struct mb_process *p = mb_local(h->scheduler, pid);
+    if (p && p->name)
+      return mb_bad_argument(h, L, "Process.register", 1, "the process is registered already, as '%s'",
+                             p->name->text);
+    return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", name);
+  }
+  if (err) return luaL_error(L, "not enough memory");
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int process_unregister(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  size_t size;
+  const char *name = mb_check_name(h, L, 1, "Process.unregister", 1, &size);
+  if (!mb_unregister(h->scheduler, name, (uint32_t)size))
+    return mb_bad_argument(h, L, "Process.unregister", 1, "no process is registered as '%s'", name);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int process_whereis(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  size_t size;
+  mb_pid pid;
+  const char *name;
+  (void)mb_current(h, L);
+  if (lua_type(L, 1) != LUA_TSTRING) return mb_bad_type(h, L, "Process.whereis", 1, "name", 1);
+  name = lua_tolstring(L, 1, &size);
+  pid = mb_names_find(&h->runtime.names, name, (uint32_t)size);
+  if (pid && mb_local(h->scheduler, pid))
+    mb_push_id(L, pid);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+struct name_list {
+  const char **texts;
+  size_t count, capacity;
+};
+
+static void collect_name(const struct mb_name *n, void *data) {
+  struct name_list *l = data;
+  if (l->count < l->capacity) l->texts[l->count++] = n->text;
+}
+
+static int process_registered(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct name_list l = {.capacity = h->runtime.names.count};
+  /* Lua's memory, since pushing the strings may raise; entries stay while only this thread runs. */
+  l.texts = lua_newuserdatauv(L, (l.capacity + 1) * sizeof *l.texts, 0);
+  mb_names_each(&h->runtime.names, collect_name, &l);
+  lua_createtable(L, (int)l.count, 0);
+  for (size_t i = 0; i < l.count; i++) {
+    lua_pushstring(L, l.texts[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* Looking at processes */
+
+static int process_list(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  uint32_t extent;
+  lua_Integer n = 0;
+  (void)mb_current(h, L);
+  extent = mb_table_extent(&h->runtime.table);
+  lua_createtable(L, (int)h->scheduler->live, 0);
+  for (uint32_t i = 1; i < extent; i++) {
+    struct mb_process *p = mb_table_at(&h->runtime.table, i);
+    mb_pid pid = p ? mb_pid_of(p) : 0;
+    if (!pid || p->state == MB_EXITING) continue;
+    mb_push_id(L, pid);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+static void push_keys(lua_State *L, const struct mb_map *m, int values) {
+  uint32_t cursor = 0;
+  lua_Integer n = 0;
+  lua_createtable(L, (int)m->count, 0);
+  for (const struct mb_entry *e; (e = mb_map_next(m, &cursor));) {
+    mb_push_id(L, values ? e->value : e->key);
+    lua_rawseti(L, -2, ++n);
+  }
+}
+
+static void push_links(lua_State *L, const struct mb_process *p) {
+  uint32_t cursor = 0;
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (const struct mb_entry *e; (e = mb_map_next(&p->links, &cursor));) {
+    if (e->value != 0) continue; /* being unlinked */
+    mb_push_id(L, e->key);
+    lua_rawseti(L, -2, ++n);
+  }
+}
+
+static void push_monitors(lua_State *L, const struct mb_process *p) {
+  uint32_t cursor = 0;
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (const struct mb_entry *e; (e = mb_map_next(&p->monitors, &cursor));) {
+    const char *name;
+    uint32_t size;
+    mb_pid target = mb_monitor_target(e->value, &name, &size);
+    if (name) {
+      lua_createtable(L, 2, 0);
+      lua_pushlstring(L, name, size);
+      lua_rawseti(L, -2, 1);
+      lua_pushliteral(L, "nonode@nohost");
+      lua_rawseti(L, -2, 2);
+    } else {
+      mb_push_id(L, target);
+    }
+    lua_rawseti(L, -2, ++n);
+  }
+}
+
+/* The dictionary of p as the caller sees it: a copy, values that cannot travel as their text. */
+static void push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  int top = lua_gettop(L);
+  lua_newtable(L);
+  if (!mb_push_locals(h, L, p, 0)) return;
+  if (lua_rawgeti(L, -1, MB_LOCAL_DICTIONARY) == LUA_TTABLE) {
+    lua_pushnil(L);
+    while (lua_next(L, top + 3)) {
+      for (int i = 0; i < 2; i++) {
+        struct mb_reason *copy = mb_encode_reason(h, L, top + 4 + i);
+        mb_push_reason(h, L, copy);
+        mb_reason_release(copy);
+      }
+      if (!lua_isnil(L, top + 6)) lua_rawset(L, top + 1);
+      lua_settop(L, top + 4);
+    }
+  }
+  lua_settop(L, top + 1);
+}
+
+/* "file:line" of a started process, level 0 or the lowest; nil when it has none. */
+static void push_location(lua_State *L, struct mb_process *p, lua_State *from, int initial) {
+  lua_State *co = p->flags & MB_IN_PLACE ? from : mb_coroutine(p);
+  lua_Debug ar;
+  int found = 0;
+  if (!p->start && co) {
+    for (int level = 0; lua_getstack(co, level, &ar); level++) {
+      lua_Debug here = ar;
+      lua_getinfo(co, "Sl", &here);
+      if (here.currentline <= 0) continue;
+      if (found) lua_pop(L, 1);
+      lua_pushfstring(L, "%s:%d", here.short_src, initial ? here.linedefined : here.currentline);
+      found = 1;
+      if (!initial) break;
+    }
+  }
+  if (!found) {
+    if (p->site)
+      lua_pushstring(L, p->site);
+    else
+      lua_pushnil(L);
+  }
+}
+
+static const char *status_of(const struct mb_process *p) {
+  return p->state == MB_RUNNING ? "running" : p->state == MB_WAITING ? "waiting" : "runnable";
+}
+
+static const char *const info_keys[] = {
+    "registered_name", "status", "message_queue_len", "messages", "links", "monitored_by",
+    "monitors", "trap_exit", "dictionary", "reductions", "memory", "current_location",
+    "current_stacktrace", "initial_location", "scheduler", "parent", NULL};
+
+/* Push the value for a key's number. */
+static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int key) {
+  lua_State *co = p->flags & MB_IN_PLACE ? L : mb_coroutine(p);
+  switch (key) {
+    case 0:
+      if (p->name)
+        lua_pushlstring(L, p->name->text, p->name->size);
+      else
+        lua_pushnil(L);
+      break;
+    case 1: lua_pushstring(L, status_of(p)); break;
+    case 2: lua_pushinteger(L, p->mailbox.count); break;
+    case 3: {
+      lua_Integer n = 0;
+      lua_createtable(L, (int)p->mailbox.count, 0);
+      for (struct mb_signal *s = p->mailbox.head; s; s = s->next) {
+        mb_push_message(h, L, s);
+        lua_rawseti(L, -2, ++n);
+      }
+      break;
+    }
+    case 4: push_links(L, p); break;
+    case 5: push_keys(L, &p->monitored_by, 1); break;
+    case 6: push_monitors(L, p); break;
+    case 7: lua_pushboolean(L, (p->flags & MB_TRAP_EXIT) != 0); break;
+    case 8: push_dictionary(h, L, p); break;
+    case 9: lua_pushinteger(L, (lua_Integer)p->reductions); break;
+    case 10: { /* slot, coroutine as measured when suspended, and queued messages */
+      size_t size = sizeof *p + (p->start ? p->start->size : 1100);
+      for (struct mb_signal *s = p->mailbox.head; s; s = s->next) size += sizeof *s + s->size;
+      lua_pushinteger(L, (lua_Integer)size);
+      break;
+    }
+    case 11: push_location(L, p, L, 0); break;
+    case 12:
+      if (!p->start && co)
+        luaL_traceback(L, co, NULL, 0);
+      else
+        lua_pushliteral(L, "stack traceback:");
+      break;
+    case 13: push_location(L, p, L, 1); break;
+    case 14: lua_pushinteger(L, (lua_Integer)h->scheduler->id + 1); break;
+    default:
+      if (p->parent)
+        mb_push_id(L, p->parent);
+      else
+        lua_pushnil(L);
+  }
+}
+
+static int process_info(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p;
+  mb_pid pid;
+  int key = -1;
+  (void)mb_current(h, L);
+  pid = mb_check_pid(h, L, 1, "Process.info", 1);
+  if (!lua_isnoneornil(L, 2)) {
+    const char *wanted = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (lua_type(L, 2) != LUA_TSTRING) return mb_bad_type(h, L, "Process.info", 2, "key", 2);
+    for (key = 0; info_keys[key] && strcmp(info_keys[key], wanted) != 0;) key++;
+    if (!info_keys[key]) return mb_bad_argument(h, L, "Process.info", 2, "unknown key '%s'", wanted);
+  }
+  luaL_checkstack(L, 20, NULL);
+  p = mb_local(h->scheduler, pid);
+  if (!p) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if (key >= 0) {
+    push_info(h, L, p, key);
+    return 1;
+  }
+  lua_newtable(L);
+  for (key = 0; info_keys[key]; key++) {
+    push_info(h, L, p, key);
+    lua_setfield(L, -2, info_keys[key]);
+  }
+  return 1;
+}
+
+/* Timers */
+
+static int process_send_after(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_pid to = mb_to_pid(L, 1);
+  const char *name = NULL;
+  size_t size = 0;
+  lua_Number ms;
+  uint64_t now = uv_hrtime();
+  struct mb_signal *s;
+  mb_ref ref;
+  (void)mb_current(h, L);
+  if (!to) {
+    if (lua_type(L, 1) != LUA_TSTRING)
+      return mb_bad_type(h, L, "Process.send_after", 1, "pid or name", 1);
+    name = mb_check_name(h, L, 1, "Process.send_after", 1, &size);
+  }
+  if (lua_type(L, 3) != LUA_TNUMBER)
+    return mb_bad_type(h, L, "Process.send_after", 3, "integer >= 0 (ms)", 3);
+  ms = lua_tonumber(L, 3);
+  if (!(ms >= 0) || floor(ms) != ms || ms == (lua_Number)HUGE_VAL)
+    return mb_bad_argument(h, L, "Process.send_after", 3, "integer >= 0 (ms) expected, got %s",
+                           luaL_tolstring(L, 3, NULL));
+  s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
+  if (mb_delay(h->scheduler, to, name, (uint32_t)size, s,
+               ms > 9e12 ? UINT64_MAX - 1 : now + (uint64_t)ms * 1000000u, &ref) != 0)
+    return luaL_error(L, "not enough memory");
+  mb_push_id(L, ref);
+  return 1;
+}
+
+static int read_timer(lua_State *L, const char *function, int cancel) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_ref ref = mb_to_ref(L, 1);
+  int64_t left;
+  if (!ref) return mb_bad_type(h, L, function, 1, "timer reference", 1);
+  left = mb_delayed_read(h->scheduler, ref, cancel);
+  if (left < 0)
+    lua_pushboolean(L, 0);
+  else
+    lua_pushinteger(L, (lua_Integer)((left + 999999) / 1000000));
+  return 1;
+}
+
+static int process_cancel_timer(lua_State *L) { return read_timer(L, "Process.cancel_timer", 1); }
+static int process_read_timer(lua_State *L) { return read_timer(L, "Process.read_timer", 0); }
+
+/* The dictionary */
+
+/* Push the calling process's dictionary; 0 and nothing pushed when it has none and make is not set. */
+static int push_own(struct mb_heap *h, lua_State *L, int make) {
+  struct mb_process *p = mb_current(h, L);
+  if (!mb_push_locals(h, L, p, make)) return 0;
+  if (lua_rawgeti(L, -1, MB_LOCAL_DICTIONARY) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    if (!make) {
+      lua_pop(L, 1);
+      return 0;
+    }
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, MB_LOCAL_DICTIONARY);
+  }
+  lua_remove(L, -2);
+  return 1;
+}
+
+static void check_key(struct mb_heap *h, lua_State *L, const char *function) {
+  if (lua_isnoneornil(L, 1)) mb_bad_type(h, L, function, 1, "key", 1);
+  if (lua_type(L, 1) == LUA_TNUMBER && lua_tonumber(L, 1) != lua_tonumber(L, 1))
+    mb_bad_argument(h, L, function, 1, "a key cannot be NaN");
+}
+
+static int process_put(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  check_key(h, L, "Process.put");
+  lua_settop(L, 2);
+  push_own(h, L, 1);
+  lua_pushvalue(L, 1);
+  lua_rawget(L, 3);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_rawset(L, 3);
+  return 1;
+}
+
+static int process_get(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  if (lua_isnone(L, 1)) {
+    lua_newtable(L);
+    if (push_own(h, L, 0)) {
+      lua_pushnil(L);
+      while (lua_next(L, 2)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, 1);
+      }
+      lua_settop(L, 1);
+    }
+    return 1;
+  }
+  check_key(h, L, "Process.get");
+  lua_settop(L, 2);
+  if (push_own(h, L, 0)) {
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 3) != LUA_TNIL) return 1;
+  }
+  lua_settop(L, 2);
+  return 1;
+}
+
+static int process_delete(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  check_key(h, L, "Process.delete");
+  lua_settop(L, 1);
+  if (!push_own(h, L, 0)) return 0;
+  lua_pushvalue(L, 1);
+  lua_rawget(L, 2);
+  lua_pushvalue(L, 1);
+  lua_pushnil(L);
+  lua_rawset(L, 2);
+  return 1;
+}
+
+static int process_get_keys(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_Integer n = 0;
+  int all = lua_isnone(L, 1);
+  lua_settop(L, 1);
+  lua_newtable(L);
+  if (!push_own(h, L, 0)) return 1;
+  lua_pushnil(L);
+  while (lua_next(L, 3)) {
+    if (all || lua_compare(L, -1, 1, LUA_OPEQ)) {
+      lua_pushvalue(L, -2);
+      lua_rawseti(L, 2, ++n);
+    }
+    lua_pop(L, 1);
+  }
+  lua_settop(L, 2);
+  return 1;
+}
+
+void mb_open_process(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"process_alive", process_alive},
+                                       {"process_exit", process_exit},
+                                       {"process_flag", process_flag},
+                                       {"process_register", process_register},
+                                       {"process_unregister", process_unregister},
+                                       {"process_whereis", process_whereis},
+                                       {"process_registered", process_registered},
+                                       {"process_list", process_list},
+                                       {"process_info", process_info},
+                                       {"process_send_after", process_send_after},
+                                       {"process_cancel_timer", process_cancel_timer},
+                                       {"process_read_timer", process_read_timer},
+                                       {"process_put", process_put},
+                                       {"process_get", process_get},
+                                       {"process_delete", process_delete},
+                                       {"process_get_keys", process_get_keys},
+                                       {NULL, NULL}};
+  mb_set_functions(h, L, functions);
+}

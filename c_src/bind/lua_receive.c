@@ -1,0 +1,309 @@
+/* receive: taking messages out of the mailbox, by age or by pattern. Each function blocks the calling
+ * process only. What a wait needs to go on is on the Lua stack; its deadline travels as the
+ * continuation's context. */
+#include <string.h>
+
+#include "api.h"
+#include "codec.h"
+#include "errors.h"
+#include "mailbox.h"
+#include "pattern.h"
+#include "run.h"
+
+void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
+  mb_mailbox_remove(&p->mailbox, s);
+  h->scheduler->messages--;
+  mb_signal_free(s);
+}
+
+int mb_expired(uint64_t deadline) { return deadline != 0 && uv_hrtime() >= deadline; }
+
+static int timeout(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "timeout");
+  return 2;
+}
+
+/* take([ms]) -> message | nil, "timeout" */
+static int take_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  (void)status;
+  for (;;) {
+    struct mb_signal *s = p->mailbox.head;
+    if (s) {
+      mb_push_message(h, L, s);
+      mb_take_message(h, p, s);
+      return 1;
+    }
+    if (mb_expired((uint64_t)deadline)) return timeout(L);
+    mb_block(h, L, p, (uint64_t)deadline, deadline, take_on);
+    p = mb_current(h, L);
+  }
+}
+
+static int take(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  uint64_t deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
+  return take_on(L, LUA_OK, (lua_KContext)deadline);
+}
+
+/* Clauses */
+
+static int ill_formed(struct mb_heap *h, lua_State *L, const char *function, const char *text, int i) {
+  return mb_bad_argument(h, L, function, 1, text, i);
+}
+
+static int is_callable(lua_State *L, int index) {
+  if (lua_isfunction(L, index)) return 1;
+  if (luaL_getmetafield(L, index, "__call") == LUA_TNIL) return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* Check the clauses at stack index 1; returns how many there are. */
+static int check_clauses(struct mb_heap *h, lua_State *L, const char *function) {
+  int count = 0, top = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, 1)) {
+    if (lua_isinteger(L, top + 1)) {
+      count++;
+    } else if (lua_type(L, top + 1) != LUA_TSTRING || strcmp(lua_tostring(L, top + 1), "after")) {
+      mb_bad_argument(h, L, function, 1, "unknown field '%s' beside the clauses; only 'after' may stand there",
+                      luaL_tolstring(L, top + 1, NULL));
+    }
+    lua_settop(L, top + 1);
+  }
+  for (int i = 1; i <= count; i++) {
+    if (lua_rawgeti(L, 1, i) != LUA_TTABLE)
+      ill_formed(h, L, function, "clause %d is no table: a clause is {pattern, [when = guard,] [body]}", i);
+    lua_pushnil(L);
+    while (lua_next(L, top + 1)) {
+      int ok = lua_isinteger(L, top + 2)
+                   ? lua_tointeger(L, top + 2) == 1 || (lua_tointeger(L, top + 2) == 2 && is_callable(L, top + 3))
+                   : lua_type(L, top + 2) == LUA_TSTRING && strcmp(lua_tostring(L, top + 2), "when") == 0 &&
+                         is_callable(L, top + 3);
+      if (!ok)
+        ill_formed(h, L, function, "clause %d is ill-formed: it is {pattern, [when = guard,] [body]}, guard and body functions", i);
+      lua_settop(L, top + 2);
+    }
+    lua_settop(L, top + 1);
+    if (lua_rawgeti(L, top + 1, 1) == LUA_TNIL)
+      ill_formed(h, L, function, "clause %d has no pattern", i);
+    lua_settop(L, top);
+  }
+  return count;
+}
+
+/* The deadline of `after` in the clauses at index 1. */
+static uint64_t after_deadline(struct mb_heap *h, lua_State *L) {
+  uint64_t deadline;
+  int top = lua_gettop(L);
+  lua_getfield(L, 1, "after");
+  if (lua_istable(L, -1)) {
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    if (!lua_isnil(L, -1) && !is_callable(L, -1))
+      mb_bad_argument(h, L, "receive", 1, "after is ms or {ms, function}");
+    lua_pop(L, 1);
+    if (lua_isnil(L, -1)) mb_bad_argument(h, L, "receive", 1, "after is ms or {ms, function}");
+  }
+  deadline = mb_check_deadline(h, L, -1, "receive", 1, 1);
+  lua_settop(L, top);
+  return deadline;
+}
+
+/* The mailbox's newest reference, if no clause can match a message without it; else 0. */
+static mb_ref wanted_ref(lua_State *L, struct mb_process *p, int count) {
+  int top = lua_gettop(L);
+  mb_ref mark = p->mailbox.mark;
+  if (!mark || p->mailbox.head == NULL) return 0;
+  for (int i = 1; i <= count && mark; i++) {
+    int found = 0;
+    lua_rawgeti(L, 1, i);
+    if (lua_rawgeti(L, top + 1, 1) == LUA_TTABLE) {
+      for (int k = 1; k <= 2 && !found; k++) {
+        lua_rawgeti(L, top + 2, k);
+        found = mb_to_ref(L, -1) == mark;
+        lua_pop(L, 1);
+      }
+    } else {
+      found = mb_to_ref(L, top + 2) == mark;
+    }
+    if (!found) mark = 0;
+    lua_settop(L, top);
+  }
+  return mark;
+}
+
+/* A guard holds when it returns true; one that raises does not. */
+static int guard_holds(lua_State *L, int guard, int first) {
+  int n = lua_gettop(L) - first + 1, ok;
+  luaL_checkstack(L, n + 3, NULL);
+  lua_pushvalue(L, guard);
+  for (int i = 0; i < n; i++) lua_pushvalue(L, first + i);
+  ok = lua_pcall(L, n, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return ok;
+}
+
+/* Try the value at `value` against the clauses at index 1. 0, or how many results were pushed:
+ * body | nil, captures... */
+static int try_clauses(struct mb_heap *h, lua_State *L, int count, int value) {
+  for (int i = 1; i <= count; i++) {
+    int top = lua_gettop(L); /* top + 1: clause, 2: pattern, 3: body; then the captures */
+    lua_rawgeti(L, 1, i);
+    lua_rawgeti(L, top + 1, 1);
+    lua_rawgeti(L, top + 1, 2);
+    if (mb_match(h, L, top + 2, value)) {
+      int ok = 1;
+      if (lua_gettop(L) == top + 3) lua_pushvalue(L, value);
+      lua_pushliteral(L, "when");
+      if (lua_rawget(L, top + 1) != LUA_TNIL) {
+        lua_replace(L, top + 2);
+        ok = guard_holds(L, top + 2, top + 4);
+      } else {
+        lua_pop(L, 1);
+      }
+      if (ok) return lua_gettop(L) - top - 2;
+    }
+    lua_settop(L, top);
+  }
+  return 0;
+}
+
+/* select(clauses) -> body | nil, captures...; after a timeout the function of `after`, or
+ * nil, nil, "timeout". Stack: clauses, number of clauses. */
+static int select_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  int count = (int)lua_tointeger(L, 2);
+  (void)status;
+  for (;;) {
+    while (p->mailbox.scan) {
+      struct mb_signal *s = p->mailbox.scan;
+      int possible = 0, results;
+      for (int i = 1; i <= count && !possible; i++) {
+        lua_rawgeti(L, 1, i);
+        lua_rawgeti(L, 3, 1);
+        possible = !mb_cannot_match(h, L, 4, s);
+        lua_settop(L, 2);
+      }
+      if (possible) {
+        mb_push_message(h, L, s);
+        results = try_clauses(h, L, count, 3);
+        if (results) {
+          mb_take_message(h, p, s);
+          return results;
+        }
+        lua_settop(L, 2);
+      }
+      p->mailbox.scan = s->next;
+    }
+    if (mb_expired((uint64_t)deadline)) {
+      lua_getfield(L, 1, "after");
+      if (lua_istable(L, -1)) {
+        lua_rawgeti(L, -1, 2);
+        if (!lua_isnil(L, -1)) return 1;
+      }
+      lua_pushnil(L);
+      return timeout(L) + 1;
+    }
+    mb_block(h, L, p, (uint64_t)deadline, deadline, select_on);
+    p = mb_current(h, L);
+  }
+}
+
+static const char is_matcher; /* its address is the key in a matcher's metatable */
+
+static int has_been_checked(lua_State *L) {
+  int checked = 0;
+  if (lua_getmetatable(L, 1)) {
+    checked = lua_rawgetp(L, -1, &is_matcher) != LUA_TNIL;
+    lua_pop(L, 2);
+  }
+  return checked;
+}
+
+static int select_message(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  uint64_t deadline;
+  int count;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  if (has_been_checked(L))
+    count = (int)lua_rawlen(L, 1);
+  else
+    count = check_clauses(h, L, "receive");
+  deadline = after_deadline(h, L);
+  lua_pushinteger(L, count);
+  mb_mailbox_rewind(&p->mailbox, wanted_ref(L, p, count));
+  return select_on(L, LUA_OK, (lua_KContext)deadline);
+}
+
+/* matcher(clauses) -> the same clauses, checked once */
+static int matcher(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  if (!lua_istable(L, 1)) return mb_bad_type(h, L, "matcher", 1, "table of clauses", 1);
+  lua_settop(L, 1);
+  check_clauses(h, L, "matcher");
+  (void)after_deadline(h, L);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, 2);
+  }
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, 2);
+  return 1;
+}
+
+/* match(pattern, value) -> true, captures... | false */
+static int match_value(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_settop(L, 2);
+  if (!mb_match(h, L, 1, 2)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  lua_pushboolean(L, 1);
+  lua_insert(L, 3);
+  return lua_gettop(L) - 2;
+}
+
+static int sleep_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  (void)status;
+  while (!mb_expired((uint64_t)deadline))
+    mb_block(h, L, mb_current(h, L), (uint64_t)deadline, deadline, sleep_on);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int do_sleep(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  uint64_t deadline = mb_check_deadline(h, L, 1, "sleep", 1, 0);
+  if (deadline == 0 || lua_tointeger(L, 1) != 0)
+    return sleep_on(L, LUA_OK, (lua_KContext)deadline);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+void mb_open_receive(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"take", take}, {"select", select_message},
+                                       {"match", match_value}, {"sleep", do_sleep}, {NULL, NULL}};
+  mb_set_functions(h, L, functions);
+  lua_pushlightuserdata(L, h);
+  lua_newtable(L);
+  lua_pushliteral(L, "matcher");
+  lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 1);
+  lua_rawsetp(L, -2, &is_matcher);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -4, "matcher_mt"); /* so that matchers travel */
+  lua_pushcclosure(L, matcher, 2);
+  lua_setfield(L, -2, "matcher");
+}

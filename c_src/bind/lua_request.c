@@ -1,0 +1,254 @@
+/* Requests and replies: what calls, tasks and the starting of servers are made of. A request carries the
+ * caller's pid and the reference of a monitor on the receiver; a reply is let into the caller's mailbox
+ * only while that monitor is active, so late replies vanish by themselves. */
+#include <string.h>
+
+#include "api.h"
+#include "codec.h"
+#include "errors.h"
+#include "mailbox.h"
+#include "run.h"
+
+/* The oldest reply or DOWN for ref, from the scan position on; NULL when there is none yet. */
+static struct mb_signal *find_answer(struct mb_process *p, mb_ref ref) {
+  while (p->mailbox.scan) {
+    struct mb_signal *s = p->mailbox.scan;
+    if (s->ref == ref && (s->kind == MB_REPLY || s->kind == MB_DOWN)) return s;
+    p->mailbox.scan = s->next;
+  }
+  return NULL;
+}
+
+/* Waits for the answer to a call. Stack: 1 reference. -> true, values... | false, reason */
+static int call_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_ref ref = mb_to_ref(L, 1);
+  (void)status;
+  for (;;) {
+    struct mb_process *p = mb_current(h, L);
+    struct mb_signal *s = find_answer(p, ref);
+    if (s) {
+      int n = 1;
+      lua_pushboolean(L, s->kind == MB_REPLY);
+      if (s->kind == MB_REPLY)
+        n = mb_decode(h, L, s->data, s->size);
+      else
+        mb_push_reason(h, L, s->reason);
+      mb_take_message(h, p, s);
+      mb_flush_ref(h, p, ref); /* a second reply to this request, too */
+      return n + 1;
+    }
+    if (mb_expired((uint64_t)deadline)) {
+      mb_flush_ref(h, p, ref);
+      lua_pushboolean(L, 0);
+      lua_pushliteral(L, "timeout");
+      return 2;
+    }
+    mb_block(h, L, p, (uint64_t)deadline, deadline, call_on);
+  }
+}
+
+/* A server argument as a pid; 0: nobody has that name. */
+static mb_pid server_pid(struct mb_heap *h, lua_State *L, int at, const char *function) {
+  mb_pid pid = mb_to_pid(L, at);
+  size_t size;
+  const char *name;
+  if (pid) return pid;
+  if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, 1, "pid or name", at);
+  name = lua_tolstring(L, at, &size);
+  return mb_names_find(&h->runtime.names, name, (uint32_t)size);
+}
+
+static int refused(lua_State *L, const char *reason) {
+  lua_pushboolean(L, 0);
+  lua_pushstring(L, reason);
+  return 2;
+}
+
+static int request(lua_State *L, enum mb_signal_kind kind) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  const char *name = kind == MB_CALL ? "GenServer.call" : "GenServer.stop";
+  mb_pid server = server_pid(h, L, 1, name);
+  uint64_t deadline = mb_check_deadline(h, L, 3, name, 3, 1);
+  struct mb_signal *s;
+  mb_ref ref = 0;
+  lua_settop(L, 2);
+  s = mb_encode_signal(h, L, 2, 1, "send request", kind);
+  if (server == mb_pid_of(p) || !mb_lookup(&h->runtime, server)) {
+    mb_signal_free(s);
+    return refused(L, server == mb_pid_of(p) ? "calling_self" : "noproc");
+  }
+  if (mb_monitor(h->scheduler, p, server, NULL, 0, 1, &ref) != 0) {
+    mb_signal_free(s);
+    return luaL_error(L, "not enough memory");
+  }
+  s->from = mb_pid_of(p);
+  s->ref = ref;
+  mb_signal_send(h->scheduler, server, s);
+  lua_settop(L, 0);
+  mb_push_id(L, ref);
+  mb_mailbox_rewind(&p->mailbox, ref);
+  return call_on(L, LUA_OK, (lua_KContext)deadline);
+}
+
+static int call(lua_State *L) { return request(L, MB_CALL); }
+static int system_request(lua_State *L) { return request(L, MB_SYSTEM); }
+
+/* cast(server, request) -> true */
+static int cast(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid server = server_pid(h, L, 1, "GenServer.cast");
+  struct mb_signal *s;
+  lua_settop(L, 2);
+  s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
+  s->from = mb_pid_of(p);
+  if (server)
+    mb_signal_send(h->scheduler, server, s);
+  else
+    mb_signal_free(s);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* reply(pid, ref, ...) -> true */
+static int reply(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid to = mb_check_pid(h, L, 1, "reply", 1);
+  mb_ref ref = mb_to_ref(L, 2);
+  struct mb_signal *s;
+  if (!ref) return mb_bad_type(h, L, "reply", 2, "reference", 2);
+  s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, "send reply", MB_REPLY);
+  s->from = mb_pid_of(p);
+  s->ref = ref;
+  mb_signal_send(h->scheduler, to, s);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* next_event([ms]): the oldest message, taken apart for a server's loop. */
+static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  (void)status;
+  lua_settop(L, 0);
+  for (;;) {
+    struct mb_process *p = mb_current(h, L);
+    struct mb_signal *s = p->mailbox.head;
+    if (s) {
+      switch ((enum mb_signal_kind)s->kind) {
+        case MB_CALL:
+        case MB_SYSTEM:
+          lua_pushstring(L, s->kind == MB_CALL ? "call" : "system");
+          lua_createtable(L, 2, 0);
+          mb_push_id(L, s->from);
+          lua_rawseti(L, 2, 1);
+          mb_push_id(L, s->ref);
+          lua_rawseti(L, 2, 2);
+          mb_decode(h, L, s->data, s->size);
+          break;
+        case MB_CAST:
+          lua_pushliteral(L, "cast");
+          mb_decode(h, L, s->data, s->size);
+          break;
+        case MB_EXITED:
+          lua_pushliteral(L, "exit");
+          mb_push_id(L, s->from);
+          mb_push_reason(h, L, s->reason);
+          break;
+        default:
+          lua_pushliteral(L, "info");
+          mb_push_message(h, L, s);
+      }
+      mb_take_message(h, p, s);
+      return lua_gettop(L);
+    }
+    if (mb_expired((uint64_t)deadline)) {
+      lua_pushliteral(L, "timeout");
+      return 1;
+    }
+    mb_block(h, L, p, (uint64_t)deadline, deadline, next_event_on);
+  }
+}
+
+static int next_event(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  uint64_t deadline = mb_check_deadline(h, L, 1, "next_event", 1, 1);
+  return next_event_on(L, LUA_OK, (lua_KContext)deadline);
+}
+
+/* await(ref | {[ref] = true...}, ms) -> ref, "reply", values... | ref, "down", reason | nil.
+ * Stack: 1 what is awaited. */
+static int await_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_ref one = mb_to_ref(L, 1);
+  (void)status;
+  lua_settop(L, 1);
+  for (;;) {
+    struct mb_process *p = mb_current(h, L);
+    for (struct mb_signal *s; (s = p->mailbox.scan); p->mailbox.scan = s->next) {
+      int n = 1;
+      if (s->kind != MB_REPLY && s->kind != MB_DOWN) continue;
+      if (one) {
+        if (s->ref != one) continue;
+      } else {
+        mb_push_id(L, s->ref);
+        lua_rawget(L, 1);
+        n = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        if (!n) continue;
+      }
+      mb_push_id(L, s->ref);
+      if (s->kind == MB_REPLY) {
+        lua_pushliteral(L, "reply");
+        n = mb_decode(h, L, s->data, s->size);
+      } else {
+        lua_pushliteral(L, "down");
+        mb_push_reason(h, L, s->reason);
+      }
+      mb_take_message(h, p, s);
+      return n + 2;
+    }
+    if (mb_expired((uint64_t)deadline)) {
+      lua_pushnil(L);
+      return 1;
+    }
+    mb_block(h, L, p, (uint64_t)deadline, deadline, await_on);
+  }
+}
+
+static int await(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  uint64_t deadline = mb_check_deadline(h, L, 2, "await", 2, 1);
+  if (!mb_to_ref(L, 1)) luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  mb_mailbox_rewind(&p->mailbox, mb_to_ref(L, 1));
+  return await_on(L, LUA_OK, (lua_KContext)deadline);
+}
+
+/* flush_exit(pid) -> true, reason | false: takes {"EXIT", pid, _} out of the mailbox. */
+static int flush_exit(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid pid = mb_check_pid(h, L, 1, "flush_exit", 1);
+  for (struct mb_signal *s = p->mailbox.head; s; s = s->next) {
+    if (s->kind == MB_EXITED && s->from == pid) {
+      lua_pushboolean(L, 1);
+      mb_push_reason(h, L, s->reason);
+      mb_take_message(h, p, s);
+      return 2;
+    }
+  }
+  lua_pushboolean(L, 0);
+  return 1;
+}
+
+void mb_open_request(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"call", call},       {"system", system_request}, {"cast", cast},
+      {"reply", reply},     {"next_event", next_event}, {"await", await},
+      {"flush_exit", flush_exit}, {NULL, NULL}};
+  mb_set_functions(h, L, functions);
+}

@@ -1,0 +1,141 @@
+/* What the runtime's Lua files need of the machine below: errors at the user's line, the log, counters,
+ * the names every process finds. */
+#include <string.h>
+
+#include "api.h"
+#include "crash.h"
+#include "environment.h"
+#include "errors.h"
+
+/* argument_error(function, index, message) */
+static int argument_error(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const char *function = luaL_checkstring(L, 1);
+  int index = (int)luaL_checkinteger(L, 2);
+  return mb_bad_argument(h, L, function, index, "%s", luaL_checkstring(L, 3));
+}
+
+/* raise_at_caller(message) */
+static int raise_at_caller(lua_State *L) {
+  return mb_raise(mb_heap_of(L), L, "%s", luaL_checkstring(L, 1));
+}
+
+static const char *const level_names[] = {"debug", "info", "warning", "error", "none", NULL};
+
+/* log(level, text) */
+static int log_entry(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  int level = luaL_checkoption(L, 1, NULL, level_names);
+  size_t size;
+  const char *text = luaL_checklstring(L, 2, &size);
+  if (level != MB_LOG_NONE) mb_log(h, (enum mb_log_level)level, text, size);
+  return 0;
+}
+
+/* log_level([level]) -> the level before */
+static int log_level(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  int old = h->log_level;
+  if (!lua_isnoneornil(L, 1)) h->log_level = luaL_checkoption(L, 1, NULL, level_names);
+  lua_pushstring(L, level_names[old]);
+  return 1;
+}
+
+/* census() -> {processes =, timers =, names =, messages =} */
+static int census(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_scheduler *s = h->scheduler;
+  (void)mb_current(h, L);
+  lua_createtable(L, 0, 4);
+  lua_pushinteger(L, (lua_Integer)s->live);
+  lua_setfield(L, -2, "processes");
+  lua_pushinteger(L, (lua_Integer)(s->receive_timers + s->delayed.count));
+  lua_setfield(L, -2, "timers");
+  lua_pushinteger(L, (lua_Integer)h->runtime.names.count);
+  lua_setfield(L, -2, "names");
+  lua_pushinteger(L, (lua_Integer)s->messages);
+  lua_setfield(L, -2, "messages");
+  return 1;
+}
+
+/* The allocator while a limit is set: what is asked for beyond it is refused, as if memory were out. */
+static void *limited(void *data, void *block, size_t old, size_t size) {
+  struct mb_heap *h = data;
+  void *result;
+  if (!block) old = 0; /* then it tells what is allocated, not how much */
+  if (size > old && h->memory_used + (size - old) > h->memory_limit) return NULL;
+  result = h->alloc(h->alloc_data, block, block ? old : 0, size);
+  if (result || size == 0) {
+    h->memory_used += size;
+    h->memory_used = h->memory_used > old ? h->memory_used - old : 0;
+  }
+  return result;
+}
+
+/* memory_limit(bytes | nil) -> the limit before: caps what this heap may allocate from now on, beyond
+ * what it uses at present; nil takes the cap away. */
+static int memory_limit(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  size_t old = h->memory_limit;
+  lua_Integer wanted = luaL_optinteger(L, 1, 0);
+  if (wanted < 0) return mb_bad_argument(h, L, "memory_limit", 1, "bytes >= 0 expected");
+  if (wanted > 0 && !old) {
+    h->alloc = lua_getallocf(L, &h->alloc_data);
+    lua_setallocf(L, limited, h);
+  } else if (wanted == 0 && old) {
+    lua_setallocf(L, h->alloc, h->alloc_data);
+  }
+  if (wanted > 0) {
+    /* what is there now may be freed under the limit: count it in */
+    h->memory_used = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+    h->memory_limit = h->memory_used + (size_t)wanted;
+  } else {
+    h->memory_limit = 0;
+  }
+  if (old)
+    lua_pushinteger(L, (lua_Integer)old);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* define(name, value): every process finds it among its globals */
+static int define(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const char *name = luaL_checkstring(L, 1);
+  lua_settop(L, 2);
+  mb_environment_define(h, L, name);
+  return 0;
+}
+
+/* set_inspect(fn): what makes texts of values in reports */
+static int set_inspect(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_INSPECT]);
+  return 0;
+}
+
+/* own_files(prefix): chunks whose name starts so are the runtime's; errors point past them */
+static int own_files(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_settop(L, 1);
+  h->own_prefix = luaL_checklstring(L, 1, &h->own_prefix_size);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &h->own_prefix); /* keeps the string */
+  return 0;
+}
+
+void mb_open_system(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"argument_error", argument_error},
+                                       {"raise_at_caller", raise_at_caller},
+                                       {"log", log_entry},
+                                       {"log_level", log_level},
+                                       {"census", census},
+                                       {"memory_limit", memory_limit},
+                                       {"define", define},
+                                       {"set_inspect", set_inspect},
+                                       {"own_files", own_files},
+                                       {NULL, NULL}};
+  mb_set_functions(h, L, functions);
+}

@@ -1,0 +1,111 @@
+/* The runtime's own kinds of values: pids, references and patterns, which are light userdata with one
+ * metatable for the whole type; the exit object; is and type. */
+#include "api.h"
+#include "errors.h"
+#include "pattern.h"
+
+static int id_tostring(lua_State *L) {
+  uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, 1);
+  char text[MB_ID_TEXT];
+  const char *pattern = mb_pattern_text(v);
+  if (pattern)
+    lua_pushstring(L, pattern);
+  else if (mb_is_pid(v))
+    lua_pushlstring(L, text, mb_pid_text(v, text));
+  else if (mb_is_ref(v))
+    lua_pushlstring(L, text, mb_ref_text(v, text));
+  else
+    lua_pushfstring(L, "userdata: %p", lua_touserdata(L, 1));
+  return 1;
+}
+
+/* Pids and references are ordered, like to like. */
+static int id_less(lua_State *L) {
+  uint64_t a = (uint64_t)(uintptr_t)lua_touserdata(L, 1);
+  uint64_t b = (uint64_t)(uintptr_t)lua_touserdata(L, 2);
+  if (!lua_islightuserdata(L, 1) || !lua_islightuserdata(L, 2) ||
+      (a & MB_TAG_MASK) != (b & MB_TAG_MASK) || !(mb_is_pid(a) || mb_is_ref(a)))
+    return luaL_error(L, "attempt to compare %s with %s", luaL_typename(L, 1), luaL_typename(L, 2));
+  lua_pushboolean(L, a < b);
+  return 1;
+}
+
+static int exit_tostring(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_settop(L, 1);
+  if (lua_istable(L, 1)) lua_getfield(L, 1, "reason");
+  if (lua_type(L, -1) != LUA_TSTRING) {
+    mb_push_ref(h, L, MB_REF_INSPECT);
+    lua_pushvalue(L, -2);
+    if (!lua_isfunction(L, -2) || lua_pcall(L, 1, 1, 0) != LUA_OK) {
+      lua_settop(L, 1);
+      lua_pushliteral(L, "?");
+    }
+  }
+  lua_pushfstring(L, "exit: %s", lua_tostring(L, -1));
+  return 1;
+}
+
+static int type_of(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushstring(L, mb_type_name(mb_heap_of(L), L, 1));
+  return 1;
+}
+
+/* is(fn) -> a pattern that captures what fn says yes to */
+static int is_call(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  if (!lua_isfunction(L, 2)) return mb_bad_type(h, L, "is", 1, "function", 2);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, 1);
+  mb_push_ref(h, L, MB_REF_PREDICATE_MT);
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+static void new_metatable(struct mb_heap *h, lua_State *L, const char *name, enum mb_heap_ref which) {
+  lua_newtable(L);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushvalue(L, -1);
+  h->ref[which] = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void mb_open_value(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg id_methods[] = {{"__tostring", id_tostring}, {"__lt", id_less}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"type", type_of}, {NULL, NULL}};
+  static const char *const names[] = {"string", "number", "integer", "boolean",
+                                      "table",  "func",   "pid",     "ref"};
+  mb_set_functions(h, L, functions);
+
+  mb_push_id(L, 0);
+  if (!lua_getmetatable(L, -1)) lua_newtable(L); /* another library's is extended, not replaced */
+  luaL_setfuncs(L, id_methods, 0);
+  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
+
+  new_metatable(h, L, "exit", MB_REF_EXIT_MT);
+  lua_pushlightuserdata(L, h);
+  lua_pushcclosure(L, exit_tostring, 1);
+  lua_setfield(L, -2, "__tostring");
+  lua_setfield(L, -2, "exit_mt"); /* fields of the module: so that they travel by name */
+  new_metatable(h, L, "predicate", MB_REF_PREDICATE_MT);
+  lua_setfield(L, -2, "predicate_mt");
+
+  mb_push_pattern(L, MB_ANY);
+  lua_setfield(L, -2, "any");
+  lua_newtable(L);
+  for (int i = 0; i < 8; i++) {
+    mb_push_pattern(L, (enum mb_pattern)(MB_IS_STRING + i));
+    lua_setfield(L, -2, names[i]);
+  }
+  lua_newtable(L);
+  lua_pushlightuserdata(L, h);
+  lua_pushcclosure(L, is_call, 1);
+  lua_setfield(L, -2, "__call");
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -4, "is_mt");
+  lua_setmetatable(L, -2);
+  lua_setfield(L, -2, "is");
+}

@@ -1,0 +1,253 @@
+#include "modules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "map.h"
+
+enum { FILTER_BITS = 1 << 16 };
+
+struct mb_modules {
+  uint64_t filter[FILTER_BITS / 64]; /* a bit for every object with a name: most have none */
+  struct mb_map sources;             /* chunk names (by address) seen when modules were looked through */
+  int stale;
+};
+
+struct mb_modules *mb_modules_new(void) {
+  struct mb_modules *m = calloc(1, sizeof *m);
+  if (m) m->stale = 1;
+  return m;
+}
+
+void mb_modules_free(struct mb_modules *m) {
+  if (!m) return;
+  mb_map_deinit(&m->sources);
+  free(m);
+}
+
+void mb_modules_touch(struct mb_heap *h) { h->modules->stale = 1; }
+
+static uint32_t bit_of(const void *object) {
+  return (uint32_t)mb_hash_u64((uint64_t)(uintptr_t)object) & (FILTER_BITS - 1);
+}
+
+void mb_modules_mark(struct mb_heap *h, const void *table) {
+  uint32_t bit = bit_of(table);
+  h->modules->filter[bit / 64] |= 1ull << (bit % 64);
+}
+
+int mb_modules_marked(const struct mb_heap *h, const void *object) {
+  uint32_t bit = bit_of(object);
+  return (h->modules->filter[bit / 64] >> (bit % 64)) & 1;
+}
+
+/* named[value at index] = name, unless the value has a name already. */
+static void note(struct mb_heap *h, lua_State *L, int named, int index, const char *name,
+                 size_t size) {
+  index = lua_absindex(L, index);
+  lua_pushvalue(L, index);
+  if (lua_rawget(L, named) == LUA_TNIL) {
+    lua_pushvalue(L, index);
+    lua_pushlstring(L, name, size);
+    lua_rawset(L, named);
+    mb_modules_mark(h, lua_topointer(L, index));
+  }
+  lua_pop(L, 1);
+}
+
+static int is_standard(const char *module) {
+  static const char *const names[] = {"package", "coroutine", "table", "io",    "os",
+                                      "string",  "math",      "utf8",  "debug", NULL};
+  for (int i = 0; names[i]; i++)
+    if (strcmp(names[i], module) == 0) return 1;
+  return strncmp(module, "moonbeam", 8) == 0 && (module[8] == '\0' || module[8] == '.');
+}
+
+/* package.searchpath(module, package[path]) finds a file. */
+static int on_path(lua_State *L, const char *module, const char *path) {
+  int found = 0;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "package");
+  lua_remove(L, -2);
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, "searchpath");
+    lua_pushstring(L, module);
+    if (lua_getfield(L, -3, path) == LUA_TSTRING && lua_pcall(L, 2, 1, 0) == LUA_OK)
+      found = lua_isstring(L, -1);
+    else
+      lua_settop(L, lua_gettop(L) - 2);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return found;
+}
+
+static int is_backed(struct mb_heap *h, lua_State *L, const char *module) {
+  const char *dot = strchr(module, '.');
+  int backed;
+  if (is_standard(module)) return 1;
+  mb_push_ref(h, L, MB_REF_BACKED);
+  lua_pushstring(L, module);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    backed = on_path(L, module, "path") || on_path(L, module, "cpath");
+    if (!backed && dot) { /* a part of a C library that is one file */
+      lua_pushlstring(L, module, (size_t)(dot - module));
+      backed = on_path(L, lua_tostring(L, -1), "cpath");
+      lua_pop(L, 1);
+    }
+    lua_pushstring(L, module);
+    lua_pushboolean(L, backed);
+    lua_rawset(L, -4);
+  } else {
+    backed = lua_toboolean(L, -1);
+  }
+  lua_pop(L, 2);
+  return backed;
+}
+
+/* Name the fields of the module table on the top of the stack. */
+static void note_fields(struct mb_heap *h, lua_State *L, int named, const char *module) {
+  int table = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    if (lua_type(L, -2) == LUA_TSTRING && (lua_isfunction(L, -1) || lua_istable(L, -1))) {
+      luaL_Buffer b;
+      size_t size;
+      const char *field = lua_tolstring(L, -2, &size), *name;
+      int value = lua_gettop(L);
+      luaL_buffinit(L, &b);
+      luaL_addstring(&b, module);
+      luaL_addchar(&b, '\0');
+      lua_pushvalue(L, value - 1);
+      luaL_addvalue(&b);
+      (void)field;
+      luaL_pushresult(&b);
+      name = lua_tolstring(L, -1, &size);
+      note(h, L, named, value, name, size);
+      lua_settop(L, value);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+static void look_through(struct mb_heap *h, lua_State *L) {
+  int named, loaded;
+  luaL_checkstack(L, 20, NULL);
+  h->modules->stale = 0;
+  mb_push_ref(h, L, MB_REF_NAMED);
+  named = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  loaded = lua_gettop(L);
+  /* First the modules themselves: a module that is another's field has a name of its own. */
+  lua_pushnil(L);
+  while (lua_next(L, loaded)) {
+    if (lua_type(L, -2) == LUA_TSTRING && (lua_istable(L, -1) || lua_isfunction(L, -1))) {
+      size_t size;
+      const char *module = lua_tolstring(L, -2, &size);
+      if (strcmp(module, "_G") != 0 && is_backed(h, L, module)) note(h, L, named, -1, module, size);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pushnil(L);
+  while (lua_next(L, loaded)) {
+    if (lua_type(L, -2) == LUA_TSTRING && lua_istable(L, -1)) {
+      const char *module = lua_tostring(L, -2);
+      if (strcmp(module, "_G") == 0) {
+        mb_push_ref(h, L, MB_REF_BASE);
+        note_fields(h, L, named, "_G");
+        lua_pop(L, 1);
+      } else if (is_backed(h, L, module)) {
+        note_fields(h, L, named, module);
+      }
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+}
+
+int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable) {
+  if (h->modules->stale) look_through(h, L);
+  if (!mb_modules_marked(h, lua_topointer(L, index))) return 0;
+  index = lua_absindex(L, index);
+  mb_push_ref(h, L, MB_REF_NAMED);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    size_t size;
+    const char *name = lua_tolstring(L, -1, &size);
+    /* A table that is only a field is data, unless it serves as a metatable. */
+    if (metatable || !lua_istable(L, index) || strlen(name) == size) return 1;
+  }
+  lua_pop(L, 1);
+  return 0;
+}
+
+int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index) {
+  lua_Debug ar;
+  lua_pushvalue(L, index);
+  lua_getinfo(L, ">S", &ar);
+  uint64_t source = (uint64_t)(uintptr_t)ar.source;
+  if (ar.what[0] == 'C') {
+    look_through(h, L);
+    return 1;
+  }
+  if (mb_map_get(&h->modules->sources, source)) return 0;
+  if (mb_map_put(&h->modules->sources, source, 1) != 0) luaL_error(L, "not enough memory");
+  look_through(h, L);
+  return 1;
+}
+
+void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_t size) {
+  size_t module = strnlen(name, size);
+  mb_push_ref(h, L, MB_REF_RESOLVED);
+  lua_pushlstring(L, name, size);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, -3) != LUA_TNIL) {
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 1);
+  if (strncmp(name, "_G", module) == 0 && module == 2) {
+    mb_push_ref(h, L, MB_REF_BASE);
+  } else {
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushlstring(L, name, module);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (!lua_toboolean(L, -1)) {
+      lua_pop(L, 1);
+      mb_push_ref(h, L, MB_REF_REQUIRE);
+      lua_pushlstring(L, name, module);
+      lua_call(L, 1, 1);
+    }
+  }
+  if (module < size) {
+    if (!lua_istable(L, -1)) luaL_error(L, "cannot receive: module '%s' is no table", name);
+    lua_pushlstring(L, name + module + 1, size - module - 1);
+    lua_rawget(L, -2);
+    if (lua_isnil(L, -1))
+      luaL_error(L, "cannot receive: module '%s' has no field '%s'", name, name + module + 1);
+    lua_remove(L, -2);
+  }
+  lua_insert(L, -2); /* resolved, value, name */
+  lua_pushvalue(L, -2);
+  lua_rawset(L, -4);
+  lua_remove(L, -2);
+}
+
+void mb_modules_alias(struct mb_heap *h, lua_State *L, int index, const char *module,
+                      const char *field) {
+  size_t size = strlen(module) + 1 + strlen(field);
+  char *name = malloc(size + 1);
+  index = lua_absindex(L, index);
+  if (!name) luaL_error(L, "not enough memory");
+  strcpy(name, module);
+  strcpy(name + strlen(module) + 1, field);
+  mb_push_ref(h, L, MB_REF_NAMED);
+  note(h, L, lua_gettop(L), index, name, size);
+  lua_pop(L, 1);
+  free(name);
+}

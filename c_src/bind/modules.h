@@ -1,0 +1,40 @@
+/* Values that travel by name: what loaded modules hold.
+ *
+ * A module is code and lives once in every heap, so its table, the functions found in it and tables
+ * that serve as metatables are encoded as a name, "module" or "module\0field", and resolved by require
+ * on the other side. This counts for the standard library, the runtime's own modules and everything
+ * that a file on package.path or package.cpath stands behind; another table in package.loaded travels
+ * by value. */
+#ifndef MB_MODULES_H
+#define MB_MODULES_H
+
+#include "heap.h"
+
+struct mb_modules *mb_modules_new(void);
+void mb_modules_free(struct mb_modules *m);
+
+/* New modules may have been loaded: look again before the next answer. */
+void mb_modules_touch(struct mb_heap *h);
+
+/* If the value at `index` has a name, push the name and return 1, else 0. metatable: also accept
+ * tables that are a module's field. Raises when memory is out. */
+int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable);
+
+/* The function at `index` has no name and is met for the first time: when it is from a file that has not
+ * been seen, modules are looked through again. 1: ask again. */
+int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index);
+
+/* Push the value behind a name. Raises when the module cannot be loaded or lacks the field. */
+void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_t size);
+
+/* Let the value at `index` travel as `name` (a standard function that was replaced by ours). */
+void mb_modules_alias(struct mb_heap *h, lua_State *L, int index, const char *module,
+                      const char *field);
+
+/* Mark a table as an environment, so that mb_modules_marked is true of it. */
+void mb_modules_mark(struct mb_heap *h, const void *table);
+
+/* Quick test: 0 means that the object has no name and is no environment. */
+int mb_modules_marked(const struct mb_heap *h, const void *object);
+
+#endif

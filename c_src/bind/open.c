@@ -1,0 +1,137 @@
+#include "open.h"
+
+#include <stdlib.h>
+
+#include "api.h"
+#include "bytecode.h"
+#include "codec.h"
+#include "codes.h"
+#include "crash.h"
+#include "environment.h"
+#include "modules.h"
+#include "run.h"
+#include "workspace.h"
+
+static const char heap_key; /* its address is the heap's key in the registry */
+
+void mb_heap_close(struct mb_heap *h) {
+  if (!h->scheduler) return;
+  mb_scheduler_kill_all(h->scheduler);
+  h->scheduler = NULL;
+  mb_runtime_deinit(&h->runtime);
+}
+
+/* The state closes: what the heap holds outside of Lua goes. */
+static int collect_heap(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  mb_heap_close(h);
+  mb_reason_release(h->main_reason);
+  mb_reason_release(h->no_memory);
+  h->main_reason = h->no_memory = NULL;
+  mb_workspace_free(h->workspace);
+  mb_codes_free(h->codes);
+  mb_modules_free(h->modules);
+  mb_sites_free(h);
+  free(h->script_text);
+  h->workspace = NULL;
+  h->codes = NULL;
+  h->modules = NULL;
+  h->sites = NULL;
+  h->script_text = NULL;
+  return 0;
+}
+
+static int new_table(lua_State *L, const char *mode) {
+  lua_newtable(L);
+  if (mode) {
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+  }
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static struct mb_reason *constant(struct mb_heap *h, lua_State *L, const char *text) {
+  struct mb_reason *r;
+  lua_pushstring(L, text);
+  r = mb_encode_reason(h, L, lua_gettop(L));
+  lua_pop(L, 1);
+  return r;
+}
+
+static struct mb_reason *no_memory_reason(struct mb_heap *h, lua_State *L) {
+  static const char *const parts[] = {"error", "not enough memory", "stack traceback:"};
+  struct mb_reason *r;
+  lua_createtable(L, 3, 0);
+  for (int i = 0; i < 3; i++) {
+    lua_pushstring(L, parts[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  r = mb_encode_reason(h, L, lua_gettop(L));
+  lua_pop(L, 1);
+  return r;
+}
+
+struct mb_heap *mb_heap_open(lua_State *L) {
+  struct mb_heap *h;
+  const char *limit = getenv("MOONBEAM_PROCESSES");
+  int err;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &heap_key) == LUA_TUSERDATA) {
+    h = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return h;
+  }
+  lua_pop(L, 1);
+  if (mb_bytecode_check(L) != 0)
+    luaL_error(L, "moonbeam: this is not the Lua 5.4 it was built for: its bytecode differs");
+  h = lua_newuserdatauv(L, sizeof *h, 0);
+  *h = (struct mb_heap){.log_level = MB_LOG_INFO};
+  for (int i = 0; i < MB_REF_COUNT; i++) h->ref[i] = LUA_NOREF;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  h->L = h->runner = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, collect_heap);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &heap_key);
+  h->workspace = mb_workspace_new();
+  h->codes = mb_codes_new();
+  h->modules = mb_modules_new();
+  h->sites = mb_sites_new();
+  if (!h->workspace || !h->codes || !h->modules || !h->sites) luaL_error(L, "not enough memory");
+  err = mb_runtime_init(&h->runtime, &mb_heap_upcalls, limit ? (uint32_t)strtoul(limit, NULL, 10) : 0);
+  if (err) luaL_error(L, "moonbeam: cannot start the runtime (error %d)", err);
+  h->scheduler = &h->runtime.schedulers[0];
+  h->scheduler->heap = h;
+  h->ref[MB_REF_THREADS] = new_table(L, NULL);
+  h->ref[MB_REF_LOCALS] = new_table(L, NULL);
+  h->ref[MB_REF_FACTORIES] = new_table(L, NULL);
+  h->ref[MB_REF_NAMED] = new_table(L, "k");
+  h->ref[MB_REF_RESOLVED] = new_table(L, NULL);
+  h->ref[MB_REF_BACKED] = new_table(L, NULL);
+  lua_pushboolean(L, 0);
+  h->ref[MB_REF_INSPECT] = luaL_ref(L, LUA_REGISTRYINDEX);
+  mb_environment_open(h, L);
+  h->runtime.normal = constant(h, L, "normal");
+  h->runtime.killed = constant(h, L, "killed");
+  h->runtime.noproc = constant(h, L, "noproc");
+  h->runtime.noconnection = constant(h, L, "noconnection");
+  h->no_memory = no_memory_reason(h, L);
+  return h;
+}
+
+int luaopen_moonbeam_core(lua_State *L) {
+  struct mb_heap *h = mb_heap_open(L);
+  lua_newtable(L);
+  mb_open_value(h, L);
+  mb_open_kernel(h, L);
+  mb_open_receive(h, L);
+  mb_open_process(h, L);
+  mb_open_request(h, L);
+  mb_open_system(h, L);
+  lua_pushliteral(L, MOONBEAM_VERSION);
+  lua_setfield(L, -2, "version");
+  return 1;
+}

@@ -1,0 +1,261 @@
+#include "pattern.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec.h"
+
+enum { NEST = 150, MOST_NAMES = 250 };
+
+static const char *const texts[] = {"any",        "is.string", "is.number", "is.integer",
+                                    "is.boolean", "is.table",  "is.func",   "is.pid", "is.ref"};
+
+const char *mb_pattern_text(uint64_t v) {
+  return (v & MB_TAG_MASK) == MB_TAG_PATTERN && (v >> 3) < MB_PATTERN_COUNT ? texts[v >> 3] : NULL;
+}
+
+void mb_push_pattern(lua_State *L, enum mb_pattern p) {
+  mb_push_id(L, (uint64_t)p << 3 | MB_TAG_PATTERN);
+}
+
+static int is_of(lua_State *L, enum mb_pattern p, int value) {
+  switch (p) {
+    case MB_IS_STRING: return lua_type(L, value) == LUA_TSTRING;
+    case MB_IS_NUMBER: return lua_type(L, value) == LUA_TNUMBER;
+    case MB_IS_INTEGER: return lua_isinteger(L, value);
+    case MB_IS_BOOLEAN: return lua_isboolean(L, value);
+    case MB_IS_TABLE: return lua_istable(L, value);
+    case MB_IS_FUNC: return lua_isfunction(L, value);
+    case MB_IS_PID: return mb_to_pid(L, value) != 0;
+    case MB_IS_REF: return mb_to_ref(L, value) != 0;
+    default: return 1;
+  }
+}
+
+static int is_predicate(struct mb_heap *h, lua_State *L, int pattern) {
+  int same;
+  if (!lua_getmetatable(L, pattern)) return 0;
+  mb_push_ref(h, L, MB_REF_PREDICATE_MT);
+  same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
+static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int depth);
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The named fields of the pattern, in alphabetical order, then keys of other kinds. */
+static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value, int depth,
+                        lua_Integer items) {
+  const char *names[MOST_NAMES];
+  int count = 0, others = 0;
+  lua_pushnil(L);
+  while (lua_next(L, pattern)) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) == LUA_TSTRING) {
+      if (count == MOST_NAMES) luaL_error(L, "a pattern has more than %d named fields", MOST_NAMES);
+      names[count++] = lua_tostring(L, -1);
+    } else if (!(lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 1 &&
+                 lua_tointeger(L, -1) <= items)) {
+      others = 1;
+    }
+  }
+  if (count > 1) qsort(names, (size_t)count, sizeof *names, by_name);
+  for (int i = 0; i < count; i++) {
+    int at = lua_gettop(L), ok;
+    lua_pushstring(L, names[i]);
+    lua_pushvalue(L, at + 1);
+    lua_rawget(L, pattern);
+    lua_replace(L, at + 1);
+    lua_pushstring(L, names[i]);
+    lua_rawget(L, value);
+    ok = match(h, L, at + 1, at + 2, depth + 1);
+    if (!ok) return 0;
+    lua_remove(L, at + 1);
+    lua_remove(L, at + 1);
+  }
+  if (others) {
+    lua_pushnil(L);
+    while (lua_next(L, pattern)) {
+      int at = lua_gettop(L);
+      if (lua_type(L, at - 1) != LUA_TSTRING &&
+          !(lua_isinteger(L, at - 1) && lua_tointeger(L, at - 1) >= 1 &&
+            lua_tointeger(L, at - 1) <= items)) {
+        lua_pushvalue(L, at - 1);
+        lua_rawget(L, value);
+        if (!match(h, L, at, at + 1, depth + 1)) return 0;
+        lua_remove(L, at + 1);
+        lua_remove(L, at); /* captures stand below the key now: put the key on top */
+        lua_pushvalue(L, at - 1);
+        lua_remove(L, at - 1);
+      } else {
+        lua_pop(L, 1);
+      }
+    }
+  }
+  return 1;
+}
+
+static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int depth) {
+  int top = lua_gettop(L);
+  lua_Integer items;
+  luaL_checkstack(L, 12, "pattern");
+  if (lua_islightuserdata(L, pattern)) {
+    uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, pattern);
+    if (mb_pattern_text(v)) {
+      if (!is_of(L, (enum mb_pattern)(v >> 3), value)) return 0;
+      lua_pushvalue(L, value);
+      return 1;
+    }
+  }
+  if (!lua_istable(L, pattern)) return lua_rawequal(L, pattern, value);
+  if (depth > NEST) luaL_error(L, "a pattern nests more than %d levels", NEST);
+  if (is_predicate(h, L, pattern)) {
+    int ok;
+    lua_rawgeti(L, pattern, 1);
+    lua_pushvalue(L, value);
+    ok = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+    lua_settop(L, top);
+    if (ok) lua_pushvalue(L, value);
+    return ok;
+  }
+  if (!lua_istable(L, value)) return 0;
+  items = (lua_Integer)lua_rawlen(L, pattern);
+  if (items != (lua_Integer)lua_rawlen(L, value)) return 0;
+  for (lua_Integer i = 1; i <= items; i++) {
+    int at = lua_gettop(L);
+    lua_rawgeti(L, pattern, i);
+    lua_rawgeti(L, value, i);
+    if (!match(h, L, at + 1, at + 2, depth + 1)) {
+      lua_settop(L, top);
+      return 0;
+    }
+    lua_remove(L, at + 1);
+    lua_remove(L, at + 1);
+  }
+  if (!match_fields(h, L, pattern, value, depth, items)) {
+    lua_settop(L, top);
+    return 0;
+  }
+  return 1;
+}
+
+int mb_match(struct mb_heap *h, lua_State *L, int pattern, int value) {
+  return match(h, L, pattern, value, 0);
+}
+
+/* A look at encoded bytes */
+
+/* Whether the value at p differs from the scalar at `index`; *next: what follows it, NULL when the encoded
+ * value is not a scalar (then it is taken to differ only from one). */
+static int differs(lua_State *L, int index, int literal, const unsigned char *p,
+                   const unsigned char **next) {
+  unsigned tag = *p++;
+  size_t size = 0;
+  *next = NULL;
+  if (tag >= MB_T_SHORT || tag == MB_T_STRING) {
+    size_t wanted;
+    const char *s;
+    uint32_t n = tag - MB_T_SHORT;
+    if (tag == MB_T_STRING) {
+      memcpy(&n, p, 4);
+      p += 4;
+    }
+    *next = p + n;
+    if (!literal) return 0;
+    if (lua_type(L, index) != LUA_TSTRING) return 1;
+    s = lua_tolstring(L, index, &wanted);
+    return wanted != n || memcmp(s, p, n) != 0;
+  }
+  switch (tag) {
+    case MB_T_NIL: case MB_T_FALSE: case MB_T_TRUE: size = 0; break;
+    case MB_T_INT8: size = 1; break;
+    case MB_T_INT64: case MB_T_FLOAT: case MB_T_LIGHT: size = 8; break;
+    default: return literal && tag != MB_T_AGAIN && tag != MB_T_MODULE && tag != MB_T_FUNCTION;
+  }
+  *next = p + size;
+  if (!literal) return 0;
+  switch (tag) {
+    case MB_T_NIL: return !lua_isnil(L, index);
+    case MB_T_FALSE: return !(lua_isboolean(L, index) && !lua_toboolean(L, index));
+    case MB_T_TRUE: return !(lua_isboolean(L, index) && lua_toboolean(L, index));
+    case MB_T_LIGHT: {
+      uint64_t v;
+      memcpy(&v, p, 8);
+      return !lua_islightuserdata(L, index) ||
+             (uint64_t)(uintptr_t)lua_touserdata(L, index) != v;
+    }
+    case MB_T_INT8:
+      return lua_type(L, index) != LUA_TNUMBER ||
+             lua_tonumber(L, index) != (lua_Number)(signed char)*p;
+    default: return lua_type(L, index) != LUA_TNUMBER; /* wide numbers: leave it to the match */
+  }
+}
+
+/* A pattern that only equals one value: not a table and none of the immediates. */
+static int is_literal(lua_State *L, int index) {
+  int type = lua_type(L, index);
+  if (type == LUA_TLIGHTUSERDATA)
+    return !mb_pattern_text((uint64_t)(uintptr_t)lua_touserdata(L, index));
+  return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
+}
+
+/* The first item of the messages that the runtime makes. */
+static const char *head_of(const struct mb_signal *s) {
+  switch ((enum mb_signal_kind)s->kind) {
+    case MB_CALL: return "$gen_call";
+    case MB_SYSTEM: return "$system";
+    case MB_CAST: return "$gen_cast";
+    case MB_EXITED: return "EXIT";
+    case MB_DOWN: return "DOWN";
+    default: return NULL;
+  }
+}
+
+int mb_cannot_match(struct mb_heap *h, lua_State *L, int pattern, const struct mb_signal *s) {
+  const unsigned char *p = s->data + MB_ENCODED_HEADER;
+  int top = lua_gettop(L), result = 0;
+  lua_Integer items;
+  uint32_t counts[2];
+  if (is_literal(L, pattern)) {
+    const unsigned char *next;
+    return s->kind != MB_MESSAGE || differs(L, pattern, 1, p, &next);
+  }
+  if (!lua_istable(L, pattern)) return 0;
+  if (lua_getmetatable(L, pattern)) {
+    lua_settop(L, top);
+    if (is_predicate(h, L, pattern)) return 0;
+  }
+  items = (lua_Integer)lua_rawlen(L, pattern);
+  if (s->kind != MB_MESSAGE) {
+    const char *head = head_of(s);
+    if (items == 0) return 0;
+    lua_rawgeti(L, pattern, 1);
+    if (is_literal(L, -1)) {
+      if (head)
+        result = lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), head) != 0;
+      else
+        result = mb_to_ref(L, -1) != s->ref;
+    }
+    if (!result && s->kind == MB_DOWN && items >= 2) {
+      lua_rawgeti(L, pattern, 2);
+      if (is_literal(L, -1)) result = mb_to_ref(L, -1) != s->ref;
+    }
+    lua_settop(L, top);
+    return result;
+  }
+  if (*p != MB_T_TABLE) return *p != MB_T_MODULE && *p != MB_T_ENV;
+  memcpy(counts, p + 1, 8);
+  p += 9;
+  if (counts[1] == 0 && (lua_Integer)counts[0] != items) return 1;
+  for (lua_Integer i = 1; i <= items && i <= (lua_Integer)counts[0] && p; i++) {
+    lua_rawgeti(L, pattern, i);
+    result = differs(L, top + 1, is_literal(L, top + 1), p, &p);
+    lua_settop(L, top);
+    if (result) return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,246 @@
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "codec.h"
+#include "crash.h"
+#include "errors.h"
+#include "hash.h"
+
+enum { KEEP_COROUTINES = 1024 }; /* of the dead, in free slots, for the next tenants */
+
+/* Start */
+
+static int new_thread(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  struct mb_process *p = lua_touserdata(L, 2);
+  lua_State *co;
+  mb_push_ref(h, L, MB_REF_THREADS);
+  co = lua_newthread(L);
+  lua_rawseti(L, -2, p->index);
+  p->context = co;
+  return 0;
+}
+
+/* Give the process a coroutine: the slot's last one, or a new one. 0 when memory is out. */
+static int prepare_coroutine(struct mb_heap *h, struct mb_process *p) {
+  lua_State *L = h->runner;
+  int ok;
+  if (p->context) {
+    h->idle_coroutines--;
+    return 1;
+  }
+  if (!lua_checkstack(L, 8)) return 0;
+  lua_pushcfunction(L, new_thread);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, p);
+  ok = lua_pcall(L, 2, 0, 0) == LUA_OK;
+  if (!ok) lua_pop(L, 1);
+  return ok;
+}
+
+static int decode_start(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  const struct mb_signal *start = lua_touserdata(L, 2);
+  lua_settop(L, 0);
+  return mb_decode(h, L, start->data, start->size);
+}
+
+/* Put function and arguments on the coroutine's stack. 0 when the process died instead. */
+static int start(struct mb_heap *h, struct mb_process *p) {
+  lua_State *co;
+  struct mb_signal *first = p->start;
+  int status;
+  if (!prepare_coroutine(h, p)) {
+    mb_process_doom(h->scheduler, p, h->no_memory);
+    return 0;
+  }
+  co = mb_coroutine(p);
+  lua_pushcfunction(co, decode_start);
+  lua_pushlightuserdata(co, h);
+  lua_pushlightuserdata(co, first);
+  status = lua_pcall(co, 2, LUA_MULTRET, 0);
+  p->start = NULL;
+  mb_signal_free(first);
+  if (status == LUA_OK) return 1;
+  mb_crash(h, p, co);
+  return 0;
+}
+
+static void resume(struct mb_scheduler *s, struct mb_process *p) {
+  struct mb_heap *h = s->heap;
+  lua_State *co;
+  int status, results;
+  if (p->start && !start(h, p)) return;
+  co = mb_coroutine(p);
+  status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
+  if (p->state == MB_EXITING) return;
+  if (status == LUA_YIELD)
+    lua_pop(co, results);
+  else if (status == LUA_OK)
+    mb_process_doom(s, p, h->runtime.normal);
+  else
+    mb_crash(h, p, co);
+}
+
+/* End */
+
+static void forget(struct mb_heap *h, enum mb_heap_ref table, struct mb_process *p) {
+  mb_push_ref(h, h->runner, table);
+  lua_pushnil(h->runner);
+  lua_rawseti(h->runner, -2, p->index); /* an existing key: allocates nothing */
+  lua_pop(h->runner, 1);
+}
+
+static void destroy(struct mb_scheduler *s, struct mb_process *p) {
+  struct mb_heap *h = s->heap;
+  lua_State *co = mb_coroutine(p);
+  if (p->flags & MB_IN_PLACE) {
+    mb_reason_release(h->main_reason);
+    h->main_reason = mb_reason_retain(p->reason);
+    if (h->main == p) h->main = NULL;
+  }
+  if (p == h->script) {
+    h->script_ended = 1;
+    mb_reason_release(h->main_reason);
+    h->main_reason = mb_reason_retain(p->reason);
+    if (!s->stay) s->stop = 1;
+  }
+  if (co && !p->start) {
+    h->closing++;
+    (void)lua_resetthread(co); /* runs pending to-be-closed variables; their errors are dropped */
+    h->closing--;
+    lua_settop(co, 0);
+    if ((p->local & MB_LOCAL_ESCAPED) || h->idle_coroutines >= KEEP_COROUTINES) {
+      forget(h, MB_REF_THREADS, p);
+      p->context = NULL;
+    } else {
+      h->idle_coroutines++;
+    }
+  }
+  if (p->local & MB_LOCAL_VALUES) forget(h, MB_REF_LOCALS, p);
+  p->local = 0;
+}
+
+const struct mb_upcalls mb_heap_upcalls = {resume, destroy};
+
+/* Waiting and leaving */
+
+void mb_push_exit(struct mb_heap *h, lua_State *L) {
+  lua_createtable(L, 0, 1);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "reason");
+  mb_push_ref(h, L, MB_REF_EXIT_MT);
+  lua_setmetatable(L, -2);
+}
+
+/* The main chunk has been ended by a signal: it is told the only way there is. */
+static void raise_main_exit(struct mb_heap *h, lua_State *L) {
+  mb_push_reason(h, L, h->main_reason);
+  mb_push_exit(h, L);
+  lua_error(L);
+}
+
+void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  if (p->state != MB_EXITING || h->closing) return;
+  if (p->flags & MB_IN_PLACE) {
+    mb_reason_release(h->main_reason);
+    h->main_reason = mb_reason_retain(p->reason);
+    h->main = NULL;
+    h->scheduler->current = NULL;
+    raise_main_exit(h, L);
+  }
+  if (lua_isyieldable(L)) lua_yield(L, 0); /* never resumed */
+  luaL_error(L, "process is exiting");
+}
+
+struct mb_process *mb_current(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = h->scheduler->current;
+  if (p && p->state != MB_EXITING) return p;
+  if (p && h->closing) return p;
+  if (p) mb_leave_if_doomed(h, L, p);
+  if (mb_spawn_in_place(h->scheduler, &p) != 0) mb_raise(h, L, "system_limit: too many processes");
+  h->main = h->scheduler->current = p;
+  return p;
+}
+
+static void block_in_place(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  struct mb_scheduler *s = h->scheduler;
+  lua_State *runner = h->runner;
+  mb_pid pid = mb_pid_of(p);
+  int err;
+  h->runner = L;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  err = mb_scheduler_run(s, p);
+  h->runner = runner;
+  if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid) {
+    s->current = NULL;
+    raise_main_exit(h, L);
+  }
+  s->current = p;
+  p->state = MB_RUNNING;
+  if (err)
+    mb_raise(h, L, "deadlock: the main process waits for a message and nothing is left that could "
+                   "send one (no runnable process, timer or handle); use a timeout");
+}
+
+void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
+              lua_KContext ctx, lua_KFunction k) {
+  if (h->closing || p->state == MB_EXITING)
+    mb_raise(h, L, "cannot wait: process is exiting (a to-be-closed variable may not block)");
+  if (!(p->flags & MB_IN_PLACE) && !lua_isyieldable(L))
+    mb_raise(h, L, "attempt to yield across a C-call boundary (a process cannot wait inside sort, "
+                   "gsub, a metamethod called from C and the like)");
+  if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
+  if (p->flags & MB_IN_PLACE)
+    block_in_place(h, L, p);
+  else
+    lua_yieldk(L, 0, ctx, k);
+}
+
+/* Spawn sites */
+
+struct mb_sites {
+  struct mb_map known; /* hash of file and line -> text */
+};
+
+enum { MOST_SITES = 20000 };
+
+const char *mb_site(struct mb_heap *h, lua_State *L) {
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    uint64_t key, *known;
+    char *text;
+    size_t size;
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    if (h->own_prefix && strncmp(ar.source, h->own_prefix, h->own_prefix_size) == 0) continue;
+    key = mb_hash_bytes(ar.short_src, strlen(ar.short_src)) + mb_hash_u64((uint64_t)ar.currentline);
+    if (key == 0) key = 1;
+    known = mb_map_get(&h->sites->known, key);
+    if (known) return (const char *)(uintptr_t)*known;
+    if (h->sites->known.count >= MOST_SITES) return NULL;
+    size = strlen(ar.short_src) + 16;
+    text = malloc(size);
+    if (!text) return NULL;
+    snprintf(text, size, "%s:%d", ar.short_src, ar.currentline);
+    if (mb_map_put(&h->sites->known, key, (uint64_t)(uintptr_t)text) != 0) {
+      free(text);
+      return NULL;
+    }
+    return text;
+  }
+  return NULL;
+}
+
+struct mb_sites *mb_sites_new(void) { return calloc(1, sizeof(struct mb_sites)); }
+
+void mb_sites_free(struct mb_heap *h) {
+  uint32_t cursor = 0;
+  if (!h->sites) return;
+  for (const struct mb_entry *e; (e = mb_map_next(&h->sites->known, &cursor));)
+    free((void *)(uintptr_t)e->value);
+  mb_map_deinit(&h->sites->known);
+  free(h->sites);
+}

@@ -1,0 +1,30 @@
+/* Running processes: between the core's scheduler and Lua's coroutines. */
+#ifndef MB_RUN_H
+#define MB_RUN_H
+
+#include "heap.h"
+
+extern const struct mb_upcalls mb_heap_upcalls;
+
+/* Let the running process wait until it is woken or the deadline (ns, 0: none) has passed; it may be
+ * woken for other reasons, so the caller looks again. A coroutine leaves here and goes on in k(ctx);
+ * a process without one runs the scheduler in place and returns. Raises where yielding is forbidden,
+ * when the process is being closed, and when it would wait for ever with nothing left to wake it. */
+void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
+              lua_KContext ctx, lua_KFunction k);
+
+/* Leave if the running process has been doomed by what it just did. */
+void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
+/* Push what exit(reason) raises; takes the reason from the top of the stack. */
+void mb_push_exit(struct mb_heap *h, lua_State *L);
+
+/* The coroutine of a process that has started. */
+static inline lua_State *mb_coroutine(const struct mb_process *p) { return p->context; }
+
+/* "file:line" of the code that calls the runtime now, kept for the life of the heap. */
+const char *mb_site(struct mb_heap *h, lua_State *L);
+struct mb_sites *mb_sites_new(void);
+void mb_sites_free(struct mb_heap *h);
+
+#endif

@@ -1,0 +1,49 @@
+/* The encoder's memory, kept from one message to the next so that small messages allocate nothing:
+ * the output, which objects have been met, and what has been put off. */
+#ifndef MB_WORKSPACE_H
+#define MB_WORKSPACE_H
+
+#include "heap.h"
+
+struct mb_seen {
+  const void *object; /* table, function, or upvalue cell */
+  size_t offset;      /* environments: where the byte stands that says whether it is private */
+  uint32_t number;    /* the object's number; of a cell: the number of the function that brought it */
+  unsigned char upvalue; /* cells: index in that function */
+  unsigned char whole;   /* environments: told to be whole already */
+};
+
+struct mb_later {
+  unsigned char kind;   /* MB_L_... */
+  uint32_t environment; /* number, where the kind needs one */
+};
+
+struct mb_workspace {
+  struct mb_buffer out;
+  struct mb_seen *seen;
+  size_t seen_count, seen_capacity;
+  uint32_t *index; /* open addressing over seen (number + 1), used beyond a few objects */
+  size_t index_capacity;
+  struct mb_later *later;
+  size_t later_count, later_capacity;
+  uint32_t objects; /* numbers given out */
+  int anchors;      /* registry reference of the table of what is put off; LUA_NOREF */
+};
+
+struct mb_workspace *mb_workspace_new(void);
+void mb_workspace_free(struct mb_workspace *w);
+
+/* Push a userdata that owns another workspace and return it. Raises when memory is out. */
+struct mb_workspace *mb_workspace_push(lua_State *L);
+
+/* Start with nothing met. The output's memory is kept, up to a bound. */
+void mb_workspace_reset(struct mb_workspace *w, lua_State *L);
+
+/* Find or add; the pointers are valid until the next addition. NULL: not there; out of memory. */
+struct mb_seen *mb_workspace_find(const struct mb_workspace *w, const void *object);
+struct mb_seen *mb_workspace_add(struct mb_workspace *w, const void *object);
+
+/* Add an entry to the queue of what is put off; NULL when memory is out. */
+struct mb_later *mb_workspace_later(struct mb_workspace *w);
+
+#endif

@@ -1,0 +1,109 @@
+/* A process's slot, and the table that holds the slots.
+ *
+ * Slots are type-stable: a slot's memory stays a slot for the life of the runtime, in segments that
+ * never move, so any thread may look at a slot through a stale pid and find out that it is stale.
+ * Who may touch which field is said beside it. "Owner" is the thread of the scheduler the process
+ * lives on. */
+#ifndef MB_PROCESS_H
+#define MB_PROCESS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "lock.h"
+#include "map.h"
+#include "pid.h"
+#include "signal.h"
+#include "timer.h"
+
+enum mb_process_state {
+  MB_FREE,     /* no tenant */
+  MB_EMBRYO,   /* spawned, queued, not started */
+  MB_RUNNABLE, /* queued */
+  MB_RUNNING,
+  MB_WAITING, /* for a message, an exit or its deadline */
+  MB_EXITING  /* dead to everybody else; waits for the reaper */
+};
+
+enum mb_process_flags {
+  MB_TRAP_EXIT = 1,
+  MB_IN_PLACE = 2,  /* has no coroutine of its own: runs the scheduler while it waits */
+  MB_TIMED_OUT = 4, /* the deadline passed; cleared by the next wait */
+  MB_SCRIPT = 8    /* the scheduler stops when this one ends */
+};
+
+struct mb_delayed;
+
+/* The private queue. prev/next of the signals; owner only. */
+struct mb_mailbox {
+  struct mb_signal *head, *tail;
+  struct mb_signal *scan;   /* first message the present receive has not seen; NULL: it saw all */
+  struct mb_signal *marked; /* last message that was there when mark was made; NULL: none */
+  mb_ref mark;              /* newest reference: nothing up to `marked` can carry it */
+  uint32_t count;
+};
+
+struct mb_process {
+  /* Any thread. */
+  _Atomic(mb_pid) pid;            /* tenant; 0 when free. Written under lock, by the owner */
+  _Atomic(struct mb_scheduler *) scheduler; /* the owner's; set before pid is published */
+  struct mb_lock lock;            /* partner of every push to the inbox from another thread */
+  uint8_t inbox_queued;           /* under lock: listed with the scheduler for draining */
+  _Atomic(struct mb_signal *) inbox; /* pushed under lock; the owner peeks without it */
+  struct mb_signal *inbox_tail;   /* under lock */
+  struct mb_process *inbox_next;  /* under the scheduler's remote_lock */
+
+  /* Owner only, from here on. */
+  uint8_t state; /* enum mb_process_state */
+  uint8_t flags; /* enum mb_process_flags */
+  uint32_t index;      /* constant: where the slot stands in the table */
+  uint32_t generation; /* of the present or next tenant */
+  struct mb_process *run_next, *run_prev; /* run queue, reap list or free list */
+  struct mb_mailbox mailbox;
+  struct mb_map links;        /* pid -> 0, or the id of the unlink that is not yet acknowledged */
+  struct mb_map monitors;     /* ref -> see mb_monitor_target */
+  struct mb_map monitored_by; /* ref -> watcher's pid */
+  struct mb_timer timer;      /* receive's; may stand in the heap earlier than deadline */
+  uint64_t deadline;          /* ns; 0: none */
+  struct mb_delayed *delayed; /* timers aimed at this process */
+  struct mb_name *name;
+  struct mb_reason *reason;   /* why it is exiting */
+  struct mb_signal *start;    /* what to run, until it starts */
+  mb_pid parent;
+  uint64_t reductions;
+  /* For the layer above. */
+  void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
+  const char *site; /* where it was spawned, "file:line", owned by the layer above */
+  uint32_t local;   /* what private values it has */
+};
+
+/* The table: segments of slots, at most `limit` processes at once. */
+#define MB_SEGMENT_BITS 10
+#define MB_SEGMENT_SLOTS (1u << MB_SEGMENT_BITS)
+
+struct mb_table {
+  _Atomic(struct mb_process *) *segments; /* published once, then constant */
+  uint32_t limit;
+  struct mb_lock lock;      /* guards fresh and free_list, shared by all schedulers */
+  uint32_t fresh;           /* first index never used */
+  struct mb_process *free_list;
+};
+
+int mb_table_init(struct mb_table *t, uint32_t limit);
+void mb_table_deinit(struct mb_table *t);
+
+/* The slot a pid points to, whoever lives there now; NULL when there can be none. Any thread. */
+struct mb_process *mb_table_slot(struct mb_table *t, mb_pid pid);
+
+/* Move up to `want` free slots to the front of *list (linked by run_next); how many, 0 when the limit
+ * is reached or memory is out. Any thread. */
+uint32_t mb_table_take(struct mb_table *t, uint32_t want, struct mb_process **list);
+
+/* Give `count` slots back from the front of *list. Any thread. */
+void mb_table_give(struct mb_table *t, uint32_t count, struct mb_process **list);
+
+/* Highest index in use so far plus one: for listing. Any thread. */
+uint32_t mb_table_extent(struct mb_table *t);
+struct mb_process *mb_table_at(struct mb_table *t, uint32_t index);
+
+#endif

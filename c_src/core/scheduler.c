@@ -1,0 +1,470 @@
+#include "scheduler.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "mailbox.h"
+#include "runtime.h"
+
+enum {
+  BATCH = 32,            /* processes run between two looks at the clock */
+  POLL_NS = 1000000,     /* the loop is polled at most this often while there is work */
+  SLOT_BATCH = 64,       /* slots taken from the table at once */
+  SLOT_KEEP = 4096       /* free slots kept here before half of them go back */
+};
+
+void mb_queue_push(struct mb_queue *q, struct mb_process *p) {
+  p->run_next = NULL;
+  p->run_prev = q->tail;
+  if (q->tail)
+    q->tail->run_next = p;
+  else
+    q->head = p;
+  q->tail = p;
+  q->count++;
+}
+
+void mb_queue_remove(struct mb_queue *q, struct mb_process *p) {
+  if (p->run_prev)
+    p->run_prev->run_next = p->run_next;
+  else
+    q->head = p->run_next;
+  if (p->run_next)
+    p->run_next->run_prev = p->run_prev;
+  else
+    q->tail = p->run_prev;
+  p->run_next = p->run_prev = NULL;
+  q->count--;
+}
+
+mb_ref mb_ref_new(struct mb_scheduler *s) { return mb_ref_make(++s->references, s->id); }
+
+struct mb_process *mb_local(struct mb_scheduler *s, mb_pid pid) {
+  struct mb_process *p = mb_table_slot(&s->runtime->table, pid);
+  return p && atomic_load_explicit(&p->pid, memory_order_relaxed) == pid &&
+                 atomic_load_explicit(&p->scheduler, memory_order_relaxed) == s &&
+                 p->state != MB_EXITING
+             ? p
+             : NULL;
+}
+
+int mb_elsewhere(struct mb_scheduler *s, mb_pid pid) {
+  struct mb_process *p = mb_lookup(s->runtime, pid);
+  return p && atomic_load_explicit(&p->scheduler, memory_order_relaxed) != s;
+}
+
+void mb_wake(struct mb_scheduler *s, struct mb_process *p) {
+  if (p->state != MB_WAITING) return;
+  if (p->deadline) {
+    /* The timer stays where it is: the next wait may well use it, and firing early does no harm. */
+    p->deadline = 0;
+    s->receive_timers--;
+  }
+  p->state = MB_RUNNABLE;
+  mb_queue_push(&s->ready, p);
+}
+
+void mb_deliver(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal) {
+  s->messages++;
+  mb_mailbox_push(&p->mailbox, signal);
+  mb_wake(s, p);
+}
+
+int mb_wait(struct mb_scheduler *s, struct mb_process *p, uint64_t deadline) {
+  p->flags &= (uint8_t)~MB_TIMED_OUT;
+  if (deadline) {
+    if (p->timer.place == MB_TIMER_IDLE) {
+      p->timer.kind = MB_TIMER_RECEIVE;
+      if (mb_timer_heap_add(&s->timers, &p->timer, deadline) != 0) return MB_ENOMEM;
+    } else if (mb_timer_deadline(&s->timers, &p->timer) > deadline) {
+      mb_timer_heap_move(&s->timers, &p->timer, deadline);
+    }
+    p->deadline = deadline;
+    s->receive_timers++;
+  }
+  p->state = MB_WAITING;
+  return 0;
+}
+
+/* Slots */
+
+static struct mb_process *slot_take(struct mb_scheduler *s) {
+  struct mb_process *p;
+  if (!s->free_slots) s->free_count += mb_table_take(&s->runtime->table, SLOT_BATCH, &s->free_slots);
+  p = s->free_slots;
+  if (!p) return NULL;
+  s->free_slots = p->run_next;
+  s->free_count--;
+  p->run_next = NULL;
+  return p;
+}
+
+static void slot_give(struct mb_scheduler *s, struct mb_process *p) {
+  p->state = MB_FREE;
+  p->flags = 0;
+  if (p->generation++ == MB_MAX_GENERATION) return; /* used up: never again */
+  p->run_next = s->free_slots;
+  s->free_slots = p;
+  if (++s->free_count > SLOT_KEEP) {
+    mb_table_give(&s->runtime->table, SLOT_KEEP / 2, &s->free_slots);
+    s->free_count -= SLOT_KEEP / 2;
+  }
+}
+
+/* Birth and death */
+
+static void birth(struct mb_scheduler *s, struct mb_process *p) {
+  s->live++;
+  p->reductions = 0;
+  p->site = NULL;
+  p->local = 0;
+  atomic_store_explicit(&p->scheduler, s, memory_order_relaxed);
+  mb_lock_take(&p->lock); /* partner: push_inbox, which compares the pid */
+  atomic_store_explicit(&p->pid, mb_pid_make(p->index, p->generation), memory_order_release);
+  mb_lock_drop(&p->lock);
+}
+
+int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal *start, int link,
+             int alias, mb_ref *monitor, struct mb_process **out) {
+  struct mb_process *p = slot_take(s);
+  mb_pid mother = parent ? atomic_load_explicit(&parent->pid, memory_order_relaxed) : 0;
+  mb_pid child;
+  int err = p ? 0 : MB_ELIMIT;
+  if (err) goto no_slot;
+  birth(s, p);
+  child = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  if (link) {
+    err = mb_map_put(&p->links, mother, 0);
+    if (!err) err = mb_map_put(&parent->links, child, 0);
+    if (err) goto no_memory;
+  }
+  p->state = MB_WAITING; /* a state in which it can be monitored */
+  if (monitor) {
+    err = mb_monitor(s, parent, child, NULL, 0, alias, monitor);
+    if (err) goto no_memory;
+  }
+  p->parent = mother;
+  p->start = start;
+  p->state = MB_EMBRYO;
+  mb_queue_push(&s->ready, p);
+  *out = p;
+  return 0;
+
+no_memory:
+  mb_map_deinit(&p->links);
+  if (parent) mb_map_remove(&parent->links, child, NULL);
+  atomic_store_explicit(&p->pid, 0, memory_order_relaxed);
+  s->live--;
+  slot_give(s, p);
+no_slot:
+  mb_signal_free(start);
+  return err;
+}
+
+int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out) {
+  struct mb_process *p = slot_take(s);
+  if (!p) return MB_ELIMIT;
+  birth(s, p);
+  p->parent = 0;
+  p->flags = MB_IN_PLACE;
+  p->state = MB_RUNNING;
+  *out = p;
+  return 0;
+}
+
+static void bury(struct mb_scheduler *s, struct mb_process *p) {
+  struct mb_process *before = s->current;
+  s->current = p;
+  s->runtime->upcalls->destroy(s, p);
+  s->current = before;
+  if (p->name) {
+    mb_names_remove(&s->runtime->names, p->name->text, p->name->size);
+    p->name = NULL;
+  }
+  mb_delayed_drop(s, p);
+  mb_announce_death(s, p);
+  mb_timer_heap_remove(&s->timers, &p->timer);
+  if (p->deadline) {
+    p->deadline = 0;
+    s->receive_timers--;
+  }
+  if (p->start) mb_signal_free(p->start);
+  p->start = NULL;
+  mb_lock_take(&p->lock); /* partner: push_inbox; from here on a pusher sees that p is gone */
+  atomic_store_explicit(&p->pid, 0, memory_order_relaxed);
+  mb_lock_drop(&p->lock);
+  if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p);
+  s->messages -= mb_mailbox_clear(&p->mailbox);
+  mb_reason_release(p->reason);
+  p->reason = NULL;
+  s->live--;
+  slot_give(s, p);
+}
+
+static void reap(struct mb_scheduler *s) {
+  for (struct mb_process *p; (p = s->dying.head);) {
+    mb_queue_remove(&s->dying, p);
+    bury(s, p);
+  }
+}
+
+/* Delayed messages */
+
+static struct mb_delayed *delayed_of(struct mb_timer *t) {
+  return (struct mb_delayed *)((char *)t - offsetof(struct mb_delayed, timer));
+}
+
+static void delayed_free(struct mb_scheduler *s, struct mb_delayed *d) {
+  mb_timer_heap_remove(&s->timers, &d->timer);
+  mb_map_remove(&s->delayed, d->ref, NULL);
+  if (d->prev)
+    d->prev->next = d->next;
+  else if (d->to) {
+    struct mb_process *p = mb_table_slot(&s->runtime->table, d->to);
+    if (p && p->delayed == d) p->delayed = d->next;
+  }
+  if (d->next) d->next->prev = d->prev;
+  if (d->signal) mb_signal_free(d->signal);
+  free(d->name);
+  free(d);
+}
+
+int mb_delay(struct mb_scheduler *s, mb_pid to, const char *name, uint32_t name_size,
+             struct mb_signal *signal, uint64_t deadline, mb_ref *out) {
+  struct mb_delayed *d = calloc(1, sizeof *d);
+  struct mb_process *p;
+  *out = mb_ref_new(s);
+  if (!d) goto no_memory;
+  *d = (struct mb_delayed){.timer = {MB_TIMER_IDLE, MB_TIMER_MESSAGE}, .ref = *out, .to = to};
+  if (name) {
+    d->name = malloc(name_size ? name_size : 1);
+    if (!d->name) goto no_memory;
+    memcpy(d->name, name, name_size);
+    d->name_size = name_size;
+  } else if (!mb_local(s, to) && !mb_elsewhere(s, to)) { /* a timer for the dead is cancelled from the start */
+    free(d);
+    mb_signal_free(signal);
+    return 0;
+  }
+  if (mb_map_put(&s->delayed, d->ref, (uint64_t)(uintptr_t)d) != 0) goto no_memory;
+  if (mb_timer_heap_add(&s->timers, &d->timer, deadline) != 0) {
+    mb_map_remove(&s->delayed, d->ref, NULL);
+    goto no_memory;
+  }
+  d->signal = signal;
+  p = name ? NULL : mb_local(s, to);
+  if (p) {
+    d->next = p->delayed;
+    if (d->next) d->next->prev = d;
+    p->delayed = d;
+  }
+  return 0;
+
+no_memory:
+  if (d) free(d->name);
+  free(d);
+  mb_signal_free(signal);
+  return MB_ENOMEM;
+}
+
+int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel) {
+  uint64_t *entry = mb_map_get(&s->delayed, ref);
+  struct mb_delayed *d;
+  uint64_t deadline, now;
+  if (!entry) return -1;
+  d = (struct mb_delayed *)(uintptr_t)*entry;
+  deadline = mb_timer_deadline(&s->timers, &d->timer);
+  now = uv_hrtime();
+  if (cancel) delayed_free(s, d);
+  return deadline > now ? (int64_t)(deadline - now) : 0;
+}
+
+void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p) {
+  while (p->delayed) delayed_free(s, p->delayed);
+}
+
+static void fire_delayed(struct mb_scheduler *s, struct mb_delayed *d) {
+  mb_pid to = d->to;
+  struct mb_signal *signal = d->signal;
+  if (d->name) to = mb_names_find(&s->runtime->names, d->name, d->name_size);
+  d->signal = NULL;
+  delayed_free(s, d);
+  if (to)
+    mb_signal_send(s, to, signal);
+  else
+    mb_signal_free(signal);
+}
+
+static void fire_receive(struct mb_scheduler *s, struct mb_process *p, uint64_t now) {
+  if (p->state != MB_WAITING || p->deadline == 0) return; /* left over from a wait that is done */
+  if (p->deadline > now) {
+    /* set again for the wait that goes on; there is room: one was just removed */
+    (void)mb_timer_heap_add(&s->timers, &p->timer, p->deadline);
+    return;
+  }
+  p->flags |= MB_TIMED_OUT;
+  mb_wake(s, p);
+}
+
+static void expire(struct mb_scheduler *s, uint64_t now) {
+  while (mb_timer_heap_first(&s->timers) <= now) {
+    struct mb_timer *t = s->timers.slots[0].timer;
+    mb_timer_heap_remove(&s->timers, t);
+    if (t->kind == MB_TIMER_MESSAGE)
+      fire_delayed(s, delayed_of(t));
+    else
+      fire_receive(s, (struct mb_process *)((char *)t - offsetof(struct mb_process, timer)), now);
+  }
+}
+
+/* The loop */
+
+static void drain_remote(struct mb_scheduler *s) {
+  struct mb_process *list;
+  mb_lock_take(&s->remote_lock); /* partner: push_inbox */
+  list = s->remote;
+  s->remote = NULL;
+  mb_lock_drop(&s->remote_lock);
+  while (list) {
+    struct mb_process *p = list;
+    list = p->inbox_next; /* read first: draining lets p be listed again */
+    mb_inbox_drain(s, p);
+  }
+}
+
+static void on_wake(uv_timer_t *t) { (void)t; }
+static void on_doorbell(uv_async_t *a) { (void)a; }
+
+/* Look at timers, inboxes and the loop. With nothing to run afterwards, block until there may be. */
+static int look(struct mb_scheduler *s, int may_block) {
+  uint64_t now = uv_hrtime(), first;
+  int waits;
+  expire(s, now);
+  drain_remote(s);
+  if (s->ready.head || s->dying.head || !may_block) {
+    if (now - s->polled >= POLL_NS && uv_loop_alive(s->loop)) {
+      s->polled = now;
+      uv_run(s->loop, UV_RUN_NOWAIT);
+    }
+    return 0;
+  }
+  waits = s->receive_timers > 0 || s->delayed.count > 0;
+  if (!waits && !s->stay && !uv_loop_alive(s->loop)) return MB_EDEADLOCK;
+  uv_ref((uv_handle_t *)&s->doorbell);
+  if (waits) {
+    first = mb_timer_heap_first(&s->timers);
+    uv_update_time(s->loop);
+    /* rounded up: waking early would only mean going round again */
+    if (uv_timer_start(&s->wake, on_wake, first > now ? (first - now + 999999) / 1000000 : 0, 0) != 0)
+      return MB_ELOOP;
+  }
+  uv_run(s->loop, UV_RUN_ONCE);
+  uv_timer_stop(&s->wake);
+  uv_unref((uv_handle_t *)&s->doorbell);
+  s->polled = uv_hrtime();
+  expire(s, s->polled);
+  drain_remote(s);
+  return 0;
+}
+
+static void run(struct mb_scheduler *s, struct mb_process *p) {
+  p->state = MB_RUNNING;
+  p->reductions++;
+  s->current = p;
+  s->runtime->upcalls->resume(s, p);
+  s->current = NULL;
+  if (p->state == MB_RUNNING) { /* it gave way without waiting for anything */
+    p->state = MB_RUNNABLE;
+    mb_queue_push(&s->ready, p);
+  }
+}
+
+int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
+  mb_pid pid = in_place ? atomic_load_explicit(&in_place->pid, memory_order_relaxed) : 0;
+  unsigned ran = 0;
+  for (;;) {
+    struct mb_process *p;
+    reap(s);
+    if (s->stop) return 0;
+    if (in_place && atomic_load_explicit(&in_place->pid, memory_order_relaxed) != pid) return 0;
+    if (ran >= BATCH) {
+      ran = 0;
+      look(s, 0);
+    }
+    p = s->ready.head;
+    if (!p) {
+      int err = look(s, 1);
+      ran = 0;
+      if (err) return err;
+      continue;
+    }
+    mb_queue_remove(&s->ready, p);
+    ran++;
+    if (p == in_place) {
+      p->state = MB_RUNNING;
+      s->current = p;
+      return 0;
+    }
+    run(s, p);
+  }
+}
+
+static void on_close(uv_handle_t *h) { (void)h; }
+
+int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id) {
+  *s = (struct mb_scheduler){.runtime = rt, .id = id};
+  s->loop = malloc(sizeof *s->loop);
+  if (!s->loop) return MB_ENOMEM;
+  if (uv_loop_init(s->loop) != 0) {
+    free(s->loop);
+    s->loop = NULL;
+    return MB_ELOOP;
+  }
+  if (uv_async_init(s->loop, &s->doorbell, on_doorbell) != 0) {
+    uv_loop_close(s->loop);
+    free(s->loop);
+    s->loop = NULL;
+    return MB_ELOOP;
+  }
+  uv_timer_init(s->loop, &s->wake);
+  uv_unref((uv_handle_t *)&s->doorbell);
+  return 0;
+}
+
+static void close_walked(uv_handle_t *h, void *data) {
+  (void)data;
+  if (!uv_is_closing(h)) uv_close(h, on_close);
+}
+
+void mb_scheduler_kill_all(struct mb_scheduler *s) {
+  struct mb_table *t = &s->runtime->table;
+  do {
+    uint32_t extent = mb_table_extent(t);
+    for (uint32_t i = 1; i < extent; i++) {
+      struct mb_process *p = mb_table_at(t, i);
+      mb_pid pid = p ? atomic_load_explicit(&p->pid, memory_order_relaxed) : 0;
+      if (pid && atomic_load_explicit(&p->scheduler, memory_order_relaxed) == s)
+        mb_process_doom(s, p, s->runtime->killed);
+    }
+    reap(s);
+  } while (s->live > 0); /* clean-up code may have spawned */
+}
+
+void mb_scheduler_deinit(struct mb_scheduler *s) {
+  uint32_t cursor = 0;
+  if (!s->loop) return;
+  drain_remote(s);
+  while (s->delayed.count) {
+    cursor = 0;
+    delayed_free(s, (struct mb_delayed *)(uintptr_t)mb_map_next(&s->delayed, &cursor)->value);
+  }
+  mb_timer_heap_deinit(&s->timers);
+  mb_map_deinit(&s->delayed);
+  uv_walk(s->loop, close_walked, NULL);
+  while (uv_run(s->loop, UV_RUN_DEFAULT) != 0) continue;
+  uv_loop_close(s->loop);
+  free(s->loop);
+  s->loop = NULL;
+}

@@ -1,0 +1,108 @@
+/* A scheduler: one thread, one uv loop, one run queue, the timers of its processes.
+ *
+ * It runs ready processes in bounded batches and looks at timers and the loop in between; with
+ * nothing to run it blocks in the loop. The dead are reaped before the next process runs, so nobody
+ * sees half of a death. All functions belong to the scheduler's thread unless said otherwise. */
+#ifndef MB_SCHEDULER_H
+#define MB_SCHEDULER_H
+
+#include <uv.h>
+
+#include "process.h"
+
+struct mb_runtime;
+
+struct mb_queue {
+  struct mb_process *head, *tail;
+  uint32_t count;
+};
+
+/* A message to be delivered later: send_after. */
+struct mb_delayed {
+  struct mb_timer timer;
+  mb_ref ref;
+  mb_pid to;                 /* 0: to whoever holds `name` when the time has come */
+  struct mb_signal *signal;  /* owned */
+  struct mb_delayed *next, *prev; /* the target's list, when the target lives here */
+  char *name;                /* owned, or NULL */
+  uint32_t name_size;
+};
+
+struct mb_scheduler {
+  struct mb_runtime *runtime;
+  uint32_t id; /* from 0 */
+  uv_loop_t *loop;
+  uv_timer_t wake;    /* armed before the loop blocks, for the first deadline; unreferenced */
+  uv_async_t doorbell; /* another thread has filled an inbox; unreferenced */
+  struct mb_queue ready;
+  struct mb_queue dying; /* exiting processes the reaper has not seen */
+  struct mb_process *current;
+  struct mb_process *free_slots;
+  uint32_t free_count;
+  struct mb_timer_heap timers;
+  struct mb_map delayed; /* reference -> struct mb_delayed */
+  uint32_t receive_timers; /* processes that wait with a deadline */
+  uint64_t references;   /* counter of the next reference */
+  uint64_t polled;       /* ns: when timers and loop were looked at last */
+  uint64_t live;         /* processes that exist here */
+  int64_t messages;      /* queued in mailboxes and inboxes of processes here */
+  int stop;              /* leave mb_scheduler_run as soon as possible */
+  int stay;              /* run on with nothing to do: never call it a deadlock */
+  struct mb_lock remote_lock; /* guards remote; partner: every thread that posts */
+  struct mb_process *remote;  /* slots whose inbox was filled from elsewhere */
+  void *heap;                 /* the layer above */
+};
+
+int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id);
+
+/* Kill every process that lives here, and those that their clean-up code spawns. */
+void mb_scheduler_kill_all(struct mb_scheduler *s);
+
+/* Close the loop with all of its handles and free the timers. No process may be left. */
+void mb_scheduler_deinit(struct mb_scheduler *s);
+
+/* Run until `stop` is set or, when `in_place` is not NULL, until that process is runnable again (it is
+ * then running). 0, or MB_EDEADLOCK: nothing is runnable and nothing is left that could change it. */
+int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place);
+
+/* Spawn. The start signal (kind MB_MESSAGE) is taken over, on failure too. `link`: linked to the
+ * parent; `monitor`: NULL, or where the reference of the parent's new monitor goes, which is
+ * *monitor itself when that is not 0. 0, MB_ELIMIT or MB_ENOMEM. */
+int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal *start, int link,
+             int alias, mb_ref *monitor, struct mb_process **out);
+
+/* A process that runs on the scheduler's own thread without a coroutine: the main chunk. */
+int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out);
+
+/* Let p wait for a message; deadline in ns, 0 for none. After this p must leave the processor. */
+int mb_wait(struct mb_scheduler *s, struct mb_process *p, uint64_t deadline);
+
+/* Make a waiting process runnable; nothing happens in any other state. */
+void mb_wake(struct mb_scheduler *s, struct mb_process *p);
+
+void mb_queue_push(struct mb_queue *q, struct mb_process *p);
+void mb_queue_remove(struct mb_queue *q, struct mb_process *p);
+
+/* A fresh reference. */
+mb_ref mb_ref_new(struct mb_scheduler *s);
+
+/* The living process behind a pid when it is owned by this scheduler, else NULL. */
+struct mb_process *mb_local(struct mb_scheduler *s, mb_pid pid);
+
+/* Whether a pid belongs to another scheduler (where it may be dying this moment). */
+int mb_elsewhere(struct mb_scheduler *s, mb_pid pid);
+
+/* send_after. The signal is taken over, on failure too; name is copied. */
+int mb_delay(struct mb_scheduler *s, mb_pid to, const char *name, uint32_t name_size,
+             struct mb_signal *signal, uint64_t deadline, mb_ref *out);
+
+/* ns left until the timer fires, cancelled or not as asked; -1 when there is none such. */
+int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel);
+
+/* Forget the timers aimed at p: it is dead. */
+void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p);
+
+/* Append to the mailbox of a local process and wake it. */
+void mb_deliver(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal);
+
+#endif

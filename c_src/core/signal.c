@@ -1,0 +1,439 @@
+/* Signals: see signal.h. Between two processes of one scheduler a signal takes effect at once, on the
+ * receiver's own data, which nobody else touches; nothing is allocated unless it must be kept. For
+ * a process elsewhere it goes to that process's inbox. Deaths never recurse: the doomed are queued and
+ * the reaper announces them one after the other. */
+#include "signal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "mailbox.h"
+#include "runtime.h"
+
+/* What the value of a monitor's entry means, by its low bits; the rest is the target's pid, or the
+ * address of a struct by_name. */
+enum { ENTRY_ALIAS = 1, ENTRY_NAME = 2, ENTRY_BITS = 7 };
+
+struct by_name {
+  mb_pid target;
+  uint32_t size;
+  char text[];
+};
+
+struct mb_reason *mb_reason_new(enum mb_reason_kind kind, const void *data, uint32_t size) {
+  struct mb_reason *r = malloc(sizeof *r + size);
+  if (!r) return NULL;
+  atomic_init(&r->references, 1);
+  r->kind = (uint8_t)kind;
+  r->size = size;
+  if (size) memcpy(r->data, data, size);
+  return r;
+}
+
+struct mb_reason *mb_reason_retain(struct mb_reason *r) {
+  /* relaxed: whoever retains holds a reference already */
+  atomic_fetch_add_explicit(&r->references, 1, memory_order_relaxed);
+  return r;
+}
+
+void mb_reason_release(struct mb_reason *r) {
+  /* acq_rel: the last release must see every other holder's use of the data as done */
+  if (r && atomic_fetch_sub_explicit(&r->references, 1, memory_order_acq_rel) == 1) free(r);
+}
+
+struct mb_signal *mb_signal_new(enum mb_signal_kind kind, uint32_t size) {
+  struct mb_signal *s = malloc(sizeof *s + size);
+  if (!s) return NULL;
+  s->next = s->prev = NULL;
+  s->from = 0;
+  s->ref = 0;
+  s->reason = NULL;
+  s->size = size;
+  s->kind = (uint8_t)kind;
+  return s;
+}
+
+void mb_signal_free(struct mb_signal *s) {
+  mb_reason_release(s->reason);
+  free(s);
+}
+
+void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason) {
+  if (p->state == MB_EXITING) return;
+  if (p->state == MB_RUNNABLE || p->state == MB_EMBRYO) mb_queue_remove(&s->ready, p);
+  p->state = MB_EXITING;
+  p->reason = mb_reason_retain(reason);
+  mb_queue_push(&s->dying, p);
+}
+
+/* A message-like signal built here; NULL when memory is out, in which case the receiver, which must
+ * not miss it, is ended by the caller. */
+static struct mb_signal *notice(enum mb_signal_kind kind, mb_pid from, mb_ref ref,
+                                struct mb_reason *reason, const char *name, uint32_t size) {
+  struct mb_signal *n = mb_signal_new(kind, size);
+  if (!n) return NULL;
+  n->from = from;
+  n->ref = ref;
+  n->reason = mb_reason_retain(reason);
+  if (size) memcpy(n->data, name, size);
+  return n;
+}
+
+static void deliver_notice(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *n) {
+  if (n)
+    mb_deliver(s, p, n);
+  else
+    mb_process_doom(s, p, s->runtime->killed);
+}
+
+/* An exit signal reaches p, by Process.exit or over a link. */
+static void exit_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid from,
+                         struct mb_reason *reason, int linked) {
+  if (linked) {
+    uint64_t *entry = mb_map_get(&p->links, from);
+    int active = entry && *entry == 0;
+    if (entry) mb_map_remove(&p->links, from, NULL);
+    if (!active) return; /* unlinked meanwhile: the sender had not heard of it yet */
+  } else if (reason->kind == MB_REASON_KILL) {
+    mb_process_doom(s, p, s->runtime->killed);
+    return;
+  }
+  if (p->flags & MB_TRAP_EXIT)
+    deliver_notice(s, p, notice(MB_EXITED, from, 0, reason, NULL, 0));
+  else if (reason->kind != MB_REASON_NORMAL ||
+           (!linked && from == atomic_load_explicit(&p->pid, memory_order_relaxed)))
+    mb_process_doom(s, p, reason);
+}
+
+mb_pid mb_monitor_target(uint64_t entry, const char **name, uint32_t *name_size) {
+  *name = NULL;
+  *name_size = 0;
+  if (entry & ENTRY_NAME) {
+    const struct by_name *n = (const struct by_name *)(uintptr_t)(entry & ~(uint64_t)ENTRY_BITS);
+    *name = n->text;
+    *name_size = n->size;
+    return n->target;
+  }
+  entry &= ~(uint64_t)ENTRY_BITS;
+  return entry ? entry | MB_TAG_PID : 0;
+}
+
+static void free_entry(uint64_t entry) {
+  if (entry & ENTRY_NAME) free((void *)(uintptr_t)(entry & ~(uint64_t)ENTRY_BITS));
+}
+
+/* The end of a monitored process reaches the watcher p. */
+static void down_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid from, mb_ref ref,
+                         struct mb_reason *reason) {
+  const char *name;
+  uint32_t size;
+  uint64_t entry;
+  if (!mb_map_remove(&p->monitors, ref, &entry)) return;
+  mb_monitor_target(entry, &name, &size);
+  deliver_notice(s, p, notice(MB_DOWN, from, ref, reason, name, size));
+  free_entry(entry);
+}
+
+/* A signal without an answer for a process that is gone: the sender hears what it must. */
+static void nobody(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) {
+  struct mb_signal *answer = NULL;
+  if (signal->kind == MB_LINK)
+    answer = notice(MB_EXIT_LINK, to, 0, s->runtime->noproc, NULL, 0);
+  else if (signal->kind == MB_UNLINK)
+    answer = notice(MB_UNLINK_ACK, to, signal->ref, s->runtime->noproc, NULL, 0);
+  else if (signal->kind == MB_MONITOR)
+    answer = notice(MB_DOWN, to, signal->ref, s->runtime->noproc, NULL, 0);
+  if (answer) mb_signal_send(s, signal->from, answer);
+  mb_signal_free(signal);
+}
+
+/* A signal takes effect on p, which lives here and is not dead. The signal is taken over. */
+static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal) {
+  uint64_t *entry;
+  switch ((enum mb_signal_kind)signal->kind) {
+    case MB_MESSAGE:
+    case MB_CALL:
+    case MB_SYSTEM:
+    case MB_CAST:
+    case MB_EXITED:
+      mb_deliver(s, p, signal);
+      return;
+    case MB_REPLY:
+      entry = mb_map_get(&p->monitors, signal->ref);
+      if (entry && *entry & ENTRY_ALIAS) {
+        mb_deliver(s, p, signal);
+        return;
+      }
+      break;
+    case MB_EXIT:
+    case MB_EXIT_LINK:
+      exit_arrives(s, p, signal->from, signal->reason, signal->kind == MB_EXIT_LINK);
+      break;
+    case MB_DOWN:
+      down_arrives(s, p, signal->from, signal->ref, signal->reason);
+      break;
+    case MB_LINK:
+      if (mb_map_put(&p->links, signal->from, 0) != 0) {
+        nobody(s, atomic_load(&p->pid), signal);
+        return;
+      }
+      break;
+    case MB_UNLINK: {
+      struct mb_signal *ack = mb_signal_new(MB_UNLINK_ACK, 0);
+      entry = mb_map_get(&p->links, signal->from);
+      if (entry && *entry == 0) mb_map_remove(&p->links, signal->from, NULL);
+      if (ack) {
+        ack->from = atomic_load(&p->pid);
+        ack->ref = signal->ref;
+        mb_signal_send(s, signal->from, ack);
+      }
+      break;
+    }
+    case MB_UNLINK_ACK:
+      entry = mb_map_get(&p->links, signal->from);
+      if (entry && *entry == signal->ref) mb_map_remove(&p->links, signal->from, NULL);
+      break;
+    case MB_MONITOR:
+      if (mb_map_put(&p->monitored_by, signal->ref, signal->from) != 0) {
+        nobody(s, atomic_load(&p->pid), signal);
+        return;
+      }
+      break;
+    case MB_DEMONITOR:
+      mb_map_remove(&p->monitored_by, signal->ref, NULL);
+      break;
+  }
+  mb_signal_free(signal);
+}
+
+/* Put a signal into the inbox of a process of another thread. 1, or 0 when it is gone. */
+static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *signal) {
+  struct mb_scheduler *owner = NULL;
+  int there;
+  signal->next = NULL;
+  mb_lock_take(&p->lock);
+  there = atomic_load_explicit(&p->pid, memory_order_relaxed) == to;
+  if (there) {
+    if (atomic_load_explicit(&p->inbox, memory_order_relaxed))
+      p->inbox_tail->next = signal;
+    else /* release: partner of the acquire in mb_signal_send, which peeks without the lock */
+      atomic_store_explicit(&p->inbox, signal, memory_order_release);
+    p->inbox_tail = signal;
+    if (!p->inbox_queued) {
+      p->inbox_queued = 1;
+      owner = atomic_load_explicit(&p->scheduler, memory_order_relaxed);
+    }
+  }
+  mb_lock_drop(&p->lock);
+  if (owner) {
+    mb_lock_take(&owner->remote_lock);
+    p->inbox_next = owner->remote;
+    owner->remote = p;
+    mb_lock_drop(&owner->remote_lock);
+    uv_async_send(&owner->doorbell); /* libuv coalesces */
+  }
+  return there;
+}
+
+void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p) {
+  struct mb_signal *list;
+  mb_pid pid;
+  mb_lock_take(&p->lock);
+  list = atomic_load_explicit(&p->inbox, memory_order_relaxed);
+  atomic_store_explicit(&p->inbox, NULL, memory_order_relaxed);
+  p->inbox_tail = NULL;
+  p->inbox_queued = 0;
+  pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  mb_lock_drop(&p->lock);
+  while (list) {
+    struct mb_signal *signal = list;
+    list = signal->next;
+    if (pid && p->state != MB_EXITING && p->state != MB_FREE)
+      handle(s, p, signal);
+    else
+      nobody(s, pid, signal);
+  }
+}
+
+void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) {
+  struct mb_process *p = mb_table_slot(&s->runtime->table, to);
+  if (!p || atomic_load_explicit(&p->pid, memory_order_relaxed) != to) {
+    nobody(s, to, signal);
+  } else if (atomic_load_explicit(&p->scheduler, memory_order_relaxed) == s) {
+    /* Only this thread ends or moves p, so what was just read stays true. */
+    if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p);
+    if (p->state != MB_EXITING)
+      handle(s, p, signal);
+    else
+      nobody(s, to, signal);
+  } else if (!push_inbox(p, to, signal)) {
+    nobody(s, to, signal);
+  }
+}
+
+void mb_signal_post(struct mb_runtime *rt, mb_pid to, struct mb_signal *signal) {
+  struct mb_process *p = mb_table_slot(&rt->table, to);
+  if (!p || !push_inbox(p, to, signal)) mb_signal_free(signal);
+}
+
+/* Send a signal that has no payload. */
+static int tell(struct mb_scheduler *s, mb_pid to, enum mb_signal_kind kind, mb_pid from,
+                mb_ref ref) {
+  struct mb_signal *signal = mb_signal_new(kind, 0);
+  if (!signal) return MB_ENOMEM;
+  signal->from = from;
+  signal->ref = ref;
+  mb_signal_send(s, to, signal);
+  return 0;
+}
+
+int mb_link(struct mb_scheduler *s, struct mb_process *p, mb_pid other) {
+  mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  struct mb_process *local = mb_local(s, other);
+  uint64_t *entry = mb_map_get(&p->links, other);
+  if (other == self || (entry && *entry == 0)) return 0;
+  if (!local && !mb_elsewhere(s, other)) return MB_ENOPROC;
+  if (mb_map_put(&p->links, other, 0) != 0) return MB_ENOMEM;
+  if (local) {
+    if (mb_map_put(&local->links, self, 0) == 0) return 0;
+  } else if (tell(s, other, MB_LINK, self, 0) == 0) {
+    return 0;
+  }
+  mb_map_remove(&p->links, other, NULL);
+  return MB_ENOMEM;
+}
+
+int mb_unlink(struct mb_scheduler *s, struct mb_process *p, mb_pid other) {
+  mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  struct mb_process *local = mb_local(s, other);
+  uint64_t *entry = mb_map_get(&p->links, other);
+  mb_ref id;
+  if (!entry || *entry != 0) return 0;
+  if (local) {
+    mb_map_remove(&local->links, self, NULL);
+    mb_map_remove(&p->links, other, NULL);
+    return 0;
+  }
+  id = mb_ref_new(s);
+  *entry = id;
+  if (tell(s, other, MB_UNLINK, self, id) == 0) return 0;
+  *mb_map_get(&p->links, other) = 0;
+  return MB_ENOMEM;
+}
+
+int mb_exit_signal(struct mb_scheduler *s, mb_pid from, mb_pid to, struct mb_reason *reason) {
+  struct mb_process *local = mb_local(s, to);
+  struct mb_signal *signal;
+  if (local) {
+    exit_arrives(s, local, from, reason, 0);
+    return 0;
+  }
+  signal = notice(MB_EXIT, from, 0, reason, NULL, 0);
+  if (!signal) return MB_ENOMEM;
+  mb_signal_send(s, to, signal);
+  return 0;
+}
+
+int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, const char *name,
+               uint32_t name_size, int alias, mb_ref *out) {
+  mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  mb_ref ref = *out ? *out : mb_ref_new(s);
+  uint64_t entry = (target & ~(uint64_t)ENTRY_BITS) | (alias ? ENTRY_ALIAS : 0);
+  struct mb_process *local;
+  int err;
+  *out = ref;
+  if (target == self && !name) return 0; /* nobody hears of its own death */
+  if (name) {
+    struct by_name *n = malloc(sizeof *n + name_size);
+    if (!n) return MB_ENOMEM;
+    n->target = target;
+    n->size = name_size;
+    memcpy(n->text, name, name_size);
+    entry = (uint64_t)(uintptr_t)n | ENTRY_NAME | (alias ? ENTRY_ALIAS : 0);
+  }
+  if (mb_map_put(&p->monitors, ref, entry) != 0) {
+    free_entry(entry);
+    return MB_ENOMEM;
+  }
+  mb_mailbox_mark(&p->mailbox, ref);
+  local = mb_local(s, target);
+  if (local == p) {
+    err = 0;
+  } else if (local) {
+    err = mb_map_put(&local->monitored_by, ref, self);
+  } else {
+    err = tell(s, target, MB_MONITOR, self, ref);
+  }
+  if (err) {
+    mb_map_remove(&p->monitors, ref, NULL);
+    free_entry(entry);
+  }
+  return err;
+}
+
+int mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref) {
+  const char *name;
+  uint32_t size;
+  uint64_t entry;
+  mb_pid target;
+  struct mb_process *t;
+  if (!mb_map_remove(&p->monitors, ref, &entry)) return 0;
+  target = mb_monitor_target(entry, &name, &size);
+  free_entry(entry);
+  t = target ? mb_table_slot(&s->runtime->table, target) : NULL;
+  if (!t || atomic_load_explicit(&t->pid, memory_order_relaxed) != target) return 1;
+  if (atomic_load_explicit(&t->scheduler, memory_order_relaxed) == s)
+    mb_map_remove(&t->monitored_by, ref, NULL); /* an exiting one too: it has not announced it yet */
+  else
+    (void)tell(s, target, MB_DEMONITOR, atomic_load(&p->pid), ref);
+  return 1;
+}
+
+void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
+  mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  const struct mb_entry *e;
+  uint32_t cursor = 0;
+  struct mb_map ties;
+  while ((e = mb_map_next(&p->monitors, &cursor))) {
+    const char *name;
+    uint32_t size;
+    mb_pid target = mb_monitor_target(e->value, &name, &size);
+    struct mb_process *t = target ? mb_table_slot(&s->runtime->table, target) : NULL;
+    if (t && atomic_load_explicit(&t->pid, memory_order_relaxed) == target) {
+      if (atomic_load_explicit(&t->scheduler, memory_order_relaxed) == s)
+        mb_map_remove(&t->monitored_by, e->key, NULL);
+      else
+        (void)tell(s, target, MB_DEMONITOR, self, e->key);
+    }
+    free_entry(e->value);
+  }
+  mb_map_deinit(&p->monitors);
+
+  ties = p->links;
+  p->links = (struct mb_map){0};
+  for (cursor = 0; (e = mb_map_next(&ties, &cursor));) {
+    struct mb_process *t = mb_local(s, e->key);
+    if (e->value != 0 && !t) continue; /* the other side has been told to unlink */
+    if (t) {
+      exit_arrives(s, t, self, p->reason, 1);
+    } else {
+      struct mb_signal *n = notice(MB_EXIT_LINK, self, 0, p->reason, NULL, 0);
+      if (n) mb_signal_send(s, e->key, n);
+    }
+  }
+  mb_map_deinit(&ties);
+
+  ties = p->monitored_by;
+  p->monitored_by = (struct mb_map){0};
+  for (cursor = 0; (e = mb_map_next(&ties, &cursor));) {
+    struct mb_process *t = mb_local(s, e->value);
+    if (t) {
+      down_arrives(s, t, self, e->key, p->reason);
+    } else {
+      struct mb_signal *n = notice(MB_DOWN, self, e->key, p->reason, NULL, 0);
+      if (n) mb_signal_send(s, e->value, n);
+    }
+  }
+  mb_map_deinit(&ties);
+}
