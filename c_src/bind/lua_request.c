@@ -245,10 +245,17 @@ static int flush_exit(lua_State *L) {
   return 1;
 }
 
+/* monitoring(ref) -> whether the monitor is active */
+static int monitoring(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_pushboolean(L, mb_map_get(&mb_current(h, L)->monitors, mb_to_ref(L, 1)) != NULL);
+  return 1;
+}
+
 void mb_open_request(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {
       {"call", call},       {"system", system_request}, {"cast", cast},
       {"reply", reply},     {"next_event", next_event}, {"await", await},
-      {"flush_exit", flush_exit}, {NULL, NULL}};
+      {"flush_exit", flush_exit}, {"monitoring", monitoring}, {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }

@@ -1,0 +1,130 @@
+--- A process that keeps a value. See Elixir's `Agent`.
+--
+-- The functions given here run in the agent's process, one at a time; they and their results are copied.
+-- Failing calls exit as GenServer's do.
+-- @module moonbeam.agent
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local GenServer = require "moonbeam.gen_server"
+
+local core_reply, select = core.reply, select
+
+local Agent = {}
+
+--- The agent's callbacks; internal, a field so that they travel by name.
+Agent.callbacks = {}
+local callbacks = Agent.callbacks
+
+function callbacks.init(fn) return "ok", (fn()) end
+
+-- A function that returns nothing keeps the state it was given, with what it changed in place.
+local function next_state(state, ...)
+  if select("#", ...) == 0 then return state end
+  return (...)
+end
+
+local function replied(from, state, ...)
+  if select("#", ...) ~= 2 then
+    local value = ...
+    if select("#", ...) > 1 then value = {...} end
+    return "stop", {"bad_return_value", value}, state
+  end
+  local reply, new = ...
+  return "reply", reply, new
+end
+
+function callbacks.handle_call(request, from, state)
+  local kind, fn = request[1], request[2]
+  if kind == "get" then
+    if fn then
+      core_reply(from[1], from[2], fn(state))
+    else
+      core_reply(from[1], from[2], state)
+    end
+    return "noreply", state
+  elseif kind == "update" then
+    return "reply", true, next_state(state, fn(state))
+  end
+  return replied(from, state, fn(state))
+end
+
+function callbacks.handle_cast(fn, state) return "noreply", next_state(state, fn(state)) end
+
+function callbacks.handle_info(_, state) return "noreply", state end
+
+--- Start an agent whose first state is fn's result. See Elixir's `Agent.start/2`.
+-- @param fn function; runs in the agent
+-- @param[opt] opts table: name, timeout (ms)
+-- @return pid | nil, reason
+-- @usage
+-- local counter = Agent.start(function() return 0 end)
+-- Agent.update(counter, function(n) return n + 1 end)
+-- assert(Agent.get(counter) == 1)
+function Agent.start(fn, opts)
+  call.check_function(fn, "Agent.start", 1)
+  return GenServer.start(callbacks, fn, opts)
+end
+
+--- As `start`, linked to the caller. See Elixir's `Agent.start_link/2`.
+-- @param fn function
+-- @param[opt] opts as for start
+-- @return pid | nil, reason
+function Agent.start_link(fn, opts)
+  call.check_function(fn, "Agent.start_link", 1)
+  return GenServer.start_link(callbacks, fn, opts)
+end
+
+--- What fn returns for the state, all results; the state itself without fn. See Elixir's `Agent.get/3`.
+-- @param agent pid, name or via table
+-- @param[opt] fn function of the state
+-- @param[opt=5000] ms
+-- @return fn's results
+function Agent.get(agent, fn, ms)
+  if fn ~= nil then call.check_function(fn, "Agent.get", 2) end
+  return GenServer.call(agent, {"get", fn}, ms)
+end
+
+--- Make fn's result the new state; when fn returns nothing at all, the state stays, with what fn changed
+-- in it. See Elixir's `Agent.update/3`.
+-- @param agent pid, name or via table
+-- @param fn function of the state
+-- @param[opt=5000] ms
+-- @return true
+function Agent.update(agent, fn, ms)
+  call.check_function(fn, "Agent.update", 2)
+  return GenServer.call(agent, {"update", fn}, ms)
+end
+
+--- fn returns a reply and a new state, both. See Elixir's `Agent.get_and_update/3`.
+-- @param agent pid, name or via table
+-- @param fn function of the state
+-- @param[opt=5000] ms
+-- @return the reply
+function Agent.get_and_update(agent, fn, ms)
+  call.check_function(fn, "Agent.get_and_update", 2)
+  return GenServer.call(agent, {"get_and_update", fn}, ms)
+end
+
+--- As `update`, without waiting. See Elixir's `Agent.cast/2`.
+-- @param agent pid, name or via table
+-- @param fn function of the state
+-- @return true, always
+function Agent.cast(agent, fn)
+  call.check_function(fn, "Agent.cast", 2)
+  return GenServer.cast(agent, fn)
+end
+
+--- Stop an agent and wait until it is gone. See Elixir's `Agent.stop/3`.
+-- @param agent pid, name or via table
+-- @param[opt="normal"] reason
+-- @param[opt="infinity"] ms
+-- @return true
+function Agent.stop(agent, reason, ms) return GenServer.stop(agent, reason, ms) end
+
+--- How a supervisor starts an agent.
+-- @param fn function of the first state
+-- @return child specification
+function Agent.child_spec(fn) return {id = "Agent", start = {Agent.start_link, fn}} end
+
+return Agent

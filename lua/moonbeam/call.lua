@@ -1,0 +1,63 @@
+--- What the modules of servers and tasks share: finding a server, checking arguments, failing as Elixir does.
+-- @module moonbeam.call
+
+local core = require "moonbeam.core"
+
+local call = {}
+
+--- The pid or name to talk to, for a pid, a name or a via table {"via", Module, term}.
+-- @return pid | name | nil when a via name has no holder
+function call.resolve(server, fname)
+  if type(server) ~= "table" then return server end
+  local module = server[2]
+  if server[1] == "via" and type(module) == "table" and module.whereis_name then
+    return module.whereis_name(server[3])
+  end
+  return core.argument_error(fname, 1, "pid, name or via table expected, got table")
+end
+
+--- A timeout argument, with a default for nil; raises naming function and argument.
+function call.timeout(ms, default, fname, index)
+  if ms == nil then return default end
+  if ms == "infinity" or ms == math.huge then return "infinity" end
+  if type(ms) == "number" and ms >= 0 and ms % 1 == 0 then return ms end
+  return core.argument_error(fname, index,
+    'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got ' .. tostring(ms))
+end
+
+--- A function argument; raises naming function and argument.
+function call.check_function(fn, fname, index)
+  if type(fn) == "function" then return fn end
+  local mt = getmetatable(fn)
+  if type(mt) == "table" and mt.__call then return fn end
+  return core.argument_error(fname, index, "function expected, got " .. core.type(fn))
+end
+
+--- Whether two reasons say the same, tables by their contents.
+function call.same(a, b, depth)
+  if a == b then return true end
+  depth = depth or 1
+  if type(a) ~= "table" or type(b) ~= "table" or depth > 100 then return false end
+  for k, v in next, a do
+    if not call.same(v, b[k], depth + 1) then return false end
+  end
+  for k in next, b do
+    if a[k] == nil then return false end
+  end
+  return true
+end
+
+--- Whether a reason is an ordinary end: normal, shutdown, {"shutdown", x}.
+function call.is_ordinary(reason)
+  return reason == "normal" or reason == "shutdown" or
+    (type(reason) == "table" and reason[1] == "shutdown" and #reason == 2)
+end
+
+--- An xpcall handler that turns what was raised into {reason}: the reason a process would end with.
+function call.reason_of(e)
+  if core.type(e) == "exit" then return {e.reason == nil and "normal" or e.reason} end
+  if e == nil then e = "nil" end
+  return {{"error", e, debug.traceback(nil, 2)}}
+end
+
+return call

@@ -1,0 +1,183 @@
+--- Servers: processes that keep a state and answer requests. See Elixir's `GenServer`.
+--
+-- A server is a table of callbacks:
+--
+--    init(arg)                          -> "ok", state [, extra] | "ignore" | "stop", reason | "error", reason
+--    handle_call(request, from, state)  -> "reply", value, state [, extra] | "noreply", state [, extra]
+--                                        | "stop", reason, value, state | "stop", reason, state
+--    handle_cast(request, state), handle_info(message, state), handle_continue(x, state)
+--                                       -> "noreply", state [, extra] | "stop", reason, state
+--    terminate(reason, state)
+--
+-- extra is ms (then handle_info("timeout", state) unless a message comes first), "hibernate" or
+-- {"continue", x}. Other results stop the server with {"bad_return_value", v}.
+-- @module moonbeam.gen_server
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local server = require "moonbeam.server"
+
+local core_call, core_cast, core_reply, exit = core.call, core.cast, core.reply, core.exit
+local type = type
+
+local GenServer = {}
+
+local function check_name(name, fname)
+  if name == nil or (type(name) == "table" and name[1] == "via") then return end
+  if type(name) ~= "string" then
+    core.argument_error(fname, 3, "the name is a string or a via table, got " .. core.type(name))
+  end
+  if name == "" or name == "nil" or name == "true" or name == "false" or name == "undefined" then
+    core.argument_error(fname, 3, ("'%s' cannot be a name"):format(name))
+  end
+end
+
+-- The half-started server is gone and nothing of it is left in the caller's mailbox.
+local function give_up(pid, ref, linked, ...)
+  if core.monitoring(ref) then core.await(ref) end
+  if linked then
+    core.unlink(pid)
+    core.flush_exit(pid)
+  end
+  return ...
+end
+
+local function settled(pid, ref, linked, answer, kind, a, b)
+  if answer == nil then
+    core.unlink(pid)
+    core.process_exit(pid, "kill")
+    return give_up(pid, ref, linked, nil, "timeout")
+  elseif kind == "down" then
+    return give_up(pid, ref, linked, nil, a)
+  elseif a == "ok" then
+    core.demonitor(ref, "flush")
+    return pid
+  elseif a == "ignore" then
+    return give_up(pid, ref, linked, "ignore")
+  elseif a == "taken" then
+    return give_up(pid, ref, linked, nil, {"already_started", b})
+  end
+  return give_up(pid, ref, linked, nil, b)
+end
+
+local function start(linked, fname, module, arg, opts)
+  if type(module) ~= "table" then
+    core.argument_error(fname, 1, "table of callbacks expected, got " .. core.type(module))
+  end
+  if opts ~= nil and type(opts) ~= "table" then
+    core.argument_error(fname, 3, "table of options expected, got " .. core.type(opts))
+  end
+  local name, timeout = nil, "infinity"
+  if opts then
+    name = opts.name
+    check_name(name, fname)
+    timeout = call.timeout(opts.timeout, "infinity", fname, 3)
+  end
+  local ancestors = core.process_get("$ancestors")
+  ancestors = ancestors and table.move(ancestors, 1, #ancestors, 2, {}) or {}
+  ancestors[1] = core.self()
+  local pid, ref = core.spawn_async(linked, server.run, module, arg, name, linked, ancestors)
+  return settled(pid, ref, linked, core.await(ref, timeout))
+end
+
+--- Start a server; returns when its init has. See Elixir's `GenServer.start/3`.
+-- The module and the argument are copied.
+-- @param module table of callbacks
+-- @param arg for init
+-- @param[opt] opts table: name (string or via), timeout (ms for init; then nil, "timeout")
+-- @return pid | nil, reason | "ignore"; the reason {"already_started", pid} when the name is taken
+-- @usage
+-- local Counter = {}
+-- function Counter.init(n) return "ok", n end
+-- function Counter.handle_call(by, from, n) return "reply", n + by, n + by end
+-- local pid = GenServer.start(Counter, 1)
+-- assert(GenServer.call(pid, 2) == 3)
+function GenServer.start(module, arg, opts) return start(false, "GenServer.start", module, arg, opts) end
+
+--- As `start`, linked to the caller, who is the server's parent: a server that traps exits terminates
+-- when its parent exits. See Elixir's `GenServer.start_link/3`.
+-- @param module table of callbacks
+-- @param arg for init
+-- @param[opt] opts as for start
+-- @return as start; a failed start leaves no EXIT message behind
+function GenServer.start_link(module, arg, opts)
+  return start(true, "GenServer.start_link", module, arg, opts)
+end
+
+local function fail(function_name, server_, arguments, reason)
+  return exit({reason, {"GenServer", function_name, {server_, arguments}}})
+end
+
+local function answered(server_, ms, ok, ...)
+  if ok then return ... end
+  return fail("call", server_, ms, ...)
+end
+
+--- Send a request and wait for the reply. See Elixir's `GenServer.call/3`.
+-- Exits {reason, {"GenServer", "call", {server, ms}}} when no reply comes: "timeout", "noproc",
+-- "calling_self", or what the server died of. A late reply never reaches the mailbox.
+-- @param server pid, name or via table
+-- @param request any value; copied
+-- @param[opt=5000] ms integer >= 0 or "infinity"
+-- @return the reply
+function GenServer.call(server_, request, ms)
+  if ms == nil then ms = 5000 end
+  local to = server_
+  if type(to) == "table" then
+    to = call.resolve(to, "GenServer.call")
+    if to == nil then return fail("call", server_, ms, "noproc") end
+  end
+  return answered(server_, ms, core_call(to, request, ms))
+end
+
+--- Send a request without waiting. See Elixir's `GenServer.cast/2`.
+-- @param server pid, name or via table
+-- @param request any value; copied
+-- @return true, also when there is no such server
+function GenServer.cast(server_, request)
+  if type(server_) == "table" then
+    server_ = call.resolve(server_, "GenServer.cast")
+    if server_ == nil then return true end
+  end
+  return core_cast(server_, request)
+end
+
+--- Answer a call, from handle_call or later, from any process. See Elixir's `GenServer.reply/2`.
+-- @param from what handle_call got
+-- @param value the reply; copied
+-- @return true, also when nobody waits any more
+function GenServer.reply(from, value)
+  if type(from) ~= "table" then
+    core.argument_error("GenServer.reply", 1, "the from of a call expected, got " .. core.type(from))
+  end
+  return core_reply(from[1], from[2], value)
+end
+
+--- Ask a server to stop, and wait until it is gone. See Elixir's `GenServer.stop/3`.
+-- Its terminate runs. Exits {reason, {"GenServer", "stop", {server, reason, ms}}} when the server was not
+-- there, ended for another reason, or is not gone in time (then it is left alone).
+-- @param server pid, name or via table
+-- @param[opt="normal"] reason
+-- @param[opt="infinity"] ms
+-- @return true
+function GenServer.stop(server_, reason, ms)
+  if reason == nil then reason = "normal" end
+  ms = call.timeout(ms, "infinity", "GenServer.stop", 3)
+  local to = server_
+  if type(to) == "table" then to = call.resolve(to, "GenServer.stop") end
+  local ended, why = nil, "noproc"
+  if to ~= nil then ended, why = core.system(to, {"terminate", reason}, ms) end
+  if ended == false and why ~= "timeout" and call.same(why, reason) then return true end
+  return exit({why, {"GenServer", "stop", {server_, reason, ms}}})
+end
+
+--- The pid behind a pid, a name or a via table; nil when there is none. See Elixir's `GenServer.whereis/1`.
+-- @param server
+-- @return pid | nil
+function GenServer.whereis(server_)
+  local to = call.resolve(server_, "GenServer.whereis")
+  if type(to) == "string" then return core.process_whereis(to) end
+  return to
+end
+
+return GenServer

@@ -1,0 +1,243 @@
+--- Moonbeam: Elixir's processes for Lua.
+--
+-- `local mb = require "moonbeam"` has the kernel as fields; `mb.import()` makes them globals, as the
+-- `moonbeam` interpreter does for scripts.
+-- @module moonbeam
+
+local core = require "moonbeam.core"
+
+-- Errors are reported at the first line that is not in this directory.
+local here = debug.getinfo(1, "S").source:match("^(.*)init%.lua$")
+if here then core.own_files(here) end
+
+local inspect = require "moonbeam.inspect"
+core.set_inspect(inspect)
+
+local select_message, take, type = core.select, core.take, type
+
+local mb = {}
+
+--- The calling process's pid. See Elixir's `self/0`.
+-- @function self
+-- @return pid
+-- @usage print(self())
+mb.self = core.self
+
+--- Run a function in a new process. See Elixir's `spawn/1`.
+-- The function and the arguments are copied, with the upvalues and the globals the function names. The
+-- caller goes on at once; what the function returns is dropped and the process exits "normal".
+-- Raises when fn cannot be called, when something cannot be copied, or at the process limit.
+-- @function spawn
+-- @param fn function to run
+-- @param ... its arguments
+-- @return pid
+-- @usage
+-- local me = self()
+-- spawn(function(n) send(me, n * 2) end, 21)
+-- assert(receive() == 42)
+mb.spawn = core.spawn
+
+--- As `spawn`, linked to the caller from the first moment. See Elixir's `spawn_link/1`.
+-- @function spawn_link
+-- @param fn function to run
+-- @param ... its arguments
+-- @return pid
+-- @usage spawn_link(function() return "fine" end)
+mb.spawn_link = core.spawn_link
+
+--- As `spawn`, monitored by the caller from the first moment. See Elixir's `spawn_monitor/1`.
+-- @function spawn_monitor
+-- @param fn function to run
+-- @param ... its arguments
+-- @return pid, reference
+-- @usage
+-- local pid, ref = spawn_monitor(function() exit("done") end)
+-- assert(receive{ {{"DOWN", ref, "process", pid, any}} } == "done")
+mb.spawn_monitor = core.spawn_monitor
+
+--- Send a copy of a message. See Elixir's `send/2`.
+-- Never blocks. To a dead pid nothing happens; a name that nobody has raises, and so does a message
+-- that cannot be copied, naming the part in question; then nothing has been sent.
+-- @function send
+-- @param dest pid, registered name, or {name, node}
+-- @param msg any value
+-- @return msg
+-- @usage
+-- send(self(), {"hello", 1})
+-- assert(receive()[1] == "hello")
+mb.send = core.send
+
+-- Both calls below are tail calls: a body may call the function it stands in for ever.
+local function pass_on(body, ...)
+  if body then return body(...) end
+  return ...
+end
+
+--- Take a message out of the mailbox, waiting for it. See Elixir's `receive/1`.
+-- `receive()` gives the oldest; `receive(ms)` gives nil, "timeout" when none came in time; `receive(0)`
+-- does not wait. `receive{ {pattern, [when = guard,] [body]}, ..., after = ms | {ms, fn} }` takes the oldest
+-- message that some clause matches and leaves the others in order. A body's results are receive's; without
+-- one they are the captures, or the message where nothing is captured. Only the calling process
+-- waits. Ill-formed clauses and timeouts raise at the call.
+-- @param what nil, ms (integer >= 0 or "infinity"), a table of clauses, or a matcher
+-- @return see above
+-- @usage
+-- send(self(), {"add", 2, 3})
+-- local sum = receive{ {{"add", is.number, is.number}, function(a, b) return a + b end} }
+-- assert(sum == 5)
+function mb.receive(what)
+  if type(what) == "table" then return pass_on(select_message(what)) end
+  return take(what)
+end
+
+--- The pattern that matches everything and captures it.
+mb.any = core.any
+
+--- Patterns that match by type and capture: `is.string`, `is.number`, `is.integer`, `is.boolean`,
+-- `is.table`, `is.func`, `is.pid`, `is.ref`; and `is(fn)`, which captures what fn says yes to.
+-- @usage assert(match(is(function(v) return v == 3 end), 3))
+mb.is = core.is
+
+--- Match a value against a pattern. See Elixir's `match?/2`.
+-- @function match
+-- @param pattern as in `receive`
+-- @param value any value
+-- @return true, captures... | false
+-- @usage
+-- local ok, name = match({"user", is.string}, {"user", "ann", age = 3} )
+-- assert(ok and name == "ann")
+mb.match = core.match
+
+--- Check clauses once, for a `receive` that runs often.
+-- @function matcher
+-- @param clauses as for `receive`
+-- @return what to give to `receive`
+-- @usage
+-- local next_job = matcher{ {{"job", any}}, after = 0 }
+-- send(self(), {"job", 7})
+-- assert(receive(next_job) == 7)
+mb.matcher = core.matcher
+
+--- End the calling process. See Elixir's `exit/1`.
+-- Raises an exit object, which pcall can catch: its field `reason` is the reason, and it prints as
+-- `exit: reason`. To-be-closed variables close on the way.
+-- @function exit
+-- @param[opt="normal"] reason any value
+-- @usage
+-- local ok, e = pcall(exit, "enough")
+-- assert(not ok and e.reason == "enough")
+mb.exit = core.exit
+
+--- Link the caller and another process: the exit of one reaches the other. See Elixir's
+-- `Process.link/1`. When pid is dead it exits "noproc", or, if the caller traps exits, an EXIT message
+-- says so.
+-- @function link
+-- @param pid
+-- @return true
+-- @usage link(spawn(function() receive(10) end))
+mb.link = core.link
+
+--- Take a link away. No exit signal from pid arrives afterwards; an EXIT message that is in the
+-- mailbox stays there. See Elixir's `Process.unlink/1`.
+-- @function unlink
+-- @param pid
+-- @return true
+-- @usage unlink(spawn_link(function() receive(10) end))
+mb.unlink = core.unlink
+
+--- Ask for one message {"DOWN", ref, "process", pid, reason} at the end of a process; at once, with the
+-- reason "noproc", when there is none. See Elixir's `Process.monitor/1`.
+-- @function monitor
+-- @param item pid or registered name; for a name the message has {name, node} in pid's place
+-- @return reference
+-- @usage
+-- local ref = monitor(spawn(function() end))
+-- receive{ {{"DOWN", ref, "process", any, any}} }
+mb.monitor = core.monitor
+
+--- End a monitor. See Elixir's `Process.demonitor/2`.
+-- @function demonitor
+-- @param ref
+-- @param[opt] option "flush" also removes its DOWN from the mailbox
+-- @return true
+-- @usage demonitor(monitor(self()), "flush")
+mb.demonitor = core.demonitor
+
+--- A reference that is unique for the life of the node. See Elixir's `make_ref/0`.
+-- @function make_ref
+-- @return reference
+-- @usage assert(make_ref() ~= make_ref())
+mb.make_ref = core.make_ref
+
+--- Let the calling process wait. See Elixir's `Process.sleep/1`.
+-- @function sleep
+-- @param ms integer >= 0, or "infinity"
+-- @return true
+-- @usage sleep(1)
+mb.sleep = core.sleep
+
+--- Milliseconds that never go backwards, as a float. See Elixir's `System.monotonic_time/1`.
+-- @function monotonic_time
+-- @return ms
+-- @usage
+-- local start = monotonic_time()
+-- assert(monotonic_time() >= start)
+mb.monotonic_time = core.monotonic_time
+
+mb.inspect = inspect
+
+--- Print the mailbox's messages, one a line, and empty it. See IEx's `flush/0`.
+-- @return true
+-- @usage flush()
+function mb.flush()
+  local function next_message(message, timeout)
+    if message == nil and timeout == "timeout" then return false end
+    print(inspect(message))
+    return true
+  end
+  while next_message(take(0)) do end
+  return true
+end
+
+--- The type of a value: "pid", "reference", "exit" (what `exit` raises), or Lua's type.
+-- @function type
+-- @param v any value
+-- @return string
+mb.type = core.type
+
+--- How much there is of what could leak: processes, timers, names, messages.
+-- @function census
+-- @return table of counts
+mb.census = core.census
+
+--- The runtime's version.
+mb._VERSION = "Moonbeam " .. core.version
+
+mb.Process = require "moonbeam.process"
+mb.Logger = require "moonbeam.logger"
+mb.GenServer = require "moonbeam.gen_server"
+mb.Agent = require "moonbeam.agent"
+mb.Task = require "moonbeam.task"
+
+local imported = {
+  "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
+  "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
+  "flush", "Process", "Task", "Agent", "GenServer", "Logger",
+}
+
+--- Copy the kernel's names and the modules into a table of globals.
+-- @param[opt=_G] env table
+-- @return env
+-- @usage require("moonbeam").import()
+function mb.import(env)
+  env = env or _G
+  if type(env) ~= "table" then
+    core.argument_error("import", 1, "table expected, got " .. core.type(env))
+  end
+  for _, name in ipairs(imported) do env[name] = mb[name] end
+  return env
+end
+
+for _, name in ipairs(imported) do core.define(name, mb[name]) end
+
+return mb

@@ -1,0 +1,123 @@
+--- Values as text.
+-- @module moonbeam.inspect
+
+local keywords = {}
+for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return
+  then true until while]]):gmatch("%a+") do keywords[word] = true end
+
+local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\", ['"'] = '\\"'}
+
+local function quote(s)
+  s = s:gsub('[%c\127\\"]', function(c) return escapes[c] or ("\\%03d"):format(c:byte()) end)
+  return '"' .. s .. '"'
+end
+
+-- Numbers, then strings, then the rest by type and text.
+local function before(a, b)
+  local ta, tb = type(a), type(b)
+  if ta == tb and (ta == "number" or ta == "string") then return a < b end
+  if ta == "number" or tb == "number" then return ta == "number" end
+  if ta == "string" or tb == "string" then return ta == "string" end
+  if ta ~= tb then return ta < tb end
+  return tostring(a) < tostring(b)
+end
+
+local function function_text(f)
+  local info = debug.getinfo(f, "S")
+  if info.what == "C" then return "function<C>" end
+  return ("function<%s:%d>"):format(info.short_src, info.linedefined)
+end
+
+-- The text of a value with a __tostring of its own; nil when there is none or it fails.
+local function own_text(v)
+  local mt = getmetatable(v)
+  if type(mt) ~= "table" or rawget(mt, "__tostring") == nil then return nil end
+  local ok, text = pcall(tostring, v)
+  return ok and type(text) == "string" and text or nil
+end
+
+local render
+
+local function render_key(k, state, depth)
+  if type(k) == "string" then
+    if k:match("^[%a_][%w_]*$") and not keywords[k] then return k end
+    return "[" .. quote(k) .. "]"
+  end
+  return "[" .. render(k, state, depth, "") .. "]"
+end
+
+-- Items on one line while that fits the width that is left, else one a line.
+local function layout(items, state, indent)
+  local length = 2
+  local multiline = false
+  for _, item in ipairs(items) do
+    length = length + #item + 2
+    if item:find("\n", 1, true) then multiline = true end
+  end
+  if not multiline and #indent + length <= state.width then
+    return "{" .. table.concat(items, ", ") .. "}"
+  end
+  local inner = indent .. "  "
+  return "{\n" .. inner .. table.concat(items, ",\n" .. inner) .. "\n" .. indent .. "}"
+end
+
+local function render_table(t, state, depth, indent)
+  if state.open[t] then return "<cycle>" end
+  if depth > state.depth or state.budget <= 0 then return "{...}" end
+  state.open[t] = true
+  local items, n = {}, rawlen(t)
+  local inner = indent .. "  "
+  for i = 1, n do
+    if #items >= state.limit or state.budget <= 0 then break end
+    state.budget = state.budget - 1
+    items[#items + 1] = render(rawget(t, i), state, depth + 1, inner)
+  end
+  local keys = {}
+  for k in next, t do
+    if not (math.type(k) == "integer" and k >= 1 and k <= n) then keys[#keys + 1] = k end
+    if #keys > state.limit then break end
+  end
+  table.sort(keys, before)
+  for _, k in ipairs(keys) do
+    state.budget = state.budget - 1
+    if #items >= state.limit or state.budget <= 0 then
+      items[#items + 1] = "..."
+      break
+    end
+    items[#items + 1] = render_key(k, state, depth + 1) .. " = " ..
+      render(rawget(t, k), state, depth + 1, inner)
+  end
+  if n > state.limit then items[#items + 1] = "..." end
+  state.open[t] = nil
+  if #items == 0 then return "{}" end
+  return layout(items, state, indent)
+end
+
+function render(v, state, depth, indent)
+  local kind = type(v)
+  if kind == "string" then return quote(v) end
+  if kind == "table" then return own_text(v) or render_table(v, state, depth, indent) end
+  if kind == "function" then return function_text(v) end
+  if kind == "userdata" then return own_text(v) or tostring(v) end
+  return tostring(v)
+end
+
+--- A text for people that shows what a value is. See Elixir's `inspect/2`.
+-- One line while it fits the width, else indented; strings are quoted, cycles are shown as `<cycle>`, a
+-- table with __tostring shows that. Never raises on account of the value.
+-- @param value any value
+-- @param[opt] opts table: width (80), depth (30 levels), limit (1000 items of a table)
+-- @return string
+-- @usage assert(inspect({1, "two", x = true}) == '{1, "two", x = true}')
+local function inspect(value, opts)
+  opts = opts or {}
+  local state = {
+    width = opts.width or 80, depth = opts.depth or 30, limit = opts.limit or 1000,
+    open = {},
+    budget = 100000, -- items in all: shared tables can unfold into very many
+  }
+  local ok, text = pcall(render, value, state, 1, "")
+  return ok and text or "<" .. type(value) .. ">"
+end
+
+return inspect

@@ -1,0 +1,147 @@
+--- Looking at processes and acting on them. See Elixir's `Process`.
+-- @module moonbeam.process
+
+local core = require "moonbeam.core"
+
+local Process = {}
+
+--- Whether a process is alive. A process that has been sent a deadly exit is not.
+-- @function alive
+-- @param pid
+-- @return boolean
+-- @usage assert(Process.alive(self()))
+Process.alive = core.process_alive
+
+--- Send an exit signal. See Elixir's `Process.exit/2`.
+-- "normal" is ignored unless sent to oneself; any other reason ends a process that does not trap exits and
+-- becomes the message {"EXIT", sender, reason} for one that does. "kill" cannot be trapped and
+-- arrives elsewhere as "killed".
+-- @function exit
+-- @param pid
+-- @param reason any value but nil
+-- @return true, at once
+-- @usage
+-- local pid = spawn(function() receive() end)
+-- Process.exit(pid, "kill")
+-- assert(not Process.alive(pid))
+Process.exit = core.process_exit
+
+--- Set a flag of the calling process. The only one is "trap_exit": exit signals become messages.
+-- @function flag
+-- @param name "trap_exit"
+-- @param value boolean
+-- @return the old value
+-- @usage Process.flag("trap_exit", false)
+Process.flag = core.process_flag
+
+--- Give a process a name. Raises when the name is taken or reserved, or the process has one or is dead.
+-- @function register
+-- @param pid
+-- @param name non-empty string
+-- @return true
+-- @usage
+-- Process.register(self(), "me")
+-- assert(Process.whereis("me") == self())
+-- Process.unregister("me")
+Process.register = core.process_register
+
+--- Take a name away. Raises when nobody has it.
+-- @function unregister
+-- @param name
+-- @return true
+Process.unregister = core.process_unregister
+
+--- The pid that has a name, or nil.
+-- @function whereis
+-- @param name
+-- @return pid | nil
+-- @usage assert(Process.whereis("nobody") == nil)
+Process.whereis = core.process_whereis
+
+--- All registered names, in no order.
+-- @function registered
+-- @return sequence of strings
+-- @usage assert(type(Process.registered()) == "table")
+Process.registered = core.process_registered
+
+--- The pids of all living processes, in no order.
+-- @function list
+-- @return sequence of pids
+-- @usage assert(#Process.list() >= 1)
+Process.list = core.process_list
+
+--- What is known of a process. See Elixir's `Process.info/2`.
+-- Keys: registered_name, status, message_queue_len, messages, links, monitored_by, monitors, trap_exit,
+-- dictionary, reductions, memory (bytes), current_location, current_stacktrace, initial_location,
+-- scheduler, parent. Messages and dictionary are copies.
+-- @function info
+-- @param pid
+-- @param[opt] key
+-- @return the value; a table by key when key is left out; nil when the process is dead
+-- @usage assert(Process.info(self(), "status") == "running")
+Process.info = core.process_info
+
+--- Send a message later. See Elixir's `Process.send_after/3`. A timer for a pid ends with it; a name is
+-- looked up when the time has come.
+-- @function send_after
+-- @param dest pid or name
+-- @param msg any value; copied now
+-- @param ms integer >= 0
+-- @return timer reference
+-- @usage
+-- Process.send_after(self(), "tick", 1)
+-- assert(receive() == "tick")
+Process.send_after = core.process_send_after
+
+--- Cancel a timer. A message that has been delivered already stays.
+-- @function cancel_timer
+-- @param ref from send_after
+-- @return ms that were left | false
+-- @usage assert(Process.cancel_timer(Process.send_after(self(), "never", 1000)))
+Process.cancel_timer = core.process_cancel_timer
+
+--- How long a timer has to go.
+-- @function read_timer
+-- @param ref from send_after
+-- @return ms left | false
+Process.read_timer = core.process_read_timer
+
+--- Store a value in the calling process's dictionary; nil deletes.
+-- @function put
+-- @param key any value but nil
+-- @param value
+-- @return the old value
+-- @usage
+-- Process.put("color", "red")
+-- assert(Process.get("color") == "red")
+Process.put = core.process_put
+
+--- Read the calling process's dictionary.
+-- @function get
+-- @param[opt] key without it: a table of all pairs
+-- @param[opt] default
+-- @return the value, or default
+Process.get = core.process_get
+
+--- Remove a key from the dictionary.
+-- @function delete
+-- @param key
+-- @return the old value
+Process.delete = core.process_delete
+
+--- The dictionary's keys; with a value, those that have it.
+-- @function get_keys
+-- @param[opt] value
+-- @return sequence of keys
+Process.get_keys = core.process_get_keys
+
+--- Spawn with options. See Elixir's `Process.spawn/2`.
+-- @function spawn
+-- @param fn function to run
+-- @param opts table: link, monitor (booleans), scheduler (number or "here"), priority
+-- @param ... arguments
+-- @return pid [, reference when monitored]
+-- @usage local pid, ref = Process.spawn(function() end, {monitor = true})
+Process.spawn = core.process_spawn
+
+return Process

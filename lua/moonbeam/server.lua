@@ -1,0 +1,206 @@
+--- The server's side of GenServer: one process's loop around a module of callbacks.
+--
+-- The loop runs in one protected call for the server's whole life; the state is kept where terminate finds
+-- it after an error. What a callback returns is counted, so that nil states and nil replies work.
+-- @module moonbeam.server
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local inspect = require "moonbeam.inspect"
+
+local next_event, reply, exit = core.next_event, core.reply, core.exit
+local select, type = select, type
+
+local server = {}
+
+local function bad_return(n, ...)
+  local value = ...
+  if n > 1 then value = {...} end
+  return exit({"bad_return_value", value})
+end
+
+-- Why the server leaves its loop is kept in s.reason; loop steps return `stopped` then.
+local stopped = {}
+
+local function stop(s, reason)
+  s.reason = reason
+  return stopped
+end
+
+local function missing(s, callback)
+  error(("GenServer %s has no %s callback"):format(s.name and inspect(s.name) or inspect(core.self()),
+    callback), 0)
+end
+
+local after
+
+-- What a callback that answers nobody returned: the timeout of the next wait, or `stopped`.
+local function handled(s, ...)
+  local n, tag, a, b = select("#", ...), ...
+  if tag == "noreply" and (n == 2 or n == 3) then
+    s.state = a
+    if n == 2 then return nil end
+    return after(s, b, n, ...)
+  elseif tag == "stop" and n == 3 then
+    s.state = b
+    return stop(s, a)
+  end
+  return bad_return(n, ...)
+end
+
+local function called(s, from, ...)
+  local n, tag, a, b, c = select("#", ...), ...
+  if tag == "reply" and (n == 3 or n == 4) then
+    s.state = b
+    reply(from[1], from[2], a)
+    if n == 3 then return nil end
+    return after(s, c, n, ...)
+  elseif tag == "stop" and n == 4 then
+    s.state = c
+    s.last_reply, s.last_from = b, from -- sent when terminate has run
+    return stop(s, a)
+  end
+  return handled(s, ...)
+end
+
+-- The last part of a callback's results: ms, "hibernate" or {"continue", x}.
+function after(s, extra, ...)
+  if extra == nil or extra == "hibernate" or extra == "infinity" or extra == math.huge then return nil end
+  if type(extra) == "number" and extra >= 0 and extra % 1 == 0 then return extra end
+  if type(extra) == "table" and extra[1] == "continue" then
+    local handle_continue = s.module.handle_continue
+    if not handle_continue then missing(s, "handle_continue") end
+    s.last = {"continue", extra[2]}
+    return handled(s, handle_continue(extra[2], s.state))
+  end
+  return bad_return(...)
+end
+
+local function informed(s, message)
+  local handle_info = s.module.handle_info
+  if handle_info then return handled(s, handle_info(message, s.state)) end
+  core.log("error", ("GenServer %s received an unexpected message and has no handle_info: %s")
+    :format(s.name and inspect(s.name) or inspect(core.self()), inspect(message)))
+end
+
+local function system_request(s, from, request)
+  if request[1] == "terminate" then return stop(s, request[2]) end
+  if request[1] == "get_state" then
+    reply(from[1], from[2], s.state)
+  end
+end
+
+local function serve(s, timeout)
+  local module = s.module
+  while timeout ~= stopped do
+    local kind, a, b = next_event(timeout)
+    if kind == "call" then
+      s.last = b
+      local handle_call = module.handle_call
+      if not handle_call then missing(s, "handle_call") end
+      timeout = called(s, a, handle_call(b, a, s.state))
+    elseif kind == "cast" then
+      s.last = a
+      local handle_cast = module.handle_cast
+      if not handle_cast then missing(s, "handle_cast") end
+      timeout = handled(s, handle_cast(a, s.state))
+    elseif kind == "info" then
+      s.last = a
+      timeout = informed(s, a)
+    elseif kind == "timeout" then
+      s.last = "timeout"
+      timeout = informed(s, "timeout")
+    elseif kind == "exit" then
+      s.last = {"EXIT", a, b}
+      if a == s.parent then
+        timeout = stop(s, b)
+      else
+        timeout = informed(s, s.last)
+      end
+    else
+      timeout = system_request(s, a, b)
+    end
+  end
+end
+
+local function report(s, reason)
+  local text = reason
+  if type(reason) == "table" and reason[1] == "error" then
+    local value = reason[2]
+    text = "(error) " .. (type(value) == "string" and value or inspect(value)) .. "\n" .. tostring(reason[3])
+  else
+    text = "(stop) " .. inspect(reason)
+  end
+  local state = inspect(s.state, {limit = 50, depth = 6})
+  if #state > 2000 then state = state:sub(1, 2000) .. "..." end
+  core.log("error", ("GenServer %s%s terminating\n** %s\nLast message: %s\nState: %s"):format(
+    tostring(core.self()), s.name and " (" .. inspect(s.name) .. ")" or "", text, inspect(s.last), state))
+end
+
+-- The end: terminate, the last reply, the report, and the exit itself.
+local function finish(s, reason)
+  local terminate = s.module.terminate
+  if terminate then
+    local ok, failure = xpcall(terminate, call.reason_of, reason, s.state)
+    if not ok then reason = failure[1] end
+  end
+  if s.last_from then reply(s.last_from[1], s.last_from[2], s.last_reply) end
+  if not call.is_ordinary(reason) then report(s, reason) end
+  return exit(reason)
+end
+
+local function run_loop(s, timeout)
+  local ok, failure = xpcall(serve, call.reason_of, s, timeout)
+  if ok then return finish(s, s.reason) end
+  return finish(s, failure[1])
+end
+
+-- Give the process its name. true, or nil and who has it.
+local function take_name(name)
+  if name == nil then return true end
+  if type(name) == "table" then return name[2].register_name(name[3], core.self()) end
+  if pcall(core.process_register, core.self(), name) then return true end
+  return nil, core.process_whereis(name)
+end
+
+local function started(s, owner, ref, ...)
+  local n, tag, a, b = select("#", ...), ...
+  if tag == "ok" and (n == 2 or n == 3) then
+    s.state = a
+    reply(owner, ref, "ok")
+    if n == 2 then return run_loop(s, nil) end
+    if type(b) == "table" and b[1] == "continue" then
+      local ok, timeout = xpcall(after, call.reason_of, s, b, n, ...)
+      if not ok then return finish(s, timeout[1]) end
+      if timeout == stopped then return finish(s, s.reason) end
+      return run_loop(s, timeout)
+    end
+    return run_loop(s, after(s, b, n, ...))
+  elseif tag == "ignore" and n == 1 then
+    return reply(owner, ref, "ignore")
+  elseif tag == "error" and n == 2 then
+    return reply(owner, ref, "error", a)
+  elseif tag == "stop" and n == 2 then
+    return exit(a)
+  end
+  return bad_return(n, ...)
+end
+
+--- The server's process, from its first instruction on.
+-- @param owner pid of who starts it
+-- @param ref reference to report to
+-- @param module table of callbacks
+-- @param arg for init
+-- @param name nil, string or via table
+-- @param linked whether owner is its parent
+-- @param ancestors sequence of pids
+function server.run(owner, ref, module, arg, name, linked, ancestors)
+  core.process_put("$ancestors", ancestors)
+  local ok, holder = take_name(name)
+  if not ok then return reply(owner, ref, "taken", holder) end
+  local s = {module = module, name = name, parent = linked and owner or nil, state = nil, last = nil}
+  if type(module.init) ~= "function" then missing(s, "init") end
+  return started(s, owner, ref, module.init(arg))
+end
+
+return server

@@ -1,0 +1,323 @@
+--- A process that computes one thing. See Elixir's `Task`.
+-- @module moonbeam.task
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+
+local core_await, demonitor, exit, self = core.await, core.demonitor, core.exit, core.self
+local pack, unpack, type = table.pack, table.unpack, type
+
+local Task = {}
+
+-- The list of the caller and its callers, for reports; false when it is the caller alone.
+local function callers_of_caller()
+  return core.process_get("$callers") or false
+end
+
+local function enter(owner, callers)
+  local list = {owner}
+  if callers then table.move(callers, 1, #callers, 2, list) end
+  core.process_put("$callers", list)
+end
+
+--- A task's process; internal, a field so that it travels by name.
+function Task.run(owner, ref, callers, fn, ...)
+  enter(owner, callers)
+  core.reply(owner, ref, fn(...))
+end
+
+--- The process of a task that answers nobody; internal.
+function Task.run_alone(owner, callers, fn, ...)
+  enter(owner, callers)
+  fn(...)
+end
+
+--- Run a function in a process nobody waits for. See Elixir's `Task.start/1`.
+-- @param fn function; copied
+-- @param ... its arguments
+-- @return pid
+-- @usage Task.start(print, "from a task")
+function Task.start(fn, ...)
+  call.check_function(fn, "Task.start", 1)
+  return core.spawn(Task.run_alone, self(), callers_of_caller(), fn, ...)
+end
+
+--- As `start`, linked to the caller. See Elixir's `Task.start_link/1`.
+-- @param fn function; copied
+-- @param ... its arguments
+-- @return pid
+function Task.start_link(fn, ...)
+  call.check_function(fn, "Task.start_link", 1)
+  return core.spawn_link(Task.run_alone, self(), callers_of_caller(), fn, ...)
+end
+
+--- Start computing; `await` gives the results. See Elixir's `Task.async/1`.
+-- The task is linked to the caller, its owner. An owner that does not await gets the message
+-- {ref, results...} and then the task's DOWN.
+-- @param fn function; copied
+-- @param ... its arguments
+-- @return task: a table with pid, ref and owner
+-- @usage
+-- local task = Task.async(function(a, b) return a + b end, 1, 2)
+-- assert(Task.await(task) == 3)
+function Task.async(fn, ...)
+  call.check_function(fn, "Task.async", 1)
+  local pid, ref = core.spawn_async(true, Task.run, callers_of_caller(), fn, ...)
+  return {pid = pid, ref = ref, owner = self()}
+end
+
+--- A task that is done already. See Elixir's `Task.completed/1`.
+-- @param value what await gives
+-- @return task without a process
+-- @usage assert(Task.await(Task.completed(5)) == 5)
+function Task.completed(value)
+  return {owner = self(), completed = true, value = value}
+end
+
+local function check(task, fname)
+  if type(task) ~= "table" or task.owner == nil or not (task.ref or task.completed) then
+    core.argument_error(fname, 1, "task expected, got " .. core.type(task))
+  end
+  if task.owner ~= self() then
+    core.argument_error(fname, 1, ("task %s belongs to %s and can only be used by it, not by %s"):format(
+      tostring(task.pid), tostring(task.owner), tostring(self())))
+  end
+end
+
+local function awaited(task, ms, ref, kind, ...)
+  if kind == "reply" then
+    demonitor(ref, "flush")
+    return ...
+  end
+  if ref == nil then
+    demonitor(task.ref, "flush")
+    return exit({"timeout", {"Task", "await", {task, ms}}})
+  end
+  return exit({(...), {"Task", "await", {task, ms}}})
+end
+
+--- Wait for a task's results. See Elixir's `Task.await/2`.
+-- Exits {"timeout", {"Task", "await", {task, ms}}} when they do not come in time (the task goes on, what it
+-- replies is dropped), {reason, {"Task", "await", ...}} when the task dies without. Raises in another
+-- process than the owner.
+-- @param task
+-- @param[opt=5000] ms integer >= 0 or "infinity"
+-- @return the function's results
+function Task.await(task, ms)
+  check(task, "Task.await")
+  ms = call.timeout(ms, 5000, "Task.await", 2)
+  if task.completed then return task.value end
+  return awaited(task, ms, core_await(task.ref, ms))
+end
+
+local function check_list(tasks, fname)
+  if type(tasks) ~= "table" then
+    core.argument_error(fname, 1, "sequence of tasks expected, got " .. core.type(tasks))
+  end
+  for i = 1, #tasks do check(tasks[i], fname) end
+end
+
+-- ms left until a time, for core.await.
+local function left(deadline)
+  if not deadline then return "infinity" end
+  return math.max(0, math.ceil(deadline - core.monotonic_time()))
+end
+
+local function deadline_of(ms)
+  return ms ~= "infinity" and core.monotonic_time() + ms or nil
+end
+
+--- Wait for many tasks. See Elixir's `Task.await_many/2`.
+-- Exits as `await` does, {"Task", "await_many", ...}, at the first task that fails or when the time
+-- for all of them is up.
+-- @param tasks sequence
+-- @param[opt=5000] ms for all together
+-- @return sequence of each task's first result, with n
+-- @usage
+-- local tasks = {Task.async(function() return 1 end), Task.async(function() return 2 end)}
+-- local results = Task.await_many(tasks)
+-- assert(results[1] == 1 and results[2] == 2)
+function Task.await_many(tasks, ms)
+  check_list(tasks, "Task.await_many")
+  ms = call.timeout(ms, 5000, "Task.await_many", 2)
+  local results, waiting, places, open = {n = #tasks}, {}, {}, 0
+  for i, task in ipairs(tasks) do
+    if task.completed then
+      results[i] = task.value
+    else
+      if not waiting[task.ref] then open = open + 1 end
+      waiting[task.ref] = true
+      places[task.ref] = i
+    end
+  end
+  local deadline = deadline_of(ms)
+  while open > 0 do
+    local ref, kind, value = core_await(waiting, left(deadline))
+    if kind == "reply" then
+      demonitor(ref, "flush")
+      waiting[ref] = nil
+      results[places[ref]] = value
+      open = open - 1
+    else
+      for pending in next, waiting do demonitor(pending, "flush") end
+      return exit({ref and value or "timeout", {"Task", "await_many", {tasks, ms}}})
+    end
+  end
+  return results
+end
+
+local function yielded(ref, kind, ...)
+  if kind == "reply" then
+    demonitor(ref, "flush")
+    return true, ...
+  elseif kind == "down" then
+    return false, (...)
+  end
+  return nil
+end
+
+--- Look whether a task is done, waiting up to ms. See Elixir's `Task.yield/2`.
+-- @param task
+-- @param[opt=5000] ms
+-- @return true, results... | false, reason it died of | nil while it runs
+-- @usage
+-- local task = Task.async(function() return "done" end)
+-- assert(select(2, Task.yield(task)) == "done")
+function Task.yield(task, ms)
+  check(task, "Task.yield")
+  ms = call.timeout(ms, 5000, "Task.yield", 2)
+  if task.completed then return true, task.value end
+  return yielded(core_await(task.ref, ms))
+end
+
+local function yield_options(options)
+  if type(options) ~= "table" then
+    return call.timeout(options, 5000, "Task.yield_many", 2), "nothing", nil
+  end
+  local on_timeout = options.on_timeout or "nothing"
+  if on_timeout ~= "nothing" and on_timeout ~= "ignore" and on_timeout ~= "kill_task" then
+    core.argument_error("Task.yield_many", 2,
+      'on_timeout is "nothing", "ignore" or "kill_task", got ' .. tostring(on_timeout))
+  end
+  local limit = options.limit
+  if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1) then
+    core.argument_error("Task.yield_many", 2, "limit is an integer >= 1, got " .. tostring(limit))
+  end
+  return call.timeout(options.timeout, 5000, "Task.yield_many", 2), on_timeout, limit
+end
+
+--- Look which of many tasks are done. See Elixir's `Task.yield_many/2`.
+-- @param tasks sequence
+-- @param[opt=5000] options ms for all together, or a table: timeout, on_timeout ("nothing", "ignore",
+-- "kill_task": what happens to the late ones), limit (return when so many are done)
+-- @return sequence of {task, true, results...} | {task, false, reason} | {task}
+function Task.yield_many(tasks, options)
+  check_list(tasks, "Task.yield_many")
+  local ms, on_timeout, limit = yield_options(options)
+  local results, waiting, places, open, done = {}, {}, {}, 0, 0
+  for i, task in ipairs(tasks) do
+    results[i] = {task}
+    if task.completed then
+      results[i] = {task, true, task.value}
+      done = done + 1
+    else
+      waiting[task.ref] = true
+      places[task.ref] = i
+      open = open + 1
+    end
+  end
+  local deadline = deadline_of(ms)
+  while open > 0 and not (limit and done >= limit) do
+    local answer = pack(core_await(waiting, left(deadline)))
+    local ref = answer[1]
+    if ref == nil then break end
+    local i = places[ref]
+    results[i] = {tasks[i], yielded(unpack(answer, 1, answer.n))}
+    waiting[ref] = nil
+    open, done = open - 1, done + 1
+  end
+  if on_timeout ~= "nothing" and not (limit and done >= limit) then
+    for ref in next, waiting do
+      local i = places[ref]
+      if on_timeout == "ignore" then
+        results[i] = {tasks[i], Task.ignore(tasks[i])}
+      else
+        results[i] = {tasks[i], Task.shutdown(tasks[i], "brutal_kill")}
+      end
+      if results[i][2] == nil then results[i] = {tasks[i]} end
+    end
+  end
+  return results
+end
+
+-- Wait until the task is down, keeping the reply that may come before. The reason, or nil when late.
+local function until_down(ref, ms, got)
+  local deadline = deadline_of(ms)
+  while true do
+    local answer = pack(core_await(ref, left(deadline)))
+    if answer[1] == nil then return nil, got end
+    if answer[2] == "down" then return answer[3], got end
+    got = answer
+  end
+end
+
+--- End a task: tell it to shut down, kill it when it has not ended in time. See Elixir's
+-- `Task.shutdown/2`. Nothing of it is left in the mailbox.
+-- @param task
+-- @param[opt=5000] ms or "brutal_kill"
+-- @return true, results... when it had replied | false, reason when it died on its own | nil
+function Task.shutdown(task, ms)
+  check(task, "Task.shutdown")
+  local brutal = ms == "brutal_kill"
+  if not brutal then ms = call.timeout(ms, 5000, "Task.shutdown", 2) end
+  if task.completed then return true, task.value end
+  local pid, ref = task.pid, task.ref
+  local answer = pack(core_await(ref, 0))
+  local reason, got
+  if answer[2] == "down" then
+    reason = answer[3]
+  elseif answer[1] == nil and not core.monitoring(ref) then
+    return false, "noproc"
+  else
+    got = answer[1] and answer or nil
+    core.process_exit(pid, brutal and "kill" or "shutdown")
+    reason, got = until_down(ref, brutal and "infinity" or ms, got)
+    if reason == nil then
+      core.process_exit(pid, "kill")
+      reason, got = until_down(ref, "infinity", got)
+    end
+  end
+  core.unlink(pid)
+  core.flush_exit(pid)
+  demonitor(ref, "flush")
+  if got then return true, unpack(got, 3, got.n) end
+  if reason == (brutal and "killed" or "shutdown") then return nil end
+  return false, reason
+end
+
+--- Let a task go: unlink it and drop whatever it still sends. See Elixir's `Task.ignore/1`.
+-- @param task
+-- @return as `yield`
+function Task.ignore(task)
+  check(task, "Task.ignore")
+  if task.completed then return true, task.value end
+  local answer = pack(core_await(task.ref, 0))
+  if answer[1] ~= nil then return yielded(unpack(answer, 1, answer.n)) end
+  core.unlink(task.pid)
+  core.flush_exit(task.pid)
+  demonitor(task.ref, "flush")
+  return nil
+end
+
+--- How a supervisor starts a task. It is not restarted.
+-- @param fn function, or {function, arguments...}
+-- @return child specification
+function Task.child_spec(fn)
+  local start = {Task.start_link, fn}
+  if type(fn) == "table" and type(fn[1]) == "function" then
+    start = table.move(fn, 1, #fn, 2, {Task.start_link})
+  end
+  return {id = "Task", start = start, restart = "temporary"}
+end
+
+return Task
