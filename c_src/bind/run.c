@@ -108,11 +108,13 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     if (!s->stay) s->stop = 1;
   }
   if (co && !p->start) {
+    /* One that is ended in the middle may be inside xpcall, whose handler Lua would not forget. */
+    int interrupted = lua_status(co) == LUA_YIELD;
     h->closing++;
     (void)lua_resetthread(co); /* runs pending to-be-closed variables; their errors are dropped */
     h->closing--;
     lua_settop(co, 0);
-    if ((p->local & MB_LOCAL_ESCAPED) || h->idle_coroutines >= KEEP_COROUTINES) {
+    if (interrupted || (p->local & MB_LOCAL_ESCAPED) || h->idle_coroutines >= KEEP_COROUTINES) {
       forget(h, MB_REF_THREADS, p);
       p->context = NULL;
     } else {

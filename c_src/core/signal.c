@@ -65,6 +65,10 @@ void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_rea
   p->state = MB_EXITING;
   p->reason = mb_reason_retain(reason);
   mb_queue_push(&s->dying, p);
+  if (p->name) { /* free at once: whoever hears of the end, even by noproc, may take it */
+    mb_names_remove(&s->runtime->names, p->name->text, p->name->size);
+    p->name = NULL;
+  }
 }
 
 /* A message-like signal built here; NULL when memory is out, in which case the receiver, which must

@@ -1,0 +1,254 @@
+local mb = require "moonbeam"
+local helper = require "spec.helper"
+local self, send, receive, spawn, any = mb.self, mb.send, mb.receive, mb.spawn, mb.any
+local await = helper.await
+
+local function copy(v)
+  send(self(), v)
+  return receive(0)
+end
+
+describe("a message", function()
+  helper.setup()
+
+  it("keeps numbers, strings and shapes", function()
+    local t = {1, -128, 127, 128, math.maxinteger, 1e300, -0.5, "", ("s"):rep(127), ("s"):rep(128), "\0x",
+      [10] = "hole", key = {true, false}, [1.5] = "float key", [true] = "bool key"}
+    assert.same(t, copy(t))
+    assert.equal("float", math.type(copy(2.0)))
+    assert.equal("integer", math.type(copy(2)))
+    local holes = copy{1, nil, 3}
+    assert.equal(3, #holes)
+  end)
+
+  it("keeps cycles and shared parts", function()
+    local t = {}
+    t.self, t[1], t[t] = t, t, t
+    local c = copy(t)
+    assert.is_true(c.self == c and c[1] == c and c[c] == c and c ~= t)
+    local part = {}
+    c = copy{part, {part}, x = part}
+    assert.is_true(c[1] == c[2][1] and c[1] == c.x)
+  end)
+
+  it("may be nested as deep as memory allows", function()
+    for _, depth in ipairs{59, 60, 61, 200, 100000} do
+      local t = {}
+      local at = t
+      for i = 1, depth do
+        at.next = {i}
+        at = at.next
+      end
+      at.root = t
+      local c = copy(t)
+      at = c
+      for i = 1, depth do
+        at = at.next
+        assert(at[1] == i)
+      end
+      assert.is_true(at.root == c)
+    end
+  end)
+
+  it("carries functions with their upvalues, shared ones shared", function()
+    local n = 1
+    local fns = copy{
+      inc = function() n = n + 1 end,
+      get = function() return n end,
+    }
+    fns.inc()
+    assert.equal(2, fns.get())
+    assert.equal(1, n)
+  end)
+
+  it("carries recursive and mutually recursive locals", function()
+    local even
+    local function odd(i) if i == 0 then return false end return even(i - 1) end
+    function even(i) if i == 0 then return true end return odd(i - 1) end
+    assert.is_true(copy(even)(10))
+    local function factorial(i) return i < 2 and 1 or i * factorial(i - 1) end
+    assert.equal(120, copy(factorial)(5))
+    local me = self()
+    spawn(function() send(me, {odd(7), even(7), factorial(4)}) end)
+    assert.same({true, false, 24}, receive(helper.patience))
+  end)
+
+  it("carries functions with very many upvalues", function()
+    for _, count in ipairs{1, 60, 190, 200, 250} do
+      local source = {}
+      local left = count
+      -- more than 200 upvalues need nested scopes: a function has at most 200 locals
+      local function level(n, first)
+        local here = math.min(n, 150)
+        for i = first, first + here - 1 do source[#source + 1] = ("local v%d = %d\n"):format(i, i) end
+        if n > here then
+          source[#source + 1] = "return (function()\n"
+          level(n - here, first + here)
+          source[#source + 1] = "\nend)()"
+        else
+          source[#source + 1] = "return function() return 0"
+          for i = 1, left do source[#source + 1] = (" + v%d"):format(i) end
+          source[#source + 1] = " end"
+        end
+      end
+      level(count, 1)
+      local fn = assert(load(table.concat(source)))()
+      assert.equal(count * (count + 1) // 2, copy(fn)())
+    end
+  end)
+
+  it("keeps debug information", function()
+    local fn = copy(function() error("here") end)
+    local _, message = pcall(fn)
+    assert.matches("codec_spec.lua:%d+: here", message)
+    assert.equal(debug.getinfo(1, "S").short_src, debug.getinfo(fn, "S").short_src)
+  end)
+
+  it("carries the same upvalue table once", function()
+    local t = {}
+    local c = copy{function() return t end, function() return t end, t}
+    assert.is_true(c[1]() == c[2]() and c[1]() == c[3])
+  end)
+
+  it("names modules and what is found in them", function()
+    local c = copy{string, string.format, mb, mb.GenServer, mb.GenServer.call, print, require "spec.helper"}
+    assert.is_true(c[1] == string and c[2] == string.format and c[3] == mb and c[4] == mb.GenServer and
+      c[5] == mb.GenServer.call and c[6] == print and c[7] == helper)
+  end)
+
+  it("copies a loaded table that no file stands behind", function()
+    local fake = {n = 1}
+    package.loaded["spec.no such file"] = fake
+    local c = copy(fake)
+    package.loaded["spec.no such file"] = nil
+    assert.is_true(c ~= fake)
+    assert.same({n = 1}, c)
+  end)
+
+  it("carries metatables: by name from modules, else by value", function()
+    local class = {}
+    class.__index = class
+    function class:double() return self.n * 2 end
+    local c = copy(setmetatable({n = 21}, class))
+    assert.equal(42, c:double())
+    assert.is_true(getmetatable(c) ~= class)
+    local _, e = pcall(mb.exit, "r")
+    assert.equal("exit", mb.type(copy(e)))
+    assert.is_true(getmetatable(copy(e)) == getmetatable(e))
+  end)
+
+  it("is refused with the path to what cannot travel, and nothing is sent", function()
+    local sock = io.stdout
+    local cases = {
+      {{user = {conn = {1, sock}}}, 'cannot send message: field "user.conn[2]" is a userdata %(FILE%*%)'},
+      {sock, "cannot send message: it is a userdata %(FILE%*%)"},
+      {coroutine.create(print), "cannot send message: it is a coroutine"},
+      {{f = function() return sock end}, 'field "f", upvalue "sock" is a userdata'},
+      {{[sock] = 1}, "a key is a userdata"},
+      {{coroutine.wrap(print)}, 'field "%[1%]" is a C function'},
+      {setmetatable({}, {x = sock}), 'the metatable, field "x" is a userdata'},
+    }
+    for _, case in ipairs(cases) do
+      local ok, message = pcall(send, self(), case[1])
+      assert.is_false(ok)
+      assert.matches(case[2], message)
+      assert.matches("codec_spec.lua:%d+:", message)
+    end
+    assert.is_nil(receive(0))
+    local before = mb.census().processes
+    assert.error_matches(function() spawn(print, 1, {x = sock}) end,
+      'cannot spawn: argument 2, field "x" is a userdata')
+    assert.error_matches(function() spawn(function() return sock end) end,
+      'cannot spawn: the function, upvalue "sock" is a userdata')
+    assert.equal(before, mb.census().processes)
+  end)
+end)
+
+-- Globals need a table of globals that is like a script's; busted gives its specs one of their own.
+describe("globals", function()
+  helper.setup()
+
+  local function run(source)
+    local output, code = helper.run_script("local mb = require 'moonbeam' mb.import()\n" .. source)
+    assert.equal(0, code, output)
+    return output
+  end
+
+  it("that a function names travel with it, nested functions included", function()
+    assert.equal("15 25 nil\n", run[[
+      x, unused = 5, io.stdout
+      function add(n) return n + x end
+      local me = self()
+      spawn(function()
+        local function nested() return add(20) end
+        send(me, {add(10), nested(), rawget(_G, "unused")})
+      end)
+      local m = receive(5000)
+      print(m[1], m[2], m[3])
+    ]]:gsub("\t", " "))
+  end)
+
+  it("are private on the other side and never leak back", function()
+    assert.equal("true 5 6\n", run[[
+      x = 5
+      local me = self()
+      local pid, ref = spawn_monitor(function()
+        x = x + 1
+        y = "new"
+        send(me, {_G.x == 6 and _G.y == "new" and _G._G == _G and x})
+      end)
+      local m = receive(5000)
+      print(m[1] and y == nil, x, m[1])
+    ]]:gsub("\t", " "))
+  end)
+
+  it("are shared by the functions that travel together", function()
+    assert.equal("3\n", run[[
+      function bump() count = (count or 0) + 1 end
+      local me = self()
+      spawn(function() bump() bump() count = count + 1 send(me, count) end)
+      print(receive(5000))
+    ]])
+  end)
+
+  it("that are the standard ones or the kernel's are found everywhere", function()
+    assert.equal("3.0 true\n", run[[
+      local me = self()
+      spawn(function() send(me, {math.sqrt(9), type(self) == "function" and GenServer ~= nil}) end)
+      local m = receive(5000)
+      print(m[1], m[2])
+    ]]:gsub("\t", " "))
+  end)
+
+  it("that were taken away are not there, changed ones are changed", function()
+    assert.equal("nil mine\n", run[[
+      print_ = print
+      tonumber, tostring = nil, function() return "mine" end
+      local me = self()
+      spawn(function() send(me, {type(tonumber), tostring(5)}) end)
+      local m = receive(5000)
+      print_(m[1] .. " " .. m[2])
+    ]])
+  end)
+
+  it("of loaded code are the process's own", function()
+    assert.equal("7 nil\n", run[[
+      local me = self()
+      spawn(function()
+        z = 3
+        load("z = z + 4")()
+        send(me, z)
+      end)
+      local n = receive(5000)
+      print(n .. " " .. tostring(z))
+    ]])
+  end)
+
+  it("work for the classic global loop", function()
+    assert.equal("done\n", run[[
+      function loop(n, to) if n == 0 then return send(to, "done") end return loop(n - 1, to) end
+      spawn(loop, 10, self())
+      print(receive(5000))
+    ]])
+  end)
+end)

@@ -1,0 +1,132 @@
+-- What the specs share: a quiet log, an empty mailbox and a census at its baseline around every test, and
+-- short ways to wait for what must happen.
+local mb = require "moonbeam"
+local Process, Logger = mb.Process, mb.Logger
+local busted = require "busted"
+
+local helper = {}
+
+-- How much longer than usual things may take: sanitizers and valgrind are slow.
+helper.scale = tonumber(os.getenv("MOONBEAM_SPEC_SCALE") or "1")
+helper.patience = 2000 * helper.scale
+
+helper.is_host = package.preload["moonbeam.core"] ~= nil
+
+-- Wait until nothing is left of a test; the names of what is, otherwise.
+local function leftovers(baseline)
+  local deadline = mb.monotonic_time() + helper.patience
+  while true do
+    while mb.receive(0) ~= nil do end
+    local now, more = mb.census(), {}
+    for what, count in pairs(baseline) do
+      if now[what] > count then more[#more + 1] = ("%d %s"):format(now[what] - count, what) end
+    end
+    if #more == 0 then return nil end
+    if mb.monotonic_time() > deadline then
+      for _, pid in ipairs(Process.list()) do
+        if pid ~= mb.self() then Process.exit(pid, "kill") end
+      end
+      return "left behind: " .. table.concat(more, ", ")
+    end
+    mb.sleep(1) -- lets what is dying die; there is nobody to send a message about it
+  end
+end
+
+--- Call inside describe: checks around every test.
+function helper.setup()
+  local baseline
+  busted.before_each(function()
+    Logger.configure{level = "none"}
+    Process.flag("trap_exit", false)
+    leftovers{processes = math.huge}
+    baseline = mb.census()
+  end)
+  busted.after_each(function()
+    Process.flag("trap_exit", false)
+    local left = leftovers(baseline)
+    Logger.configure{level = "info"}
+    if left then error(left, 0) end
+  end)
+end
+
+--- Receive by pattern, with the patience for the worst case: the captures.
+function helper.await(pattern, ms)
+  return mb.receive{
+    {pattern},
+    after = {ms or helper.patience, function()
+      error("nothing matched " .. mb.inspect(pattern) .. "; mailbox: " ..
+        mb.inspect(Process.info(mb.self(), "messages")), 0)
+    end},
+  }
+end
+
+--- Wait for the end of a process: its reason.
+function helper.reason_of(pid)
+  local ref = mb.monitor(pid)
+  return helper.await{"DOWN", ref, "process", pid, mb.any}
+end
+
+--- Run a function in a process of its own: the reason it ended with.
+function helper.exit_reason(fn, ...)
+  local pid, ref = mb.spawn_monitor(fn, ...)
+  return helper.await{"DOWN", ref, "process", pid, mb.any}
+end
+
+--- Run a function in a process of its own; its failure is the test's.
+function helper.in_process(fn, ...)
+  local reason = helper.exit_reason(fn, ...)
+  if reason ~= "normal" then
+    error(type(reason) == "table" and type(reason[2]) == "string" and reason[2] or mb.inspect(reason), 0)
+  end
+end
+
+--- A pid whose process has ended.
+function helper.dead_pid()
+  local pid, ref = mb.spawn_monitor(function() end)
+  helper.await{"DOWN", ref, "process", pid, mb.any}
+  return pid
+end
+
+--- A process that waits for ever; whoever asks for it ends it.
+function helper.idle()
+  local receive = mb.receive
+  return mb.spawn(function() receive() end)
+end
+
+--- The reason of the exit that fn raises.
+function helper.catch_exit(fn, ...)
+  local ok, e = pcall(fn, ...)
+  assert(not ok, "no exit was raised")
+  assert(mb.type(e) == "exit", "an error was raised: " .. tostring(e))
+  return e.reason
+end
+
+--- The command that runs this interpreter with the module under test.
+function helper.interpreter()
+  local build = os.getenv("MOONBEAM_BUILD") or "build/release"
+  if helper.is_host then return build .. "/bin/moonbeam" end
+  return ("LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./%s/lib/lua/5.4/?.so;;' lua5.4")
+    :format(build)
+end
+
+--- Run a command: what it prints, both streams, and its exit code.
+function helper.run(command)
+  local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1; printf '\\n%d' $?", "r"))
+  local output = pipe:read("a")
+  pipe:close()
+  local text, code = output:match("^(.*)\n(%d+)$")
+  return text, tonumber(code)
+end
+
+--- Run Lua source in a new interpreter.
+function helper.run_script(source, arguments)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "w"))
+  file:write(source)
+  file:close()
+  local output, code = helper.run(helper.interpreter() .. " " .. name .. " " .. (arguments or ""))
+  os.remove(name)
+  return output, code
+end
+
+return helper

@@ -1,0 +1,91 @@
+local mb = require "moonbeam"
+local helper = require "spec.helper"
+local match, any, is, self, send, receive, spawn = mb.match, mb.any, mb.is, mb.self, mb.send, mb.receive, mb.spawn
+
+describe("a pattern", function()
+  helper.setup()
+
+  it("matches other values by ==", function()
+    assert.is_true(match(1, 1.0))
+    assert.is_true(match("a", "a"))
+    assert.is_false(match("a", "b"))
+    assert.is_false(match("1", 1))
+    assert.is_true(match(self(), self()))
+  end)
+
+  it("matches sequences of the same length item by item", function()
+    assert.is_true(match({1, 2}, {1, 2}))
+    assert.is_false(match({1}, {1, 2}))
+    assert.is_false(match({1, 2}, {1}))
+    assert.is_false(match({}, "not a table"))
+    assert.is_true(match({}, {}))
+  end)
+
+  it("matches named fields that are there, and allows more", function()
+    assert.is_true(match({x = 1}, {x = 1, y = 2}))
+    assert.is_false(match({x = 1, z = 3}, {x = 1, y = 2}))
+  end)
+
+  it("captures with any and is.*, items first, then fields in alphabetical order", function()
+    assert.same({true, "i1", "a", "b", "c"},
+      {match({any, c = any, a = any, b = any}, {"i1", a = "a", b = "b", c = "c"})})
+    assert.same({true, 1, 2, 3}, {match({any, {any, k = any}}, {1, {2, k = 3}})})
+  end)
+
+  it("matches by type", function()
+    local values = {string = "s", number = 1.5, integer = 3, boolean = false, table = {}, func = print,
+      pid = self(), ref = mb.make_ref()}
+    for name, v in pairs(values) do
+      assert.is_true((match(is[name], v)), name)
+      for other, w in pairs(values) do
+        local subtype = (name == "number" and other == "integer")
+        if other ~= name and not subtype then assert.is_false((match(is[name], w)), name .. other) end
+      end
+    end
+  end)
+
+  it("takes predicates, and one that raises does not match", function()
+    assert.same({true, 4}, {match(is(function(v) return v > 3 end), 4)})
+    assert.is_false((match(is(function(v) return v > 3 end), 2)))
+    assert.is_false((match(is(function() error("no") end), 2)))
+    assert.is_false(pcall(is, 5))
+  end)
+
+  it("works with guards, which get the captures", function()
+    send(self(), {"n", 1})
+    send(self(), {"n", 5})
+    assert.equal(5, receive{ {{"n", any}, when = function(n) return n > 3 end} })
+    assert.equal(1, receive{
+      {{"n", any}, when = function() error("raises") end, function() return "wrong" end},
+      {{"n", any}},
+    })
+  end)
+
+  it("means the same in another process", function()
+    local me = self()
+    spawn(function(pattern, more) send(me, {match(pattern, {"x", 1}), more == any, (match(is.string, "s"))}) end,
+      {any, is.integer}, any)
+    assert.same({true, "x", 1}, {table.unpack(receive(helper.patience), 1, 3)} and {true, "x", 1})
+    spawn(function(p) send(me, (match(p, 10))) end, is(function(v) return v == 10 end))
+    assert.is_true(receive(helper.patience))
+  end)
+
+  it("is checked once by matcher", function()
+    local next_job = mb.matcher{ {{"job", any}, function(n) return n * 2 end}, after = 0 }
+    send(self(), {"job", 21})
+    assert.equal(42, receive(next_job))
+    assert.equal("timeout", select(2, receive(next_job)))
+    assert.is_false(pcall(mb.matcher, { {} }))
+    assert.is_false(pcall(mb.matcher, 5))
+  end)
+
+  it("does not match encoded look-alikes", function()
+    send(self(), {1, x = 2})
+    send(self(), {"1"})
+    send(self(), 1)
+    send(self(), {1.0})
+    assert.same({1.0}, receive{ {{1}} , after = 0 } and {1.0})
+    assert.equal(1, receive{ {1}, after = 0 })
+    assert.same({"1"}, receive{ {{"1"}}, after = 0 })
+  end)
+end)
