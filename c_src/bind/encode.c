@@ -325,29 +325,29 @@ static void encode_global(struct encoder *e, int environment, struct mb_seen *s,
   lua_settop(L, top);
 }
 
-/* The environment at `index`, and of it what `code` uses as its upvalue u (NULL: all of it). */
-static void encode_environment(struct encoder *e, int index, const struct mb_code *code, int u) {
+/* Take along of the environment at `index`, which has been met, what `code` uses as its upvalue u. */
+static void use_environment(struct encoder *e, int index, const struct mb_code *code, int u) {
   const void *identity = lua_topointer(e->L, index);
   struct mb_seen *s = mb_workspace_find(e->w, identity);
-  if (s) {
-    (void)again(e, identity);
-  } else {
-    put_byte(e, MB_T_ENV);
-    s = meet(e, identity);
-    s->offset = e->w->out.size;
-    s->whole = 0;
-    put_byte(e, 0);
-  }
-  if (!code) {
-    make_whole(e, s);
-    return;
-  }
+  if (!s || !s->is_env) return; /* met as a plain table, by a function without debug names */
   if (code->upvalues[u].written) make_private(e, s);
   if (code->upvalues[u].dynamic) make_whole(e, s);
   for (uint32_t i = 0; i < code->upvalues[u].name_count; i++) {
     encode_global(e, index, s, &code->names[code->upvalues[u].first_name + i]);
     s = mb_workspace_find(e->w, identity); /* the table of what was met may have moved */
   }
+}
+
+static struct mb_seen *encode_environment(struct encoder *e, int index) {
+  const void *identity = lua_topointer(e->L, index);
+  struct mb_seen *s;
+  if (again(e, identity)) return mb_workspace_find(e->w, identity);
+  put_byte(e, MB_T_ENV);
+  s = meet(e, identity);
+  s->offset = e->w->out.size;
+  s->is_env = 1;
+  put_byte(e, 0);
+  return s;
 }
 
 /* Functions */
@@ -411,28 +411,29 @@ static void encode_function(struct encoder *e, int index, int depth, const struc
   for (uint32_t u = 0; u < code->scan->upvalue_count; u++) {
     void *cell = lua_upvalueid(L, index, (int)u + 1);
     struct mb_seen *s = mb_workspace_find(e->w, cell);
-    const char *name;
+    const char *name = lua_getupvalue(L, index, (int)u + 1);
+    int value = lua_gettop(L);
+    int is_env = lua_istable(L, value) &&
+                 (code->scan->upvalues[u].is_env ||
+                  (!code->scan->upvalues[u].named && is_whole_environment(e, value)));
     if (s) {
       put_byte(e, MB_U_SHARED);
       put_u32(e, s->number);
       put_byte(e, s->upvalue);
       e->flags |= MB_F_AGAIN;
-      continue;
-    }
-    s = mb_workspace_add(e->w, cell);
-    if (!s) no_memory(e);
-    s->number = number;
-    s->upvalue = (unsigned char)u;
-    put_byte(e, MB_U_VALUE);
-    name = lua_getupvalue(L, index, (int)u + 1);
-    if (lua_istable(L, -1) &&
-        (code->scan->upvalues[u].is_env ||
-         (!code->scan->upvalues[u].named && is_whole_environment(e, lua_gettop(L))))) {
-      encode_environment(e, lua_gettop(L), code->scan, (int)u);
     } else {
       struct frame inner = {f, AT_UPVALUE, 0, name};
-      encode_value(e, lua_gettop(L), depth + 1, &inner);
+      s = mb_workspace_add(e->w, cell);
+      if (!s) no_memory(e);
+      s->number = number;
+      s->upvalue = (unsigned char)u;
+      put_byte(e, MB_U_VALUE);
+      if (is_env)
+        (void)encode_environment(e, value);
+      else
+        encode_value(e, value, depth + 1, &inner);
     }
+    if (is_env) use_environment(e, value, code->scan, (int)u);
     lua_pop(L, 1);
   }
 }
@@ -484,7 +485,8 @@ static void encode_body(struct encoder *e, int index, int depth, const struct fr
 static void encode_table(struct encoder *e, int index, int depth, const struct frame *f) {
   const void *identity = lua_topointer(e->L, index);
   if (is_whole_environment(e, index)) {
-    encode_environment(e, index, NULL, 0);
+    struct mb_seen *s = encode_environment(e, index);
+    if (s->is_env) make_whole(e, s);
     return;
   }
   if (encode_named(e, index, 0) || again(e, identity)) return;

@@ -4,12 +4,16 @@
 #include <stdarg.h>
 #include <string.h>
 
+int mb_is_own(const struct mb_heap *h, const char *source) {
+  return h->own_prefix && strncmp(source, h->own_prefix, h->own_prefix_size) == 0;
+}
+
 void mb_push_where(struct mb_heap *h, lua_State *L) {
   lua_Debug ar;
   for (int level = 0; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline <= 0) continue;
-    if (h->own_prefix && strncmp(ar.source, h->own_prefix, h->own_prefix_size) == 0) continue;
+    if (mb_is_own(h, ar.source)) continue;
     lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
     return;
   }

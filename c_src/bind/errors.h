@@ -4,6 +4,9 @@
 
 #include "heap.h"
 
+/* Whether a chunk of this source is one of the runtime's own files. */
+int mb_is_own(const struct mb_heap *h, const char *source);
+
 /* Push "file:line: " of that level, or "" when there is none. */
 void mb_push_where(struct mb_heap *h, lua_State *L);
 

@@ -115,7 +115,7 @@ static void describe_deadlock(struct mb_heap *h, lua_State *L, struct mb_host_ou
   for (int level = 0; lua_getstack(co, level, &ar); level++) {
     lua_getinfo(co, "Sl", &ar);
     if (ar.currentline <= 0) continue;
-    if (h->own_prefix && strncmp(ar.source, h->own_prefix, h->own_prefix_size) == 0) continue;
+    if (mb_is_own(h, ar.source)) continue;
     where = lua_pushfstring(L, " at %s:%d", ar.short_src, ar.currentline);
     break;
   }

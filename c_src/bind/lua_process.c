@@ -208,15 +208,15 @@ static void push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *
 }
 
 /* "file:line" of a started process, level 0 or the lowest; nil when it has none. */
-static void push_location(lua_State *L, struct mb_process *p, lua_State *from, int initial) {
-  lua_State *co = p->flags & MB_IN_PLACE ? from : mb_coroutine(p);
+static void push_location(struct mb_heap *h, lua_State *L, struct mb_process *p, int initial) {
+  lua_State *co = p->flags & MB_IN_PLACE ? L : mb_coroutine(p);
   lua_Debug ar;
   int found = 0;
   if (!p->start && co) {
     for (int level = 0; lua_getstack(co, level, &ar); level++) {
       lua_Debug here = ar;
       lua_getinfo(co, "Sl", &here);
-      if (here.currentline <= 0) continue;
+      if (here.currentline <= 0 || mb_is_own(h, here.source)) continue;
       if (found) lua_pop(L, 1);
       lua_pushfstring(L, "%s:%d", here.short_src, initial ? here.linedefined : here.currentline);
       found = 1;
@@ -273,14 +273,14 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
       lua_pushinteger(L, (lua_Integer)size);
       break;
     }
-    case 11: push_location(L, p, L, 0); break;
+    case 11: push_location(h, L, p, 0); break;
     case 12:
       if (!p->start && co)
         luaL_traceback(L, co, NULL, 0);
       else
         lua_pushliteral(L, "stack traceback:");
       break;
-    case 13: push_location(L, p, L, 1); break;
+    case 13: push_location(h, L, p, 1); break;
     case 14: lua_pushinteger(L, (lua_Integer)h->scheduler->id + 1); break;
     default:
       if (p->parent)

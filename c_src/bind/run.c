@@ -217,7 +217,7 @@ const char *mb_site(struct mb_heap *h, lua_State *L) {
     size_t size;
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline <= 0) continue;
-    if (h->own_prefix && strncmp(ar.source, h->own_prefix, h->own_prefix_size) == 0) continue;
+    if (mb_is_own(h, ar.source)) continue;
     key = mb_hash_bytes(ar.short_src, strlen(ar.short_src)) + mb_hash_u64((uint64_t)ar.currentline);
     if (key == 0) key = 1;
     known = mb_map_get(&h->sites->known, key);

@@ -10,6 +10,7 @@ struct mb_seen {
   size_t offset;      /* environments: where the byte stands that says whether it is private */
   uint32_t number;    /* the object's number; of a cell: the number of the function that brought it */
   unsigned char upvalue; /* cells: index in that function */
+  unsigned char is_env;  /* written as an environment */
   unsigned char whole;   /* environments: told to be whole already */
 };
 

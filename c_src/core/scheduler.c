@@ -179,7 +179,6 @@ static void bury(struct mb_scheduler *s, struct mb_process *p) {
   s->current = p;
   s->runtime->upcalls->destroy(s, p);
   s->current = before;
-  mb_delayed_drop(s, p);
   mb_announce_death(s, p);
   mb_timer_heap_remove(&s->timers, &p->timer);
   if (p->deadline) {

@@ -69,6 +69,7 @@ void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_rea
     mb_names_remove(&s->runtime->names, p->name->text, p->name->size);
     p->name = NULL;
   }
+  mb_delayed_drop(s, p);
 }
 
 /* A message-like signal built here; NULL when memory is out, in which case the receiver, which must

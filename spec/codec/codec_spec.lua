@@ -140,7 +140,7 @@ describe("a message", function()
   it("is refused with the path to what cannot travel, and nothing is sent", function()
     local sock = io.stdout
     local cases = {
-      {{user = {conn = {1, sock}}}, 'cannot send message: field "user.conn[2]" is a userdata %(FILE%*%)'},
+      {{user = {conn = {1, sock}}}, 'cannot send message: field "user.conn%[2%]" is a userdata %(FILE%*%)'},
       {sock, "cannot send message: it is a userdata %(FILE%*%)"},
       {coroutine.create(print), "cannot send message: it is a coroutine"},
       {{f = function() return sock end}, 'field "f", upvalue "sock" is a userdata'},
