@@ -1,19 +1,166 @@
+/* The interpreter `moonbeam`: lua's command line, with the script as a process. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "driver.h"
 #include "host_api.h"
-int main(int argc, char **argv) {
-  lua_State *L = luaL_newstate();
-  struct mb_host_options o = {0};
-  struct mb_host_outcome out;
+#include "moonbeam.h"
+#include "options.h"
+
+static const char *program = "moonbeam";
+static char *failure; /* text of the error that ended the script, malloc'd */
+
+static void say(const char *text) {
+  fprintf(stderr, "%s: %s\n", program, text);
+  fflush(stderr);
+}
+
+static void print_usage(FILE *to) {
+  fprintf(to,
+          "usage: %s [options] [script [args]]\n"
+          "Available options are:\n"
+          "  -e stat   execute string 'stat'\n"
+          "  -i        enter interactive mode after executing 'script'\n"
+          "  -l mod    require library 'mod' into global 'mod'\n"
+          "  -l g=mod  require library 'mod' into global 'g'\n"
+          "  -v        show version information\n"
+          "  -E        ignore environment variables\n"
+          "  -W        turn warnings on\n"
+          "  --        stop handling options\n"
+          "  -         stop handling options and execute stdin\n"
+          "  --schedulers N  run on N schedulers (default: one per core)\n"
+          "  --no-halt       run on after the script has ended\n"
+          "  --version       show the versions of Moonbeam and Lua\n"
+          "  --help          show this text\n",
+          program);
+}
+
+/* host.fail(text): what is printed when the script has ended. */
+static int host_fail(lua_State *L) {
+  const char *text = luaL_tolstring(L, 1, NULL);
+  free(failure);
+  failure = strdup(text);
+  return 0;
+}
+
+static int host_is_terminal(lua_State *L) {
+  lua_pushboolean(L, isatty(STDIN_FILENO));
+  return 1;
+}
+
+static void push_arg(lua_State *L, int argc, char **argv, int script) {
+  if (script == argc) script = 0; /* no script: the program's name is arg[0] */
+  lua_newtable(L);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i - script);
+  }
+}
+
+/* The driver's first argument. */
+static void push_plan(lua_State *L, const struct mb_options *o, int argc, char **argv) {
+  int has_script = o->script < argc && !o->read_stdin;
+  int asked = o->show_version; /* lua reads stdin unless -e, -v or -i gave it something to do */
+  int terminal = isatty(STDIN_FILENO);
+  lua_newtable(L);
+  push_arg(L, argc, argv, o->script);
+  lua_setfield(L, -2, "arg");
+  lua_newtable(L);
+  for (int i = 0; i < o->action_count; i++) {
+    lua_createtable(L, 2, 0);
+    lua_pushlstring(L, &o->actions[i].kind, 1);
+    lua_rawseti(L, -2, 1);
+    lua_pushstring(L, o->actions[i].value);
+    lua_rawseti(L, -2, 2);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, "actions");
+  if (has_script) {
+    lua_pushstring(L, argv[o->script]);
+    lua_setfield(L, -2, "script");
+  }
+  lua_pushboolean(L, !o->no_environment);
+  lua_setfield(L, -2, "environment");
+  for (int i = 0; i < o->action_count; i++) asked |= o->actions[i].kind == 'e';
+  lua_pushboolean(L, o->read_stdin || (!has_script && !asked && !o->interactive && !terminal));
+  lua_setfield(L, -2, "stdin");
+  lua_pushboolean(L, o->interactive || (!has_script && !o->read_stdin && !asked && terminal));
+  lua_setfield(L, -2, "prompt");
+}
+
+static int run(lua_State *L, struct mb_options *o, int argc, char **argv) {
+  struct mb_host_options options = {.schedulers = o->schedulers, .no_halt = o->no_halt};
+  struct mb_host_outcome outcome;
+  int status = EXIT_FAILURE;
+  luaL_checkversion(L);
+  if (o->no_environment) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
   luaL_openlibs(L);
-  if (mb_host_open(L, &o)) { fprintf(stderr, "%s\n", lua_tostring(L, -1)); return 1; }
-  if (luaL_loadfile(L, argc > 1 ? argv[1] : NULL)) { fprintf(stderr, "%s\n", lua_tostring(L, -1)); return 1; }
-  for (int i = 2; i < argc; i++) lua_pushstring(L, argv[i]);
-  mb_host_run(L, argc > 1 ? argc - 2 : 0, &out);
-  if (out.text) fprintf(stderr, "moonbeam: %s\n", out.text);
+  if (mb_host_open(L, &options) != 0) {
+    say(lua_tostring(L, -1));
+    return EXIT_FAILURE;
+  }
+  if (luaL_loadbufferx(L, (const char *)driver_lua, sizeof driver_lua, "=[moonbeam]", "t") != LUA_OK) {
+    say(lua_tostring(L, -1));
+    return EXIT_FAILURE;
+  }
+  push_plan(L, o, argc, argv);
+  lua_newtable(L);
+  lua_pushcfunction(L, host_fail);
+  lua_setfield(L, -2, "fail");
+  lua_pushcfunction(L, host_is_terminal);
+  lua_setfield(L, -2, "is_terminal");
+  if (mb_host_run(L, 2, &outcome) != 0) {
+    say("the event loop failed");
+    return EXIT_FAILURE;
+  }
+  fflush(stdout);
+  if (failure)
+    say(failure);
+  else if (outcome.kind != MB_ENDED_NORMAL && outcome.text)
+    say(outcome.text);
+  else
+    status = EXIT_SUCCESS;
+  free(outcome.text);
   mb_host_close(L);
+  return status;
+}
+
+int main(int argc, char **argv) {
+  struct mb_options o = {.actions = calloc((size_t)argc + 1, sizeof *o.actions)};
+  const char *bad = "", *why = "";
+  lua_State *L;
+  int status;
+  if (argc > 0 && argv[0][0]) program = argv[0];
+  if (!o.actions || !(L = luaL_newstate())) {
+    say("cannot create state: not enough memory");
+    return EXIT_FAILURE;
+  }
+  if (mb_options_read(&o, argc, argv, &bad, &why) != 0) {
+    fprintf(stderr, "%s: ", program);
+    fprintf(stderr, why, bad);
+    fputc('\n', stderr);
+    print_usage(stderr);
+    status = EXIT_FAILURE;
+  } else if (o.help) {
+    print_usage(stdout);
+    status = EXIT_SUCCESS;
+  } else if (o.full_version) {
+    printf("Moonbeam %s, %s\n", MOONBEAM_VERSION, LUA_RELEASE);
+    status = EXIT_SUCCESS;
+  } else {
+    if (o.show_version) puts(LUA_COPYRIGHT);
+    fflush(stdout);
+    status = run(L, &o, argc, argv);
+  }
   lua_close(L);
-  return out.kind != MB_ENDED_NORMAL;
+  free(failure);
+  free(o.actions);
+  return status;
 }
