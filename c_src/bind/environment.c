@@ -124,16 +124,20 @@ static int do_require(lua_State *L) {
   return lua_gettop(L);
 }
 
-/* Put `fn` in the place of the global function `name`; the old one is its second upvalue. */
-static void replace(struct mb_heap *h, lua_State *L, const char *name, lua_CFunction fn) {
-  lua_getglobal(L, name);
-  mb_modules_alias(h, L, -1, "_G", name);
-  lua_pushlightuserdata(L, h);
-  lua_insert(L, -2);
-  lua_pushcclosure(L, fn, 2);
-  lua_pushvalue(L, -1);
-  lua_setglobal(L, name);
-  mb_environment_define(h, L, name);
+/* The functions that stand in for the library's own, which are their second upvalues. */
+static const luaL_Reg replacements[] = {{"load", do_load},
+                                        {"loadfile", do_loadfile},
+                                        {"dofile", do_dofile},
+                                        {"require", do_require},
+                                        {NULL, NULL}};
+
+void mb_environment_install(struct mb_heap *h, lua_State *L) {
+  mb_push_ref(h, L, MB_REF_BASE);
+  for (const luaL_Reg *r = replacements; r->name; r++) {
+    lua_getfield(L, -1, r->name);
+    lua_setglobal(L, r->name);
+  }
+  lua_pop(L, 1);
 }
 
 void mb_environment_open(struct mb_heap *h, lua_State *L) {
@@ -162,8 +166,12 @@ void mb_environment_open(struct mb_heap *h, lua_State *L) {
   lua_pop(L, 1);
   lua_getglobal(L, "require");
   h->ref[MB_REF_REQUIRE] = luaL_ref(L, LUA_REGISTRYINDEX);
-  replace(h, L, "load", do_load);
-  replace(h, L, "loadfile", do_loadfile);
-  replace(h, L, "dofile", do_dofile);
-  replace(h, L, "require", do_require);
+  for (const luaL_Reg *r = replacements; r->name; r++) {
+    lua_getglobal(L, r->name);
+    mb_modules_alias(h, L, -1, "_G", r->name);
+    lua_pushlightuserdata(L, h);
+    lua_insert(L, -2);
+    lua_pushcclosure(L, r->func, 2);
+    mb_environment_define(h, L, r->name);
+  }
 }

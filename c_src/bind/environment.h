@@ -10,9 +10,11 @@
 
 #include "heap.h"
 
-/* Set up the base from the state's globals and put the runtime's load, loadfile, dofile and require in
- * place. May raise. */
+/* Set up the base from the standard library. May raise. */
 void mb_environment_open(struct mb_heap *h, lua_State *L);
+
+/* Put the runtime's load, loadfile, dofile and require among the state's globals. May raise. */
+void mb_environment_install(struct mb_heap *h, lua_State *L);
 
 /* Push a new private environment. */
 void mb_environment_new(struct mb_heap *h, lua_State *L);

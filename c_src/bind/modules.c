@@ -135,6 +135,8 @@ static void look_through(struct mb_heap *h, lua_State *L) {
   int named, loaded;
   luaL_checkstack(L, 20, NULL);
   h->modules->stale = 0;
+  lua_newtable(L); /* modules may have been loaded anew: names lead to what is there now */
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_RESOLVED]);
   mb_push_ref(h, L, MB_REF_NAMED);
   named = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

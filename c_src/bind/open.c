@@ -12,7 +12,8 @@
 #include "run.h"
 #include "workspace.h"
 
-static const char heap_key; /* its address is the heap's key in the registry */
+/* Their addresses are keys in the registry. */
+static const char heap_key, core_key;
 
 void mb_heap_close(struct mb_heap *h) {
   if (!h->scheduler) return;
@@ -124,7 +125,12 @@ struct mb_heap *mb_heap_open(lua_State *L) {
 
 int luaopen_moonbeam_core(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
+  mb_environment_install(h, L);
+  mb_modules_touch(h);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &core_key) == LUA_TTABLE) return 1; /* opened before */
   lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &core_key);
   mb_open_value(h, L);
   mb_open_kernel(h, L);
   mb_open_receive(h, L);

@@ -32,9 +32,13 @@ local function check_name(name, fname)
   end
 end
 
--- The half-started server is gone and nothing of it is left in the caller's mailbox.
-local function give_up(pid, ref, linked, ...)
-  if core.monitoring(ref) then core.await(ref) end
+-- Wait until the half-started server is gone, unless its end is `known`, and leave nothing of it in the
+-- caller's mailbox.
+local function give_up(pid, ref, linked, known, ...)
+  if not known then
+    local _, kind = core.await(ref)
+    while kind ~= "down" do _, kind = core.await(ref) end
+  end
   if linked then
     core.unlink(pid)
     core.flush_exit(pid)
@@ -46,18 +50,18 @@ local function settled(pid, ref, linked, answer, kind, a, b)
   if answer == nil then
     core.unlink(pid)
     core.process_exit(pid, "kill")
-    return give_up(pid, ref, linked, nil, "timeout")
+    return give_up(pid, ref, linked, false, nil, "timeout")
   elseif kind == "down" then
-    return give_up(pid, ref, linked, nil, a)
+    return give_up(pid, ref, linked, true, nil, a)
   elseif a == "ok" then
     core.demonitor(ref, "flush")
     return pid
   elseif a == "ignore" then
-    return give_up(pid, ref, linked, "ignore")
+    return give_up(pid, ref, linked, false, "ignore")
   elseif a == "taken" then
-    return give_up(pid, ref, linked, nil, {"already_started", b})
+    return give_up(pid, ref, linked, false, nil, {"already_started", b})
   end
-  return give_up(pid, ref, linked, nil, b)
+  return give_up(pid, ref, linked, false, nil, b)
 end
 
 local function start(linked, fname, module, arg, opts)

@@ -280,6 +280,7 @@ function Task.shutdown(task, ms)
     return false, "noproc"
   else
     got = answer[1] and answer or nil
+    core.unlink(pid)
     core.process_exit(pid, brutal and "kill" or "shutdown")
     reason, got = until_down(ref, brutal and "infinity" or ms, got)
     if reason == nil then
