@@ -1,0 +1,105 @@
+# The Elixir side of bench.lua: the same rows, in nanoseconds (bytes for memory), one `name value` a line.
+# Run by compare.lua with one scheduler: elixir --erl "+S 1:1 +P 2000000" spec/bench/bench.exs
+defmodule Bench do
+  def time(name, n, fun) do
+    :erlang.garbage_collect()
+    start = System.monotonic_time(:nanosecond)
+    fun.(n)
+    IO.puts("#{name} #{(System.monotonic_time(:nanosecond) - start) / n}")
+  end
+
+  def echo do
+    receive do
+      {:ping, from} ->
+        send(from, :pong)
+        echo()
+      :stop -> :ok
+    end
+  end
+
+  def ping(_, 0), do: :ok
+  def ping(pid, n) do
+    send(pid, {:ping, self()})
+    receive do
+      :pong -> ping(pid, n - 1)
+    end
+  end
+
+  def spawn_die(0), do: :ok
+  def spawn_die(n) do
+    me = self()
+    for _ <- 1..99, do: spawn(fn -> :ok end)
+    spawn(fn -> send(me, :done) end)
+    receive do
+      :done -> spawn_die(n - 100)
+    end
+  end
+
+  def spawn_monitored(0), do: :ok
+  def spawn_monitored(n) do
+    {pid, ref} = spawn_monitor(fn -> :ok end)
+    receive do
+      {:DOWN, ^ref, :process, ^pid, :normal} -> spawn_monitored(n - 1)
+    end
+  end
+
+  def update(_, 0), do: :ok
+  def update(agent, n) do
+    :ok = Agent.update(agent, fn s -> s + 1 end)
+    update(agent, n - 1)
+  end
+
+  def get(_, 0), do: :ok
+  def get(agent, n) do
+    true = is_integer(Agent.get(agent, fn s -> s end))
+    get(agent, n - 1)
+  end
+
+  def task(0), do: :ok
+  def task(n) do
+    ^n = Task.await(Task.async(fn -> n end))
+    task(n - 1)
+  end
+
+  def fan_in(n) do
+    me = self()
+    for _ <- 1..10, do: spawn(fn -> for i <- 1..div(n, 10), do: send(me, {:m, i}) end)
+    drain(n)
+  end
+
+  def drain(0), do: :ok
+  def drain(n) do
+    receive do
+      {:m, _} -> drain(n - 1)
+    end
+  end
+
+  def idle do
+    receive do
+      :stop -> :ok
+    end
+  end
+
+  def run do
+    pid = spawn(&echo/0)
+    time("ping_pong", 300_000, &ping(pid, &1))
+    time("ping_pong_clause", 300_000, &ping(pid, &1))
+    time("spawn_die", 300_000, &spawn_die/1)
+    time("spawn_monitor_down", 200_000, &spawn_monitored/1)
+    {:ok, agent} = Agent.start(fn -> 0 end)
+    time("agent_update", 200_000, &update(agent, &1))
+    time("agent_get", 200_000, &get(agent, &1))
+    200_000 = Agent.get(agent, & &1)
+    time("task", 100_000, &task/1)
+    time("fan_in", 500_000, &fan_in/1)
+    :erlang.garbage_collect()
+    before = :erlang.memory(:processes)
+    idle = for _ <- 1..200_000, do: spawn(&idle/0)
+    IO.puts("idle_bytes #{(:erlang.memory(:processes) - before) / 200_000}")
+    time("ping_pong_crowded", 300_000, &ping(pid, &1))
+    for p <- idle, do: send(p, :stop)
+    send(pid, :stop)
+  end
+end
+
+Bench.run()

@@ -1,0 +1,105 @@
+-- Benchmarks, in nanoseconds (bytes for memory), one `name value` a line; each row checks its own answer.
+-- bench.exs has the same rows for Elixir, compare.lua runs both.
+require("moonbeam").import()
+
+local function time(name, n, fn)
+  collectgarbage()
+  local start = monotonic_time()
+  fn(n)
+  print(name, (monotonic_time() - start) * 1e6 / n)
+end
+
+local function resident()
+  local file = assert(io.open("/proc/self/statm"))
+  local pages = file:read("a"):match("^%d+ (%d+)")
+  file:close()
+  return tonumber(pages) * 4096
+end
+
+local function echo()
+  while true do
+    local m = receive()
+    if m == "stop" then return end
+    send(m[2], "pong")
+  end
+end
+
+local function ping(pid)
+  local me = self()
+  return function(n)
+    for _ = 1, n do
+      send(pid, {"ping", me})
+      assert(receive() == "pong")
+    end
+  end
+end
+
+local function ping_clause(pid)
+  local me = self()
+  local pong = matcher{ {"pong"} }
+  return function(n)
+    for _ = 1, n do
+      send(pid, {"ping", me})
+      receive(pong)
+    end
+  end
+end
+
+local function spawn_die(n)
+  local me = self()
+  for _ = 1, n // 100 do
+    for _ = 1, 99 do spawn(function() return true end) end
+    spawn(function() send(me, "done") end)
+    assert(receive() == "done")
+  end
+end
+
+local function spawn_monitored(n)
+  for _ = 1, n do
+    local _, ref = spawn_monitor(function() return true end)
+    local m = receive()
+    assert(m[2] == ref and m[5] == "normal")
+  end
+end
+
+local function fan_in(n)
+  local me = self()
+  for _ = 1, 10 do
+    spawn(function() for i = 1, n // 10 do send(me, {"m", i}) end end)
+  end
+  for _ = 1, n do assert(receive()[1] == "m") end
+end
+
+local function main()
+  local pid = spawn(echo)
+  time("ping_pong", 300000, ping(pid))
+  time("ping_pong_clause", 300000, ping_clause(pid))
+  time("spawn_die", 300000, spawn_die)
+  time("spawn_monitor_down", 200000, spawn_monitored)
+  local agent = Agent.start(function() return 0 end)
+  time("agent_update", 200000, function(n)
+    for _ = 1, n do Agent.update(agent, function(s) return s + 1 end) end
+  end)
+  time("agent_get", 200000, function(n)
+    for _ = 1, n do assert(Agent.get(agent, function(s) return s end)) end
+  end)
+  assert(Agent.get(agent) == 200000)
+  time("task", 100000, function(n)
+    for i = 1, n do assert(Task.await(Task.async(function() return i end)) == i) end
+  end)
+  time("fan_in", 500000, fan_in)
+  collectgarbage()
+  local before = resident()
+  local pids = {}
+  for i = 1, 200000 do pids[i] = spawn(function() receive() end) end
+  sleep(1)
+  collectgarbage()
+  print("idle_bytes", (resident() - before) / 200000)
+  time("ping_pong_crowded", 300000, ping(pid))
+  for i = 1, #pids do send(pids[i], "stop") end
+  send(pid, "stop")
+end
+
+local _, ref = spawn_monitor(main)
+local m = receive()
+assert(m[2] == ref and m[5] == "normal", inspect(m))
