@@ -65,6 +65,7 @@ static void decode_function(struct decoder *d) {
   uint32_t size;
   struct mb_code_entry *code;
   int fresh, upvalues;
+  luaL_checkstack(L, 8, NULL);
   memcpy(&hash, d->at, 8);
   memcpy(&size, d->at + 8, 4);
   code = mb_codes_get(d->h, L, d->at + 12, size, hash, &fresh);
@@ -89,7 +90,6 @@ static void decode_function(struct decoder *d) {
 static void decode_value(struct decoder *d) {
   lua_State *L = d->L;
   unsigned tag = *d->at++;
-  luaL_checkstack(L, 8, NULL);
   if (tag >= MB_T_SHORT) {
     lua_pushlstring(L, (const char *)d->at, tag - MB_T_SHORT);
     d->at += tag - MB_T_SHORT;
@@ -135,6 +135,7 @@ static void decode_value(struct decoder *d) {
     }
     case MB_T_TABLE: {
       uint32_t items = get_u32(d), pairs = get_u32(d);
+      luaL_checkstack(L, 8, NULL); /* room for what is inside, too */
       lua_createtable(L, (int)items, (int)pairs);
       number(d);
       decode_body(d, items, pairs);
@@ -155,6 +156,7 @@ static void decode_value(struct decoder *d) {
     case MB_T_MODULE: {
       size_t size = *d->at++;
       const char *name = (const char *)d->at;
+      luaL_checkstack(L, 8, NULL);
       d->at += size;
       mb_modules_resolve(d->h, L, name, size);
       break;

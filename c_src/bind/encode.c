@@ -214,19 +214,12 @@ static void put_off(struct encoder *e, unsigned char kind, uint32_t environment)
 
 /* Environments */
 
-static int is_globals(lua_State *L, int index) {
-  int same;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  same = lua_rawequal(L, -1, index);
-  lua_pop(L, 1);
-  return same;
-}
-
 /* A table that is the value of its own _G. */
 static int is_whole_environment(struct encoder *e, int index) {
+  const void *identity = lua_topointer(e->L, index);
   int self;
-  if (is_globals(e->L, index)) return 1;
-  if (!mb_modules_marked(e->h, lua_topointer(e->L, index))) return 0;
+  if (identity == e->h->globals) return 1;
+  if (!mb_modules_marked(e->h, identity)) return 0;
   lua_pushliteral(e->L, "_G");
   lua_rawget(e->L, index);
   self = lua_rawequal(e->L, -1, index);
@@ -454,9 +447,10 @@ static void encode_body(struct encoder *e, int index, int depth, const struct fr
   lua_pushnil(L);
   while (lua_next(L, index)) {
     int keyed = 1;
-    if (counts[1] == 0 && lua_isinteger(L, top + 1)) {
-      lua_Integer key = lua_tointeger(L, top + 1);
-      if (key >= next && key <= length && key - next < 64) {
+    if (counts[1] == 0) {
+      int integer;
+      lua_Integer key = lua_tointegerx(L, top + 1, &integer);
+      if (integer && key >= next && lua_isinteger(L, top + 1) && key <= length && key - next < 64) {
         for (; next < key; next++, counts[0]++) put_byte(e, MB_T_NIL); /* holes keep their place */
         next++;
         counts[0]++;
@@ -472,7 +466,7 @@ static void encode_body(struct encoder *e, int index, int depth, const struct fr
     encode_value(e, top + 2, depth + 1, &inner);
     lua_settop(L, top + 1);
   }
-  memcpy(out->bytes + sizes, counts, 8);
+  memcpy(e->w->out.bytes + sizes, counts, 8);
   if (lua_getmetatable(L, index)) {
     struct frame meta = {f, AT_METATABLE, 0, NULL};
     if (!encode_named(e, top + 1, 1)) encode_value(e, top + 1, depth + 1, &meta);
@@ -484,12 +478,16 @@ static void encode_body(struct encoder *e, int index, int depth, const struct fr
 
 static void encode_table(struct encoder *e, int index, int depth, const struct frame *f) {
   const void *identity = lua_topointer(e->L, index);
-  if (is_whole_environment(e, index)) {
-    struct mb_seen *s = encode_environment(e, index);
-    if (s->is_env) make_whole(e, s);
-    return;
+  /* Few tables are marked; the others are neither environments nor modules. */
+  if (identity == e->h->globals || mb_modules_marked(e->h, identity)) {
+    if (is_whole_environment(e, index)) {
+      struct mb_seen *s = encode_environment(e, index);
+      if (s->is_env) make_whole(e, s);
+      return;
+    }
+    if (encode_named(e, index, 0)) return;
   }
-  if (encode_named(e, index, 0) || again(e, identity)) return;
+  if (again(e, identity)) return;
   meet(e, identity);
   if (depth >= NEST) {
     put_byte(e, MB_T_TABLE_LATER);
@@ -587,6 +585,7 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
     e.w = mb_workspace_push(L);
   else
     mb_codes_trim(h, L);
+  mb_modules_refresh(h, L);
   mb_workspace_reset(e.w, L);
   reserve(&e, MB_ENCODED_HEADER);
   e.w->out.size = MB_ENCODED_HEADER;

@@ -43,6 +43,7 @@ struct mb_heap {
   struct mb_runtime runtime; /* owned: one heap, one runtime */
   struct mb_scheduler *scheduler;
   lua_State *L;      /* the state's main thread */
+  const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
   struct mb_process *main; /* the main chunk's process in stock Lua, made when first needed */
   struct mb_reason *main_reason; /* why the last main process died */
@@ -75,9 +76,15 @@ static inline void mb_push_ref(struct mb_heap *h, lua_State *L, enum mb_heap_ref
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref[which]);
 }
 
+/* As mb_current, when there is none or it is dying. */
+struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L);
+
 /* The process that is running; in stock Lua the main process is made here when it does not exist or
  * has died. Raises when no slot is left. */
-struct mb_process *mb_current(struct mb_heap *h, lua_State *L);
+static inline struct mb_process *mb_current(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = h->scheduler->current;
+  return p && p->state != MB_EXITING ? p : mb_current_anew(h, L);
+}
 
 static inline mb_pid mb_pid_of(const struct mb_process *p) {
   return atomic_load_explicit(&p->pid, memory_order_relaxed);
@@ -87,13 +94,14 @@ static inline void mb_push_id(lua_State *L, uint64_t id) {
   lua_pushlightuserdata(L, (void *)(uintptr_t)id);
 }
 
-/* The pid or reference at a stack index, 0 when it is something else. */
+/* The pid or reference at a stack index, 0 when it is something else. The address of a full userdata is
+ * aligned, so it has none of the tags. */
 static inline mb_pid mb_to_pid(lua_State *L, int i) {
-  uint64_t v = lua_islightuserdata(L, i) ? (uint64_t)(uintptr_t)lua_touserdata(L, i) : 0;
+  uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, i);
   return mb_is_pid(v) ? v : 0;
 }
 static inline mb_ref mb_to_ref(lua_State *L, int i) {
-  uint64_t v = lua_islightuserdata(L, i) ? (uint64_t)(uintptr_t)lua_touserdata(L, i) : 0;
+  uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, i);
   return mb_is_ref(v) ? v : 0;
 }
 

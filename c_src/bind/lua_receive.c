@@ -24,21 +24,26 @@ static int timeout(lua_State *L) {
   return 2;
 }
 
+/* The oldest message, or nil, "timeout"; -1: the process has to wait. */
+static int take_oldest(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
+  struct mb_signal *s = p->mailbox.head;
+  if (s) {
+    mb_push_message(h, L, s);
+    mb_take_message(h, p, s);
+    return 1;
+  }
+  return mb_expired(deadline) ? timeout(L) : -1;
+}
+
 /* take([ms]) -> message | nil, "timeout" */
 static int take_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
   (void)status;
   for (;;) {
-    struct mb_signal *s = p->mailbox.head;
-    if (s) {
-      mb_push_message(h, L, s);
-      mb_take_message(h, p, s);
-      return 1;
-    }
-    if (mb_expired((uint64_t)deadline)) return timeout(L);
+    struct mb_process *p = mb_current(h, L);
+    int results = take_oldest(h, L, p, (uint64_t)deadline);
+    if (results > 0) return results;
     mb_block(h, L, p, (uint64_t)deadline, deadline, take_on);
-    p = mb_current(h, L);
   }
 }
 
@@ -172,7 +177,7 @@ static int try_clauses(struct mb_heap *h, lua_State *L, int count, int value) {
   return 0;
 }
 
-/* select(clauses) -> body | nil, captures...; after a timeout the function of `after`, or
+/* select(clauses | ms) -> body | nil, captures...; after a timeout the function of `after`, or
  * nil, nil, "timeout". Stack: clauses, number of clauses. */
 static int select_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
@@ -225,12 +230,29 @@ static int has_been_checked(lua_State *L) {
   return checked;
 }
 
+/* select(ms): as take, with nil for the body before the results. */
+static int select_oldest_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  (void)status;
+  lua_settop(L, 0);
+  lua_pushnil(L);
+  for (;;) {
+    struct mb_process *p = mb_current(h, L);
+    int results = take_oldest(h, L, p, (uint64_t)deadline);
+    if (results > 0) return results + 1;
+    mb_block(h, L, p, (uint64_t)deadline, deadline, select_oldest_on);
+  }
+}
+
 static int select_message(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   uint64_t deadline;
   int count;
-  luaL_checktype(L, 1, LUA_TTABLE);
+  if (!lua_istable(L, 1)) {
+    deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
+    return select_oldest_on(L, LUA_OK, (lua_KContext)deadline);
+  }
   lua_settop(L, 1);
   if (has_been_checked(L))
     count = (int)lua_rawlen(L, 1);

@@ -168,8 +168,12 @@ static void look_through(struct mb_heap *h, lua_State *L) {
   lua_pop(L, 2);
 }
 
-int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable) {
+void mb_modules_refresh(struct mb_heap *h, lua_State *L) {
   if (h->modules->stale) look_through(h, L);
+}
+
+int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable) {
+  mb_modules_refresh(h, L);
   if (!mb_modules_marked(h, lua_topointer(L, index))) return 0;
   index = lua_absindex(L, index);
   mb_push_ref(h, L, MB_REF_NAMED);

@@ -20,6 +20,9 @@ void mb_modules_touch(struct mb_heap *h);
  * tables that are a module's field. Raises when memory is out. */
 int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable);
 
+/* Make what is asked of modules and their values up to date. */
+void mb_modules_refresh(struct mb_heap *h, lua_State *L);
+
 /* The function at `index` has no name and is met for the first time: when it is from a file that has not
  * been seen, modules are looked through again. 1: ask again. */
 int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index);

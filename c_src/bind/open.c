@@ -91,7 +91,9 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   for (int i = 0; i < MB_REF_COUNT; i++) h->ref[i] = LUA_NOREF;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   h->L = h->runner = lua_tothread(L, -1);
-  lua_pop(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  h->globals = lua_topointer(L, -1);
+  lua_pop(L, 2);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, collect_heap);
   lua_setfield(L, -2, "__gc");

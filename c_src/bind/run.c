@@ -157,9 +157,8 @@ void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   luaL_error(L, "process is exiting");
 }
 
-struct mb_process *mb_current(struct mb_heap *h, lua_State *L) {
+struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = h->scheduler->current;
-  if (p && p->state != MB_EXITING) return p;
   if (p && h->closing) return p;
   if (p) mb_leave_if_doomed(h, L, p);
   if (mb_spawn_in_place(h->scheduler, &p) != 0) mb_raise(h, L, "system_limit: too many processes");
