@@ -19,8 +19,8 @@ void mb_open_system(struct mb_heap *h, lua_State *L);
 /* Take a message that has been used out of the mailbox. */
 void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s);
 
-/* Whether a deadline (0: none) has passed. */
-int mb_expired(uint64_t deadline);
+/* Whether the wait of p that mb_check_deadline began is over: it was for no time, or its timer fired. */
+int mb_expired(const struct mb_process *p, uint64_t deadline);
 
 /* End a monitor and remove its DOWN and its reply from the mailbox. */
 void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref);

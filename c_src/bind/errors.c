@@ -64,12 +64,14 @@ int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index
 uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
                            int nil_allowed) {
   lua_Number ms;
+  mb_current(h, L)->flags &= (uint8_t)~MB_TIMED_OUT;
   if (lua_isnoneornil(L, at)) {
     if (nil_allowed) return 0;
   } else if (lua_type(L, at) == LUA_TNUMBER) {
     ms = lua_tonumber(L, at);
     if (ms == (lua_Number)HUGE_VAL) return 0;
-    if (ms >= 0 && floor(ms) == ms) {
+    if (ms == 0) return MB_NO_TIME;
+    if (ms > 0 && floor(ms) == ms) {
       uint64_t now = uv_hrtime();
       /* beyond about 290 years: as good as never, and no overflow */
       return ms > 9e12 ? 0 : now + (uint64_t)ms * 1000000u;

@@ -24,8 +24,11 @@ int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index
 /* The name of a value's type as users know it: "pid" and "reference" included. */
 const char *mb_type_name(struct mb_heap *h, lua_State *L, int index);
 
+/* The deadline of a wait for 0 ms. */
+#define MB_NO_TIME 1u
+
 /* A timeout argument in ms as a deadline in ns: 0 for none ("infinity", math.huge, and nil if
- * allowed). Raises naming the argument. Fewer than 0 ms is refused. */
+ * allowed), MB_NO_TIME for 0 ms. A new wait of the running process begins. Raises naming the argument. */
 uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
                            int nil_allowed);
 

@@ -16,7 +16,9 @@ void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *
   mb_signal_free(s);
 }
 
-int mb_expired(uint64_t deadline) { return deadline != 0 && uv_hrtime() >= deadline; }
+int mb_expired(const struct mb_process *p, uint64_t deadline) {
+  return deadline == MB_NO_TIME || (deadline != 0 && (p->flags & MB_TIMED_OUT));
+}
 
 static int timeout(lua_State *L) {
   lua_pushnil(L);
@@ -32,7 +34,7 @@ static int take_oldest(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
     mb_take_message(h, p, s);
     return 1;
   }
-  return mb_expired(deadline) ? timeout(L) : -1;
+  return mb_expired(p, deadline) ? timeout(L) : -1;
 }
 
 /* take([ms]) -> message | nil, "timeout" */
@@ -205,7 +207,7 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
       }
       p->mailbox.scan = s->next;
     }
-    if (mb_expired((uint64_t)deadline)) {
+    if (mb_expired(p, (uint64_t)deadline)) {
       lua_getfield(L, 1, "after");
       if (lua_istable(L, -1)) {
         lua_rawgeti(L, -1, 2);
@@ -299,8 +301,11 @@ static int match_value(lua_State *L) {
 static int sleep_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   (void)status;
-  while (!mb_expired((uint64_t)deadline))
-    mb_block(h, L, mb_current(h, L), (uint64_t)deadline, deadline, sleep_on);
+  for (;;) {
+    struct mb_process *p = mb_current(h, L);
+    if (mb_expired(p, (uint64_t)deadline)) break;
+    mb_block(h, L, p, (uint64_t)deadline, deadline, sleep_on);
+  }
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -308,10 +313,7 @@ static int sleep_on(lua_State *L, int status, lua_KContext deadline) {
 static int do_sleep(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   uint64_t deadline = mb_check_deadline(h, L, 1, "sleep", 1, 0);
-  if (deadline == 0 || lua_tointeger(L, 1) != 0)
-    return sleep_on(L, LUA_OK, (lua_KContext)deadline);
-  lua_pushboolean(L, 1);
-  return 1;
+  return sleep_on(L, LUA_OK, (lua_KContext)deadline);
 }
 
 void mb_open_receive(struct mb_heap *h, lua_State *L) {

@@ -38,7 +38,7 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
       mb_flush_ref(h, p, ref); /* a second reply to this request, too */
       return n + 1;
     }
-    if (mb_expired((uint64_t)deadline)) {
+    if (mb_expired(p, (uint64_t)deadline)) {
       mb_flush_ref(h, p, ref);
       lua_pushboolean(L, 0);
       lua_pushliteral(L, "timeout");
@@ -164,7 +164,7 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
       mb_take_message(h, p, s);
       return lua_gettop(L);
     }
-    if (mb_expired((uint64_t)deadline)) {
+    if (mb_expired(p, (uint64_t)deadline)) {
       lua_pushliteral(L, "timeout");
       return 1;
     }
@@ -210,7 +210,7 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
       mb_take_message(h, p, s);
       return n + 2;
     }
-    if (mb_expired((uint64_t)deadline)) {
+    if (mb_expired(p, (uint64_t)deadline)) {
       lua_pushnil(L);
       return 1;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "allocator.h"
 #include "driver.h"
 #include "host_api.h"
 #include "moonbeam.h"
@@ -17,6 +18,29 @@ static char *failure; /* text of the error that ended the script, malloc'd */
 static void say(const char *text) {
   fprintf(stderr, "%s: %s\n", program, text);
   fflush(stderr);
+}
+
+static int panic(lua_State *L) {
+  const char *text = lua_tostring(L, -1);
+  fprintf(stderr, "PANIC: unprotected error in call to Lua API (%s)\n",
+          text ? text : "error object is not a string");
+  return 0; /* Lua aborts */
+}
+
+/* Warnings go to stderr while they are on, as lua's: "@on" and "@off" switch, pieces come in turn. */
+static int warnings_on;
+
+static void warn(void *data, const char *text, int more) {
+  static int continued;
+  (void)data;
+  if (!continued && !more && text[0] == '@') {
+    if (strcmp(text, "@off") == 0) warnings_on = 0;
+    if (strcmp(text, "@on") == 0) warnings_on = 1;
+    return;
+  }
+  if (warnings_on) fprintf(stderr, "%s%s%s", continued ? "" : "Lua warning: ", text, more ? "" : "\n");
+  fflush(stderr);
+  continued = more;
 }
 
 static void print_usage(FILE *to) {
@@ -135,13 +159,16 @@ static int run(lua_State *L, struct mb_options *o, int argc, char **argv) {
 int main(int argc, char **argv) {
   struct mb_options o = {.actions = calloc((size_t)argc + 1, sizeof *o.actions)};
   const char *bad = "", *why = "";
+  struct mb_allocator *allocator = mb_allocator_new();
   lua_State *L;
   int status;
   if (argc > 0 && argv[0][0]) program = argv[0];
-  if (!o.actions || !(L = luaL_newstate())) {
+  if (!o.actions || !allocator || !(L = lua_newstate(mb_allocate, allocator))) {
     say("cannot create state: not enough memory");
     return EXIT_FAILURE;
   }
+  lua_atpanic(L, panic);
+  lua_setwarnf(L, warn, NULL);
   if (mb_options_read(&o, argc, argv, &bad, &why) != 0) {
     fprintf(stderr, "%s: ", program);
     fprintf(stderr, why, bad);
@@ -160,6 +187,7 @@ int main(int argc, char **argv) {
     status = run(L, &o, argc, argv);
   }
   lua_close(L);
+  mb_allocator_free(allocator);
   free(failure);
   free(o.actions);
   return status;

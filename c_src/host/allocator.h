@@ -1,0 +1,22 @@
+/* The interpreter's allocator for Lua: free lists by size for small blocks, malloc for the rest.
+ *
+ * Lua says how large a block is when it gives it back, so small blocks need no header: a process of a
+ * dozen small objects is the smaller for it, and what one process frees the next one takes. Chunks are
+ * kept until the end. One allocator belongs to one Lua state; it is not thread-safe. */
+#ifndef MB_ALLOCATOR_H
+#define MB_ALLOCATOR_H
+
+#include <stddef.h>
+
+struct mb_allocator;
+
+/* A new allocator, or NULL when memory is out. */
+struct mb_allocator *mb_allocator_new(void);
+
+/* Give everything back; the state must be closed. */
+void mb_allocator_free(struct mb_allocator *a);
+
+/* A lua_Alloc whose data is the allocator. */
+void *mb_allocate(void *data, void *block, size_t old, size_t size);
+
+#endif
