@@ -1,0 +1,102 @@
+/* The process table: slots, generations, the limit; spawning and ending on a runtime without Lua, and
+ * messages posted by another thread. */
+#include <string.h>
+#include <uv.h>
+
+#include "check.h"
+#include "error.h"
+#include "mailbox.h"
+#include "runtime.h"
+
+enum { POSTED = 20000 };
+
+static struct mb_runtime rt;
+static int received, expected_next;
+
+static void resume(struct mb_scheduler *s, struct mb_process *p) {
+  int all = 0;
+  if (p->start) {
+    mb_signal_free(p->start);
+    p->start = NULL;
+  }
+  for (struct mb_signal *m; (m = p->mailbox.head);) {
+    int value;
+    memcpy(&value, m->data, sizeof value);
+    CHECK(value == expected_next++);
+    mb_mailbox_remove(&p->mailbox, m);
+    mb_signal_free(m);
+    s->messages--;
+    all = ++received == POSTED;
+  }
+  if (all)
+    mb_process_doom(s, p, s->runtime->normal);
+  else
+    CHECK(mb_wait(s, p, 0) == 0);
+}
+
+static void destroy(struct mb_scheduler *s, struct mb_process *p) {
+  (void)p;
+  if (received == POSTED) s->stop = 1;
+}
+
+static const struct mb_upcalls upcalls = {resume, destroy};
+
+static void post(void *data) {
+  mb_pid to = *(mb_pid *)data;
+  for (int i = 0; i < POSTED; i++) {
+    struct mb_signal *m = mb_signal_new(MB_MESSAGE, sizeof i);
+    CHECK(m);
+    memcpy(m->data, &i, sizeof i);
+    mb_signal_post(&rt, to, m);
+  }
+}
+
+static struct mb_process *spawn(struct mb_scheduler *s) {
+  struct mb_process *p;
+  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == 0);
+  return p;
+}
+
+static mb_pid pid_of(struct mb_process *p) { return atomic_load(&p->pid); }
+
+int main(void) {
+  struct mb_scheduler *s;
+  struct mb_process *p, *list = NULL;
+  struct mb_table table;
+  mb_pid pid, others[64];
+  uv_thread_t thread;
+
+  CHECK(mb_table_init(&table, 100) == 0);
+  CHECK(mb_table_take(&table, 1000, &list) == 100 && mb_table_take(&table, 1, &list) == 0);
+  mb_table_give(&table, 100, &list);
+  CHECK(list == NULL && mb_table_take(&table, 1, &list) == 1);
+  CHECK(mb_table_at(&table, 0) == NULL && mb_table_at(&table, 101) == NULL);
+  mb_table_deinit(&table);
+
+  CHECK(mb_runtime_init(&rt, &upcalls, 50) == 0);
+  rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
+  rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
+  rt.noproc = mb_reason_new(MB_REASON_OTHER, "p", 1);
+  s = &rt.schedulers[0];
+  for (int i = 0; i < 50; i++) others[i] = pid_of(spawn(s));
+  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == MB_ELIMIT);
+  for (int i = 0; i < 50; i++) {
+    CHECK(mb_local(s, others[i]));
+    mb_process_doom(s, mb_local(s, others[i]), rt.killed);
+    CHECK(!mb_local(s, others[i]));
+  }
+  CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK && s->live == 0);
+  for (int i = 0; i < 50; i++) CHECK(mb_lookup(&rt, others[i]) == NULL);
+
+  p = spawn(s);
+  pid = pid_of(p);
+  for (int i = 0; i < 50; i++) CHECK(pid != others[i]); /* the slot is used again, the pid is not */
+  s->stay = 1;
+  CHECK(uv_thread_create(&thread, post, &pid) == 0);
+  CHECK(mb_scheduler_run(s, NULL) == 0);
+  CHECK(uv_thread_join(&thread) == 0);
+  CHECK(received == POSTED && s->live == 0 && s->messages == 0);
+  mb_scheduler_kill_all(s);
+  mb_runtime_deinit(&rt);
+  return 0;
+}

@@ -1,0 +1,54 @@
+local helper = require "spec.helper"
+
+local function run(example, arguments)
+  return helper.run(helper.interpreter() .. " examples/" .. example .. " " .. (arguments or ""))
+end
+
+describe("examples", function()
+  it("tour.lua walks from spawn to Agent", function()
+    local output, code = run("tour.lua")
+    assert.equal(0, code, output)
+    for _, line in ipairs{"nothing after 1 second", "alive%?\tfalse", "got hello from another process:\ttrue",
+        '"hello"\n', "it died of\terror\t[^\n]*oops", "EXIT from the linked process:\t[^\n]*oops",
+        "await gives\t144", 'hello is\tnil\nhello is\t"world"'} do
+      assert.matches(line, output)
+    end
+    local _, reports = output:gsub("%[error%] Process", "")
+    assert.equal(2, reports)
+  end)
+
+  it("wordcount.lua counts as a plain sequential script does", function()
+    local counts, sum, different, files = {}, 0, 0, 0
+    local list = assert(io.popen("find /usr/share/common-licenses -type f"))
+    for path in list:lines() do
+      files = files + 1
+      local file = assert(io.open(path))
+      for word in file:read("a"):lower():gmatch("%w+") do
+        if not counts[word] then different = different + 1 end
+        counts[word] = (counts[word] or 0) + 1
+        sum = sum + 1
+      end
+      file:close()
+    end
+    list:close()
+    local output, code = run("wordcount.lua", "--all")
+    assert.equal(0, code, output)
+    assert.equal(("%d files, %d words, %d different"):format(files, sum, different), output:match("^[^\n]*"))
+    local lines = 0
+    for n, word in output:gmatch("\n *(%d+) (%w+)") do
+      lines = lines + 1
+      assert.equal(counts[word], tonumber(n), word)
+    end
+    assert.equal(different, lines)
+  end)
+
+  it("many.lua has all of its processes answer", function()
+    local output, code = run("many.lua", "2000")
+    assert.equal(0, code, output)
+    assert.matches("2000 processes alive", output)
+    assert.matches("messages: %d+ a second", output)
+    output, code = run("many.lua", "none")
+    assert.equal(1, code)
+    assert.matches("usage", output)
+  end)
+end)
