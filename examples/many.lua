@@ -15,13 +15,20 @@ local function resident()
   return tonumber(pages) * 4096
 end
 
-local function answer()
+local function answer(parent)
+  send(parent, "ready")
   local m = receive()
   send(m[1], m[2] + 1)
 end
 
+local function await_ready(count)
+  for _ = 1, count do receive{ {"ready"} } end
+end
+
 -- One process so that the measure does not include what the first of them sets up.
-send(spawn(answer), {self(), 0})
+local me = self()
+send(spawn(answer, me), {me, 0})
+await_ready(1)
 receive()
 collectgarbage()
 
@@ -29,9 +36,9 @@ local pids = {}
 for i = 1, n do pids[i] = false end
 local before = resident()
 local start = monotonic_time()
-for i = 1, n do pids[i] = spawn(answer) end
+for i = 1, n do pids[i] = spawn(answer, me) end
 local spawned = monotonic_time()
-sleep(1) -- all of them run up to their receive
+await_ready(n) -- all of them have run up to their receive
 local waiting = monotonic_time()
 collectgarbage()
 local after = resident()
@@ -41,7 +48,7 @@ print(("spawn: %.0f a second, %.0f with their first run"):format(n / (spawned - 
 if before then print(("memory: %.0f bytes a process"):format((after - before) / n)) end
 
 start = monotonic_time()
-local me, sum = self(), 0
+local sum = 0
 for i = 1, n do send(pids[i], {me, i}) end
 for _ = 1, n do sum = sum + receive() end
 local took = monotonic_time() - start

@@ -2,12 +2,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <malloc.h>
 
 enum {
   GRAIN = 16,             /* sizes are rounded up to this */
   MOST_SMALL = 512,       /* larger blocks are malloc's */
   CLASSES = MOST_SMALL / GRAIN + 1,
-  CHUNK = 128 * 1024
+  CHUNK = 64 * 1024       /* small enough for malloc to make it of what others have freed */
 };
 
 struct block {
@@ -27,7 +28,13 @@ struct mb_allocator {
 
 static size_t class_of(size_t size) { return (size + GRAIN - 1) / GRAIN; }
 
-struct mb_allocator *mb_allocator_new(void) { return calloc(1, sizeof(struct mb_allocator)); }
+struct mb_allocator *mb_allocator_new(void) {
+  /* Memory that has been touched is kept: processes come and go, and new pages are dear. */
+  mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);
+  mallopt(M_TOP_PAD, 1024 * 1024);
+  mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+  return calloc(1, sizeof(struct mb_allocator));
+}
 
 void mb_allocator_free(struct mb_allocator *a) {
   while (a->chunks) {

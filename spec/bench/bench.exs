@@ -74,7 +74,8 @@ defmodule Bench do
     end
   end
 
-  def idle do
+  def idle(parent) do
+    send(parent, :ready)
     receive do
       :stop -> :ok
     end
@@ -94,7 +95,10 @@ defmodule Bench do
     time("fan_in", 500_000, &fan_in/1)
     :erlang.garbage_collect()
     before = :erlang.memory(:processes)
-    idle = for _ <- 1..200_000, do: spawn(&idle/0)
+    me = self()
+    idle = for _ <- 1..200_000, do: spawn(fn -> idle(me) end)
+    for _ <- 1..200_000, do: (receive do :ready -> :ok end)
+    :erlang.garbage_collect()
     IO.puts("idle_bytes #{(:erlang.memory(:processes) - before) / 200_000}")
     time("ping_pong_crowded", 300_000, &ping(pid, &1))
     for p <- idle, do: send(p, :stop)

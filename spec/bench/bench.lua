@@ -91,8 +91,9 @@ local function main()
   collectgarbage()
   local before = resident()
   local pids = {}
-  for i = 1, 200000 do pids[i] = spawn(function() receive() end) end
-  sleep(1)
+  local me = self()
+  for i = 1, 200000 do pids[i] = spawn(function() send(me, "ready") receive() end) end
+  for _ = 1, 200000 do assert(receive() == "ready") end
   collectgarbage()
   print("idle_bytes", (resident() - before) / 200000)
   time("ping_pong_crowded", 300000, ping(pid))
