@@ -504,3 +504,29 @@ int mb_bytecode_check(lua_State *L) {
   lua_settop(L, top);
   return err;
 }
+
+/* A Lua closure starts with the collector's header and list link; the prototype is the fourth word. */
+enum { PROTOTYPE_WORD = 3 };
+
+const void *mb_code_identity(lua_State *L, int index) {
+  const void *const *closure = lua_topointer(L, index);
+  return lua_iscfunction(L, index) ? NULL : closure[PROTOTYPE_WORD];
+}
+
+int mb_code_identity_works(lua_State *L) {
+  static const char source[] =
+      "local function make(x) return function() return x end end\n"
+      "return make(1), make(2), function() return 1 end, make";
+  int top = lua_gettop(L), works = 0;
+  if (luaL_loadstring(L, source) == LUA_OK) {
+    const void *a, *b, *c, *d;
+    lua_call(L, 0, 4);
+    a = mb_code_identity(L, top + 1);
+    b = mb_code_identity(L, top + 2);
+    c = mb_code_identity(L, top + 3);
+    d = mb_code_identity(L, top + 4);
+    works = a && a == b && c && d && a != c && a != d && c != d && a != lua_topointer(L, top + 1);
+  }
+  lua_settop(L, top);
+  return works;
+}

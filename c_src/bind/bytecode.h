@@ -42,6 +42,14 @@ void mb_code_free(struct mb_code *c); /* NULL is allowed */
  * Lua's memory errors. */
 int mb_code_factory(lua_State *L, const char *dump, size_t len);
 
+/* What all closures of one function have in common, as an address: the prototype's, read from the closure.
+ * It says the same of two closures that are alive at the same time, nothing of dead ones. NULL for C
+ * functions. Only where mb_code_identity_works has said so. */
+const void *mb_code_identity(lua_State *L, int index);
+
+/* Whether closures are laid out as mb_code_identity expects; found out by trying. Stack unchanged. */
+int mb_code_identity_works(lua_State *L);
+
 /* Whether this Lua's bytecode is what this file expects: 0 or MB_EFORMAT. Stack unchanged. */
 int mb_bytecode_check(lua_State *L);
 

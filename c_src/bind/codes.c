@@ -9,6 +9,7 @@ struct mb_codes {
   struct mb_code_entry *buckets[BUCKETS];
   size_t count;
   int factories; /* factory numbers given out */
+  struct mb_map by_identity; /* mb_code_identity -> entry; believed while the closure in MB_REF_CODE lives */
 };
 
 struct mb_codes *mb_codes_new(void) { return calloc(1, sizeof(struct mb_codes)); }
@@ -22,6 +23,7 @@ static void clear(struct mb_codes *c) {
       free(e);
     }
   }
+  mb_map_deinit(&c->by_identity);
   c->count = 0;
   c->factories = 0;
 }
@@ -61,6 +63,28 @@ struct mb_code_entry *mb_codes_get(struct mb_heap *h, lua_State *L, const void *
   *bucket = e;
   c->count++;
   return e;
+}
+
+struct mb_code_entry *mb_codes_recall(struct mb_heap *h, lua_State *L, int index) {
+  const void *identity = h->code_identity ? mb_code_identity(L, index) : NULL;
+  uint64_t *entry = identity ? mb_map_get(&h->codes->by_identity, (uintptr_t)identity) : NULL;
+  int alive;
+  if (!entry) return NULL;
+  mb_push_ref(h, L, MB_REF_CODE);
+  alive = lua_rawgetp(L, -1, identity) == LUA_TFUNCTION;
+  lua_pop(L, 2);
+  return alive ? (struct mb_code_entry *)(uintptr_t)*entry : NULL;
+}
+
+void mb_codes_remember(struct mb_heap *h, lua_State *L, int index, struct mb_code_entry *e) {
+  const void *identity = h->code_identity ? mb_code_identity(L, index) : NULL;
+  if (!identity) return;
+  index = lua_absindex(L, index);
+  mb_push_ref(h, L, MB_REF_CODE);
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, -2, identity);
+  lua_pop(L, 1);
+  (void)mb_map_put(&h->codes->by_identity, (uintptr_t)identity, (uintptr_t)e);
 }
 
 void mb_codes_push(struct mb_heap *h, lua_State *L, struct mb_code_entry *e) {

@@ -26,6 +26,12 @@ void mb_codes_trim(struct mb_heap *h, lua_State *L);
 struct mb_code_entry *mb_codes_get(struct mb_heap *h, lua_State *L, const void *dump, size_t size,
                                    uint64_t hash, int *fresh);
 
+/* The entry of the function at `index`, if it is remembered; saves dumping it. NULL otherwise. */
+struct mb_code_entry *mb_codes_recall(struct mb_heap *h, lua_State *L, int index);
+
+/* Remember that the function at `index` has this entry, as long as it is alive. May raise. */
+void mb_codes_remember(struct mb_heap *h, lua_State *L, int index, struct mb_code_entry *e);
+
 /* Push a new closure with its own, empty upvalues. Raises when memory is out. */
 void mb_codes_push(struct mb_heap *h, lua_State *L, struct mb_code_entry *e);
 

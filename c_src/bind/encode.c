@@ -365,15 +365,32 @@ static int encode_named(struct encoder *e, int index, int metatable) {
   return 1;
 }
 
+/* Find the entry of a function's code by dumping it; NULL when the function turns out to have a name, which
+ * is written then. */
+static struct mb_code_entry *dump_function(struct encoder *e, int index) {
+  lua_State *L = e->L;
+  struct mb_buffer *out = &e->w->out;
+  size_t start = out->size, size;
+  struct mb_code_entry *code;
+  int fresh;
+  lua_pushvalue(L, index);
+  if (lua_dump(L, write_dump, out, 0) != 0) no_memory(e);
+  lua_pop(L, 1);
+  size = out->size - start;
+  out->size = start;
+  code = mb_codes_get(e->h, L, out->bytes + start, size, mb_hash_bytes(out->bytes + start, size), &fresh);
+  if (fresh && mb_modules_unseen(e->h, L, index) && encode_named(e, index, 0)) return NULL;
+  mb_codes_remember(e->h, L, index, code);
+  return code;
+}
+
 static void encode_function(struct encoder *e, int index, int depth, const struct frame *f) {
   lua_State *L = e->L;
   const void *identity = lua_topointer(L, index);
+  static const unsigned char tag = MB_T_FUNCTION;
   struct mb_buffer *out = &e->w->out;
-  size_t start = out->size, size;
-  uint64_t hash;
-  uint32_t size32, number;
   struct mb_code_entry *code;
-  int fresh;
+  uint32_t number;
   if (encode_named(e, index, 0)) return;
   if (lua_iscfunction(L, index)) {
     (void)mb_modules_unseen(e->h, L, index);
@@ -381,24 +398,16 @@ static void encode_function(struct encoder *e, int index, int depth, const struc
     return;
   }
   if (again(e, identity)) return;
-  reserve(e, 13);
-  out->size += 13;
-  lua_pushvalue(L, index);
-  if (lua_dump(L, write_dump, out, 0) != 0) no_memory(e);
-  lua_pop(L, 1);
-  size = out->size - start - 13;
-  hash = mb_hash_bytes(out->bytes + start + 13, size);
-  code = mb_codes_get(e->h, L, out->bytes + start + 13, size, hash, &fresh);
-  if (fresh && mb_modules_unseen(e->h, L, index)) {
-    size_t end = out->size;
-    out->size = start;
-    if (encode_named(e, index, 0)) return;
-    out->size = end;
+  code = mb_codes_recall(e->h, L, index);
+  if (!code) {
+    code = dump_function(e, index);
+    if (!code) return; /* it has a name after all, which is written */
   }
-  size32 = (uint32_t)size;
-  out->bytes[start] = MB_T_FUNCTION;
-  memcpy(out->bytes + start + 1, &hash, 8);
-  memcpy(out->bytes + start + 9, &size32, 4);
+  memcpy(reserve(e, 13 + code->size), &tag, 1);
+  memcpy(out->bytes + out->size + 1, &code->hash, 8);
+  memcpy(out->bytes + out->size + 9, &code->size, 4);
+  memcpy(out->bytes + out->size + 13, code->bytes, code->size);
+  out->size += 13 + code->size;
   put_byte(e, code->scan->upvalue_count);
   number = meet(e, identity)->number;
   for (uint32_t u = 0; u < code->scan->upvalue_count; u++) {
@@ -441,16 +450,15 @@ static void encode_body(struct encoder *e, int index, int depth, const struct fr
   uint32_t counts[2] = {0, 0};
   struct frame inner = {f, AT_FIELD, 0, NULL};
   int top = lua_gettop(L);
-  luaL_checkstack(L, 12, NULL);
+  if (depth > 2) luaL_checkstack(L, 12, NULL); /* a C function starts with room for the first levels */
   reserve(e, 8);
   out->size += 8;
   lua_pushnil(L);
   while (lua_next(L, index)) {
     int keyed = 1;
-    if (counts[1] == 0) {
-      int integer;
-      lua_Integer key = lua_tointegerx(L, top + 1, &integer);
-      if (integer && key >= next && lua_isinteger(L, top + 1) && key <= length && key - next < 64) {
+    if (counts[1] == 0 && lua_isinteger(L, top + 1)) {
+      lua_Integer key = lua_tointeger(L, top + 1);
+      if (key >= next && key <= length && key - next < 64) {
         for (; next < key; next++, counts[0]++) put_byte(e, MB_T_NIL); /* holes keep their place */
         next++;
         counts[0]++;

@@ -32,6 +32,7 @@ enum mb_heap_ref {
   MB_REF_PREDICATE_MT, /* metatable of is(fn) */
   MB_REF_INSPECT,
   MB_REF_FACTORIES, /* code cache: number -> factory */
+  MB_REF_CODE,      /* identity of code -> a closure of it, weak: the identity holds while that lives */
   MB_REF_NAMED,     /* module value -> its name, see modules.h */
   MB_REF_RESOLVED,  /* name -> module value */
   MB_REF_BACKED,    /* module name -> whether a file stands behind it */
@@ -51,6 +52,7 @@ struct mb_heap {
   struct mb_workspace *workspace; /* the encoder's; see encode.c for who may use it */
   int scratch_busy;               /* user code runs in the middle of an encoding */
   struct mb_codes *codes;
+  int code_identity; /* mb_code_identity works here */
   struct mb_modules *modules;
   struct mb_sites *sites;
   int closing; /* depth of clean-up code of the dead that is running */

@@ -99,6 +99,7 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &heap_key);
+  h->code_identity = mb_code_identity_works(L);
   h->workspace = mb_workspace_new();
   h->codes = mb_codes_new();
   h->modules = mb_modules_new();
@@ -111,6 +112,7 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   h->ref[MB_REF_THREADS] = new_table(L, NULL);
   h->ref[MB_REF_LOCALS] = new_table(L, NULL);
   h->ref[MB_REF_FACTORIES] = new_table(L, NULL);
+  h->ref[MB_REF_CODE] = new_table(L, "v");
   h->ref[MB_REF_NAMED] = new_table(L, "k");
   h->ref[MB_REF_RESOLVED] = new_table(L, NULL);
   h->ref[MB_REF_BACKED] = new_table(L, NULL);
