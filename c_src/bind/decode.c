@@ -16,6 +16,7 @@ struct decoder {
   int later;      /* stack index of the sequence of tables whose body follows; 0: none */
   uint32_t count; /* objects so far */
   lua_Integer later_count;
+  int depth; /* of nested tables */
 };
 
 static void decode_value(struct decoder *d);
@@ -135,10 +136,12 @@ static void decode_value(struct decoder *d) {
     }
     case MB_T_TABLE: {
       uint32_t items = get_u32(d), pairs = get_u32(d);
-      luaL_checkstack(L, 8, NULL); /* room for what is inside, too */
+      /* A C function starts with room for the first levels. */
+      if (++d->depth > 3) luaL_checkstack(L, 8, NULL);
       lua_createtable(L, (int)items, (int)pairs);
       number(d);
       decode_body(d, items, pairs);
+      d->depth--;
       break;
     }
     case MB_T_TABLE_LATER:
@@ -174,6 +177,7 @@ static void decode_later(struct decoder *d) {
   lua_State *L = d->L;
   lua_Integer table = 0;
   int top = lua_gettop(L);
+  luaL_checkstack(L, 12, NULL);
   for (unsigned kind; (kind = *d->at++) != 0;) {
     if (kind == MB_L_TABLE) {
       uint32_t items = get_u32(d), pairs = get_u32(d);
@@ -213,7 +217,7 @@ int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, size_
   int top = lua_gettop(L);
   (void)size;
   memcpy(&count, bytes + 1, 4);
-  luaL_checkstack(L, (int)count + 8, "too many values");
+  if (count > 4) luaL_checkstack(L, (int)count + 8, "too many values");
   if (flags) {
     lua_newtable(L);
     d.objects = top + 1;
@@ -242,7 +246,7 @@ static void sequence(lua_State *L, int n) {
 
 void mb_push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s) {
   int n;
-  luaL_checkstack(L, 10, NULL);
+  if (s->kind != MB_MESSAGE) luaL_checkstack(L, 10, NULL);
   switch ((enum mb_signal_kind)s->kind) {
     case MB_CALL:
     case MB_SYSTEM:

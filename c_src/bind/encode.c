@@ -588,7 +588,7 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
   struct encoder e = {.h = h, .L = L, .doing = doing, .w = h->workspace};
   int top = lua_gettop(L);
   uint32_t count32 = (uint32_t)count;
-  luaL_checkstack(L, 12, NULL);
+  if (count > 1) luaL_checkstack(L, 12, NULL);
   if (h->scratch_busy)
     e.w = mb_workspace_push(L);
   else

@@ -1,0 +1,46 @@
+local helper = require "spec.helper"
+
+-- The examples of one file: what stands after @usage in a comment, and the function that follows.
+local function examples(path)
+  local found, current = {}, nil
+  local number = 0
+  for line in io.lines(path) do
+    number = number + 1
+    local usage = line:match("^%-%- @usage ?(.*)$")
+    local comment = line:match("^%-%- ?(.*)$")
+    if usage then
+      current = {line = number, usage}
+      found[#found + 1] = current
+    elseif current and comment and not comment:match("^@") then
+      current[#current + 1] = comment
+    else
+      current = nil
+    end
+  end
+  return found
+end
+
+describe("the examples in the documentation", function()
+  for _, file in ipairs{"init", "process", "task", "agent", "gen_server", "logger", "inspect"} do
+    local path = "lua/moonbeam/" .. file .. ".lua"
+    for _, example in ipairs(examples(path)) do
+      it(("runs: %s:%d"):format(path, example.line), function()
+        local output, code = helper.run_script("require('moonbeam').import()\n" .. table.concat(example, "\n"))
+        assert.equal(0, code, output)
+      end)
+    end
+  end
+
+  it("the README's programs run", function()
+    local readme = assert(io.open("README.md")):read("a")
+    local count = 0
+    for code in readme:gmatch("```lua\n(.-)```") do
+      count = count + 1
+      local preamble = code:find("require", 1, true) and "" or "require('moonbeam').import()\n"
+      local output, status = helper.run_script(preamble .. code)
+      assert.equal(0, status, output)
+      assert.matches(count == 1 and "hello from #PID" or "144", output)
+    end
+    assert.equal(2, count)
+  end)
+end)
