@@ -119,6 +119,7 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   lua_pushboolean(L, 0);
   h->ref[MB_REF_INSPECT] = luaL_ref(L, LUA_REGISTRYINDEX);
   mb_environment_open(h, L);
+  mb_open_coroutine(h, L);
   h->runtime.normal = constant(h, L, "normal");
   h->runtime.killed = constant(h, L, "killed");
   h->runtime.noproc = constant(h, L, "noproc");

@@ -88,6 +88,15 @@ int mb_wait(struct mb_scheduler *s, struct mb_process *p, uint64_t deadline) {
   return 0;
 }
 
+void mb_unwait(struct mb_scheduler *s, struct mb_process *p) {
+  if (p->state != MB_WAITING) return;
+  if (p->deadline) {
+    p->deadline = 0;
+    s->receive_timers--;
+  }
+  p->state = MB_RUNNING;
+}
+
 /* Slots */
 
 static struct mb_process *slot_take(struct mb_scheduler *s) {

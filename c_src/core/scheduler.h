@@ -77,6 +77,9 @@ int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out);
 /* Let p wait for a message; deadline in ns, 0 for none. After this p must leave the processor. */
 int mb_wait(struct mb_scheduler *s, struct mb_process *p, uint64_t deadline);
 
+/* Take a wait back: p cannot leave the processor after all, and runs on. */
+void mb_unwait(struct mb_scheduler *s, struct mb_process *p);
+
 /* Make a waiting process runnable; nothing happens in any other state. */
 void mb_wake(struct mb_scheduler *s, struct mb_process *p);
 

@@ -1,0 +1,152 @@
+/* The coroutine library for processes. A process's own coroutines behave as in plain Lua; when code inside
+ * one waits, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
+ * way back: resume never takes it for a yield of the coroutine's. */
+#include "api.h"
+#include "errors.h"
+#include "modules.h"
+#include "run.h"
+
+/* What has just been yielded in the running process is the runtime's, not the user's. */
+static int is_runtime_yield(const struct mb_heap *h) {
+  const struct mb_process *p = h->scheduler->current;
+  return p && p->state != MB_RUNNING && !h->closing;
+}
+
+/* Resume co with the narg values on the top of L. The number of results, which are on the top then, or -1
+ * with the error there. While co waits this function does not return; k goes on afterwards. */
+static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k) {
+  struct mb_heap *h = mb_heap_of(L);
+  int status, results;
+  if (!lua_checkstack(co, narg)) {
+    lua_pushliteral(L, "too many arguments to resume");
+    return -1;
+  }
+  lua_xmove(L, co, narg);
+  status = lua_resume(co, L, narg, &results);
+  if (status == LUA_YIELD && is_runtime_yield(h)) {
+    lua_pop(co, results);
+    if (!lua_isyieldable(L)) {
+      mb_unwait(h->scheduler, h->scheduler->current);
+      lua_pushliteral(L, "attempt to yield across a C-call boundary");
+      return -1;
+    }
+    lua_yieldk(L, 0, 0, k);
+  }
+  if (status == LUA_OK || status == LUA_YIELD) {
+    if (!lua_checkstack(L, results + 1)) {
+      lua_pop(co, results);
+      lua_pushliteral(L, "too many results to resume");
+      return -1;
+    }
+    lua_xmove(co, L, results);
+    return results;
+  }
+  lua_xmove(co, L, 1);
+  return -1;
+}
+
+static lua_State *check_coroutine(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  luaL_argexpected(L, co, 1, "coroutine");
+  return co;
+}
+
+static int resumed(lua_State *L, int results) {
+  lua_pushboolean(L, results >= 0);
+  if (results < 0) results = 1;
+  lua_insert(L, -results - 1);
+  return results + 1;
+}
+
+static int resume_on(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return resumed(L, resume_through(L, lua_tothread(L, 1), 0, resume_on));
+}
+
+static int co_resume(lua_State *L) {
+  lua_State *co = check_coroutine(L);
+  return resumed(L, resume_through(L, co, lua_gettop(L) - 1, resume_on));
+}
+
+/* The results of a wrapped coroutine; its errors go on, closed and with the place added to a message. */
+static int unwrapped(lua_State *L, lua_State *co, int results) {
+  int status;
+  if (results >= 0) return results;
+  status = lua_status(co);
+  if (status != LUA_OK && status != LUA_YIELD) {
+    status = lua_resetthread(co);
+    lua_xmove(co, L, 1);
+  }
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+static int wrapped_on(lua_State *L, int status, lua_KContext ctx) {
+  lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+  (void)status;
+  (void)ctx;
+  return unwrapped(L, co, resume_through(L, co, 0, wrapped_on));
+}
+
+static int wrapped(lua_State *L) {
+  lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+  return unwrapped(L, co, resume_through(L, co, lua_gettop(L), wrapped_on));
+}
+
+static int co_wrap(lua_State *L) {
+  lua_State *co;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushlightuserdata(L, mb_heap_of(L));
+  lua_insert(L, -2);
+  lua_pushcclosure(L, wrapped, 2);
+  return 1;
+}
+
+/* The process whose own coroutine L is; NULL inside a coroutine of the user's, and in the main chunk. */
+static struct mb_process *process_of(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = h->scheduler->current;
+  return p && !(p->flags & MB_IN_PLACE) && mb_coroutine(p) == L ? p : NULL;
+}
+
+static int co_yield(lua_State *L) {
+  if (process_of(mb_heap_of(L), L)) return luaL_error(L, "attempt to yield from outside a coroutine");
+  return lua_yield(L, lua_gettop(L));
+}
+
+static int co_running(lua_State *L) {
+  struct mb_process *p = process_of(mb_heap_of(L), L);
+  int main = lua_pushthread(L);
+  if (p) p->local |= MB_LOCAL_ESCAPED;
+  lua_pushboolean(L, main || (p && (p->flags & MB_SCRIPT)));
+  return 2;
+}
+
+static int co_isyieldable(lua_State *L) {
+  lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  lua_pushboolean(L, lua_isyieldable(co) && !process_of(mb_heap_of(L), co));
+  return 1;
+}
+
+void mb_open_coroutine(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"resume", co_resume},   {"wrap", co_wrap},
+                                       {"yield", co_yield},     {"running", co_running},
+                                       {"isyieldable", co_isyieldable}, {NULL, NULL}};
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "coroutine") == LUA_TTABLE) {
+    for (const luaL_Reg *f = functions; f->name; f++) { /* who kept the old one: it travels as the new */
+      lua_getfield(L, -1, f->name);
+      mb_modules_alias(h, L, -1, "coroutine", f->name);
+      lua_pop(L, 1);
+    }
+    mb_set_functions(h, L, functions);
+  }
+  lua_pop(L, 2);
+}

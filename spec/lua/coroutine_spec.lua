@@ -1,0 +1,99 @@
+local mb = require "moonbeam"
+local helper = require "spec.helper"
+local self, send, receive, spawn_monitor, any = mb.self, mb.send, mb.receive, mb.spawn_monitor, mb.any
+local Process, await = mb.Process, helper.await
+
+describe("a process's own coroutines", function()
+  helper.setup()
+
+  it("LUA-03 may wait: the whole process does, and resume never sees it", function()
+    local me = self()
+    helper.in_process(function()
+      local seen = {}
+      local co = coroutine.create(function(a)
+        mb.sleep(1)
+        local b = coroutine.yield(a + 1)
+        send(self(), "x")
+        local m = receive()
+        return b, m
+      end)
+      seen[1] = {coroutine.resume(co, 1)}
+      seen[2] = {coroutine.resume(co, "b")}
+      seen[3] = {coroutine.resume(co)}
+      send(me, {seen, coroutine.status(co)})
+    end)
+    assert.same({{{true, 2}, {true, "b", "x"}, {false, "cannot resume dead coroutine"}}, "dead"},
+      receive(helper.patience))
+  end)
+
+  it("LUA-03 lose no item of a generator that waits, at any depth", function()
+    helper.in_process(function()
+      local function generator(n)
+        return coroutine.wrap(function()
+          for i = 1, n do
+            if i % 10 == 0 then mb.sleep(0) send(self(), i) receive() end
+            coroutine.yield(i)
+          end
+        end)
+      end
+      local nested = coroutine.wrap(function()
+        for i in generator(1000) do coroutine.yield(i) end
+      end)
+      local sum = 0
+      for i in nested do sum = sum + i end
+      assert(sum == 500500)
+    end)
+  end)
+
+  it("pass errors as plain Lua does", function()
+    helper.in_process(function()
+      local co = coroutine.create(function() mb.sleep(1) error({"E"}) end)
+      local ok, e = coroutine.resume(co)
+      assert(not ok and e[1] == "E")
+      local closed = false
+      ok, e = pcall(coroutine.wrap(function()
+        local guard <close> = setmetatable({}, {__close = function() closed = true end})
+        mb.sleep(1)
+        error("text")
+      end))
+      assert(not ok and e:find("coroutine_spec.lua:%d+: .*text") and closed)
+      assert(not pcall(coroutine.yield))
+      assert(coroutine.isyieldable() == false)
+      assert(coroutine.wrap(function() return coroutine.isyieldable() end)())
+      assert(not pcall(coroutine.resume, 5))
+    end)
+  end)
+
+  it("die with a process that is killed while one waits", function()
+    local me = self()
+    local pid, ref = spawn_monitor(function()
+      coroutine.wrap(function()
+        coroutine.wrap(function() send(me, "ready") pcall(receive) send(me, "caught") end)()
+      end)()
+    end)
+    await("ready")
+    Process.exit(pid, "kill")
+    assert.equal("killed", await{"DOWN", ref, "process", pid, any})
+    assert.is_nil(receive(0))
+  end)
+
+  it("cannot wait where the process cannot", function()
+    helper.in_process(function()
+      local ok, e = pcall(table.sort, {2, 1}, function()
+        local resumed, message = coroutine.resume(coroutine.create(function() mb.sleep(1) end))
+        assert(not resumed)
+        error(message, 0)
+      end)
+      assert(not ok and e:find("C%-call boundary"), e)
+      mb.sleep(1)
+    end)
+  end)
+
+  it("are main to the script and the main chunk", function()
+    assert.equal("true\tfalse\nfalse\ttrue\n", (helper.run_script[[
+      require "moonbeam"
+      print(select(2, coroutine.running()), coroutine.isyieldable())
+      print(coroutine.wrap(function() return select(2, coroutine.running()), coroutine.isyieldable() end)())
+    ]]))
+  end)
+end)
