@@ -11,6 +11,13 @@ enum {
   CHUNK = 64 * 1024       /* small enough for malloc to make it of what others have freed */
 };
 
+/* The sanitizers watch malloc's blocks, so all are malloc's then. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { WATCHED = 1 };
+#else
+enum { WATCHED = 0 };
+#endif
+
 struct block {
   struct block *next;
 };
@@ -75,20 +82,14 @@ static void *take(struct mb_allocator *a, size_t class) {
   return b;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-/* The sanitizers watch malloc's blocks. */
-void *mb_allocate(void *data, void *block, size_t old, size_t size) {
-  (void)data;
-  (void)old;
-  (void)take;
-  if (size > 0) return realloc(block, size);
-  free(block);
-  return NULL;
-}
-#else
 void *mb_allocate(void *data, void *block, size_t old, size_t size) {
   struct mb_allocator *a = data;
   void *result;
+  if (WATCHED) {
+    if (size > 0) return realloc(block, size);
+    free(block);
+    return NULL;
+  }
   if (!block) {
     if (size == 0) return NULL;
     return size <= MOST_SMALL ? take(a, class_of(size)) : malloc(size);
@@ -111,4 +112,3 @@ void *mb_allocate(void *data, void *block, size_t old, size_t size) {
     give(a, block, class_of(old));
   return result;
 }
-#endif

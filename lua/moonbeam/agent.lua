@@ -70,6 +70,9 @@ end
 -- @param fn function
 -- @param[opt] opts as for start
 -- @return pid | nil, reason
+-- @usage
+-- local agent = Agent.start_link(function() return {} end, {name = "settings"})
+-- assert(Process.whereis("settings") == agent)
 function Agent.start_link(fn, opts)
   call.check_function(fn, "Agent.start_link", 1)
   return GenServer.start_link(callbacks, fn, opts)
@@ -80,6 +83,9 @@ end
 -- @param[opt] fn function of the state
 -- @param[opt=5000] ms
 -- @return fn's results
+-- @usage
+-- local agent = Agent.start(function() return {a = 1} end)
+-- assert(Agent.get(agent, function(t) return t.a end) == 1)
 function Agent.get(agent, fn, ms)
   if fn ~= nil then call.check_function(fn, "Agent.get", 2) end
   return GenServer.call(agent, {"get", fn}, ms)
@@ -91,6 +97,10 @@ end
 -- @param fn function of the state
 -- @param[opt=5000] ms
 -- @return true
+-- @usage
+-- local agent = Agent.start(function() return {} end)
+-- Agent.update(agent, function(t) t.a = 1 end)
+-- assert(Agent.get(agent).a == 1)
 function Agent.update(agent, fn, ms)
   call.check_function(fn, "Agent.update", 2)
   return GenServer.call(agent, {"update", fn}, ms)
@@ -101,6 +111,10 @@ end
 -- @param fn function of the state
 -- @param[opt=5000] ms
 -- @return the reply
+-- @usage
+-- local agent = Agent.start(function() return 1 end)
+-- assert(Agent.get_and_update(agent, function(n) return n, n + 1 end) == 1)
+-- assert(Agent.get(agent) == 2)
 function Agent.get_and_update(agent, fn, ms)
   call.check_function(fn, "Agent.get_and_update", 2)
   return GenServer.call(agent, {"get_and_update", fn}, ms)
@@ -110,6 +124,10 @@ end
 -- @param agent pid, name or via table
 -- @param fn function of the state
 -- @return true, always
+-- @usage
+-- local agent = Agent.start(function() return 1 end)
+-- Agent.cast(agent, function(n) return n + 1 end)
+-- assert(Agent.get(agent) == 2)
 function Agent.cast(agent, fn)
   call.check_function(fn, "Agent.cast", 2)
   return GenServer.cast(agent, fn)
@@ -120,11 +138,13 @@ end
 -- @param[opt="normal"] reason
 -- @param[opt="infinity"] ms
 -- @return true
+-- @usage assert(Agent.stop(Agent.start(function() return 1 end)))
 function Agent.stop(agent, reason, ms) return GenServer.stop(agent, reason, ms) end
 
 --- How a supervisor starts an agent.
 -- @param fn function of the first state
 -- @return child specification
+-- @usage assert(Agent.child_spec(function() return 1 end).id == "Agent")
 function Agent.child_spec(fn) return {id = "Agent", start = {Agent.start_link, fn}} end
 
 return Agent

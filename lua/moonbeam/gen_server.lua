@@ -104,6 +104,11 @@ function GenServer.start(module, arg, opts) return start(false, "GenServer.start
 -- @param arg for init
 -- @param[opt] opts as for start
 -- @return as start; a failed start leaves no EXIT message behind
+-- @usage
+-- local Echo = {}
+-- function Echo.init() return "ok", 0 end
+-- local pid = GenServer.start_link(Echo, nil, {name = "echo"})
+-- assert(GenServer.whereis("echo") == pid)
 function GenServer.start_link(module, arg, opts)
   return start(true, "GenServer.start_link", module, arg, opts)
 end
@@ -124,6 +129,11 @@ end
 -- @param request any value; copied
 -- @param[opt=5000] ms integer >= 0 or "infinity"
 -- @return the reply
+-- @usage
+-- local Echo = {}
+-- function Echo.init() return "ok", 0 end
+-- function Echo.handle_call(request, from, n) return "reply", request, n + 1 end
+-- assert(GenServer.call(GenServer.start(Echo), "hello") == "hello")
 function GenServer.call(server_, request, ms)
   if ms == nil then ms = 5000 end
   local to = server_
@@ -138,6 +148,13 @@ end
 -- @param server pid, name or via table
 -- @param request any value; copied
 -- @return true, also when there is no such server
+-- @usage
+-- local Echo = {}
+-- function Echo.init() return "ok", 0 end
+-- function Echo.handle_cast(message, n) print(message) return "noreply", n + 1 end
+-- local pid = GenServer.start(Echo)
+-- GenServer.cast(pid, "hello")
+-- GenServer.stop(pid)
 function GenServer.cast(server_, request)
   if type(server_) == "table" then
     server_ = call.resolve(server_, "GenServer.cast")
@@ -150,6 +167,14 @@ end
 -- @param from what handle_call got
 -- @param value the reply; copied
 -- @return true, also when nobody waits any more
+-- @usage
+-- local Echo = {}
+-- function Echo.init() return "ok", 0 end
+-- function Echo.handle_call(request, from, n)
+--   GenServer.reply(from, request)
+--   return "noreply", n + 1
+-- end
+-- assert(GenServer.call(GenServer.start(Echo), "hello") == "hello")
 function GenServer.reply(from, value)
   if type(from) ~= "table" then
     core.argument_error("GenServer.reply", 1, "the from of a call expected, got " .. core.type(from))
@@ -164,6 +189,11 @@ end
 -- @param[opt="normal"] reason
 -- @param[opt="infinity"] ms
 -- @return true
+-- @usage
+-- local Echo = {}
+-- function Echo.init() return "ok", 0 end
+-- local pid = GenServer.start(Echo)
+-- assert(GenServer.stop(pid) and not Process.alive(pid))
 function GenServer.stop(server_, reason, ms)
   if reason == nil then reason = "normal" end
   ms = call.timeout(ms, "infinity", "GenServer.stop", 3)
@@ -178,6 +208,7 @@ end
 --- The pid behind a pid, a name or a via table; nil when there is none. See Elixir's `GenServer.whereis/1`.
 -- @param server
 -- @return pid | nil
+-- @usage assert(GenServer.whereis("nobody") == nil)
 function GenServer.whereis(server_)
   local to = call.resolve(server_, "GenServer.whereis")
   if type(to) == "string" then return core.process_whereis(to) end

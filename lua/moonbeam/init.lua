@@ -91,6 +91,7 @@ function mb.receive(what)
 end
 
 --- The pattern that matches everything and captures it.
+-- @usage assert(select(2, match({any}, {5})) == 5)
 mb.any = core.any
 
 --- Patterns that match by type and capture: `is.string`, `is.number`, `is.integer`, `is.boolean`,
@@ -203,11 +204,13 @@ end
 -- @function type
 -- @param v any value
 -- @return string
+-- @usage assert(require("moonbeam").type(self()) == "pid")
 mb.type = core.type
 
 --- How much there is of what could leak: processes, timers, names, messages.
 -- @function census
 -- @return table of counts
+-- @usage assert(require("moonbeam").census().processes >= 1)
 mb.census = core.census
 
 --- The runtime's version.

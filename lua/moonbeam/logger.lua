@@ -20,13 +20,22 @@ end
 -- @usage Logger.debug(function() return "not built unless wanted" end)
 function Logger.debug(message) return log("debug", message) end
 
---- See `debug`.
+--- As `debug`, at the level of its name.
+-- @param message as for debug
+-- @return true
+-- @usage Logger.info("something to know")
 function Logger.info(message) return log("info", message) end
 
---- See `debug`.
+--- As `debug`, at the level of its name.
+-- @param message as for debug
+-- @return true
+-- @usage Logger.warning("something to know")
 function Logger.warning(message) return log("warning", message) end
 
---- See `debug`.
+--- As `debug`, at the level of its name.
+-- @param message as for debug
+-- @return true
+-- @usage Logger.error("something to know")
 function Logger.error(message) return log("error", message) end
 
 --- Configure the log.

@@ -49,6 +49,9 @@ Process.register = core.process_register
 -- @function unregister
 -- @param name
 -- @return true
+-- @usage
+-- Process.register(self(), "me")
+-- assert(Process.unregister("me"))
 Process.unregister = core.process_unregister
 
 --- The pid that has a name, or nil.
@@ -104,6 +107,10 @@ Process.cancel_timer = core.process_cancel_timer
 -- @function read_timer
 -- @param ref from send_after
 -- @return ms left | false
+-- @usage
+-- local timer = Process.send_after(self(), "m", 1000)
+-- assert(Process.read_timer(timer) <= 1000)
+-- Process.cancel_timer(timer)
 Process.read_timer = core.process_read_timer
 
 --- Store a value in the calling process's dictionary; nil deletes.
@@ -121,18 +128,25 @@ Process.put = core.process_put
 -- @param[opt] key without it: a table of all pairs
 -- @param[opt] default
 -- @return the value, or default
+-- @usage assert(Process.get("missing", "default") == "default")
 Process.get = core.process_get
 
 --- Remove a key from the dictionary.
 -- @function delete
 -- @param key
 -- @return the old value
+-- @usage
+-- Process.put("key", 1)
+-- assert(Process.delete("key") == 1)
 Process.delete = core.process_delete
 
 --- The dictionary's keys; with a value, those that have it.
 -- @function get_keys
 -- @param[opt] value
 -- @return sequence of keys
+-- @usage
+-- Process.put("key", 1)
+-- assert(Process.get_keys(1)[1] == "key")
 Process.get_keys = core.process_get_keys
 
 --- Spawn with options. See Elixir's `Process.spawn/2`.

@@ -46,6 +46,9 @@ end
 -- @param fn function; copied
 -- @param ... its arguments
 -- @return pid
+-- @usage
+-- Task.start_link(print, "from a linked task")
+-- sleep(1)
 function Task.start_link(fn, ...)
   call.check_function(fn, "Task.start_link", 1)
   return core.spawn_link(Task.run_alone, self(), callers_of_caller(), fn, ...)
@@ -103,6 +106,7 @@ end
 -- @param task
 -- @param[opt=5000] ms integer >= 0 or "infinity"
 -- @return the function's results
+-- @usage assert(Task.await(Task.async(string.upper, "text"), 1000) == "TEXT")
 function Task.await(task, ms)
   check(task, "Task.await")
   ms = call.timeout(ms, 5000, "Task.await", 2)
@@ -211,6 +215,10 @@ end
 -- @param[opt=5000] options ms for all together, or a table: timeout, on_timeout ("nothing", "ignore",
 -- "kill_task": what happens to the late ones), limit (return when so many are done)
 -- @return sequence of {task, true, results...} | {task, false, reason} | {task}
+-- @usage
+-- local quick, slow = Task.async(function() return 1 end), Task.async(sleep, 60000)
+-- local results = Task.yield_many({quick, slow}, {timeout = 50, on_timeout = "kill_task"})
+-- assert(results[1][3] == 1 and results[2][2] == nil)
 function Task.yield_many(tasks, options)
   check_list(tasks, "Task.yield_many")
   local ms, on_timeout, limit = yield_options(options)
@@ -266,6 +274,9 @@ end
 -- @param task
 -- @param[opt=5000] ms or "brutal_kill"
 -- @return true, results... when it had replied | false, reason when it died on its own | nil
+-- @usage
+-- local task = Task.async(sleep, "infinity")
+-- assert(Task.shutdown(task) == nil and not Process.alive(task.pid))
 function Task.shutdown(task, ms)
   check(task, "Task.shutdown")
   local brutal = ms == "brutal_kill"
@@ -299,6 +310,9 @@ end
 --- Let a task go: unlink it and drop whatever it still sends. See Elixir's `Task.ignore/1`.
 -- @param task
 -- @return as `yield`
+-- @usage
+-- local task = Task.async(sleep, 10)
+-- assert(Task.ignore(task) == nil)
 function Task.ignore(task)
   check(task, "Task.ignore")
   if task.completed then return true, task.value end
@@ -313,6 +327,7 @@ end
 --- How a supervisor starts a task. It is not restarted.
 -- @param fn function, or {function, arguments...}
 -- @return child specification
+-- @usage assert(Task.child_spec(function() end).restart == "temporary")
 function Task.child_spec(fn)
   local start = {Task.start_link, fn}
   if type(fn) == "table" and type(fn[1]) == "function" then
