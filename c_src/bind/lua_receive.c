@@ -38,9 +38,9 @@ static int take_oldest(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
 }
 
 /* take([ms]) -> message | nil, "timeout" */
-static int take_on(lua_State *L, int status, lua_KContext deadline) {
-  struct mb_heap *h = mb_heap_of(L);
-  (void)status;
+static int take_on(lua_State *L, int status, lua_KContext deadline);
+
+static int take_or_wait(struct mb_heap *h, lua_State *L, lua_KContext deadline) {
   for (;;) {
     struct mb_process *p = mb_current(h, L);
     int results = take_oldest(h, L, p, (uint64_t)deadline);
@@ -49,10 +49,15 @@ static int take_on(lua_State *L, int status, lua_KContext deadline) {
   }
 }
 
+static int take_on(lua_State *L, int status, lua_KContext deadline) {
+  (void)status;
+  return take_or_wait(mb_heap_of(L), L, deadline);
+}
+
 static int take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   uint64_t deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
-  return take_on(L, LUA_OK, (lua_KContext)deadline);
+  return take_or_wait(h, L, (lua_KContext)deadline);
 }
 
 /* Clauses */

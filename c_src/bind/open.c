@@ -16,7 +16,10 @@
 static const char heap_key, core_key;
 
 void mb_heap_close(struct mb_heap *h) {
+  struct mb_process *p;
   if (!h->scheduler) return;
+  p = h->scheduler->current;
+  if (p && !(p->flags & MB_IN_PLACE)) return; /* a process closes the state it runs in: the program ends */
   mb_scheduler_kill_all(h->scheduler);
   h->scheduler = NULL;
   mb_runtime_deinit(&h->runtime);

@@ -33,6 +33,7 @@ struct mb_process *mb_table_slot(struct mb_table *t, mb_pid pid) {
 
 uint32_t mb_table_take(struct mb_table *t, uint32_t want, struct mb_process **list) {
   uint32_t got = 0;
+  struct mb_process **last = list;
   mb_lock_take(&t->lock);
   while (got < want) {
     struct mb_process *p = t->free_list;
@@ -59,8 +60,9 @@ uint32_t mb_table_take(struct mb_table *t, uint32_t want, struct mb_process **li
       }
       p = mb_table_at(t, t->fresh++);
     }
-    p->run_next = *list;
-    *list = p;
+    p->run_next = *last; /* in order: the first of them is used first */
+    *last = p;
+    last = &p->run_next;
     got++;
   }
   mb_lock_drop(&t->lock);

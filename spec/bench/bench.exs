@@ -25,6 +25,23 @@ defmodule Bench do
     end
   end
 
+  def bare_echo do
+    receive do
+      :stop -> :ok
+      from ->
+        send(from, :pong)
+        bare_echo()
+    end
+  end
+
+  def ping_bare(_, 0), do: :ok
+  def ping_bare(pid, n) do
+    send(pid, self())
+    receive do
+      :pong -> ping_bare(pid, n - 1)
+    end
+  end
+
   def spawn_die(0), do: :ok
   def spawn_die(n) do
     me = self()
@@ -85,6 +102,9 @@ defmodule Bench do
     pid = spawn(&echo/0)
     time("ping_pong", 300_000, &ping(pid, &1))
     time("ping_pong_clause", 300_000, &ping(pid, &1))
+    bare = spawn(&bare_echo/0)
+    time("ping_pong_bare", 300_000, &ping_bare(bare, &1))
+    send(bare, :stop)
     time("spawn_die", 300_000, &spawn_die/1)
     time("spawn_monitor_down", 200_000, &spawn_monitored/1)
     {:ok, agent} = Agent.start(fn -> 0 end)

@@ -45,6 +45,24 @@ local function ping_clause(pid)
   end
 end
 
+local function bare_echo()
+  while true do
+    local m = receive()
+    if m == "stop" then return end
+    send(m, "pong")
+  end
+end
+
+local function ping_bare(pid)
+  local me = self()
+  return function(n)
+    for _ = 1, n do
+      send(pid, me)
+      assert(receive() == "pong")
+    end
+  end
+end
+
 local function spawn_die(n)
   local me = self()
   for _ = 1, n // 100 do
@@ -74,6 +92,9 @@ local function main()
   local pid = spawn(echo)
   time("ping_pong", 300000, ping(pid))
   time("ping_pong_clause", 300000, ping_clause(pid))
+  local bare = spawn(bare_echo)
+  time("ping_pong_bare", 300000, ping_bare(bare))
+  send(bare, "stop")
   time("spawn_die", 300000, spawn_die)
   time("spawn_monitor_down", 200000, spawn_monitored)
   local agent = Agent.start(function() return 0 end)
