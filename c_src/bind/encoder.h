@@ -1,0 +1,73 @@
+/* The encoder's inside, shared by its two halves: values and tables (encode.c), functions and their
+ * environments (encode_code.c). */
+#ifndef MB_ENCODER_H
+#define MB_ENCODER_H
+
+#include "codec.h"
+#include "workspace.h"
+
+/* Where the encoder is: one frame for each value that contains the next. */
+struct mb_frame {
+  const struct mb_frame *outer;
+  enum { AT_ROOT, AT_FIELD, AT_KEY, AT_METATABLE, AT_UPVALUE, AT_GLOBAL, AT_DEEP } at;
+  int index;        /* AT_ROOT: number of the value; AT_FIELD: stack index of the key */
+  const char *name; /* AT_UPVALUE, AT_GLOBAL */
+};
+
+struct mb_encoder {
+  struct mb_heap *h;
+  lua_State *L;
+  struct mb_workspace *w;
+  const char *doing; /* "send message": the start of a refusal */
+  unsigned flags;    /* MB_F_... */
+};
+
+/* Raise Lua's memory error. */
+void mb_encoder_no_memory(struct mb_encoder *e);
+
+/* Raise at the caller that the value at `index` cannot travel, with the path to it. */
+void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f);
+
+/* Room for size bytes at the end of the output. */
+static inline unsigned char *mb_encoder_reserve(struct mb_encoder *e, size_t size) {
+  unsigned char *p = mb_buffer_reserve(&e->w->out, size);
+  if (!p) mb_encoder_no_memory(e);
+  return p;
+}
+
+static inline void mb_encoder_byte(struct mb_encoder *e, unsigned b) {
+  *mb_encoder_reserve(e, 1) = (unsigned char)b;
+  e->w->out.size++;
+}
+
+static inline void mb_encoder_u32(struct mb_encoder *e, uint32_t v) {
+  memcpy(mb_encoder_reserve(e, 4), &v, 4);
+  e->w->out.size += 4;
+}
+
+/* If the object has been met, refer to it and return 1. */
+int mb_encoder_again(struct mb_encoder *e, const void *object);
+
+/* Give a new object the next number. The pointer is valid until the next object. */
+struct mb_seen *mb_encoder_meet(struct mb_encoder *e, const void *object);
+
+/* Push the table that holds what is put off, by its number; negative numbers are environments'. */
+void mb_encoder_anchors(struct mb_encoder *e);
+
+/* Put off the value on the top of the stack (popped): it is written after the values. */
+void mb_encoder_put_off(struct mb_encoder *e, unsigned char kind, uint32_t environment);
+
+/* If the value at `index` has a module's name, write that and return 1. */
+int mb_encoder_named(struct mb_encoder *e, int index, int metatable);
+
+/* Write the value at a stack index. */
+void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct mb_frame *f);
+void mb_encoder_function(struct mb_encoder *e, int index, int depth, const struct mb_frame *f);
+
+/* Whether the table at `index` is the globals of the state or of a process, as seen by its code. */
+int mb_encoder_is_environment(struct mb_encoder *e, int index);
+
+/* Write an environment, and let the receiver see all of it as a table. */
+void mb_encoder_whole_environment(struct mb_encoder *e, int index);
+
+#endif
