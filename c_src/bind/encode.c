@@ -356,7 +356,7 @@ struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, i
   const struct mb_buffer *out;
   struct mb_signal *s;
   mb_encode(h, L, first, count, doing, &out);
-  s = mb_signal_new(kind, (uint32_t)out->size);
+  s = mb_signal_take(h->scheduler, kind, (uint32_t)out->size);
   if (!s) luaL_error(L, "not enough memory");
   memcpy(s->data, out->bytes, out->size);
   return s;

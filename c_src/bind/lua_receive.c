@@ -13,7 +13,7 @@
 void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
   mb_mailbox_remove(&p->mailbox, s);
   h->scheduler->messages--;
-  mb_signal_free(s);
+  mb_signal_give(h->scheduler, s);
 }
 
 int mb_expired(const struct mb_process *p, uint64_t deadline) {

@@ -76,12 +76,13 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   co = mb_coroutine(p);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
   if (p->state == MB_EXITING) return;
-  if (status == LUA_YIELD)
-    lua_pop(co, results);
-  else if (status == LUA_OK)
+  if (status == LUA_YIELD) {
+    if (results) lua_pop(co, results);
+  } else if (status == LUA_OK) {
     mb_process_doom(s, p, h->runtime.normal);
-  else
+  } else {
     mb_crash(h, p, co);
+  }
 }
 
 /* End */

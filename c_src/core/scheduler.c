@@ -390,7 +390,7 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
   unsigned ran = 0;
   for (;;) {
     struct mb_process *p;
-    reap(s);
+    if (s->dying.head) reap(s);
     if (s->stop) return 0;
     if (in_place && atomic_load_explicit(&in_place->pid, memory_order_relaxed) != pid) return 0;
     if (ran >= BATCH) {
@@ -463,6 +463,11 @@ void mb_scheduler_deinit(struct mb_scheduler *s) {
   while (s->delayed.count) {
     cursor = 0;
     delayed_free(s, (struct mb_delayed *)(uintptr_t)mb_map_next(&s->delayed, &cursor)->value);
+  }
+  while (s->pool) {
+    struct mb_signal *signal = s->pool;
+    s->pool = signal->next;
+    mb_signal_free(signal);
   }
   mb_timer_heap_deinit(&s->timers);
   mb_map_deinit(&s->delayed);

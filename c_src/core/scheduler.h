@@ -44,6 +44,8 @@ struct mb_scheduler {
   uint32_t receive_timers; /* processes that wait with a deadline */
   uint64_t references;   /* counter of the next reference */
   uint64_t polled;       /* ns: when timers and loop were looked at last */
+  struct mb_signal *pool; /* small signals for reuse, linked by next */
+  uint32_t pool_count;
   uint64_t live;         /* processes that exist here */
   int64_t messages;      /* queued in mailboxes and inboxes of processes here */
   int stop;              /* leave mb_scheduler_run as soon as possible */

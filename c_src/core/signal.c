@@ -15,6 +15,13 @@
  * address of a struct by_name. */
 enum { ENTRY_ALIAS = 1, ENTRY_NAME = 2, ENTRY_BITS = 7 };
 
+/* The pool: payload of its signals in bytes, and how many are kept. The sanitizers shall see each end. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { POOLED_SIZE = 80, POOL_KEEP = 0 };
+#else
+enum { POOLED_SIZE = 80, POOL_KEEP = 4096 };
+#endif
+
 struct by_name {
   mb_pid target;
   uint32_t size;
@@ -42,16 +49,46 @@ void mb_reason_release(struct mb_reason *r) {
   if (r && atomic_fetch_sub_explicit(&r->references, 1, memory_order_acq_rel) == 1) free(r);
 }
 
-struct mb_signal *mb_signal_new(enum mb_signal_kind kind, uint32_t size) {
-  struct mb_signal *s = malloc(sizeof *s + size);
-  if (!s) return NULL;
+static void begin(struct mb_signal *s, enum mb_signal_kind kind, uint32_t size, int pooled) {
   s->next = s->prev = NULL;
   s->from = 0;
   s->ref = 0;
   s->reason = NULL;
   s->size = size;
   s->kind = (uint8_t)kind;
+  s->pooled = (uint8_t)pooled;
+}
+
+struct mb_signal *mb_signal_new(enum mb_signal_kind kind, uint32_t size) {
+  struct mb_signal *s = malloc(sizeof *s + size);
+  if (s) begin(s, kind, size, 0);
   return s;
+}
+
+struct mb_signal *mb_signal_take(struct mb_scheduler *s, enum mb_signal_kind kind, uint32_t size) {
+  struct mb_signal *signal;
+  if (size > POOLED_SIZE) return mb_signal_new(kind, size);
+  signal = s->pool;
+  if (signal) {
+    s->pool = signal->next;
+    s->pool_count--;
+  } else {
+    signal = malloc(sizeof *signal + POOLED_SIZE);
+    if (!signal) return NULL;
+  }
+  begin(signal, kind, size, 1);
+  return signal;
+}
+
+void mb_signal_give(struct mb_scheduler *s, struct mb_signal *signal) {
+  if (!signal->pooled || s->pool_count >= POOL_KEEP) {
+    mb_signal_free(signal);
+    return;
+  }
+  mb_reason_release(signal->reason);
+  signal->next = s->pool;
+  s->pool = signal;
+  s->pool_count++;
 }
 
 void mb_signal_free(struct mb_signal *s) {

@@ -57,12 +57,17 @@ struct mb_signal {
   struct mb_reason *reason; /* owned reference, or NULL */
   uint32_t size;            /* bytes of data */
   uint8_t kind;             /* enum mb_signal_kind */
+  uint8_t pooled;           /* of the one size that schedulers keep for the next */
   unsigned char data[];
 };
 
 /* A new signal with room for size bytes of payload; NULL when memory is out. Any thread. */
 struct mb_signal *mb_signal_new(enum mb_signal_kind kind, uint32_t size);
 void mb_signal_free(struct mb_signal *s);
+
+/* The same, by way of the small signals that a scheduler keeps: for messages. Scheduler thread of s. */
+struct mb_signal *mb_signal_take(struct mb_scheduler *s, enum mb_signal_kind kind, uint32_t size);
+void mb_signal_give(struct mb_scheduler *s, struct mb_signal *signal);
 
 /* Deliver to a pid. The signal is taken over; when the process is gone, what its kind asks for is
  * answered (a link or monitor on nobody says noproc) and the rest vanishes. Scheduler thread of s. */
