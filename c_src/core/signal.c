@@ -81,7 +81,7 @@ struct mb_signal *mb_signal_take(struct mb_scheduler *s, enum mb_signal_kind kin
 }
 
 void mb_signal_give(struct mb_scheduler *s, struct mb_signal *signal) {
-  if (!signal->pooled || s->pool_count >= POOL_KEEP) {
+  if (!signal->pooled || s->pool_count + 1 > POOL_KEEP) {
     mb_signal_free(signal);
     return;
   }
