@@ -17,6 +17,9 @@ void mb_open_system(struct mb_heap *h, lua_State *L);
 /* Puts the runtime's functions into the standard library's table of coroutines; the stack stays. */
 void mb_open_coroutine(struct mb_heap *h, lua_State *L);
 
+/* Close the coroutines that wait inside co, a process's, one in the other: the innermost first. */
+void mb_close_nested(struct mb_heap *h, lua_State *co);
+
 /* Shared by the groups. */
 
 /* Take a message that has been used out of the mailbox. */

@@ -7,6 +7,7 @@
 
 #include "codec.h"
 #include "environment.h"
+#include "preempt.h"
 #include "run.h"
 
 void mb_log(struct mb_heap *h, enum mb_log_level level, const char *text, size_t size) {
@@ -175,8 +176,14 @@ void mb_crash(struct mb_heap *h, struct mb_process *p, lua_State *co) {
     lua_xmove(co, L, 1);
     lua_pushvalue(co, -1);
     lua_xmove(co, L, 1);
+    /* What is reported may run code of the user's. */
+    mb_slice_renew(h->scheduler);
+    h->closing++;
+    mb_preempt_enter(h, L);
     if (lua_pcall(L, 4, 0, 0) != LUA_OK && p->state != MB_EXITING)
       mb_process_doom(h->scheduler, p, h->no_memory);
+    mb_preempt_leave(h);
+    h->closing--;
   } else {
     mb_process_doom(h->scheduler, p, h->no_memory);
   }

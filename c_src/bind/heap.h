@@ -14,6 +14,7 @@ struct mb_codes;
 struct mb_modules;
 struct mb_workspace;
 struct mb_sites;
+struct mb_preempt;
 
 /* What a process keeps on the Lua side: p->local, made when first needed. */
 enum mb_local {
@@ -36,6 +37,7 @@ enum mb_heap_ref {
   MB_REF_NAMED,     /* module value -> its name, see modules.h */
   MB_REF_RESOLVED,  /* name -> module value */
   MB_REF_BACKED,    /* module name -> whether a file stands behind it */
+  MB_REF_HOOKS,     /* thread -> its count hook, see preempt.c; weak */
   MB_REF_REQUIRE,   /* the require that was there before */
   MB_REF_COUNT
 };
@@ -55,6 +57,10 @@ struct mb_heap {
   int code_identity; /* mb_code_identity works here */
   struct mb_modules *modules;
   struct mb_sites *sites;
+  struct mb_preempt *preempt;
+  int preempted; /* the running process has yielded without waiting for anything */
+  int unyieldable; /* depth of resumes by code that cannot yield itself */
+  int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */
   int closing; /* depth of clean-up code of the dead that is running */
   unsigned idle_coroutines; /* kept in free slots */
   int log_level;
@@ -77,6 +83,9 @@ static inline struct mb_heap *mb_heap_of(lua_State *L) {
 static inline void mb_push_ref(struct mb_heap *h, lua_State *L, enum mb_heap_ref which) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref[which]);
 }
+
+/* The heap of a Lua state; NULL when it has none. */
+struct mb_heap *mb_heap_find(lua_State *L);
 
 /* As mb_current, when there is none or it is dying. */
 struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L);

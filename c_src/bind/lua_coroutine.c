@@ -1,35 +1,35 @@
 /* The coroutine library for processes. A process's own coroutines behave as in plain Lua; when code inside
- * one waits, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
+ * one waits or is preempted, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
  * way back: resume never takes it for a yield of the coroutine's. */
 #include "api.h"
 #include "errors.h"
 #include "modules.h"
+#include "preempt.h"
 #include "run.h"
 
 /* What has just been yielded in the running process is the runtime's, not the user's. */
 static int is_runtime_yield(const struct mb_heap *h) {
   const struct mb_process *p = h->scheduler->current;
-  return p && p->state != MB_RUNNING && !h->closing;
+  return h->preempted || (p && p->state != MB_RUNNING && !h->closing);
 }
 
 /* Resume co with the narg values on the top of L. The number of results, which are on the top then, or -1
  * with the error there. While co waits this function does not return; k goes on afterwards. */
 static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k) {
   struct mb_heap *h = mb_heap_of(L);
-  int status, results;
+  int yieldable = lua_isyieldable(L), status, results;
   if (!lua_checkstack(co, narg)) {
     lua_pushliteral(L, "too many arguments to resume");
     return -1;
   }
   lua_xmove(L, co, narg);
+  h->unyieldable += !yieldable;
+  mb_preempt_enter(h, co);
   status = lua_resume(co, L, narg, &results);
-  if (status == LUA_YIELD && is_runtime_yield(h)) {
+  mb_preempt_enter(h, L);
+  h->unyieldable -= !yieldable;
+  if (status == LUA_YIELD && yieldable && is_runtime_yield(h)) {
     lua_pop(co, results);
-    if (!lua_isyieldable(L)) {
-      mb_unwait(h->scheduler, h->scheduler->current);
-      lua_pushliteral(L, "attempt to yield across a C-call boundary");
-      return -1;
-    }
     lua_yieldk(L, 0, 0, k);
   }
   if (status == LUA_OK || status == LUA_YIELD) {
@@ -69,13 +69,24 @@ static int co_resume(lua_State *L) {
   return resumed(L, resume_through(L, co, lua_gettop(L) - 1, resume_on));
 }
 
+/* Close a suspended or failed coroutine; lua_resetthread's status. Its clean-up code may not yield. */
+static int close_thread(struct mb_heap *h, lua_State *L, lua_State *co) {
+  int status;
+  h->unyieldable++;
+  mb_preempt_enter(h, co);
+  status = lua_resetthread(co);
+  mb_preempt_enter(h, L);
+  h->unyieldable--;
+  return status;
+}
+
 /* The results of a wrapped coroutine; its errors go on, closed and with the place added to a message. */
 static int unwrapped(lua_State *L, lua_State *co, int results) {
   int status;
   if (results >= 0) return results;
   status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD) {
-    status = lua_resetthread(co);
+    status = close_thread(mb_heap_of(L), L, co);
     lua_xmove(co, L, 1);
   }
   if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -98,12 +109,18 @@ static int wrapped(lua_State *L) {
   return unwrapped(L, co, resume_through(L, co, lua_gettop(L), wrapped_on));
 }
 
-static int co_wrap(lua_State *L) {
+static int co_create(lua_State *L) {
   lua_State *co;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   co = lua_newthread(L);
+  mb_preempt_adopt(mb_heap_of(L), co);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
+  return 1;
+}
+
+static int co_wrap(lua_State *L) {
+  co_create(L);
   lua_pushlightuserdata(L, mb_heap_of(L));
   lua_insert(L, -2);
   lua_pushcclosure(L, wrapped, 2);
@@ -135,10 +152,57 @@ static int co_isyieldable(lua_State *L) {
   return 1;
 }
 
+static int co_close(lua_State *L) {
+  lua_State *co = check_coroutine(L);
+  lua_Debug ar;
+  int status = lua_status(co);
+  if (co == L) return luaL_error(L, "cannot close a running coroutine");
+  if (status == LUA_OK && lua_getstack(co, 0, &ar)) return luaL_error(L, "cannot close a normal coroutine");
+  status = close_thread(mb_heap_of(L), L, co);
+  lua_pushboolean(L, status == LUA_OK);
+  if (status == LUA_OK) return 1;
+  lua_xmove(co, L, 1);
+  return 2;
+}
+
+/* The coroutine that the function on the top of L's stack of calls resumes; NULL when it is none of ours. */
+static lua_State *resumed_by(lua_State *L) {
+  lua_State *co = NULL;
+  lua_CFunction f;
+  lua_Debug ar;
+  if (lua_status(L) != LUA_YIELD || !lua_checkstack(L, 3) || !lua_getstack(L, 0, &ar)) return NULL;
+  lua_getinfo(L, "f", &ar);
+  f = lua_tocfunction(L, -1);
+  if (f == wrapped) {
+    lua_getupvalue(L, -1, 2);
+    co = lua_tothread(L, -1);
+    lua_pop(L, 1);
+  } else if (f == co_resume && lua_getlocal(L, &ar, 1)) {
+    co = lua_tothread(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return co;
+}
+
+void mb_close_nested(struct mb_heap *h, lua_State *co) {
+  enum { MOST = 256 }; /* Lua nests 200 resumes at most */
+  lua_State *chain[MOST];
+  int depth = 0;
+  while (depth < MOST && (co = resumed_by(co))) chain[depth++] = co;
+  while (depth > 0) {
+    co = chain[--depth];
+    mb_preempt_enter(h, co);
+    (void)lua_resetthread(co);
+    mb_preempt_leave(h);
+  }
+}
+
 void mb_open_coroutine(struct mb_heap *h, lua_State *L) {
-  static const luaL_Reg functions[] = {{"resume", co_resume},   {"wrap", co_wrap},
-                                       {"yield", co_yield},     {"running", co_running},
-                                       {"isyieldable", co_isyieldable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"create", co_create},   {"resume", co_resume},
+                                       {"wrap", co_wrap},       {"yield", co_yield},
+                                       {"running", co_running}, {"isyieldable", co_isyieldable},
+                                       {"close", co_close},     {NULL, NULL}};
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "coroutine") == LUA_TTABLE) {
     for (const luaL_Reg *f = functions; f->name; f++) { /* who kept the old one: it travels as the new */

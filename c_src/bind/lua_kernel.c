@@ -50,7 +50,7 @@ static void check_function(struct mb_heap *h, lua_State *L, const char *name) {
 }
 
 /* Spawn with the function and arguments from stack index 1 on. */
-static struct mb_process *spawn_encoded(struct mb_heap *h, lua_State *L, int link, int alias,
+static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int link, int alias,
                                         mb_ref *monitor) {
   struct mb_process *parent = mb_current(h, L), *p;
   struct mb_signal *start = mb_encode_signal(h, L, 1, lua_gettop(L), "spawn", MB_MESSAGE);
@@ -58,31 +58,35 @@ static struct mb_process *spawn_encoded(struct mb_heap *h, lua_State *L, int lin
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime.table.limit);
   if (err) luaL_error(L, "not enough memory");
   p->site = mb_site(h, L);
-  parent->reductions++;
-  return p;
+  return mb_pid_of(p);
+}
+
+/* The results on the top of the stack are those of a function that has spawned. */
+static int spawned(struct mb_heap *h, lua_State *L, int results) {
+  return mb_worked(h, L, mb_current(h, L), MB_COST_SPAWN, results);
 }
 
 static int spawn(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   check_function(h, L, "spawn");
-  mb_push_id(L, mb_pid_of(spawn_encoded(h, L, 0, 0, NULL)));
-  return 1;
+  mb_push_id(L, spawn_encoded(h, L, 0, 0, NULL));
+  return spawned(h, L, 1);
 }
 
 static int spawn_link(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   check_function(h, L, "spawn_link");
-  mb_push_id(L, mb_pid_of(spawn_encoded(h, L, 1, 0, NULL)));
-  return 1;
+  mb_push_id(L, spawn_encoded(h, L, 1, 0, NULL));
+  return spawned(h, L, 1);
 }
 
 static int spawn_monitor(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = 0;
   check_function(h, L, "spawn_monitor");
-  mb_push_id(L, mb_pid_of(spawn_encoded(h, L, 0, 0, &ref)));
+  mb_push_id(L, spawn_encoded(h, L, 0, 0, &ref));
   mb_push_id(L, ref);
-  return 2;
+  return spawned(h, L, 2);
 }
 
 static int option(lua_State *L, const char *name) {
@@ -98,7 +102,6 @@ static int process_spawn(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = 0;
   int link = 0, monitor = 0;
-  struct mb_process *p;
   check_function(h, L, "Process.spawn");
   if (!lua_isnoneornil(L, 2)) {
     if (!lua_istable(L, 2)) return mb_bad_type(h, L, "Process.spawn", 2, "table of options", 2);
@@ -114,11 +117,9 @@ static int process_spawn(lua_State *L) {
     lua_pop(L, 1);
   }
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
-  p = spawn_encoded(h, L, link, 0, monitor ? &ref : NULL);
-  mb_push_id(L, mb_pid_of(p));
-  if (!monitor) return 1;
-  mb_push_id(L, ref);
-  return 2;
+  mb_push_id(L, spawn_encoded(h, L, link, 0, monitor ? &ref : NULL));
+  if (monitor) mb_push_id(L, ref);
+  return spawned(h, L, monitor ? 2 : 1);
 }
 
 /* spawn_async(linked, entry, ...) -> pid, ref: runs entry(owner, ref, ...), which may reply to ref. */
@@ -126,16 +127,14 @@ static int spawn_async(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   int link = lua_toboolean(L, 1);
   mb_ref ref = mb_ref_new(h->scheduler);
-  struct mb_process *p;
   lua_remove(L, 1);
   mb_push_id(L, mb_pid_of(mb_current(h, L)));
   lua_insert(L, 2);
   mb_push_id(L, ref);
   lua_insert(L, 3);
-  p = spawn_encoded(h, L, link, 1, &ref);
-  mb_push_id(L, mb_pid_of(p));
+  mb_push_id(L, spawn_encoded(h, L, link, 1, &ref));
   mb_push_id(L, ref);
-  return 2;
+  return spawned(h, L, 2);
 }
 
 /* Messages */
@@ -172,12 +171,11 @@ static int do_send(lua_State *L) {
     return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
   lua_settop(L, 2);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
-  p->reductions++;
   if (to == UINT64_MAX)
     mb_signal_free(s); /* a name on a node that is not there, or held by nobody: like a dead pid */
   else
     mb_signal_send(h->scheduler, to, s);
-  return 1;
+  return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
 /* Ends */

@@ -44,7 +44,7 @@ static int take_or_wait(struct mb_heap *h, lua_State *L, lua_KContext deadline) 
   for (;;) {
     struct mb_process *p = mb_current(h, L);
     int results = take_oldest(h, L, p, (uint64_t)deadline);
-    if (results > 0) return results;
+    if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
     mb_block(h, L, p, (uint64_t)deadline, deadline, take_on);
   }
 }
@@ -149,12 +149,14 @@ static mb_ref wanted_ref(lua_State *L, struct mb_process *p, int count) {
 }
 
 /* A guard holds when it returns true; one that raises does not. */
-static int guard_holds(lua_State *L, int guard, int first) {
+static int guard_holds(struct mb_heap *h, lua_State *L, int guard, int first) {
   int n = lua_gettop(L) - first + 1, ok;
   luaL_checkstack(L, n + 3, NULL);
   lua_pushvalue(L, guard);
   for (int i = 0; i < n; i++) lua_pushvalue(L, first + i);
+  h->uninterruptible++;
   ok = lua_pcall(L, n, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  h->uninterruptible--;
   lua_pop(L, 1);
   return ok;
 }
@@ -173,7 +175,7 @@ static int try_clauses(struct mb_heap *h, lua_State *L, int count, int value) {
       lua_pushliteral(L, "when");
       if (lua_rawget(L, top + 1) != LUA_TNIL) {
         lua_replace(L, top + 2);
-        ok = guard_holds(L, top + 2, top + 4);
+        ok = guard_holds(h, L, top + 2, top + 4);
       } else {
         lua_pop(L, 1);
       }
@@ -206,7 +208,7 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
         results = try_clauses(h, L, count, 3);
         if (results) {
           mb_take_message(h, p, s);
-          return results;
+          return mb_worked(h, L, p, MB_COST_MESSAGE, results);
         }
         lua_settop(L, 2);
       }
@@ -219,7 +221,7 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
         if (!lua_isnil(L, -1)) return 1;
       }
       lua_pushnil(L);
-      return timeout(L) + 1;
+      return mb_worked(h, L, p, MB_COST_MESSAGE, timeout(L) + 1);
     }
     mb_block(h, L, p, (uint64_t)deadline, deadline, select_on);
     p = mb_current(h, L);
@@ -246,7 +248,7 @@ static int select_oldest_on(lua_State *L, int status, lua_KContext deadline) {
   for (;;) {
     struct mb_process *p = mb_current(h, L);
     int results = take_oldest(h, L, p, (uint64_t)deadline);
-    if (results > 0) return results + 1;
+    if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results + 1);
     mb_block(h, L, p, (uint64_t)deadline, deadline, select_oldest_on);
   }
 }
@@ -312,7 +314,7 @@ static int sleep_on(lua_State *L, int status, lua_KContext deadline) {
     mb_block(h, L, p, (uint64_t)deadline, deadline, sleep_on);
   }
   lua_pushboolean(L, 1);
-  return 1;
+  return mb_worked(h, L, mb_current(h, L), MB_COST_MESSAGE, 1);
 }
 
 static int do_sleep(lua_State *L) {

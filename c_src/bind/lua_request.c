@@ -36,7 +36,7 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
         mb_push_reason(h, L, s->reason);
       mb_take_message(h, p, s);
       mb_flush_ref(h, p, ref); /* a second reply to this request, too */
-      return n + 1;
+      return mb_worked(h, L, p, MB_COST_MESSAGE, n + 1);
     }
     if (mb_expired(p, (uint64_t)deadline)) {
       mb_flush_ref(h, p, ref);
@@ -109,7 +109,7 @@ static int cast(lua_State *L) {
   else
     mb_signal_free(s);
   lua_pushboolean(L, 1);
-  return 1;
+  return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
 /* reply(pid, ref, ...) -> true */
@@ -125,7 +125,7 @@ static int reply(lua_State *L) {
   s->ref = ref;
   mb_signal_send(h->scheduler, to, s);
   lua_pushboolean(L, 1);
-  return 1;
+  return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
 /* next_event([ms]): the oldest message, taken apart for a server's loop. */
@@ -162,7 +162,7 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
           mb_push_message(h, L, s);
       }
       mb_take_message(h, p, s);
-      return lua_gettop(L);
+      return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     }
     if (mb_expired(p, (uint64_t)deadline)) {
       lua_pushliteral(L, "timeout");
@@ -208,7 +208,7 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
         mb_push_reason(h, L, s->reason);
       }
       mb_take_message(h, p, s);
-      return n + 2;
+      return mb_worked(h, L, p, MB_COST_MESSAGE, n + 2);
     }
     if (mb_expired(p, (uint64_t)deadline)) {
       lua_pushnil(L);

@@ -6,6 +6,7 @@
 #include "crash.h"
 #include "environment.h"
 #include "errors.h"
+#include "preempt.h"
 
 /* argument_error(function, index, message) */
 static int argument_error(lua_State *L) {
@@ -38,6 +39,19 @@ static int log_level(lua_State *L) {
   int old = h->log_level;
   if (!lua_isnoneornil(L, 1)) h->log_level = luaL_checkoption(L, 1, NULL, level_names);
   lua_pushstring(L, level_names[old]);
+  return 1;
+}
+
+/* long_schedule([ms]) -> the threshold before; slices that last longer are reported, 0: none */
+static int long_schedule(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_Integer ms = -1;
+  if (!lua_isnoneornil(L, 1)) {
+    int ok;
+    ms = lua_tointegerx(L, 1, &ok);
+    if (!ok || ms < 0 || ms > 86400000) return mb_bad_argument(h, L, "long_schedule", 1, "ms from 0 to 86400000 expected");
+  }
+  lua_pushinteger(L, mb_long_schedule(h, ms));
   return 1;
 }
 
@@ -131,6 +145,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"raise_at_caller", raise_at_caller},
                                        {"log", log_entry},
                                        {"log_level", log_level},
+                                       {"long_schedule", long_schedule},
                                        {"census", census},
                                        {"memory_limit", memory_limit},
                                        {"define", define},

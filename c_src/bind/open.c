@@ -9,6 +9,7 @@
 #include "crash.h"
 #include "environment.h"
 #include "modules.h"
+#include "preempt.h"
 #include "run.h"
 #include "workspace.h"
 
@@ -36,11 +37,13 @@ static int collect_heap(lua_State *L) {
   mb_codes_free(h->codes);
   mb_modules_free(h->modules);
   mb_sites_free(h);
+  mb_preempt_free(h->preempt);
   free(h->script_text);
   h->workspace = NULL;
   h->codes = NULL;
   h->modules = NULL;
   h->sites = NULL;
+  h->preempt = NULL;
   h->script_text = NULL;
   return 0;
 }
@@ -77,16 +80,19 @@ static struct mb_reason *no_memory_reason(struct mb_heap *h, lua_State *L) {
   return r;
 }
 
-struct mb_heap *mb_heap_open(lua_State *L) {
+struct mb_heap *mb_heap_find(lua_State *L) {
   struct mb_heap *h;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &heap_key);
+  h = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return h;
+}
+
+struct mb_heap *mb_heap_open(lua_State *L) {
+  struct mb_heap *h = mb_heap_find(L);
   const char *limit = getenv("MOONBEAM_PROCESSES");
   int err;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &heap_key) == LUA_TUSERDATA) {
-    h = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return h;
-  }
-  lua_pop(L, 1);
+  if (h) return h;
   if (mb_bytecode_check(L) != 0)
     luaL_error(L, "moonbeam: this is not the Lua 5.4 it was built for: its bytecode differs");
   h = lua_newuserdatauv(L, sizeof *h, 0);
@@ -107,8 +113,10 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   h->codes = mb_codes_new();
   h->modules = mb_modules_new();
   h->sites = mb_sites_new();
-  if (!h->workspace || !h->codes || !h->modules || !h->sites) luaL_error(L, "not enough memory");
+  h->preempt = mb_preempt_new();
+  if (!h->workspace || !h->codes || !h->modules || !h->sites || !h->preempt) luaL_error(L, "not enough memory");
   err = mb_runtime_init(&h->runtime, &mb_heap_upcalls, limit ? (uint32_t)strtoul(limit, NULL, 10) : 0);
+  if (!err) err = mb_preempt_open(h);
   if (err) luaL_error(L, "moonbeam: cannot start the runtime (error %d)", err);
   h->scheduler = &h->runtime.schedulers[0];
   h->scheduler->heap = h;
@@ -116,6 +124,7 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   h->ref[MB_REF_LOCALS] = new_table(L, NULL);
   h->ref[MB_REF_FACTORIES] = new_table(L, NULL);
   h->ref[MB_REF_CODE] = new_table(L, "v");
+  h->ref[MB_REF_HOOKS] = new_table(L, "k");
   h->ref[MB_REF_NAMED] = new_table(L, "k");
   h->ref[MB_REF_RESOLVED] = new_table(L, NULL);
   h->ref[MB_REF_BACKED] = new_table(L, NULL);
@@ -123,6 +132,7 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   h->ref[MB_REF_INSPECT] = luaL_ref(L, LUA_REGISTRYINDEX);
   mb_environment_open(h, L);
   mb_open_coroutine(h, L);
+  mb_open_hooks(h, L);
   h->runtime.normal = constant(h, L, "normal");
   h->runtime.killed = constant(h, L, "killed");
   h->runtime.noproc = constant(h, L, "noproc");

@@ -117,7 +117,9 @@ static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int de
     int ok;
     lua_rawgeti(L, pattern, 1);
     lua_pushvalue(L, value);
+    h->uninterruptible++;
     ok = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+    h->uninterruptible--;
     lua_settop(L, top);
     if (ok) lua_pushvalue(L, value);
     return ok;

@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api.h"
 #include "codec.h"
 #include "crash.h"
 #include "errors.h"
 #include "hash.h"
+#include "preempt.h"
 
 enum { KEEP_COROUTINES = 1024 }; /* of the dead, in free slots, for the next tenants */
 
@@ -18,6 +20,7 @@ static int new_thread(lua_State *L) {
   lua_State *co;
   mb_push_ref(h, L, MB_REF_THREADS);
   co = lua_newthread(L);
+  mb_preempt_adopt(h, co);
   lua_rawseti(L, -2, p->index);
   p->context = co;
   return 0;
@@ -57,12 +60,14 @@ static int start(struct mb_heap *h, struct mb_process *p) {
     return 0;
   }
   co = mb_coroutine(p);
+  mb_preempt_enter(h, co); /* decoding may load modules */
   lua_pushcfunction(co, decode_start);
   lua_pushlightuserdata(co, h);
   lua_pushlightuserdata(co, first);
   status = lua_pcall(co, 2, LUA_MULTRET, 0);
   p->start = NULL;
   mb_signal_free(first);
+  if (p->state == MB_EXITING) return 0;
   if (status == LUA_OK) return 1;
   mb_crash(h, p, co);
   return 0;
@@ -72,9 +77,16 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   struct mb_heap *h = s->heap;
   lua_State *co;
   int status, results;
-  if (p->start && !start(h, p)) return;
+  if (p->start && !start(h, p)) {
+    mb_preempt_leave(h);
+    return;
+  }
   co = mb_coroutine(p);
+  mb_preempt_enter(h, co);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
+  mb_preempt_leave(h);
+  mb_preempt_ended(h, co);
+  h->preempted = 0;
   if (p->state == MB_EXITING) return;
   if (status == LUA_YIELD) {
     if (results) lua_pop(co, results);
@@ -112,7 +124,10 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     /* One that is ended in the middle may be inside xpcall, whose handler Lua would not forget. */
     int interrupted = lua_status(co) == LUA_YIELD;
     h->closing++;
+    mb_close_nested(h, co);
+    mb_preempt_enter(h, co);
     (void)lua_resetthread(co); /* runs pending to-be-closed variables; their errors are dropped */
+    mb_preempt_leave(h);
     h->closing--;
     lua_settop(co, 0);
     if (interrupted || (p->local & MB_LOCAL_ESCAPED) || h->idle_coroutines >= KEEP_COROUTINES) {
@@ -126,7 +141,7 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   p->local = 0;
 }
 
-const struct mb_upcalls mb_heap_upcalls = {resume, destroy};
+const struct mb_upcalls mb_heap_upcalls = {resume, destroy, mb_preempt_interrupt};
 
 /* Waiting and leaving */
 
@@ -154,7 +169,7 @@ void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p) {
     h->scheduler->current = NULL;
     raise_main_exit(h, L);
   }
-  if (lua_isyieldable(L)) lua_yield(L, 0); /* never resumed */
+  if (mb_can_yield(h, L)) lua_yield(L, 0); /* never resumed */
   luaL_error(L, "process is exiting");
 }
 
@@ -163,7 +178,8 @@ struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L) {
   if (p && h->closing) return p;
   if (p) mb_leave_if_doomed(h, L, p);
   if (mb_spawn_in_place(h->scheduler, &p) != 0) mb_raise(h, L, "system_limit: too many processes");
-  h->main = h->scheduler->current = p;
+  h->main = p;
+  mb_preempt_enter(h, L);
   return p;
 }
 
@@ -171,27 +187,52 @@ static void block_in_place(struct mb_heap *h, lua_State *L, struct mb_process *p
   struct mb_scheduler *s = h->scheduler;
   lua_State *runner = h->runner;
   mb_pid pid = mb_pid_of(p);
-  int err;
-  h->runner = L;
+  int unyieldable = h->unyieldable, err;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
+  mb_preempt_leave(h);
+  h->runner = L;
+  h->unyieldable = 0;
   err = mb_scheduler_run(s, p);
   h->runner = runner;
+  h->unyieldable = unyieldable;
   if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid) {
     s->current = NULL;
     raise_main_exit(h, L);
   }
   s->current = p;
   p->state = MB_RUNNING;
+  mb_preempt_enter(h, L);
   if (err)
     mb_raise(h, L, "deadlock: the main process waits for a message and nothing is left that could "
                    "send one (no runnable process, timer or handle); use a timeout");
+}
+
+void mb_run_others(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  mb_give_way_in_place(h->scheduler, p);
+  block_in_place(h, L, p);
+}
+
+static int pass_results(lua_State *L, int status, lua_KContext results) {
+  (void)L;
+  (void)status;
+  return (int)results;
+}
+
+int mb_give_way(struct mb_heap *h, lua_State *L, struct mb_process *p, int results) {
+  if (h->closing || p->state != MB_RUNNING || !mb_can_yield(h, L)) return results;
+  if (p->flags & MB_IN_PLACE) {
+    mb_run_others(h, L, p);
+    return results;
+  }
+  h->preempted = 1;
+  return lua_yieldk(L, 0, results, pass_results);
 }
 
 void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
               lua_KContext ctx, lua_KFunction k) {
   if (h->closing || p->state == MB_EXITING)
     mb_raise(h, L, "cannot wait: process is exiting (a to-be-closed variable may not block)");
-  if (!(p->flags & MB_IN_PLACE) && !lua_isyieldable(L))
+  if (!(p->flags & MB_IN_PLACE) && !mb_can_yield(h, L))
     mb_raise(h, L, "attempt to yield across a C-call boundary (a process cannot wait inside sort, "
                    "gsub, a metamethod called from C and the like)");
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");

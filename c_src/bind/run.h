@@ -16,6 +16,30 @@ void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t de
 /* Leave if the running process has been doomed by what it just did. */
 void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
+/* Whether the code that runs on L may leave the processor now. */
+static inline int mb_can_yield(const struct mb_heap *h, lua_State *L) {
+  const struct mb_process *p = h->scheduler->current;
+  if (p && p->flags & MB_IN_PLACE) return !h->uninterruptible;
+  return lua_isyieldable(L) && !h->unyieldable;
+}
+
+/* Let the others run, once round, while p is in place. */
+void mb_run_others(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
+/* As mb_worked, when p has used up its slice. */
+int mb_give_way(struct mb_heap *h, lua_State *L, struct mb_process *p, int results);
+
+/* A function of the runtime has worked for p and returns the `results` values on the top of the stack; when
+ * that was enough for one slice, p gives way first, where it may. Use as `return mb_worked(...)`. */
+static inline int mb_worked(struct mb_heap *h, lua_State *L, struct mb_process *p, unsigned reductions,
+                            int results) {
+  p->reductions += reductions;
+  return p->reductions >= h->scheduler->reduction_limit ? mb_give_way(h, L, p, results) : results;
+}
+
+/* What the functions cost. */
+enum { MB_COST_MESSAGE = 1, MB_COST_SPAWN = 40 };
+
 /* Push what exit(reason) raises; takes the reason from the top of the stack. */
 void mb_push_exit(struct mb_heap *h, lua_State *L);
 

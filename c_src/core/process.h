@@ -13,7 +13,7 @@
 #include "lock.h"
 #include "map.h"
 #include "pid.h"
-#include "signal.h"
+#include "signals.h"
 #include "timer.h"
 
 enum mb_process_state {

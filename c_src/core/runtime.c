@@ -21,6 +21,7 @@ int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uin
 }
 
 void mb_runtime_deinit(struct mb_runtime *rt) {
+  mb_ticker_deinit(rt);
   if (rt->schedulers)
     for (uint32_t i = 0; i < rt->scheduler_count; i++) mb_scheduler_deinit(&rt->schedulers[i]);
   free(rt->schedulers);

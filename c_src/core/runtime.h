@@ -13,6 +13,8 @@ struct mb_upcalls {
   void (*resume)(struct mb_scheduler *s, struct mb_process *p);
   /* p is dead: release what the layer above holds for it. Runs its pending clean-up code. */
   void (*destroy)(struct mb_scheduler *s, struct mb_process *p);
+  /* The running process has used up its slice. Called in a signal handler on the scheduler's thread. */
+  void (*interrupt)(struct mb_scheduler *s);
 };
 
 struct mb_runtime {
@@ -21,6 +23,7 @@ struct mb_runtime {
   struct mb_names names;
   struct mb_scheduler *schedulers;
   uint32_t scheduler_count;
+  struct mb_ticker ticker;
   /* Reasons that the core itself gives, encoded by the layer above. */
   struct mb_reason *normal, *killed, *noproc, *noconnection;
 };

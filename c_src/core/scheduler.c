@@ -97,6 +97,32 @@ void mb_unwait(struct mb_scheduler *s, struct mb_process *p) {
   p->state = MB_RUNNING;
 }
 
+void mb_slice_renew(struct mb_scheduler *s) {
+  uint64_t number = atomic_load_explicit(&s->slice.number, memory_order_relaxed) + 1;
+  atomic_store_explicit(&s->slice.number, number, memory_order_relaxed); /* this thread alone writes it */
+}
+
+void mb_slice_begin(struct mb_scheduler *s, struct mb_process *p) {
+  mb_slice_renew(s);
+  p->state = MB_RUNNING;
+  p->reductions++;
+  s->reduction_limit = p->reductions + MB_SLICE_REDUCTIONS;
+  s->current = p;
+}
+
+uint64_t mb_slice_age(struct mb_scheduler *s) {
+  uint64_t number = atomic_load_explicit(&s->slice.number, memory_order_relaxed);
+  /* acquire: partner of the ticker, which sets since first */
+  if (atomic_load_explicit(&s->slice.overdue, memory_order_acquire) != number) return 0;
+  return uv_hrtime() - atomic_load_explicit(&s->slice.since, memory_order_relaxed);
+}
+
+void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
+  p->state = MB_RUNNABLE;
+  mb_queue_push(&s->ready, p);
+  s->look_soon = 1;
+}
+
 /* Slots */
 
 static struct mb_process *slot_take(struct mb_scheduler *s) {
@@ -158,6 +184,8 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
   p->start = start;
   p->state = MB_EMBRYO;
   mb_queue_push(&s->ready, p);
+  if (atomic_load_explicit(&s->runtime->ticker.state, memory_order_relaxed) == MB_TICKER_READY && s->live > 1)
+    mb_ticker_start(s->runtime);
   *out = p;
   return 0;
 
@@ -178,7 +206,8 @@ int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out) {
   birth(s, p);
   p->parent = 0;
   p->flags = MB_IN_PLACE;
-  p->state = MB_RUNNING;
+  mb_ticker_attach(s);
+  mb_slice_begin(s, p);
   *out = p;
   return 0;
 }
@@ -186,6 +215,7 @@ int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out) {
 static void bury(struct mb_scheduler *s, struct mb_process *p) {
   struct mb_process *before = s->current;
   s->current = p;
+  mb_slice_renew(s);
   s->runtime->upcalls->destroy(s, p);
   s->current = before;
   mb_announce_death(s, p);
@@ -364,7 +394,9 @@ static int look(struct mb_scheduler *s, int may_block) {
     if (uv_timer_start(&s->wake, on_wake, first > now ? (first - now + 999999) / 1000000 : 0, 0) != 0)
       return MB_ELOOP;
   }
+  atomic_store_explicit(&s->slice.busy, 0, memory_order_relaxed);
   uv_run(s->loop, UV_RUN_ONCE);
+  mb_ticker_wake(s);
   uv_timer_stop(&s->wake);
   uv_unref((uv_handle_t *)&s->doorbell);
   s->polled = uv_hrtime();
@@ -374,9 +406,7 @@ static int look(struct mb_scheduler *s, int may_block) {
 }
 
 static void run(struct mb_scheduler *s, struct mb_process *p) {
-  p->state = MB_RUNNING;
-  p->reductions++;
-  s->current = p;
+  mb_slice_begin(s, p);
   s->runtime->upcalls->resume(s, p);
   s->current = NULL;
   if (p->state == MB_RUNNING) { /* it gave way without waiting for anything */
@@ -388,13 +418,15 @@ static void run(struct mb_scheduler *s, struct mb_process *p) {
 int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
   mb_pid pid = in_place ? atomic_load_explicit(&in_place->pid, memory_order_relaxed) : 0;
   unsigned ran = 0;
+  mb_ticker_attach(s);
   for (;;) {
     struct mb_process *p;
     if (s->dying.head) reap(s);
     if (s->stop) return 0;
     if (in_place && atomic_load_explicit(&in_place->pid, memory_order_relaxed) != pid) return 0;
-    if (ran >= BATCH) {
+    if (ran >= BATCH || s->look_soon) {
       ran = 0;
+      s->look_soon = 0;
       look(s, 0);
     }
     p = s->ready.head;
@@ -407,8 +439,7 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
     mb_queue_remove(&s->ready, p);
     ran++;
     if (p == in_place) {
-      p->state = MB_RUNNING;
-      s->current = p;
+      mb_slice_begin(s, p);
       return 0;
     }
     run(s, p);
@@ -419,6 +450,7 @@ static void on_close(uv_handle_t *h) { (void)h; }
 
 int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id) {
   *s = (struct mb_scheduler){.runtime = rt, .id = id};
+  atomic_store(&s->slice.busy, 1);
   s->loop = malloc(sizeof *s->loop);
   if (!s->loop) return MB_ENOMEM;
   if (uv_loop_init(s->loop) != 0) {
@@ -459,6 +491,7 @@ void mb_scheduler_kill_all(struct mb_scheduler *s) {
 void mb_scheduler_deinit(struct mb_scheduler *s) {
   uint32_t cursor = 0;
   if (!s->loop) return;
+  mb_ticker_detach(s);
   drain_remote(s);
   while (s->delayed.count) {
     cursor = 0;

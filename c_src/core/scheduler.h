@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "process.h"
+#include "ticker.h"
 
 struct mb_runtime;
 
@@ -48,6 +49,9 @@ struct mb_scheduler {
   uint32_t pool_count;
   uint64_t live;         /* processes that exist here */
   int64_t messages;      /* queued in mailboxes and inboxes of processes here */
+  struct mb_slice slice; /* shared with the ticker */
+  uint64_t reduction_limit; /* of the running process: it gives way when it has done so many */
+  int look_soon;         /* a slice has been cut short: look at timers and the loop next */
   int stop;              /* leave mb_scheduler_run as soon as possible */
   int stay;              /* run on with nothing to do: never call it a deadlock */
   struct mb_lock remote_lock; /* guards remote; partner: every thread that posts */
@@ -75,6 +79,20 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
 
 /* A process that runs on the scheduler's own thread without a coroutine: the main chunk. */
 int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out);
+
+enum { MB_SLICE_REDUCTIONS = 4000 }; /* what a process may do in a slice, when time does not end it before */
+
+/* A new slice begins: p runs. */
+void mb_slice_begin(struct mb_scheduler *s, struct mb_process *p);
+
+/* Count the slice's time anew. */
+void mb_slice_renew(struct mb_scheduler *s);
+
+/* How long the present slice has lasted (ns), when the ticker has found it overdue; else 0. */
+uint64_t mb_slice_age(struct mb_scheduler *s);
+
+/* Let p, which is running in place, queue behind those that are ready. */
+void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p);
 
 /* Let p wait for a message; deadline in ns, 0 for none. After this p must leave the processor. */
 int mb_wait(struct mb_scheduler *s, struct mb_process *p, uint64_t deadline);

@@ -39,7 +39,9 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   if (received == POSTED) s->stop = 1;
 }
 
-static const struct mb_upcalls upcalls = {resume, destroy};
+static void interrupt(struct mb_scheduler *s) { (void)s; }
+
+static const struct mb_upcalls upcalls = {resume, destroy, interrupt};
 
 static void post(void *data) {
   mb_pid to = *(mb_pid *)data;

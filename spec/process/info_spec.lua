@@ -102,11 +102,14 @@ describe("Process.info", function()
 
   it("INFO-04 tells the status and refuses unknown keys", function()
     assert.equal("running", Process.info(self(), "status"))
-    local pid = spawn(receive)
+    local pid = spawn(function()
+      receive()
+      while true do end
+    end)
+    while Process.info(pid, "status") ~= "waiting" do mb.sleep(0) end
+    send(pid, "go")
     assert.equal("runnable", Process.info(pid, "status"))
-    mb.sleep(1)
-    assert.equal("waiting", Process.info(pid, "status"))
-    send(pid, "end")
+    Process.exit(pid, "kill")
     assert.is_false(pcall(Process.info, self(), "unknown"))
     assert.is_false(pcall(Process.info, 5))
   end)

@@ -17,8 +17,12 @@ describe("spawn", function()
 
   it("SPAWN-01 does not suspend the caller", function()
     local me = self()
-    local pid = spawn(function() send(me, "ran") end)
+    local pid = spawn(function()
+      receive()
+      send(me, "ran")
+    end)
     assert.is_true(Process.alive(pid))
+    send(pid, "go")
     assert.equal("ran", await("ran"))
   end)
 

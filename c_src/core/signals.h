@@ -3,8 +3,8 @@
  *
  * A signal is one allocation: a header and the payload, bytes that only the layer above can read.
  * Whoever holds the pointer owns it; queues take it over. */
-#ifndef MB_SIGNAL_H
-#define MB_SIGNAL_H
+#ifndef MB_SIGNALS_H
+#define MB_SIGNALS_H
 
 #include <stdatomic.h>
 #include <stdint.h>

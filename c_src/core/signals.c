@@ -2,7 +2,7 @@
  * receiver's own data, which nobody else touches; nothing is allocated unless it must be kept. For
  * a process elsewhere it goes to that process's inbox. Deaths never recurse: the doomed are queued and
  * the reaper announces them one after the other. */
-#include "signal.h"
+#include "signals.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,363 @@
+#include "preempt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "crash.h"
+#include "errors.h"
+#include "hash.h"
+#include "modules.h"
+#include "open.h"
+#include "run.h"
+
+enum {
+  LONG_SCHEDULE_MS = 50, /* a slice that lasts longer is reported */
+  CLOSING_MS = 50,       /* clean-up code of the dead may run that long */
+  MOST_PLACES = 1000,    /* reported at most */
+  COUNT_STEP = 1000      /* a user's count hook is counted in such steps: arming resets Lua's counter */
+};
+
+struct mb_preempt {
+  /* Shared with the signal handler, which runs on the same thread; only compiler order matters. */
+  lua_State *volatile running; /* where user code runs; NULL: nowhere */
+  lua_State *volatile armed;   /* where the hook is, by time */
+  /* The user's hook at `armed`, put back when ours has fired. */
+  lua_Hook user_hook;
+  int user_mask, user_count;
+  int every;           /* enum above, or a number of instructions */
+  uint64_t long_ns;    /* threshold of the report; 0: never */
+  uint64_t reported;   /* slice that has been reported */
+  struct mb_map places; /* hash of the place -> 1 */
+};
+
+static void hook(lua_State *L, lua_Debug *ar);
+
+/* Arming */
+
+static void arm(struct mb_preempt *t, lua_State *L) {
+  int mask;
+  t->user_hook = lua_gethook(L);
+  t->user_mask = t->user_hook ? lua_gethookmask(L) : 0;
+  t->user_count = lua_gethookcount(L);
+  mask = t->user_mask & ~LUA_MASKCOUNT;
+  /* Yielding at a count event would lose the line event of the same instruction: then yield at that. */
+  if (!(mask & LUA_MASKLINE)) mask |= LUA_MASKCOUNT;
+  t->armed = L;
+  lua_sethook(L, hook, mask, 1);
+}
+
+static void disarm(struct mb_preempt *t) {
+  lua_State *L = t->armed;
+  if (!L) return;
+  if (lua_gethook(L) == hook) lua_sethook(L, t->user_hook, t->user_mask, t->user_count);
+  t->armed = NULL;
+}
+
+void mb_preempt_interrupt(struct mb_scheduler *s) {
+  struct mb_heap *h = s->heap;
+  struct mb_preempt *t = h ? h->preempt : NULL;
+  if (t && t->running && !t->armed) arm(t, t->running);
+}
+
+void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
+  struct mb_preempt *t = h->preempt;
+  if (t->every > 0) {
+    if (!lua_gethook(L)) lua_sethook(L, hook, LUA_MASKCOUNT, t->every);
+  } else if (t->armed && t->armed != L) { /* what was meant for the one is now meant for the other */
+    disarm(t);
+    arm(t, L);
+  }
+  t->running = L;
+}
+
+void mb_preempt_leave(struct mb_heap *h) {
+  h->preempt->running = NULL; /* first: from here on the handler arms nothing */
+  if (h->preempt->armed) disarm(h->preempt);
+}
+
+void mb_preempt_adopt(struct mb_heap *h, lua_State *co) {
+  struct mb_preempt *t = h->preempt;
+  if (lua_gethook(co) != hook) return;
+  if (t->armed)
+    lua_sethook(co, t->user_hook, t->user_mask, t->user_count);
+  else
+    lua_sethook(co, NULL, 0, 0);
+}
+
+/* The report of slices that last too long */
+
+/* The place to blame: where Lua called the innermost C function, else the line that runs. */
+static uint64_t place(lua_State *L) {
+  lua_Debug ar;
+  uint64_t key = 1;
+  int found = 0, after_c = 0;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) {
+      after_c = level > 0;
+    } else if (!found || after_c) {
+      key = mb_hash_bytes(ar.short_src, strlen(ar.short_src)) + mb_hash_u64((uint64_t)ar.currentline);
+      found = 1;
+      if (after_c) break;
+    }
+  }
+  return key ? key : 1;
+}
+
+static int report(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  struct mb_process *p = h->scheduler->current;
+  char pid[MB_ID_TEXT];
+  const char *text;
+  size_t size;
+  mb_pid_text(mb_pid_of(p), pid);
+  text = lua_pushfstring(L, "Process %s%s%s%s has held scheduler %d for %d ms without giving way", pid,
+                         p->name ? " (" : "", p->name ? p->name->text : "", p->name ? ")" : "",
+                         (int)h->scheduler->id + 1, (int)(lua_tointeger(L, 3) / 1000000));
+  luaL_traceback(L, lua_touserdata(L, 2), text, 0);
+  text = lua_tolstring(L, -1, &size);
+  mb_log(h, MB_LOG_WARNING, text, size);
+  return 0;
+}
+
+/* Report the slice of `of` when it has lasted too long: once per slice and per place. Uses the stack of L. */
+static void check_length(struct mb_heap *h, lua_State *L, lua_State *of) {
+  struct mb_preempt *t = h->preempt;
+  struct mb_scheduler *s = h->scheduler;
+  uint64_t age = mb_slice_age(s), key, number;
+  if (!t->long_ns || age < t->long_ns) return;
+  number = atomic_load_explicit(&s->slice.number, memory_order_relaxed);
+  if (t->reported == number || !s->current || !lua_checkstack(L, 4)) return;
+  t->reported = number;
+  key = place(of);
+  if (t->places.count >= MOST_PLACES || mb_map_get(&t->places, key) || mb_map_put(&t->places, key, 1) != 0)
+    return;
+  lua_pushcfunction(L, report);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, of);
+  lua_pushinteger(L, (lua_Integer)age);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+void mb_preempt_ended(struct mb_heap *h, lua_State *L) {
+  if (mb_slice_age(h->scheduler)) check_length(h, h->runner, L);
+}
+
+lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms) {
+  lua_Integer old = (lua_Integer)(h->preempt->long_ns / 1000000);
+  if (ms >= 0) h->preempt->long_ns = (uint64_t)ms * 1000000;
+  return old;
+}
+
+/* The hook */
+
+/* The slice of what runs on L is over. 1: it has to yield. Raises where it has to leave and cannot yield. */
+static int slice_is_over(struct mb_heap *h, lua_State *L) {
+  struct mb_scheduler *s = h->scheduler;
+  struct mb_process *p = s->current;
+  int can = mb_can_yield(h, L);
+  if (h->closing) {
+    if (mb_slice_age(s) > CLOSING_MS * 1000000ull)
+      luaL_error(L, "process is exiting (its clean-up took longer than %d ms)", CLOSING_MS);
+    return 0;
+  }
+  if (!p) return 0;
+  if (!can && p->state == MB_RUNNING && atomic_load_explicit(&p->inbox, memory_order_relaxed))
+    mb_inbox_drain(s, p); /* it may never leave here: let a kill from another scheduler reach it */
+  if (p->state == MB_EXITING) {
+    if (!can || p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);
+    return 1;
+  }
+  check_length(h, L, L);
+  if (!can) return 0;
+  if (p->reductions < s->reduction_limit) p->reductions = s->reduction_limit;
+  if (p->flags & MB_IN_PLACE) {
+    mb_run_others(h, L, p);
+    return 0;
+  }
+  h->preempted = 1;
+  s->look_soon = 1;
+  return 1;
+}
+
+static void hook(lua_State *L, lua_Debug *ar) {
+  struct mb_heap *h = mb_heap_find(L);
+  struct mb_preempt *t = h ? h->preempt : NULL;
+  if (!t) {
+    lua_sethook(L, NULL, 0, 0);
+  } else if (t->every > 0) {
+    if (slice_is_over(h, L)) lua_yield(L, 0);
+  } else if (t->armed != L) { /* a thread that Lua gave our hook when it was made */
+    lua_sethook(L, NULL, 0, 0);
+  } else if (ar->event == LUA_HOOKCALL || ar->event == LUA_HOOKTAILCALL || ar->event == LUA_HOOKRET) {
+    t->user_hook(L, ar);
+  } else {
+    lua_Hook user = ar->event == LUA_HOOKLINE ? t->user_hook : NULL;
+    disarm(t);
+    if (user) user(L, ar);
+    if (slice_is_over(h, L)) lua_yield(L, 0);
+  }
+}
+
+/* The user's hooks */
+
+struct counted { /* a count hook of the user's with a large count */
+  lua_Hook hook;
+  int mask, count;
+  int left, step;
+};
+
+static struct counted *push_counted(struct mb_heap *h, lua_State *L, lua_State *at) {
+  struct counted *c;
+  luaL_checkstack(L, 4, NULL);
+  mb_push_ref(h, L, MB_REF_HOOKS);
+  lua_pushthread(at);
+  if (at != L) lua_xmove(at, L, 1);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  c = lua_touserdata(L, -1);
+  return c;
+}
+
+static void count_step(lua_State *L, struct counted *c);
+
+static void counted_hook(lua_State *L, lua_Debug *ar) {
+  struct mb_heap *h = mb_heap_find(L);
+  struct counted *c = h ? push_counted(h, L, L) : NULL;
+  if (!c) {
+    lua_sethook(L, NULL, 0, 0);
+    return;
+  }
+  if (ar->event != LUA_HOOKCOUNT) {
+    c->hook(L, ar);
+  } else {
+    c->left -= c->step;
+    if (c->left <= 0) {
+      c->left = c->count;
+      c->hook(L, ar);
+    }
+    if (lua_gethook(L) == counted_hook) count_step(L, c);
+  }
+  lua_pop(L, 1);
+}
+
+static void count_step(lua_State *L, struct counted *c) {
+  c->step = c->left < COUNT_STEP ? c->left : COUNT_STEP;
+  lua_sethook(L, counted_hook, c->mask, c->step);
+}
+
+/* Call the library's function, upvalue 2, with all arguments but the first. */
+static void call_original(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 2);
+  lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+}
+
+/* Take our hook off, and let nothing arm it again until look_away_ends. Pushes the thread below everything. */
+static lua_State *look_away(lua_State *L, struct mb_preempt *t) {
+  lua_State *at = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  t->running = NULL;
+  disarm(t);
+  if (lua_gethook(at) == hook) lua_sethook(at, NULL, 0, 0);
+  lua_pushthread(at);
+  if (at != L) lua_xmove(at, L, 1);
+  lua_insert(L, 1);
+  return at;
+}
+
+static int look_away_ends(struct mb_heap *h, lua_State *L, lua_State *running) {
+  if (running) mb_preempt_enter(h, running);
+  return lua_gettop(L) - 1;
+}
+
+/* debug.sethook([thread,] [hook, mask [, count]]) */
+static int set_hook(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_State *running = h->preempt->running, *at;
+  int first = lua_isthread(L, 1) ? 2 : 1;
+  if (!lua_isnoneornil(L, first)) { /* so that the library's does not raise */
+    luaL_checkstring(L, first + 1);
+    luaL_checktype(L, first, LUA_TFUNCTION);
+    luaL_optinteger(L, first + 2, 0);
+  }
+  at = look_away(L, h->preempt);
+  call_original(L);
+  if (lua_gethook(at) && (lua_gethookmask(at) & LUA_MASKCOUNT) && lua_gethookcount(at) > COUNT_STEP) {
+    struct counted *c;
+    mb_push_ref(h, L, MB_REF_HOOKS);
+    lua_pushvalue(L, 1);
+    c = lua_newuserdatauv(L, sizeof *c, 0);
+    c->hook = lua_gethook(at);
+    c->mask = lua_gethookmask(at);
+    c->count = c->left = lua_gethookcount(at);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    count_step(at, c);
+  }
+  return look_away_ends(h, L, running);
+}
+
+/* debug.gethook([thread]) */
+static int get_hook(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_State *running = h->preempt->running, *at = look_away(L, h->preempt);
+  struct counted *c = NULL;
+  if (lua_gethook(at) == counted_hook) {
+    c = push_counted(h, L, at);
+    lua_replace(L, 1); /* it is as good an anchor */
+    lua_sethook(at, c->hook, c->mask, c->count);
+  }
+  call_original(L);
+  if (c) count_step(at, c);
+  return look_away_ends(h, L, running);
+}
+
+static void replace(struct mb_heap *h, lua_State *L, const char *name, lua_CFunction f) {
+  if (lua_getfield(L, -1, name) != LUA_TFUNCTION) {
+    lua_pop(L, 1);
+    return;
+  }
+  mb_modules_alias(h, L, -1, "debug", name);
+  lua_pushlightuserdata(L, h);
+  lua_insert(L, -2);
+  lua_pushcclosure(L, f, 2);
+  lua_setfield(L, -2, name);
+}
+
+void mb_open_hooks(struct mb_heap *h, lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "debug") == LUA_TTABLE) {
+    replace(h, L, "sethook", set_hook);
+    replace(h, L, "gethook", get_hook);
+  }
+  lua_pop(L, 2);
+}
+
+/* Making and ending */
+
+int mb_preempt_open(struct mb_heap *h) {
+  const char *how = getenv("MOONBEAM_PREEMPT"), *threshold = getenv("MOONBEAM_LONG_SCHEDULE");
+  struct mb_preempt *t = h->preempt;
+  if (threshold) t->long_ns = strtoul(threshold, NULL, 10) * 1000000ull;
+  if (how && strcmp(how, "off") == 0) {
+    t->every = MB_PREEMPT_OFF;
+  } else if (how && *how) {
+    long n = strtol(how, NULL, 10);
+    t->every = n > 0 && n < INT32_MAX ? (int)n : MB_PREEMPT_BY_TIME;
+  }
+  return t->every == MB_PREEMPT_BY_TIME ? mb_ticker_init(&h->runtime) : 0;
+}
+
+struct mb_preempt *mb_preempt_new(void) {
+  struct mb_preempt *t = calloc(1, sizeof *t);
+  if (t) t->long_ns = LONG_SCHEDULE_MS * 1000000ull;
+  return t;
+}
+
+void mb_preempt_free(struct mb_preempt *t) {
+  if (!t) return;
+  mb_map_deinit(&t->places);
+  free(t);
+}
