@@ -118,13 +118,13 @@ function helper.run(command)
   return text, tonumber(code)
 end
 
---- Run Lua source in a new interpreter.
-function helper.run_script(source, arguments)
+--- Run Lua source in a new interpreter; environment: "NAME=value ..." for it.
+function helper.run_script(source, arguments, environment)
   local name = os.tmpname()
   local file = assert(io.open(name, "w"))
   file:write(source)
   file:close()
-  local output, code = helper.run(helper.interpreter() .. " " .. name .. " " .. (arguments or ""))
+  local output, code = helper.run((environment or "") .. " " .. helper.interpreter() .. " " .. name .. " " .. (arguments or ""))
   os.remove(name)
   return output, code
 end

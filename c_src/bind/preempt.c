@@ -22,6 +22,7 @@ struct mb_preempt {
   /* Shared with the signal handler, which runs on the same thread; only compiler order matters. */
   lua_State *volatile running; /* where user code runs; NULL: nowhere */
   lua_State *volatile armed;   /* where the hook is, by time */
+  uint64_t armed_at;           /* ns: when the handler asked for the processor */
   /* The user's hook at `armed`, put back when ours has fired. */
   lua_Hook user_hook;
   int user_mask, user_count;
@@ -54,10 +55,20 @@ static void disarm(struct mb_preempt *t) {
   t->armed = NULL;
 }
 
+/* Whether the present slice is too long and has not been reported. */
+static int is_long(const struct mb_heap *h) {
+  const struct mb_preempt *t = h->preempt;
+  return t->long_ns && mb_slice_age(h->scheduler) >= t->long_ns &&
+         t->reported != atomic_load_explicit(&h->scheduler->slice.number, memory_order_relaxed);
+}
+
 void mb_preempt_interrupt(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   struct mb_preempt *t = h ? h->preempt : NULL;
-  if (t && t->running && !t->armed) arm(t, t->running);
+  if (!t || !t->running || t->armed) return;
+  if (!h->closing && !mb_scheduler_wanted(s) && !is_long(h)) return;
+  t->armed_at = uv_hrtime();
+  arm(t, t->running);
 }
 
 void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
@@ -121,27 +132,27 @@ static int report(lua_State *L) {
   return 0;
 }
 
-/* Report the slice of `of` when it has lasted too long: once per slice and per place. Uses the stack of L. */
-static void check_length(struct mb_heap *h, lua_State *L, lua_State *of) {
+/* Report the slice of `of` when it has lasted too long and could not be cut: it may not yield here, or it was in a
+ * C function since it was asked to. Once per slice and per place. Uses the stack of L. */
+static void check_length(struct mb_heap *h, lua_State *L, lua_State *of, int could_yield) {
   struct mb_preempt *t = h->preempt;
   struct mb_scheduler *s = h->scheduler;
-  uint64_t age = mb_slice_age(s), key, number;
-  if (!t->long_ns || age < t->long_ns) return;
-  number = atomic_load_explicit(&s->slice.number, memory_order_relaxed);
-  if (t->reported == number || !s->current || !lua_checkstack(L, 4)) return;
-  t->reported = number;
+  uint64_t key;
+  if (!is_long(h) || !s->current || !lua_checkstack(L, 4)) return;
+  if (could_yield && uv_hrtime() - t->armed_at < t->long_ns) return;
+  t->reported = atomic_load_explicit(&s->slice.number, memory_order_relaxed);
   key = place(of);
   if (t->places.count >= MOST_PLACES || mb_map_get(&t->places, key) || mb_map_put(&t->places, key, 1) != 0)
     return;
   lua_pushcfunction(L, report);
   lua_pushlightuserdata(L, h);
   lua_pushlightuserdata(L, of);
-  lua_pushinteger(L, (lua_Integer)age);
+  lua_pushinteger(L, (lua_Integer)mb_slice_age(s));
   if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 void mb_preempt_ended(struct mb_heap *h, lua_State *L) {
-  if (mb_slice_age(h->scheduler)) check_length(h, h->runner, L);
+  if (mb_slice_age(h->scheduler)) check_length(h, h->runner, L, 1);
 }
 
 lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms) {
@@ -169,7 +180,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
     if (!can || p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);
     return 1;
   }
-  check_length(h, L, L);
+  check_length(h, L, L, can);
   if (!can) return 0;
   if (p->reductions < s->reduction_limit) p->reductions = s->reduction_limit;
   if (p->flags & MB_IN_PLACE) {
@@ -247,29 +258,20 @@ static void count_step(lua_State *L, struct counted *c) {
   lua_sethook(L, counted_hook, c->mask, c->step);
 }
 
-/* Call the library's function, upvalue 2, with all arguments but the first. */
-static void call_original(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 2);
-  lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
-}
+/* The library's function, upvalue 2, called in this very frame: a hook that it sets sees no other. */
+static int original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(2))(L); }
 
-/* Take our hook off, and let nothing arm it again until look_away_ends. Pushes the thread below everything. */
+/* Take our hook off, and let nothing arm it again until look_back. */
 static lua_State *look_away(lua_State *L, struct mb_preempt *t) {
   lua_State *at = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
   t->running = NULL;
   disarm(t);
   if (lua_gethook(at) == hook) lua_sethook(at, NULL, 0, 0);
-  lua_pushthread(at);
-  if (at != L) lua_xmove(at, L, 1);
-  lua_insert(L, 1);
   return at;
 }
 
-static int look_away_ends(struct mb_heap *h, lua_State *L, lua_State *running) {
+static void look_back(struct mb_heap *h, lua_State *running) {
   if (running) mb_preempt_enter(h, running);
-  return lua_gettop(L) - 1;
 }
 
 /* debug.sethook([thread,] [hook, mask [, count]]) */
@@ -283,20 +285,21 @@ static int set_hook(lua_State *L) {
     luaL_optinteger(L, first + 2, 0);
   }
   at = look_away(L, h->preempt);
-  call_original(L);
+  (void)original(L);
   if (lua_gethook(at) && (lua_gethookmask(at) & LUA_MASKCOUNT) && lua_gethookcount(at) > COUNT_STEP) {
     struct counted *c;
     mb_push_ref(h, L, MB_REF_HOOKS);
-    lua_pushvalue(L, 1);
+    lua_pushthread(at);
+    if (at != L) lua_xmove(at, L, 1);
     c = lua_newuserdatauv(L, sizeof *c, 0);
     c->hook = lua_gethook(at);
     c->mask = lua_gethookmask(at);
     c->count = c->left = lua_gethookcount(at);
     lua_rawset(L, -3);
-    lua_pop(L, 1);
     count_step(at, c);
   }
-  return look_away_ends(h, L, running);
+  look_back(h, running);
+  return 0;
 }
 
 /* debug.gethook([thread]) */
@@ -304,18 +307,21 @@ static int get_hook(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   lua_State *running = h->preempt->running, *at = look_away(L, h->preempt);
   struct counted *c = NULL;
+  int results;
   if (lua_gethook(at) == counted_hook) {
+    lua_settop(L, 1); /* the thread, or something that does not matter */
     c = push_counted(h, L, at);
-    lua_replace(L, 1); /* it is as good an anchor */
     lua_sethook(at, c->hook, c->mask, c->count);
   }
-  call_original(L);
+  results = original(L);
   if (c) count_step(at, c);
-  return look_away_ends(h, L, running);
+  look_back(h, running);
+  return results;
 }
 
 static void replace(struct mb_heap *h, lua_State *L, const char *name, lua_CFunction f) {
-  if (lua_getfield(L, -1, name) != LUA_TFUNCTION) {
+  lua_getfield(L, -1, name);
+  if (!lua_iscfunction(L, -1)) {
     lua_pop(L, 1);
     return;
   }

@@ -117,6 +117,11 @@ uint64_t mb_slice_age(struct mb_scheduler *s) {
   return uv_hrtime() - atomic_load_explicit(&s->slice.since, memory_order_relaxed);
 }
 
+int mb_scheduler_wanted(const struct mb_scheduler *s) {
+  return s->ready.head || s->dying.head || s->receive_timers || s->delayed.count || s->stop ||
+         atomic_load_explicit(&s->remote, memory_order_relaxed) || uv_loop_alive(s->loop);
+}
+
 void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
   p->state = MB_RUNNABLE;
   mb_queue_push(&s->ready, p);
@@ -357,9 +362,11 @@ static void expire(struct mb_scheduler *s, uint64_t now) {
 
 static void drain_remote(struct mb_scheduler *s) {
   struct mb_process *list;
+  /* one that is pushed at this moment rings the doorbell */
+  if (!atomic_load_explicit(&s->remote, memory_order_relaxed)) return;
   mb_lock_take(&s->remote_lock); /* partner: push_inbox */
-  list = s->remote;
-  s->remote = NULL;
+  list = atomic_load_explicit(&s->remote, memory_order_relaxed);
+  atomic_store_explicit(&s->remote, NULL, memory_order_relaxed);
   mb_lock_drop(&s->remote_lock);
   while (list) {
     struct mb_process *p = list;

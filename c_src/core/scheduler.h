@@ -55,7 +55,7 @@ struct mb_scheduler {
   int stop;              /* leave mb_scheduler_run as soon as possible */
   int stay;              /* run on with nothing to do: never call it a deadlock */
   struct mb_lock remote_lock; /* guards remote; partner: every thread that posts */
-  struct mb_process *remote;  /* slots whose inbox was filled from elsewhere */
+  _Atomic(struct mb_process *) remote; /* slots whose inbox was filled from elsewhere */
   void *heap;                 /* the layer above */
 };
 
@@ -90,6 +90,9 @@ void mb_slice_renew(struct mb_scheduler *s);
 
 /* How long the present slice has lasted (ns), when the ticker has found it overdue; else 0. */
 uint64_t mb_slice_age(struct mb_scheduler *s);
+
+/* Whether somebody may be waiting for the processor. Async-signal-safe on the scheduler's thread. */
+int mb_scheduler_wanted(const struct mb_scheduler *s);
 
 /* Let p, which is running in place, queue behind those that are ready. */
 void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p);

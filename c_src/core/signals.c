@@ -270,8 +270,8 @@ static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *signal)
   mb_lock_drop(&p->lock);
   if (owner) {
     mb_lock_take(&owner->remote_lock);
-    p->inbox_next = owner->remote;
-    owner->remote = p;
+    p->inbox_next = atomic_load_explicit(&owner->remote, memory_order_relaxed);
+    atomic_store_explicit(&owner->remote, p, memory_order_relaxed);
     mb_lock_drop(&owner->remote_lock);
     uv_async_send(&owner->doorbell); /* libuv coalesces */
   }

@@ -1,0 +1,307 @@
+local mb = require "moonbeam"
+local helper = require "spec.helper"
+local self, send, receive, spawn, spawn_monitor = mb.self, mb.send, mb.receive, mb.spawn, mb.spawn_monitor
+local any, await, in_process, run_script = mb.any, helper.await, helper.in_process, helper.run_script
+local Process = mb.Process
+
+-- Whether slices end by time here; otherwise every so many instructions.
+local by_time = (os.getenv("MOONBEAM_PREEMPT") or "") == ""
+
+local function killed(fn, ...)
+  local pid, ref = spawn_monitor(fn, ...)
+  await("ready")
+  Process.exit(pid, "kill")
+  assert.equal("killed", await{"DOWN", ref, "process", pid, any})
+end
+
+describe("preemption", function()
+  helper.setup()
+
+  it("LUA-08 lets the others go on beside a busy loop", function()
+    local busy = {}
+    for i = 1, 3 do busy[i] = spawn(function() while true do end end) end
+    local echo = spawn(function() while true do receive{ {{any, any}, function(from, n) send(from, n) end} } end end)
+    for i = 1, 20 do
+      send(echo, {self(), i})
+      assert.equal(i, receive(helper.patience))
+    end
+    for _, pid in ipairs(busy) do
+      assert.is_true(Process.alive(pid))
+      Process.exit(pid, "kill")
+    end
+    Process.exit(echo, "kill")
+  end)
+
+  it("LUA-08 lets a kill reach a busy loop", function()
+    local me = self()
+    killed(function()
+      send(me, "ready")
+      while true do end
+    end)
+  end)
+
+  it("LUA-08 lets a kill reach a busy loop in a pcall that catches everything", function()
+    local me = self()
+    killed(function()
+      send(me, "ready")
+      while true do
+        pcall(function() while true do end end)
+        xpcall(function() while true do end end, function() while true do end end)
+      end
+    end)
+  end)
+
+  it("LUA-03 a kill closes what is pending in coroutines, the innermost first", function()
+    local me = self()
+    local function nest(level)
+      local guard <close> = setmetatable({}, {__close = function() send(me, {"closed", level}) end})
+      if level < 5 then
+        coroutine.wrap(nest)(level + 1)
+      else
+        send(me, "ready")
+        receive{ {"never"} }
+      end
+      return guard
+    end
+    killed(nest, 1)
+    for level = 5, 1, -1 do assert.equal(level, await{"closed", any}) end
+  end)
+
+  it("LUA-08 a kill closes the variables of a loop that it interrupts", function()
+    local me = self()
+    killed(function()
+      local guard <close> = setmetatable({}, {__close = function() send(me, "closed") end})
+      send(me, "ready")
+      while true do end
+      return guard
+    end)
+    await("closed")
+  end)
+
+  it("LUA-08 an exit inside sort ends the process, whatever it catches", function()
+    local reason = helper.exit_reason(function()
+      local values = {}
+      for i = 1, 100 do values[i] = i end
+      while true do
+        pcall(table.sort, values, function(a, b)
+          Process.exit(self(), "over")
+          while true do end
+          return a < b
+        end)
+      end
+    end)
+    assert.equal("over", reason)
+  end)
+
+  it("LUA-08 cuts clean-up code that never ends", function()
+    if not by_time then return end
+    local me = self()
+    killed(function()
+      local guard <close> = setmetatable({}, {__close = function() while true do end end})
+      send(me, "ready")
+      receive()
+      return guard
+    end)
+  end)
+
+  it("LUA-03 loses no item of a generator", function()
+    local busy = spawn(function() while true do end end)
+    in_process(function(n)
+      local function items()
+        return coroutine.wrap(function()
+          for i = 1, n do coroutine.yield(i) end
+        end)
+      end
+      local through = coroutine.wrap(function()
+        for i in items() do coroutine.yield(i) end
+      end)
+      local expected = 0
+      for i in through do
+        expected = expected + 1
+        assert(i == expected)
+      end
+      assert(expected == n)
+    end, 30000)
+    Process.exit(busy, "kill")
+  end)
+
+  it("LUA-03 goes on at the same place inside pcall, metamethods, iterators and closing", function()
+    local busy = spawn(function() while true do end end)
+    in_process(function()
+      local function work(n)
+        local x = 0
+        for i = 1, n do x = x + i end
+        return x
+      end
+      local object = setmetatable({}, {
+        __index = function(_, k) return work(k) end,
+        __add = function(_, n) return work(n) end,
+        __lt = function() return work(20000) > 0 end,
+        __concat = function() return tostring(work(20000)) end,
+        __close = function() work(20000) end,
+        __call = function(_, n) return work(n) end,
+      })
+      for _ = 1, 20 do
+        local guard <close> = object
+        assert(object[20000] == 200010000 and object + 20000 == 200010000 and object < {} and object(20000) == 200010000)
+        assert(object .. "" == "200010000")
+        assert(select(2, pcall(work, 20000)) == 200010000)
+        assert(guard)
+      end
+      local order = {}
+      for i = 1, 300 do order[i] = (i * 7919) % 301 end
+      table.sort(order, function(a, b) work(50) return a < b end)
+      for i = 2, 300 do assert(order[i - 1] < order[i]) end
+      assert(("x"):rep(200):gsub("x", function() work(100) return "y" end) == ("y"):rep(200))
+    end)
+    Process.exit(busy, "kill")
+  end)
+
+  it("counts what a process does", function()
+    local me, idle = self(), helper.idle()
+    local before = Process.info(me, "reductions")
+    for i = 1, 1000 do send(idle, i) end
+    assert.is_true(Process.info(me, "reductions") >= before + 1000)
+    Process.exit(idle, "kill")
+  end)
+
+  it("is not needed where the runtime is called: sending, spawning and polling give way", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      local me, idle = self(), spawn(function() receive{ {"never"} } end)
+      local loops = {
+        spawn(function() while true do send(idle, 1) end end),
+        spawn(function() while true do receive(0) end end),
+        spawn(function() local pid = self() while true do send(pid, 1) receive() end end),
+        spawn(function() while true do spawn(function() end) end end),
+        spawn(function() while true do Agent.cast(idle, print) end end),
+        spawn(function() while true do sleep(0) end end),
+      }
+      for _ = 1, 10 do sleep(1) end
+      for _, pid in ipairs(loops) do Process.exit(pid, "kill") end
+      local most = 0
+      for _ = 1, 10000 do
+        spawn(function() end)
+        most = math.max(most, mb.census().processes)
+      end
+      print(most < 1000)
+    ]], "", "MOONBEAM_PREEMPT=off")
+    assert.equal("true\n", output)
+  end)
+
+  it("can be turned off", function()
+    assert.equal("false\n", (run_script([[
+      local mb = require "moonbeam"
+      local ran = false
+      local guard = mb.spawn(function() mb.receive() end)
+      local pid = mb.spawn(function() while true do local x = 1 end end)
+      -- nothing here ever waits, so nobody else runs
+      local started = os.clock()
+      while os.clock() - started < 0.05 do end
+      print(mb.Process.info(pid, "reductions") > 0)
+      os.exit(true)
+    ]], "", "MOONBEAM_PREEMPT=off")))
+  end)
+
+  it("gives the main chunk's neighbours their turns, too", function()
+    assert.equal("3\n", (run_script([[
+      local mb = require "moonbeam"
+      local me = mb.self()
+      for _ = 1, 3 do mb.spawn(function() mb.send(me, "ran") end) end
+      while mb.Process.info(me, "message_queue_len") < 3 do end
+      print(mb.Process.info(me, "message_queue_len"))
+    ]])))
+  end)
+
+  it("reports a slice that cannot be cut, once per place", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      local me = self()
+      print(mb.long_schedule(20))
+      spawn(function()
+        Process.register(self(), "hog")
+        for _ = 1, 2 do
+          table.sort({1, 2, 3}, function(a, b)
+            local started = os.clock()
+            while os.clock() - started < 0.05 do end
+            return a < b
+          end)
+        end
+        send(me, "done")
+      end)
+      receive()
+    ]], "2>&1", "MOONBEAM_PREEMPT=")
+    local found = select(2, output:gsub("%[warning%] Process #PID<[%d.]+> %(hog%) has held scheduler 1 for %d+ ms", ""))
+    assert.equal(1, found, output)
+    assert.truthy(output:find("^50\n"), output)
+    assert.truthy(output:find("in function 'table.sort'", 1, true), output)
+    assert.is_false(pcall(mb.long_schedule, -1))
+  end)
+end)
+
+describe("the user's own hooks", function()
+  helper.setup()
+
+  it("see every line while the process is preempted", function()
+    local busy = spawn(function() while true do end end)
+    in_process(function()
+      local lines, calls = 0, 0
+      local function f() return 1 end
+      debug.sethook(function(event)
+        if event == "line" then lines = lines + 1 else calls = calls + 1 end
+      end, "lc")
+      for _ = 1, 20000 do
+        f()
+      end
+      debug.sethook()
+      assert(lines >= 3 * 20000 and lines <= 3 * 20000 + 10, lines)
+      assert(calls >= 20000 and calls <= 20010, calls)
+    end)
+    Process.exit(busy, "kill")
+  end)
+
+  it("count instructions, however long that takes", function()
+    local busy = spawn(function() while true do end end)
+    in_process(function()
+      local count = 0
+      local function hook() count = count + 1 end
+      debug.sethook(hook, "", 3000000)
+      local f, mask, n = debug.gethook()
+      assert(f == hook and mask == "" and n == 3000000)
+      for i = 1, 40000000 do if count == 3 then break end end
+      debug.sethook()
+      assert(count == 3, count)
+      assert(debug.gethook() == nil)
+      debug.sethook(function() error("too long") end, "", 100000)
+      local ok, e = pcall(function() while true do end end)
+      debug.sethook()
+      assert(not ok and e:find("too long"))
+    end)
+    Process.exit(busy, "kill")
+  end)
+
+  it("belong to their coroutine", function()
+    in_process(function()
+      local seen = 0
+      local co = coroutine.create(function()
+        local x = 0
+        for i = 1, 1000 do x = x + i end
+        coroutine.yield(x)
+      end)
+      debug.sethook(co, function() seen = seen + 1 end, "", 100)
+      local f, _, n = debug.gethook(co)
+      assert(f and n == 100 and debug.gethook() == nil)
+      assert(select(2, coroutine.resume(co)) == 500500)
+      assert(seen >= 20, seen)
+    end)
+  end)
+
+  it("refuse what the library refuses", function()
+    in_process(function()
+      local ok, e = pcall(debug.sethook, 5, "l")
+      assert(not ok and e:find("bad argument #1 to '[%w.]*sethook' %(function expected"), e)
+    end)
+  end)
+end)
