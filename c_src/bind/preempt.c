@@ -55,11 +55,15 @@ static void disarm(struct mb_preempt *t) {
   t->armed = NULL;
 }
 
+static uint64_t slice_number(const struct mb_scheduler *s) {
+  return atomic_load_explicit(&s->slice.number, memory_order_relaxed);
+}
+
 /* Whether the present slice is too long and has not been reported. */
 static int is_long(const struct mb_heap *h) {
   const struct mb_preempt *t = h->preempt;
   return t->long_ns && mb_slice_age(h->scheduler) >= t->long_ns &&
-         t->reported != atomic_load_explicit(&h->scheduler->slice.number, memory_order_relaxed);
+         t->reported != slice_number(h->scheduler);
 }
 
 void mb_preempt_interrupt(struct mb_scheduler *s) {
@@ -140,7 +144,7 @@ static void check_length(struct mb_heap *h, lua_State *L, lua_State *of, int cou
   uint64_t key;
   if (!is_long(h) || !s->current || !lua_checkstack(L, 4)) return;
   if (could_yield && uv_hrtime() - t->armed_at < t->long_ns) return;
-  t->reported = atomic_load_explicit(&s->slice.number, memory_order_relaxed);
+  t->reported = slice_number(s);
   key = place(of);
   if (t->places.count >= MOST_PLACES || mb_map_get(&t->places, key) || mb_map_put(&t->places, key, 1) != 0)
     return;
@@ -182,6 +186,10 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   }
   check_length(h, L, L, can);
   if (!can) return 0;
+  if (h->preempt->every == MB_PREEMPT_BY_TIME && !mb_scheduler_wanted(s)) {
+    h->preempt->reported = slice_number(s); /* long, but nobody's harm */
+    return 0;
+  }
   if (p->reductions < s->reduction_limit) p->reductions = s->reduction_limit;
   if (p->flags & MB_IN_PLACE) {
     mb_run_others(h, L, p);
