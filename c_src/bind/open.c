@@ -22,6 +22,7 @@ void mb_heap_close(struct mb_heap *h) {
   p = h->scheduler->current;
   if (p && !(p->flags & MB_IN_PLACE)) return; /* a process closes the state it runs in: the program ends */
   mb_scheduler_kill_all(h->scheduler);
+  mb_preempt_leave(h); /* the ticker may still interrupt this thread */
   h->scheduler = NULL;
   mb_runtime_deinit(&h->runtime);
 }

@@ -102,12 +102,14 @@ void mb_preempt_adopt(struct mb_heap *h, lua_State *co) {
 
 /* The report of slices that last too long */
 
+enum { PLACE_DEPTH = 32 }; /* levels looked at: lua_getstack counts from the top, so a deep stack would cost its square */
+
 /* The place to blame: where Lua called the innermost C function, else the line that runs. */
 static uint64_t place(lua_State *L) {
   lua_Debug ar;
   uint64_t key = 1;
   int found = 0, after_c = 0;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+  for (int level = 0; level < PLACE_DEPTH && lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline <= 0) {
       after_c = level > 0;
@@ -203,7 +205,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
 static void hook(lua_State *L, lua_Debug *ar) {
   struct mb_heap *h = mb_heap_find(L);
   struct mb_preempt *t = h ? h->preempt : NULL;
-  if (!t) {
+  if (!t || !h->scheduler) {
     lua_sethook(L, NULL, 0, 0);
   } else if (t->every > 0) {
     if (slice_is_over(h, L)) lua_yield(L, 0);

@@ -239,6 +239,31 @@ describe("preemption", function()
     assert.truthy(output:find("in function 'table.sort'", 1, true), output)
     assert.is_false(pcall(mb.long_schedule, -1))
   end)
+
+  it("of a deep stack costs no more than that of a shallow one", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      mb.long_schedule(20)
+      local me = self()
+      spawn(function()
+        local function deep(n)
+          if n > 0 then return 1 + deep(n - 1) end
+          local started = os.clock();
+          (("a"):rep(8000)):find("^.-.-b")
+          local there = os.clock()
+          for i = 1, 1000 do n = n + i end
+          send(me, (os.clock() - there) / (there - started))
+          return n
+        end
+        deep(150000)
+      end)
+      spawn(function() while true do end end)
+      print(receive() < 5)
+    ]], "2>&1", "MOONBEAM_PREEMPT=")
+    assert.truthy(output:find("has held scheduler 1", 1, true), output)
+    assert.truthy(output:find("true\n$"), output)
+  end)
 end)
 
 describe("the user's own hooks", function()
