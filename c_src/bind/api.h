@@ -17,6 +17,15 @@ void mb_open_system(struct mb_heap *h, lua_State *L);
 /* Puts the runtime's functions into the standard library's table of coroutines; the stack stays. */
 void mb_open_coroutine(struct mb_heap *h, lua_State *L);
 
+/* Puts the runtime's print and write into the standard library's tables; the stack stays. */
+void mb_open_output(struct mb_heap *h, lua_State *L);
+
+/* Answers a request from another scheduler, which is taken over: the upcall. */
+void mb_answer(struct mb_scheduler *s, struct mb_request *r);
+
+/* Ask another scheduler and wait: the values of the answer are the results of the caller, who returns this. */
+int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, enum mb_request_kind kind, uint64_t about, int key);
+
 /* Close the coroutines that wait inside co, a process's, one in the other: the innermost first. */
 void mb_close_nested(struct mb_heap *h, lua_State *co);
 

@@ -1,6 +1,7 @@
 #include "crash.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ void mb_log(struct mb_heap *h, enum mb_log_level level, const char *text, size_t
   struct tm tm;
   char head[64];
   int n;
-  if ((int)level < h->log_level) return;
+  if ((int)level < atomic_load_explicit(&h->node->log_level, memory_order_relaxed)) return;
   clock_gettime(CLOCK_REALTIME, &now);
   localtime_r(&now.tv_sec, &tm);
   n = snprintf(head, sizeof head, "%02d:%02d:%02d.%03d [%s] ", tm.tm_hour, tm.tm_min, tm.tm_sec,
@@ -45,6 +46,15 @@ void mb_push_inspect(struct mb_heap *h, lua_State *L, int index) {
   }
 }
 
+int mb_push_name(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  uint32_t size;
+  char *name = mb_names_of(&h->runtime->names, p, &size);
+  if (!name) return 0;
+  lua_pushlstring(L, name, size);
+  free(name);
+  return 1;
+}
+
 /* Push the text of an error value as it stands in a report. */
 static void push_error_text(struct mb_heap *h, lua_State *L, int index) {
   if (lua_type(L, index) == LUA_TSTRING)
@@ -69,10 +79,10 @@ static void add_pids(lua_State *L, luaL_Buffer *b, int list) {
 static void report(struct mb_heap *h, lua_State *L, struct mb_process *p, int value, int trace) {
   luaL_Buffer b;
   char pid[MB_ID_TEXT];
-  int callers = 0;
+  int callers = 0, name;
   size_t size;
   const char *text;
-  if (h->log_level > MB_LOG_ERROR) return;
+  if (atomic_load_explicit(&h->node->log_level, memory_order_relaxed) > MB_LOG_ERROR) return;
   push_error_text(h, L, value);
   int message = lua_gettop(L);
   if (mb_push_locals(h, L, p, 0)) {
@@ -80,13 +90,15 @@ static void report(struct mb_heap *h, lua_State *L, struct mb_process *p, int va
         lua_getfield(L, -1, "$callers") == LUA_TTABLE)
       callers = lua_gettop(L);
   }
+  name = mb_push_name(h, L, p) ? lua_gettop(L) : 0;
   luaL_buffinit(L, &b);
   mb_pid_text(mb_pid_of(p), pid);
   luaL_addstring(&b, "Process ");
   luaL_addstring(&b, pid);
-  if (p->name) {
+  if (name) {
     luaL_addstring(&b, " (");
-    luaL_addlstring(&b, p->name->text, p->name->size);
+    lua_pushvalue(L, name);
+    luaL_addvalue(&b);
     luaL_addstring(&b, ")");
   }
   luaL_addstring(&b, " terminating\n** (error) ");
@@ -126,7 +138,7 @@ static int crash(lua_State *L) {
       lua_settop(L, 4);
       lua_getfield(L, 4, "reason");
       if (lua_isnil(L, -1)) {
-        mb_process_doom(h->scheduler, p, h->runtime.normal);
+        mb_process_doom(h->scheduler, p, h->runtime->normal);
         return 0;
       }
       reason = mb_encode_reason(h, L, lua_gettop(L));

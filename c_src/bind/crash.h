@@ -16,4 +16,7 @@ void mb_log(struct mb_heap *h, enum mb_log_level level, const char *text, size_t
 /* Push the inspect text of the value at index; falls back to a plain text. May raise. */
 void mb_push_inspect(struct mb_heap *h, lua_State *L, int index);
 
+/* Push the registered name of a process; 0 and nothing pushed when it has none. */
+int mb_push_name(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
 #endif

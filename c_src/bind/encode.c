@@ -383,9 +383,9 @@ static int encode_reason(lua_State *L) {
 struct mb_reason *mb_encode_reason(struct mb_heap *h, lua_State *L, int index) {
   struct mb_reason *r;
   int status;
-  if (lua_type(L, index) == LUA_TSTRING && h->runtime.normal &&
+  if (lua_type(L, index) == LUA_TSTRING && h->runtime->normal &&
       strcmp(lua_tostring(L, index), "normal") == 0)
-    return mb_reason_retain(h->runtime.normal);
+    return mb_reason_retain(h->runtime->normal);
   index = lua_absindex(L, index);
   luaL_checkstack(L, 12, NULL);
   lua_pushcfunction(L, encode_reason);

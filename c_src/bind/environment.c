@@ -117,6 +117,8 @@ static int do_require(lua_State *L) {
   lua_rawget(L, -2);
   if (lua_toboolean(L, -1)) return 1;
   lua_settop(L, 1);
+  mb_node_publish_paths(h, L);
+  mb_node_adopt_paths(h, L);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   lua_call(L, 1, LUA_MULTRET);

@@ -1,5 +1,5 @@
 /* A heap: one Lua global state with the coroutines of the processes that live in it, and what the
- * binding keeps beside it. Used by the scheduler's thread alone. One heap per scheduler today; nothing
+ * binding keeps beside it. Used by the scheduler's thread alone. One heap per scheduler today; little
  * here depends on that. */
 #ifndef MB_HEAP_H
 #define MB_HEAP_H
@@ -8,7 +8,7 @@
 #include <lua.h>
 
 #include "buffer.h"
-#include "runtime.h"
+#include "node.h"
 
 struct mb_codes;
 struct mb_modules;
@@ -43,8 +43,10 @@ enum mb_heap_ref {
 };
 
 struct mb_heap {
-  struct mb_runtime runtime; /* owned: one heap, one runtime */
-  struct mb_scheduler *scheduler;
+  struct mb_node *node;       /* owned by the heap that made it */
+  struct mb_runtime *runtime; /* the node's */
+  struct mb_scheduler *scheduler; /* NULL: closed */
+  int owner;                  /* this heap made the node */
   lua_State *L;      /* the state's main thread */
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
@@ -63,7 +65,6 @@ struct mb_heap {
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */
   int closing; /* depth of clean-up code of the dead that is running */
   unsigned idle_coroutines; /* kept in free slots */
-  int log_level;
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
   size_t own_prefix_size;
   struct mb_process *script; /* the host's: its error is printed by the host, not logged */
@@ -72,6 +73,8 @@ struct mb_heap {
   lua_Alloc alloc;     /* the allocator below the memory limit */
   void *alloc_data;
   size_t memory_used, memory_limit; /* counted only while a limit is set; 0: none */
+  unsigned paths_version;            /* see node.h */
+  const char *path_seen, *cpath_seen; /* the strings last published or adopted, by address */
   int ref[MB_REF_COUNT];
 };
 

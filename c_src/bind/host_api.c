@@ -1,6 +1,7 @@
 #include "host_api.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec.h"
@@ -56,6 +57,18 @@ static void push_share(lua_State *L) {
   lua_pushfstring(L, "%s/share/lua/5.4", exe);
 }
 
+/* os.exit([code [, close]]): the program ends in order, whichever scheduler this is. */
+static int host_exit(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
+                                   : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  struct mb_process *p = mb_current(h, L);
+  mb_node_exit(h->node, status);
+  mb_process_doom(h->scheduler, p, h->runtime->killed);
+  mb_leave_if_doomed(h, L, p);
+  return luaL_error(L, "the program is exiting");
+}
+
 static int open_all(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_moonbeam_core);
@@ -75,13 +88,33 @@ static int open_all(lua_State *L) {
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "import");
   lua_call(L, 0, 0);
+  lua_getglobal(L, "os");
+  if (lua_getfield(L, -1, "exit") == LUA_TFUNCTION) mb_modules_alias(mb_heap_open(L), L, -1, "os", "exit");
+  lua_pushlightuserdata(L, mb_heap_open(L));
+  lua_pushcclosure(L, host_exit, 1);
+  lua_setfield(L, -3, "exit");
   return 0;
 }
 
+/* For the signal handler: the scheduler that runs the script. */
+static struct mb_scheduler *_Atomic script_scheduler;
+static atomic_int interrupted;
+
+void mb_host_interrupt(void) {
+  struct mb_scheduler *s = atomic_load(&script_scheduler);
+  atomic_store(&interrupted, 1);
+  if (s) mb_scheduler_stop(s); /* atomics, and uv_async_send */
+}
+
 int mb_host_open(lua_State *L, const struct mb_host_options *o) {
+  struct mb_heap *h;
   lua_pushcfunction(L, open_all);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) return -1;
-  mb_heap_open(L)->scheduler->stay = o->no_halt;
+  h = mb_heap_open(L);
+  h->scheduler->stay = o->no_halt;
+  h->node->setup = (struct mb_node_setup){o->new_state, o->close_state, open_all};
+  h->runtime->scheduler_count = o->schedulers > 0 ? (uint32_t)o->schedulers : mb_node_schedulers(0);
+  atomic_store(&script_scheduler, h->scheduler);
   return 0;
 }
 
@@ -134,12 +167,12 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   struct mb_signal *nothing = mb_signal_new(MB_MESSAGE, 0);
   struct mb_process *p;
   int err, top;
-  *out = (struct mb_host_outcome){MB_ENDED_NORMAL, NULL};
+  *out = (struct mb_host_outcome){.kind = MB_ENDED_NORMAL};
   if (!nothing || mb_spawn(s, NULL, nothing, 0, 0, NULL, &p) != 0) return MB_ENOMEM;
   /* The script is not copied: it runs with the state's own globals. */
   mb_signal_free(p->start);
   p->start = NULL;
-  p->flags |= MB_SCRIPT;
+  p->flags |= MB_SCRIPT | MB_PINNED;
   mb_push_ref(h, L, MB_REF_THREADS);
   p->context = lua_newthread(L);
   lua_rawseti(L, -2, p->index);
@@ -148,7 +181,18 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   h->script = p;
   top = lua_gettop(L);
   err = mb_scheduler_run(s, NULL);
-  if (err == MB_EDEADLOCK && !h->script_ended) {
+  if (atomic_load(&h->node->exiting)) {
+    out->kind = MB_ENDED_STATUS;
+    out->status = atomic_load(&h->node->exit_status);
+    err = 0;
+  } else if (atomic_load(&interrupted)) {
+    out->kind = MB_ENDED_SIGNAL;
+    if (!h->script_ended) {
+      luaL_traceback(L, mb_coroutine(h->script), "interrupted!", 0);
+      out->text = copy_top(L);
+    }
+    err = 0;
+  } else if (err == MB_EDEADLOCK && !h->script_ended) {
     describe_deadlock(h, L, out);
     err = 0;
   } else if (h->script_ended) {
@@ -160,4 +204,7 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   return err;
 }
 
-void mb_host_close(lua_State *L) { mb_heap_close(mb_heap_open(L)); }
+int mb_host_close(lua_State *L) {
+  atomic_store(&script_scheduler, NULL);
+  return mb_heap_close(mb_heap_open(L));
+}

@@ -1,11 +1,15 @@
-/* What the interpreter host needs of the runtime. All functions are for the thread that opened the state. */
+/* What the interpreter host needs of the runtime. All functions are for the thread that opened the state; a program has
+ * one host. */
 #ifndef MB_HOST_API_H
 #define MB_HOST_API_H
 
 #include <lua.h>
 
 struct mb_host_options {
-  int schedulers; /* 0: as many as cores */
+  int schedulers; /* 0: MOONBEAM_SCHEDULERS, or as many as cores */
+  /* The states of further schedulers, without libraries. */
+  lua_State *(*new_state)(void **data);
+  void (*close_state)(lua_State *L, void *data);
   int no_halt;    /* run on after the script's process has ended */
 };
 
@@ -13,12 +17,15 @@ enum mb_host_outcome_kind {
   MB_ENDED_NORMAL,
   MB_ENDED_ERROR,   /* text: message and traceback */
   MB_ENDED_EXIT,    /* text: "** (EXIT) reason" */
-  MB_ENDED_DEADLOCK /* text: what waits */
+  MB_ENDED_DEADLOCK, /* text: what waits */
+  MB_ENDED_STATUS,   /* by os.exit: status */
+  MB_ENDED_SIGNAL    /* by mb_host_interrupt; text: where the script was */
 };
 
 struct mb_host_outcome {
   enum mb_host_outcome_kind kind;
   char *text; /* malloc'd, or NULL; the caller frees it */
+  int status;
 };
 
 /* Open the runtime in a fresh state with its standard libraries: the modules moonbeam and moonbeam.* can
@@ -29,7 +36,11 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o);
  * scheduler until that process ends; with no_halt for ever. The stack loses function and arguments. */
 int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out);
 
-/* Kill every process and close the loop; lua_close may follow. */
-void mb_host_close(lua_State *L);
+/* Let mb_host_run return. Async-signal-safe. */
+void mb_host_interrupt(void);
+
+/* Kill every process, end the threads, close the loops. 0: lua_close may follow; -1: a thread did not end within a
+ * second, and the program has to without closing anything. */
+int mb_host_close(lua_State *L);
 
 #endif

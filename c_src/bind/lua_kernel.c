@@ -55,7 +55,7 @@ static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int link, int alias
   struct mb_process *parent = mb_current(h, L), *p;
   struct mb_signal *start = mb_encode_signal(h, L, 1, lua_gettop(L), "spawn", MB_MESSAGE);
   int err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
-  if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime.table.limit);
+  if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) luaL_error(L, "not enough memory");
   p->site = mb_site(h, L);
   return mb_pid_of(p);
@@ -101,6 +101,9 @@ static int option(lua_State *L, const char *name) {
 static int process_spawn(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = 0;
+  struct mb_scheduler *where = NULL;
+  struct mb_process *p;
+  mb_pid pid;
   int link = 0, monitor = 0;
   check_function(h, L, "Process.spawn");
   if (!lua_isnoneornil(L, 2)) {
@@ -108,16 +111,29 @@ static int process_spawn(lua_State *L) {
     link = option(L, "link");
     monitor = option(L, "monitor");
     lua_getfield(L, 2, "scheduler");
-    if (!lua_isnil(L, -1) && !(lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "here") == 0)) {
+    if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "here") == 0) {
+      where = h->scheduler;
+    } else if (!lua_isnil(L, -1)) {
       if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 ||
-          lua_tointeger(L, -1) > (lua_Integer)h->runtime.scheduler_count)
+          lua_tointeger(L, -1) > (lua_Integer)h->runtime->scheduler_count)
         return mb_bad_argument(h, L, "Process.spawn", 2, "scheduler is \"here\" or 1 to %d",
-                               (int)h->runtime.scheduler_count);
+                               (int)h->runtime->scheduler_count);
+      where = &h->runtime->schedulers[lua_tointeger(L, -1) - 1];
     }
     lua_pop(L, 1);
   }
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
-  mb_push_id(L, spawn_encoded(h, L, link, 0, monitor ? &ref : NULL));
+  pid = spawn_encoded(h, L, link, 0, monitor ? &ref : NULL);
+  p = where ? mb_local(h->scheduler, pid) : NULL;
+  if (p) {
+    p->flags |= MB_PINNED;
+    if (where != h->scheduler) {
+      mb_node_publish_paths(h, L);
+      if (where->id >= atomic_load_explicit(&h->runtime->started, memory_order_acquire)) mb_node_start(h->scheduler);
+      mb_move(h->scheduler, p, where);
+    }
+  }
+  mb_push_id(L, pid);
   if (monitor) mb_push_id(L, ref);
   return spawned(h, L, monitor ? 2 : 1);
 }
@@ -151,7 +167,7 @@ static mb_pid resolve(struct mb_heap *h, lua_State *L, int at, const char *funct
     if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
       int here = strcmp(lua_tostring(L, -1), "nonode@nohost") == 0;
       name = lua_tolstring(L, -2, &size);
-      pid = here ? mb_names_find(&h->runtime.names, name, (uint32_t)size) : 0;
+      pid = here ? mb_names_find(&h->runtime->names, name, (uint32_t)size) : 0;
       lua_pop(L, 2);
       return pid ? pid : UINT64_MAX;
     }
@@ -159,7 +175,7 @@ static mb_pid resolve(struct mb_heap *h, lua_State *L, int at, const char *funct
   }
   if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, index, "pid or name", at);
   name = lua_tolstring(L, at, &size);
-  return mb_names_find(&h->runtime.names, name, (uint32_t)size);
+  return mb_names_find(&h->runtime->names, name, (uint32_t)size);
 }
 
 static int do_send(lua_State *L) {
@@ -208,7 +224,7 @@ static int link_to(lua_State *L) {
     s = mb_signal_new(MB_EXITED, 0);
     if (!s) return luaL_error(L, "not enough memory");
     s->from = other;
-    s->reason = mb_reason_retain(h->runtime.noproc);
+    s->reason = mb_reason_retain(h->runtime->noproc);
     mb_deliver(h->scheduler, p, s);
   }
   lua_pushboolean(L, 1);

@@ -1,21 +1,37 @@
 /* The functions of the module Process. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
 #include "codec.h"
+#include "crash.h"
 #include "environment.h"
 #include "error.h"
 #include "errors.h"
 #include "mailbox.h"
 #include "run.h"
 
+/* Whether a process can be seen to live, without asking its scheduler. */
+static int is_alive(struct mb_heap *h, mb_pid pid) {
+  struct mb_process *p = mb_lookup(h->runtime, pid);
+  return p && !atomic_load_explicit(&p->doomed, memory_order_relaxed);
+}
+
+static int ask_owner(struct mb_heap *h, lua_State *L, enum mb_request_kind kind, mb_pid pid, int key) {
+  struct mb_process *p = mb_lookup(h->runtime, pid);
+  struct mb_scheduler *owner =
+      p ? atomic_load_explicit(&p->scheduler, memory_order_acquire) : h->scheduler;
+  return mb_ask(h, L, owner, kind, pid, key);
+}
+
 static int process_alive(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid pid;
   (void)mb_current(h, L);
   pid = mb_check_pid(h, L, 1, "Process.alive", 1);
-  lua_pushboolean(L, mb_local(h->scheduler, pid) != NULL);
+  if (mb_elsewhere(h->scheduler, pid) && mb_can_wait(h, L)) return ask_owner(h, L, MB_ASK_ALIVE, pid, 0);
+  lua_pushboolean(L, is_alive(h, pid));
   return 1;
 }
 
@@ -61,15 +77,15 @@ static int process_register(lua_State *L) {
   (void)mb_current(h, L);
   pid = mb_check_pid(h, L, 1, "Process.register", 1);
   name = mb_check_name(h, L, 2, "Process.register", 2, &size);
-  err = mb_register(h->scheduler, pid, name, (uint32_t)size);
+  err = mb_register(h->runtime, pid, name, (uint32_t)size);
   if (err == MB_ENOPROC)
     return mb_bad_argument(h, L, "Process.register", 1, "the process is not alive");
-  if (err == MB_ENAME) {
-    struct mb_process *p = mb_local(h->scheduler, pid);
-    if (p && p->name)
-      return mb_bad_argument(h, L, "Process.register", 1, "the process is registered already, as '%s'",
-                             p->name->text);
-    return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", name);
+  if (err == MB_ENAME) return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", name);
+  if (err == MB_ENAMED) {
+    struct mb_process *p = mb_lookup(h->runtime, pid);
+    if (!p || !mb_push_name(h, L, p)) lua_pushliteral(L, "?"); /* unregistered meanwhile */
+    return mb_bad_argument(h, L, "Process.register", 1, "the process is registered already, as '%s'",
+                           lua_tostring(L, -1));
   }
   if (err) return luaL_error(L, "not enough memory");
   lua_pushboolean(L, 1);
@@ -80,7 +96,7 @@ static int process_unregister(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   size_t size;
   const char *name = mb_check_name(h, L, 1, "Process.unregister", 1, &size);
-  if (!mb_unregister(h->scheduler, name, (uint32_t)size))
+  if (!mb_names_remove(&h->runtime->names, &h->runtime->table, name, (uint32_t)size))
     return mb_bad_argument(h, L, "Process.unregister", 1, "no process is registered as '%s'", name);
   lua_pushboolean(L, 1);
   return 1;
@@ -94,34 +110,30 @@ static int process_whereis(lua_State *L) {
   (void)mb_current(h, L);
   if (lua_type(L, 1) != LUA_TSTRING) return mb_bad_type(h, L, "Process.whereis", 1, "name", 1);
   name = lua_tolstring(L, 1, &size);
-  pid = mb_names_find(&h->runtime.names, name, (uint32_t)size);
-  if (pid && mb_local(h->scheduler, pid))
+  pid = mb_names_find(&h->runtime->names, name, (uint32_t)size);
+  if (pid)
     mb_push_id(L, pid);
   else
     lua_pushnil(L);
   return 1;
 }
 
-struct name_list {
-  const char **texts;
-  size_t count, capacity;
-};
-
-static void collect_name(const struct mb_name *n, void *data) {
-  struct name_list *l = data;
-  if (l->count < l->capacity) l->texts[l->count++] = n->text;
-}
-
 static int process_registered(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct name_list l = {.capacity = h->runtime.names.count};
-  /* Lua's memory, since pushing the strings may raise; entries stay while only this thread runs. */
-  l.texts = lua_newuserdatauv(L, (l.capacity + 1) * sizeof *l.texts, 0);
-  mb_names_each(&h->runtime.names, collect_name, &l);
-  lua_createtable(L, (int)l.count, 0);
-  for (size_t i = 0; i < l.count; i++) {
-    lua_pushstring(L, l.texts[i]);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  size_t size;
+  char *all = mb_names_all(&h->runtime->names, &size);
+  const char *text, *end;
+  lua_Integer n = 0;
+  if (!all) return luaL_error(L, "not enough memory");
+  lua_pushlstring(L, all, size); /* Lua's memory from here on: what follows may raise */
+  free(all);
+  text = lua_tostring(L, -1);
+  end = text + size;
+  lua_newtable(L);
+  while (text < end) {
+    lua_pushstring(L, text);
+    text += lua_rawlen(L, -1) + 1;
+    lua_rawseti(L, -2, ++n);
   }
   return 1;
 }
@@ -133,12 +145,12 @@ static int process_list(lua_State *L) {
   uint32_t extent;
   lua_Integer n = 0;
   (void)mb_current(h, L);
-  extent = mb_table_extent(&h->runtime.table);
-  lua_createtable(L, (int)h->scheduler->live, 0);
+  extent = mb_table_extent(&h->runtime->table);
+  lua_newtable(L);
   for (uint32_t i = 1; i < extent; i++) {
-    struct mb_process *p = mb_table_at(&h->runtime.table, i);
+    struct mb_process *p = mb_table_at(&h->runtime->table, i);
     mb_pid pid = p ? mb_pid_of(p) : 0;
-    if (!pid || p->state == MB_EXITING) continue;
+    if (!pid || atomic_load_explicit(&p->doomed, memory_order_relaxed)) continue;
     mb_push_id(L, pid);
     lua_rawseti(L, -2, ++n);
   }
@@ -174,6 +186,7 @@ static void push_monitors(lua_State *L, const struct mb_process *p) {
     const char *name;
     uint32_t size;
     mb_pid target = mb_monitor_target(e->value, &name, &size);
+    if (!name && !target) continue; /* an alias */
     if (name) {
       lua_createtable(L, 2, 0);
       lua_pushlstring(L, name, size);
@@ -245,10 +258,7 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
   lua_State *co = p->flags & MB_IN_PLACE ? L : mb_coroutine(p);
   switch (key) {
     case 0:
-      if (p->name)
-        lua_pushlstring(L, p->name->text, p->name->size);
-      else
-        lua_pushnil(L);
+      if (!mb_push_name(h, L, p)) lua_pushnil(L);
       break;
     case 1: lua_pushstring(L, status_of(p)); break;
     case 2: lua_pushinteger(L, p->mailbox.count); break;
@@ -290,9 +300,23 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
   }
 }
 
+/* Push what is asked for of p: one value, or with key -1 all of them in a table; nil when p is NULL. */
+static void push_infos(struct mb_heap *h, lua_State *L, struct mb_process *p, int key) {
+  if (!p) {
+    lua_pushnil(L);
+  } else if (key >= 0) {
+    push_info(h, L, p, key);
+  } else {
+    lua_newtable(L);
+    for (key = 0; info_keys[key]; key++) {
+      push_info(h, L, p, key);
+      lua_setfield(L, -2, info_keys[key]);
+    }
+  }
+}
+
 static int process_info(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p;
   mb_pid pid;
   int key = -1;
   (void)mb_current(h, L);
@@ -304,20 +328,8 @@ static int process_info(lua_State *L) {
     if (!info_keys[key]) return mb_bad_argument(h, L, "Process.info", 2, "unknown key '%s'", wanted);
   }
   luaL_checkstack(L, 20, NULL);
-  p = mb_local(h->scheduler, pid);
-  if (!p) {
-    lua_pushnil(L);
-    return 1;
-  }
-  if (key >= 0) {
-    push_info(h, L, p, key);
-    return 1;
-  }
-  lua_newtable(L);
-  for (key = 0; info_keys[key]; key++) {
-    push_info(h, L, p, key);
-    lua_setfield(L, -2, info_keys[key]);
-  }
+  if (mb_elsewhere(h->scheduler, pid)) return ask_owner(h, L, MB_ASK_INFO, pid, key);
+  push_infos(h, L, mb_local(h->scheduler, pid), key);
   return 1;
 }
 
@@ -352,21 +364,70 @@ static int process_send_after(lua_State *L) {
   return 1;
 }
 
+/* Push the ms of what mb_delayed_read says. */
+static void push_left(lua_State *L, int64_t ns) {
+  if (ns < 0)
+    lua_pushboolean(L, 0);
+  else
+    lua_pushinteger(L, (lua_Integer)((ns + 999999) / 1000000));
+}
+
 static int read_timer(lua_State *L, const char *function, int cancel) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = mb_to_ref(L, 1);
-  int64_t left;
+  uint32_t owner = mb_ref_scheduler(ref);
   if (!ref) return mb_bad_type(h, L, function, 1, "timer reference", 1);
-  left = mb_delayed_read(h->scheduler, ref, cancel);
-  if (left < 0)
-    lua_pushboolean(L, 0);
-  else
-    lua_pushinteger(L, (lua_Integer)((left + 999999) / 1000000));
+  if (owner != h->scheduler->id && owner < atomic_load_explicit(&h->runtime->started, memory_order_acquire))
+    return mb_ask(h, L, &h->runtime->schedulers[owner], cancel ? MB_ASK_CANCEL : MB_ASK_TIMER, ref, 0);
+  push_left(L, mb_delayed_read(h->scheduler, ref, cancel));
   return 1;
 }
 
 static int process_cancel_timer(lua_State *L) { return read_timer(L, "Process.cancel_timer", 1); }
 static int process_read_timer(lua_State *L) { return read_timer(L, "Process.read_timer", 0); }
+
+/* Answers to other schedulers */
+
+static int encode_answer(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  const struct mb_request *r = lua_touserdata(L, 2);
+  struct mb_signal **out = lua_touserdata(L, 3);
+  struct mb_scheduler *s = h->scheduler;
+  luaL_checkstack(L, 20, NULL);
+  lua_settop(L, 0);
+  switch (r->kind) {
+    case MB_ASK_INFO: push_infos(h, L, mb_local(s, r->about), r->key); break;
+    case MB_ASK_ALIVE: lua_pushboolean(L, mb_local(s, r->about) != NULL); break;
+    default: push_left(L, mb_delayed_read(s, r->about, r->kind == MB_ASK_CANCEL));
+  }
+  *out = mb_encode_signal(h, L, 1, 1, "answer", MB_REPLY);
+  return 0;
+}
+
+void mb_answer(struct mb_scheduler *s, struct mb_request *r) {
+  struct mb_heap *h = s->heap;
+  lua_State *L = h->runner;
+  struct mb_signal *answer = NULL;
+  struct mb_process *p = r->kind <= MB_ASK_ALIVE ? mb_lookup(s->runtime, r->about) : NULL;
+  if (p && !mb_is_here(s, p)) { /* it was given away meanwhile */
+    mb_request_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), r);
+    return;
+  }
+  if (lua_checkstack(L, 8)) {
+    lua_pushcfunction(L, encode_answer);
+    lua_pushlightuserdata(L, h);
+    lua_pushlightuserdata(L, r);
+    lua_pushlightuserdata(L, &answer);
+    if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  }
+  if (!answer) answer = mb_signal_new(MB_REPLY, 0); /* memory is out: no values */
+  if (answer) {
+    answer->from = 0;
+    answer->ref = r->ref;
+    mb_signal_send(s, r->from, answer);
+  }
+  free(r);
+}
 
 /* The dictionary */
 

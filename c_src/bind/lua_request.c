@@ -1,6 +1,7 @@
 /* Requests and replies: what calls, tasks and the starting of servers are made of. A request carries the
  * caller's pid and the reference of a monitor on the receiver; a reply is let into the caller's mailbox
  * only while that monitor is active, so late replies vanish by themselves. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
@@ -17,6 +18,26 @@ static struct mb_signal *find_answer(struct mb_process *p, mb_ref ref) {
     p->mailbox.scan = s->next;
   }
   return NULL;
+}
+
+/* Waits for the answer of another scheduler. Stack: 1 reference. -> values */
+static int answer_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_ref ref = mb_to_ref(L, 1);
+  (void)status;
+  (void)unused;
+  for (;;) {
+    struct mb_process *p = mb_current(h, L);
+    struct mb_signal *s = find_answer(p, ref);
+    if (s) {
+      int n = s->size ? mb_decode(h, L, s->data, s->size) : 0;
+      mb_take_message(h, p, s);
+      mb_flush_ref(h, p, ref);
+      if (!n) return luaL_error(L, "not enough memory");
+      return mb_worked(h, L, p, MB_COST_MESSAGE, n);
+    }
+    mb_block(h, L, p, 0, 0, answer_on);
+  }
 }
 
 /* Waits for the answer to a call. Stack: 1 reference. -> true, values... | false, reason */
@@ -48,6 +69,25 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
   }
 }
 
+int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, enum mb_request_kind kind, uint64_t about,
+           int key) {
+  struct mb_process *p = mb_current(h, L);
+  struct mb_request *r;
+  mb_ref ref = 0;
+  if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
+  r = malloc(sizeof *r);
+  if (!r || mb_alias(h->scheduler, p, &ref) != 0) {
+    free(r);
+    return luaL_error(L, "not enough memory");
+  }
+  *r = (struct mb_request){.kind = kind, .from = mb_pid_of(p), .ref = ref, .about = about, .key = key};
+  mb_request_post(whom, r);
+  lua_settop(L, 0);
+  mb_push_id(L, ref);
+  mb_mailbox_rewind(&p->mailbox, ref);
+  return answer_on(L, LUA_OK, 0);
+}
+
 /* A server argument as a pid; 0: nobody has that name. */
 static mb_pid server_pid(struct mb_heap *h, lua_State *L, int at, const char *function) {
   mb_pid pid = mb_to_pid(L, at);
@@ -56,7 +96,7 @@ static mb_pid server_pid(struct mb_heap *h, lua_State *L, int at, const char *fu
   if (pid) return pid;
   if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, 1, "pid or name", at);
   name = lua_tolstring(L, at, &size);
-  return mb_names_find(&h->runtime.names, name, (uint32_t)size);
+  return mb_names_find(&h->runtime->names, name, (uint32_t)size);
 }
 
 static int refused(lua_State *L, const char *reason) {
@@ -75,7 +115,7 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   mb_ref ref = 0;
   lua_settop(L, 2);
   s = mb_encode_signal(h, L, 2, 1, "send request", kind);
-  if (server == mb_pid_of(p) || !mb_lookup(&h->runtime, server)) {
+  if (server == mb_pid_of(p) || !mb_lookup(h->runtime, server)) {
     mb_signal_free(s);
     return refused(L, server == mb_pid_of(p) ? "calling_self" : "noproc");
   }

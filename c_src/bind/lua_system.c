@@ -36,8 +36,9 @@ static int log_entry(lua_State *L) {
 /* log_level([level]) -> the level before */
 static int log_level(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  int old = h->log_level;
-  if (!lua_isnoneornil(L, 1)) h->log_level = luaL_checkoption(L, 1, NULL, level_names);
+  int old = atomic_load_explicit(&h->node->log_level, memory_order_relaxed);
+  if (!lua_isnoneornil(L, 1))
+    atomic_store_explicit(&h->node->log_level, luaL_checkoption(L, 1, NULL, level_names), memory_order_relaxed);
   lua_pushstring(L, level_names[old]);
   return 1;
 }
@@ -55,21 +56,76 @@ static int long_schedule(lua_State *L) {
   return 1;
 }
 
+static void set_integer(lua_State *L, const char *field, int64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, field);
+}
+
 /* census() -> {processes =, timers =, names =, messages =} */
 static int census(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_scheduler *s = h->scheduler;
+  struct mb_runtime *rt = h->runtime;
+  uint32_t started = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
+  int64_t processes = 0, timers = 0, messages = 0;
   (void)mb_current(h, L);
+  for (uint32_t i = 0; i < started; i++) {
+    struct mb_scheduler *s = &rt->schedulers[i];
+    processes += atomic_load_explicit(&s->live, memory_order_relaxed);
+    timers += atomic_load_explicit(&s->receive_timers, memory_order_relaxed) +
+              atomic_load_explicit(&s->delayed_count, memory_order_relaxed);
+    messages += atomic_load_explicit(&s->messages, memory_order_relaxed);
+  }
   lua_createtable(L, 0, 4);
-  lua_pushinteger(L, (lua_Integer)s->live);
-  lua_setfield(L, -2, "processes");
-  lua_pushinteger(L, (lua_Integer)(s->receive_timers + s->delayed.count));
-  lua_setfield(L, -2, "timers");
-  lua_pushinteger(L, (lua_Integer)h->runtime.names.count);
-  lua_setfield(L, -2, "names");
-  lua_pushinteger(L, (lua_Integer)s->messages);
-  lua_setfield(L, -2, "messages");
+  set_integer(L, "processes", processes);
+  set_integer(L, "timers", timers);
+  set_integer(L, "names", mb_names_count(&rt->names));
+  set_integer(L, "messages", messages);
   return 1;
+}
+
+/* schedulers() -> {{processes =, run_queue =, steals =, wakeups =, utilisation =}...} */
+static int schedulers(lua_State *L) {
+  struct mb_runtime *rt = mb_heap_of(L)->runtime;
+  uint32_t started = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
+  uint64_t now = uv_hrtime();
+  lua_createtable(L, (int)rt->scheduler_count, 0);
+  for (uint32_t i = 0; i < rt->scheduler_count; i++) {
+    struct mb_scheduler *s = &rt->schedulers[i];
+    lua_createtable(L, 0, 5);
+    if (i < started) {
+      int64_t since = atomic_load_explicit(&s->asleep_since, memory_order_relaxed);
+      int64_t slept = atomic_load_explicit(&s->slept, memory_order_relaxed) + (since ? (int64_t)now - since : 0);
+      double life = (double)(now - s->born), busy = life > 0 ? 1 - (double)slept / life : 0;
+      set_integer(L, "processes", atomic_load_explicit(&s->live, memory_order_relaxed));
+      set_integer(L, "run_queue", i == mb_heap_of(L)->scheduler->id
+                                      ? (int64_t)s->ready.count
+                                      : atomic_load_explicit(&s->queued, memory_order_relaxed));
+      set_integer(L, "steals", atomic_load_explicit(&s->steals, memory_order_relaxed));
+      set_integer(L, "wakeups", atomic_load_explicit(&s->wakeups, memory_order_relaxed));
+      lua_pushnumber(L, busy < 0 ? 0 : busy);
+    } else { /* made when there is work for it */
+      static const char *const fields[] = {"processes", "run_queue", "steals", "wakeups"};
+      for (size_t f = 0; f < 4; f++) set_integer(L, fields[f], 0);
+      lua_pushnumber(L, 0);
+    }
+    lua_setfield(L, -2, "utilisation");
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* set_schedulers(n): as many there may be, before the second has started */
+static int set_schedulers(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_runtime *rt = h->runtime;
+  lua_Integer n = luaL_checkinteger(L, 1);
+  if (n < 1 || n > MB_MAX_SCHEDULERS)
+    return mb_bad_argument(h, L, "start", 1, "schedulers is a number from 1 to %d", MB_MAX_SCHEDULERS);
+  if (n == (lua_Integer)rt->scheduler_count) return 0;
+  if (atomic_load_explicit(&rt->started, memory_order_acquire) > 1)
+    return mb_bad_argument(h, L, "start", 1, "%d schedulers are running already", (int)rt->scheduler_count);
+  rt->scheduler_count = (uint32_t)n;
+  return 0;
 }
 
 /* The allocator while a limit is set: what is asked for beyond it is refused, as if memory were out. */
@@ -147,6 +203,8 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"log_level", log_level},
                                        {"long_schedule", long_schedule},
                                        {"census", census},
+                                       {"schedulers", schedulers},
+                                       {"set_schedulers", set_schedulers},
                                        {"memory_limit", memory_limit},
                                        {"define", define},
                                        {"set_inspect", set_inspect},

@@ -1,6 +1,7 @@
 #include "open.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "api.h"
 #include "bytecode.h"
@@ -16,21 +17,26 @@
 /* Their addresses are keys in the registry. */
 static const char heap_key, core_key;
 
-void mb_heap_close(struct mb_heap *h) {
+int mb_heap_close(struct mb_heap *h) {
   struct mb_process *p;
-  if (!h->scheduler) return;
+  if (!h->scheduler) return 0;
   p = h->scheduler->current;
-  if (p && !(p->flags & MB_IN_PLACE)) return; /* a process closes the state it runs in: the program ends */
-  mb_scheduler_kill_all(h->scheduler);
+  if (h->owner) {
+    if (p && !(p->flags & MB_IN_PLACE)) return 0; /* a process closes the state it runs in: the program ends */
+    if (mb_node_stop(h->node) != 0) return -1;
+  }
   mb_preempt_leave(h); /* the ticker may still interrupt this thread */
   h->scheduler = NULL;
-  mb_runtime_deinit(&h->runtime);
+  h->runtime = NULL;
+  if (h->owner) mb_node_free(h->node);
+  h->node = NULL;
+  return 0;
 }
 
 /* The state closes: what the heap holds outside of Lua goes. */
 static int collect_heap(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
-  mb_heap_close(h);
+  if (mb_heap_close(h) != 0) _exit(EXIT_FAILURE); /* other threads run on, with what would be freed now */
   mb_reason_release(h->main_reason);
   mb_reason_release(h->no_memory);
   h->main_reason = h->no_memory = NULL;
@@ -89,15 +95,28 @@ struct mb_heap *mb_heap_find(lua_State *L) {
   return h;
 }
 
+/* What all heaps of a node share, from the first one. */
+static void make_node(struct mb_heap *h, lua_State *L) {
+  const char *limit = getenv("MOONBEAM_PROCESSES");
+  h->node = mb_node_new(limit ? (uint32_t)strtoul(limit, NULL, 10) : 0, mb_node_schedulers(1));
+  if (!h->node) luaL_error(L, "moonbeam: cannot start the runtime");
+  h->owner = 1;
+  h->runtime = &h->node->runtime;
+  h->node->log_level = MB_LOG_INFO;
+}
+
 struct mb_heap *mb_heap_open(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
-  const char *limit = getenv("MOONBEAM_PROCESSES");
+  return h ? h : mb_heap_attach(L, NULL, NULL);
+}
+
+struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_scheduler *s) {
+  struct mb_heap *h;
   int err;
-  if (h) return h;
   if (mb_bytecode_check(L) != 0)
     luaL_error(L, "moonbeam: this is not the Lua 5.4 it was built for: its bytecode differs");
   h = lua_newuserdatauv(L, sizeof *h, 0);
-  *h = (struct mb_heap){.log_level = MB_LOG_INFO};
+  *h = (struct mb_heap){.node = node, .runtime = node ? &node->runtime : NULL};
   for (int i = 0; i < MB_REF_COUNT; i++) h->ref[i] = LUA_NOREF;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   h->L = h->runner = lua_tothread(L, -1);
@@ -116,11 +135,11 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   h->sites = mb_sites_new();
   h->preempt = mb_preempt_new();
   if (!h->workspace || !h->codes || !h->modules || !h->sites || !h->preempt) luaL_error(L, "not enough memory");
-  err = mb_runtime_init(&h->runtime, &mb_heap_upcalls, limit ? (uint32_t)strtoul(limit, NULL, 10) : 0);
-  if (!err) err = mb_preempt_open(h);
-  if (err) luaL_error(L, "moonbeam: cannot start the runtime (error %d)", err);
-  h->scheduler = &h->runtime.schedulers[0];
+  if (!node) make_node(h, L);
+  h->scheduler = s ? s : &h->runtime->schedulers[0];
   h->scheduler->heap = h;
+  err = mb_preempt_open(h);
+  if (err) luaL_error(L, "moonbeam: cannot start the runtime (error %d)", err);
   h->ref[MB_REF_THREADS] = new_table(L, NULL);
   h->ref[MB_REF_LOCALS] = new_table(L, NULL);
   h->ref[MB_REF_FACTORIES] = new_table(L, NULL);
@@ -131,13 +150,17 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   h->ref[MB_REF_BACKED] = new_table(L, NULL);
   lua_pushboolean(L, 0);
   h->ref[MB_REF_INSPECT] = luaL_ref(L, LUA_REGISTRYINDEX);
+  mb_open_output(h, L); /* before the environment takes print over */
   mb_environment_open(h, L);
   mb_open_coroutine(h, L);
   mb_open_hooks(h, L);
-  h->runtime.normal = constant(h, L, "normal");
-  h->runtime.killed = constant(h, L, "killed");
-  h->runtime.noproc = constant(h, L, "noproc");
-  h->runtime.noconnection = constant(h, L, "noconnection");
+  if (h->owner) {
+    h->runtime->normal = constant(h, L, "normal");
+    h->runtime->killed = constant(h, L, "killed");
+    h->runtime->noproc = constant(h, L, "noproc");
+    h->runtime->noconnection = constant(h, L, "noconnection");
+  }
+  mb_open_c_modules(h, L);
   h->no_memory = no_memory_reason(h, L);
   return h;
 }

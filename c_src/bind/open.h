@@ -9,8 +9,12 @@
  * when set. Raises on failure. */
 struct mb_heap *mb_heap_open(lua_State *L);
 
-/* Kill every process and close the scheduler, with clean-up code running; the state must be still open.
- * Nothing happens the second time. */
-void mb_heap_close(struct mb_heap *h);
+/* A heap in a fresh state for a further scheduler of the node. Raises on failure. */
+struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_scheduler *s);
+
+/* Kill every process and close the schedulers, with clean-up code running; the state must be still open.
+ * Nothing happens the second time, nor when a thread does not end: then the program must end without closing the
+ * state, and -1 is the result. */
+int mb_heap_close(struct mb_heap *h);
 
 #endif

@@ -27,7 +27,6 @@ struct mb_preempt {
   lua_Hook user_hook;
   int user_mask, user_count;
   int every;           /* enum above, or a number of instructions */
-  uint64_t long_ns;    /* threshold of the report; 0: never */
   uint64_t reported;   /* slice that has been reported */
   struct mb_map places; /* hash of the place -> 1 */
 };
@@ -59,10 +58,15 @@ static uint64_t slice_number(const struct mb_scheduler *s) {
   return atomic_load_explicit(&s->slice.number, memory_order_relaxed);
 }
 
+static uint64_t long_ns(const struct mb_heap *h) {
+  return atomic_load_explicit(&h->node->long_ns, memory_order_relaxed);
+}
+
 /* Whether the present slice is too long and has not been reported. */
 static int is_long(const struct mb_heap *h) {
   const struct mb_preempt *t = h->preempt;
-  return t->long_ns && mb_slice_age(h->scheduler) >= t->long_ns &&
+  uint64_t limit = long_ns(h);
+  return limit && mb_slice_age(h->scheduler) >= limit &&
          t->reported != slice_number(h->scheduler);
 }
 
@@ -128,9 +132,11 @@ static int report(lua_State *L) {
   char pid[MB_ID_TEXT];
   const char *text;
   size_t size;
+  int named;
   mb_pid_text(mb_pid_of(p), pid);
+  named = mb_push_name(h, L, p);
   text = lua_pushfstring(L, "Process %s%s%s%s has held scheduler %d for %d ms without giving way", pid,
-                         p->name ? " (" : "", p->name ? p->name->text : "", p->name ? ")" : "",
+                         named ? " (" : "", named ? lua_tostring(L, -1) : "", named ? ")" : "",
                          (int)h->scheduler->id + 1, (int)(lua_tointeger(L, 3) / 1000000));
   luaL_traceback(L, lua_touserdata(L, 2), text, 0);
   text = lua_tolstring(L, -1, &size);
@@ -145,7 +151,7 @@ static void check_length(struct mb_heap *h, lua_State *L, lua_State *of, int cou
   struct mb_scheduler *s = h->scheduler;
   uint64_t key;
   if (!is_long(h) || !s->current || !lua_checkstack(L, 4)) return;
-  if (could_yield && uv_hrtime() - t->armed_at < t->long_ns) return;
+  if (could_yield && uv_hrtime() - t->armed_at < long_ns(h)) return;
   t->reported = slice_number(s);
   key = place(of);
   if (t->places.count >= MOST_PLACES || mb_map_get(&t->places, key) || mb_map_put(&t->places, key, 1) != 0)
@@ -162,8 +168,8 @@ void mb_preempt_ended(struct mb_heap *h, lua_State *L) {
 }
 
 lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms) {
-  lua_Integer old = (lua_Integer)(h->preempt->long_ns / 1000000);
-  if (ms >= 0) h->preempt->long_ns = (uint64_t)ms * 1000000;
+  lua_Integer old = (lua_Integer)(long_ns(h) / 1000000);
+  if (ms >= 0) atomic_store_explicit(&h->node->long_ns, (uint64_t)ms * 1000000, memory_order_relaxed);
   return old;
 }
 
@@ -181,7 +187,9 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   }
   if (!p) return 0;
   if (!can && p->state == MB_RUNNING && atomic_load_explicit(&p->inbox, memory_order_relaxed))
-    mb_inbox_drain(s, p); /* it may never leave here: let a kill from another scheduler reach it */
+    mb_inbox_drain(s, p, mb_pid_of(p)); /* it may never leave here: let a kill from another scheduler reach it */
+  if (!can && atomic_load_explicit(&s->stop, memory_order_relaxed) && !(p->flags & MB_IN_PLACE))
+    mb_process_doom(s, p, h->runtime->killed); /* the end of the program does not wait for it */
   if (p->state == MB_EXITING) {
     if (!can || p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);
     return 1;
@@ -356,20 +364,18 @@ void mb_open_hooks(struct mb_heap *h, lua_State *L) {
 int mb_preempt_open(struct mb_heap *h) {
   const char *how = getenv("MOONBEAM_PREEMPT"), *threshold = getenv("MOONBEAM_LONG_SCHEDULE");
   struct mb_preempt *t = h->preempt;
-  if (threshold) t->long_ns = strtoul(threshold, NULL, 10) * 1000000ull;
+  if (h->owner) h->node->long_ns = (threshold ? strtoul(threshold, NULL, 10) : LONG_SCHEDULE_MS) * 1000000ull;
   if (how && strcmp(how, "off") == 0) {
     t->every = MB_PREEMPT_OFF;
   } else if (how && *how) {
     long n = strtol(how, NULL, 10);
     t->every = n > 0 && n < INT32_MAX ? (int)n : MB_PREEMPT_BY_TIME;
   }
-  return t->every == MB_PREEMPT_BY_TIME ? mb_ticker_init(&h->runtime) : 0;
+  return h->owner && t->every == MB_PREEMPT_BY_TIME ? mb_ticker_init(h->runtime) : 0;
 }
 
 struct mb_preempt *mb_preempt_new(void) {
-  struct mb_preempt *t = calloc(1, sizeof *t);
-  if (t) t->long_ns = LONG_SCHEDULE_MS * 1000000ull;
-  return t;
+  return calloc(1, sizeof(struct mb_preempt));
 }
 
 void mb_preempt_free(struct mb_preempt *t) {

@@ -47,6 +47,7 @@ static int decode_start(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   const struct mb_signal *start = lua_touserdata(L, 2);
   lua_settop(L, 0);
+  mb_node_adopt_paths(h, L);
   return mb_decode(h, L, start->data, start->size);
 }
 
@@ -91,7 +92,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   if (status == LUA_YIELD) {
     if (results) lua_pop(co, results);
   } else if (status == LUA_OK) {
-    mb_process_doom(s, p, h->runtime.normal);
+    mb_process_doom(s, p, h->runtime->normal);
   } else {
     mb_crash(h, p, co);
   }
@@ -118,7 +119,7 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     h->script_ended = 1;
     mb_reason_release(h->main_reason);
     h->main_reason = mb_reason_retain(p->reason);
-    if (!s->stay) s->stop = 1;
+    if (!s->stay) mb_scheduler_stop(s);
   }
   if (co && !p->start) {
     /* One that is ended in the middle may be inside xpcall, whose handler Lua would not forget. */
@@ -141,7 +142,16 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   p->local = 0;
 }
 
-const struct mb_upcalls mb_heap_upcalls = {resume, destroy, mb_preempt_interrupt};
+static void abandon(struct mb_scheduler *s, struct mb_process *p) {
+  struct mb_heap *h = s->heap;
+  forget(h, MB_REF_THREADS, p);
+  p->context = NULL;
+  h->idle_coroutines--;
+}
+
+const struct mb_upcalls mb_heap_upcalls = {.resume = resume, .destroy = destroy, .abandon = abandon,
+                                           .answer = mb_answer, .start = mb_node_start,
+                                           .interrupt = mb_preempt_interrupt};
 
 /* Waiting and leaving */
 
@@ -228,13 +238,22 @@ int mb_give_way(struct mb_heap *h, lua_State *L, struct mb_process *p, int resul
   return lua_yieldk(L, 0, results, pass_results);
 }
 
-void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
-              lua_KContext ctx, lua_KFunction k) {
+int mb_can_wait(struct mb_heap *h, lua_State *L) {
+  const struct mb_process *p = h->scheduler->current;
+  return !h->closing && p && p->state != MB_EXITING && (p->flags & MB_IN_PLACE || mb_can_yield(h, L));
+}
+
+void mb_cannot_wait(struct mb_heap *h, lua_State *L, const struct mb_process *p) {
   if (h->closing || p->state == MB_EXITING)
     mb_raise(h, L, "cannot wait: process is exiting (a to-be-closed variable may not block)");
   if (!(p->flags & MB_IN_PLACE) && !mb_can_yield(h, L))
     mb_raise(h, L, "attempt to yield across a C-call boundary (a process cannot wait inside sort, "
                    "gsub, a metamethod called from C and the like)");
+}
+
+void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
+              lua_KContext ctx, lua_KFunction k) {
+  mb_cannot_wait(h, L, p);
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
   if (p->flags & MB_IN_PLACE)
     block_in_place(h, L, p);

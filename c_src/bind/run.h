@@ -13,6 +13,10 @@ extern const struct mb_upcalls mb_heap_upcalls;
 void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
               lua_KContext ctx, lua_KFunction k);
 
+/* Whether mb_block would not raise; and what it raises otherwise. */
+int mb_can_wait(struct mb_heap *h, lua_State *L);
+void mb_cannot_wait(struct mb_heap *h, lua_State *L, const struct mb_process *p);
+
 /* Leave if the running process has been doomed by what it just did. */
 void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p);
 

@@ -7,6 +7,7 @@
   X(MB_EFORMAT, -2, "malformed data")                         \
   X(MB_ELIMIT, -3, "system_limit: too many processes")        \
   X(MB_ENAME, -4, "name is taken")                            \
+  X(MB_ENAMED, -8, "the process has a name")                  \
   X(MB_ENOPROC, -5, "no such process")                        \
   X(MB_EDEADLOCK, -6, "nothing is left that could go on")     \
   X(MB_ELOOP, -7, "event loop failed")

@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "hash.h"
+#include "process.h"
 
 int mb_names_init(struct mb_names *n) {
   *n = (struct mb_names){.capacity = 64};
@@ -66,54 +67,132 @@ static struct mb_name **grow(struct mb_names *n, struct mb_name **buckets) {
   return old;
 }
 
-int mb_names_add(struct mb_names *n, const char *text, uint32_t size, mb_pid pid,
-                 struct mb_name **out) {
+int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const char *text, uint32_t size) {
   struct mb_name *e = malloc(sizeof *e + size + 1), **at, **spare = NULL;
-  uint32_t full = n->capacity; /* a hint: checked again under the lock */
-  int taken;
+  uint32_t full;
+  int err;
   if (!e) return MB_ENOMEM;
-  if (n->count >= full) spare = calloc((size_t)full * 2, sizeof *spare);
+  uv_rwlock_rdlock(&n->lock);
+  full = n->count >= n->capacity ? n->capacity : 0; /* a hint: checked again under the lock */
+  uv_rwlock_rdunlock(&n->lock);
+  if (full) spare = calloc((size_t)full * 2, sizeof *spare);
   *e = (struct mb_name){.pid = pid, .hash = (uint32_t)mb_hash_bytes(text, size), .size = size};
   memcpy(e->text, text, size);
   e->text[size] = '\0';
   uv_rwlock_wrlock(&n->lock);
   if (spare && n->capacity == full) spare = grow(n, spare);
   at = find(n, e->hash, text, size);
-  taken = *at != NULL;
-  if (!taken) {
+  err = *at ? MB_ENAME : 0;
+  if (!err) {
+    mb_lock_take(&p->lock); /* partner: mb_names_bury, after which nobody can name p */
+    if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid ||
+        atomic_load_explicit(&p->doomed, memory_order_relaxed))
+      err = MB_ENOPROC;
+    else if (p->name)
+      err = MB_ENAMED;
+    else
+      p->name = e;
+    mb_lock_drop(&p->lock);
+  }
+  if (!err) {
     *at = e;
     n->count++;
   }
   uv_rwlock_wrunlock(&n->lock);
   free(spare);
-  if (taken) {
-    free(e);
-    return MB_ENAME;
-  }
-  *out = e;
-  return 0;
+  if (err) free(e);
+  return err;
 }
 
-mb_pid mb_names_remove(struct mb_names *n, const char *text, uint32_t size) {
+/* Under the table's lock: the holder's pointer goes. */
+static void detach(struct mb_process *p, const struct mb_name *e) {
+  mb_lock_take(&p->lock); /* partner: mb_names_bury, which looks without the table's lock */
+  if (p->name == e) p->name = NULL;
+  mb_lock_drop(&p->lock);
+}
+
+int mb_names_remove(struct mb_names *n, struct mb_table *t, const char *text, uint32_t size) {
   uint32_t hash = (uint32_t)mb_hash_bytes(text, size);
   struct mb_name **at, *e;
-  mb_pid pid = 0;
   uv_rwlock_wrlock(&n->lock);
   at = find(n, hash, text, size);
   e = *at;
   if (e) {
+    detach(mb_table_slot(t, e->pid), e);
     *at = e->next;
     n->count--;
-    pid = e->pid;
   }
   uv_rwlock_wrunlock(&n->lock);
   free(e);
-  return pid;
+  return e != NULL;
 }
 
-void mb_names_each(struct mb_names *n, void (*fn)(const struct mb_name *, void *), void *data) {
+void mb_names_bury(struct mb_names *n, struct mb_process *p) {
+  struct mb_name *e;
+  mb_lock_take(&p->lock); /* partner: mb_names_add */
+  atomic_store_explicit(&p->doomed, 1, memory_order_relaxed);
+  e = p->name;
+  mb_lock_drop(&p->lock);
+  if (!e) return;
+  uv_rwlock_wrlock(&n->lock);
+  e = p->name; /* somebody may have taken it away meanwhile */
+  if (e) {
+    struct mb_name **at = find(n, e->hash, e->text, e->size);
+    detach(p, e);
+    *at = e->next;
+    n->count--;
+  }
+  uv_rwlock_wrunlock(&n->lock);
+  free(e);
+}
+
+char *mb_names_of(struct mb_names *n, struct mb_process *p, uint32_t *size) {
+  char *copy = NULL;
+  int has;
+  mb_lock_take(&p->lock); /* most have none: no need of the table's lock */
+  has = p->name != NULL;
+  mb_lock_drop(&p->lock);
+  if (!has) return NULL;
   uv_rwlock_rdlock(&n->lock);
-  for (uint32_t i = 0; i < n->capacity; i++)
-    for (struct mb_name *e = n->buckets[i]; e; e = e->next) fn(e, data);
+  if (p->name && (copy = malloc((size_t)p->name->size + 1))) {
+    *size = p->name->size;
+    memcpy(copy, p->name->text, (size_t)*size + 1);
+  }
   uv_rwlock_rdunlock(&n->lock);
+  return copy;
+}
+
+static size_t add_up(struct mb_names *n, char *out) {
+  size_t size = 0;
+  for (uint32_t i = 0; i < n->capacity; i++) {
+    for (struct mb_name *e = n->buckets[i]; e; e = e->next) {
+      if (out) memcpy(out + size, e->text, (size_t)e->size + 1);
+      size += (size_t)e->size + 1;
+    }
+  }
+  return size;
+}
+
+char *mb_names_all(struct mb_names *n, size_t *size) {
+  char *all = NULL;
+  size_t room = 0;
+  for (;;) {
+    uv_rwlock_rdlock(&n->lock);
+    *size = add_up(n, NULL);
+    if (all && *size <= room) (void)add_up(n, all);
+    uv_rwlock_rdunlock(&n->lock);
+    if (all && *size <= room) return all;
+    free(all); /* more names came while memory was asked for */
+    room = *size + 1;
+    all = malloc(room);
+    if (!all) return NULL;
+  }
+}
+
+uint32_t mb_names_count(struct mb_names *n) {
+  uint32_t count;
+  uv_rwlock_rdlock(&n->lock);
+  count = n->count;
+  uv_rwlock_rdunlock(&n->lock);
+  return count;
 }

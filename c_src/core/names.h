@@ -1,8 +1,8 @@
 /* Registered names: from a name to the pid that holds it, for the whole runtime.
  *
  * A chained hash table under one lock; entries are allocated before the lock is taken and freed after
- * it is dropped. A process points to its entry, which stays valid while the process holds the name:
- * only the runtime functions below remove entries, and the owner's death is the last of them. */
+ * it is dropped. A process points to its entry. That pointer is written under both locks, the table's and
+ * then the process's, so it may be read under either; the entry itself lives while the table's is held. */
 #ifndef MB_NAMES_H
 #define MB_NAMES_H
 
@@ -10,6 +10,9 @@
 #include <uv.h>
 
 #include "pid.h"
+
+struct mb_process;
+struct mb_table;
 
 struct mb_name {
   struct mb_name *next;
@@ -31,14 +34,24 @@ void mb_names_deinit(struct mb_names *n);
 /* The holder's pid, or 0. Any thread. */
 mb_pid mb_names_find(struct mb_names *n, const char *text, uint32_t size);
 
-/* Give the name to pid: 0 and the entry, MB_ENAME when somebody holds it, MB_ENOMEM. Any thread. */
-int mb_names_add(struct mb_names *n, const char *text, uint32_t size, mb_pid pid,
-                 struct mb_name **out);
+/* Give the name to the process pid in slot p. 0, MB_ENAME: somebody holds it, MB_ENAMED: the process has
+ * one already, MB_ENOPROC: it is dead, MB_ENOMEM. Any thread. */
+int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const char *text, uint32_t size);
 
-/* Take the name away from whoever holds it: the pid, or 0 when nobody did. Any thread. */
-mb_pid mb_names_remove(struct mb_names *n, const char *text, uint32_t size);
+/* Take the name away from whoever holds it: 1, or 0 when nobody did. Any thread. */
+int mb_names_remove(struct mb_names *n, struct mb_table *t, const char *text, uint32_t size);
 
-/* Call fn for every name; fn must not come back here. */
-void mb_names_each(struct mb_names *n, void (*fn)(const struct mb_name *, void *), void *data);
+/* p is dead: it holds no name from here on, nor can it be given one. Owner's thread. */
+void mb_names_bury(struct mb_names *n, struct mb_process *p);
+
+/* A copy of p's name, zero-terminated, which the caller frees; NULL when it has none. Any thread. */
+char *mb_names_of(struct mb_names *n, struct mb_process *p, uint32_t *size);
+
+/* All names, each followed by a zero, one after the other; the caller frees them. NULL when memory is out. Any
+ * thread. */
+char *mb_names_all(struct mb_names *n, size_t *size);
+
+/* How many there are. Any thread. */
+uint32_t mb_names_count(struct mb_names *n);
 
 #endif

@@ -22,14 +22,16 @@ enum mb_process_state {
   MB_RUNNABLE, /* queued */
   MB_RUNNING,
   MB_WAITING, /* for a message, an exit or its deadline */
-  MB_EXITING  /* dead to everybody else; waits for the reaper */
+  MB_EXITING, /* dead to everybody else; waits for the reaper */
+  MB_TRANSIT  /* an embryo given to this scheduler, which has not put it into its queue yet */
 };
 
 enum mb_process_flags {
   MB_TRAP_EXIT = 1,
   MB_IN_PLACE = 2,  /* has no coroutine of its own: runs the scheduler while it waits */
   MB_TIMED_OUT = 4, /* the deadline passed; cleared by the next wait */
-  MB_SCRIPT = 8    /* the scheduler stops when this one ends */
+  MB_SCRIPT = 8,   /* the scheduler stops when this one ends */
+  MB_PINNED = 16   /* never given to another scheduler */
 };
 
 struct mb_delayed;
@@ -46,9 +48,13 @@ struct mb_mailbox {
 struct mb_process {
   /* Any thread. */
   _Atomic(mb_pid) pid;            /* tenant; 0 when free. Written under lock, by the owner */
-  _Atomic(struct mb_scheduler *) scheduler; /* the owner's; set before pid is published */
+  /* The owner's. Set before pid is published; an embryo may be given away, under lock. Release and acquire:
+   * who reads itself here sees all that the owner before it has written. */
+  _Atomic(struct mb_scheduler *) scheduler;
   struct mb_lock lock;            /* partner of every push to the inbox from another thread */
+  atomic_uchar doomed;            /* dead to everybody else; written under lock, by the owner */
   uint8_t inbox_queued;           /* under lock: listed with the scheduler for draining */
+  struct mb_name *name;           /* see names.h */
   _Atomic(struct mb_signal *) inbox; /* pushed under lock; the owner peeks without it */
   struct mb_signal *inbox_tail;   /* under lock */
   struct mb_process *inbox_next;  /* under the scheduler's remote_lock */
@@ -66,7 +72,6 @@ struct mb_process {
   struct mb_timer timer;      /* receive's; may stand in the heap earlier than deadline */
   uint64_t deadline;          /* ns; 0: none */
   struct mb_delayed *delayed; /* timers aimed at this process */
-  struct mb_name *name;
   struct mb_reason *reason;   /* why it is exiting */
   struct mb_signal *start;    /* what to run, until it starts */
   mb_pid parent;

@@ -5,25 +5,45 @@
 
 #include "error.h"
 
-int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uint32_t limit) {
+int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uint32_t limit, uint32_t schedulers) {
   int err;
   *rt = (struct mb_runtime){.upcalls = upcalls};
   if (limit == 0 || limit > MB_MAX_INDEX) limit = MB_DEFAULT_LIMIT;
   err = mb_table_init(&rt->table, limit);
   if (!err) err = mb_names_init(&rt->names);
   if (!err) {
-    rt->schedulers = calloc(1, sizeof *rt->schedulers);
+    /* room for all: nobody moves, and pages that nobody touches cost nothing */
+    rt->schedulers = calloc(MB_MAX_SCHEDULERS, sizeof *rt->schedulers);
     err = rt->schedulers ? mb_scheduler_init(&rt->schedulers[0], rt, 0) : MB_ENOMEM;
-    rt->scheduler_count = 1;
+    rt->scheduler_count = schedulers;
+    rt->hopeful = 1;
+    rt->started = 1;
   }
   if (err) mb_runtime_deinit(rt);
   return err;
 }
 
+int mb_runtime_start(struct mb_runtime *rt) {
+  uint32_t i;
+  int err = 0;
+  for (i = 1; i < rt->scheduler_count && !err; i++) {
+    err = mb_scheduler_init(&rt->schedulers[i], rt, i);
+    atomic_store(&rt->schedulers[i].repose, MB_ASLEEP); /* it can be given work: its thread is about to arise */
+  }
+  if (err) {
+    while (--i > 0) mb_scheduler_deinit(&rt->schedulers[i]);
+    return err;
+  }
+  atomic_fetch_add(&rt->hopeful, (int)rt->scheduler_count - 1);
+  atomic_fetch_add(&rt->sleepers, rt->scheduler_count - 1);
+  atomic_store_explicit(&rt->started, rt->scheduler_count, memory_order_release);
+  return 0;
+}
+
 void mb_runtime_deinit(struct mb_runtime *rt) {
   mb_ticker_deinit(rt);
   if (rt->schedulers)
-    for (uint32_t i = 0; i < rt->scheduler_count; i++) mb_scheduler_deinit(&rt->schedulers[i]);
+    for (uint32_t i = 0; i < rt->started; i++) mb_scheduler_deinit(&rt->schedulers[i]);
   free(rt->schedulers);
   mb_names_deinit(&rt->names);
   mb_table_deinit(&rt->table);
@@ -39,20 +59,7 @@ struct mb_process *mb_lookup(struct mb_runtime *rt, mb_pid pid) {
   return p && atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
 }
 
-int mb_register(struct mb_scheduler *s, mb_pid pid, const char *name, uint32_t size) {
-  struct mb_process *p = mb_local(s, pid);
-  struct mb_name *entry;
-  int err;
-  if (!p) return MB_ENOPROC;
-  if (p->name) return MB_ENAME;
-  err = mb_names_add(&s->runtime->names, name, size, pid, &entry);
-  if (!err) p->name = entry;
-  return err;
-}
-
-int mb_unregister(struct mb_scheduler *s, const char *name, uint32_t size) {
-  mb_pid pid = mb_names_find(&s->runtime->names, name, size);
-  struct mb_process *p = pid ? mb_lookup(s->runtime, pid) : NULL;
-  if (p) p->name = NULL;
-  return mb_names_remove(&s->runtime->names, name, size) != 0;
+int mb_register(struct mb_runtime *rt, mb_pid pid, const char *name, uint32_t size) {
+  struct mb_process *p = mb_lookup(rt, pid);
+  return p ? mb_names_add(&rt->names, p, pid, name, size) : MB_ENOPROC;
 }

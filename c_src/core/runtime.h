@@ -13,6 +13,12 @@ struct mb_upcalls {
   void (*resume)(struct mb_scheduler *s, struct mb_process *p);
   /* p is dead: release what the layer above holds for it. Runs its pending clean-up code. */
   void (*destroy)(struct mb_scheduler *s, struct mb_process *p);
+  /* The slot p leaves this scheduler: forget what p->context is. */
+  void (*abandon)(struct mb_scheduler *s, struct mb_process *p);
+  /* Answer the request, which is taken over; see request.h. */
+  void (*answer)(struct mb_scheduler *s, struct mb_request *r);
+  /* There is work for the other schedulers: mb_runtime_start and threads that run them, or scheduler_count 1. */
+  void (*start)(struct mb_scheduler *s);
   /* The running process has used up its slice. Called in a signal handler on the scheduler's thread. */
   void (*interrupt)(struct mb_scheduler *s);
 };
@@ -22,7 +28,11 @@ struct mb_runtime {
   struct mb_table table;
   struct mb_names names;
   struct mb_scheduler *schedulers;
-  uint32_t scheduler_count;
+  uint32_t scheduler_count;  /* as many as there may be; may be changed while only one has started */
+  _Atomic uint32_t started;  /* as many as there are; release and acquire: they are complete */
+  /* See repose.c. Sequentially consistent. */
+  atomic_uint sleepers;
+  atomic_int hopeful, deadlocked;
   struct mb_ticker ticker;
   /* Reasons that the core itself gives, encoded by the layer above. */
   struct mb_reason *normal, *killed, *noproc, *noconnection;
@@ -30,17 +40,20 @@ struct mb_runtime {
 
 #define MB_DEFAULT_LIMIT 1048576u
 
-/* limit: most processes at once. The reasons are set by the caller afterwards. 0 or an error. */
-int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uint32_t limit);
+/* limit: most processes at once. schedulers: how many there may be; one is made. The reasons are set by the
+ * caller afterwards. 0 or an error. */
+int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uint32_t limit, uint32_t schedulers);
+
+/* Make the other schedulers, for threads that call mb_arise and then run them. 0 or an error, with none made. */
+int mb_runtime_start(struct mb_runtime *rt);
+
+/* Every thread but the caller's has ended. */
 void mb_runtime_deinit(struct mb_runtime *rt);
 
 /* The living or dying tenant of a pid; NULL when gone. Only its owner may look inside. Any thread. */
 struct mb_process *mb_lookup(struct mb_runtime *rt, mb_pid pid);
 
-/* Name a process: 0, MB_ENAME (the name or the process has one), MB_ENOPROC, MB_ENOMEM. */
-int mb_register(struct mb_scheduler *s, mb_pid pid, const char *name, uint32_t size);
-
-/* 1 when somebody held the name. */
-int mb_unregister(struct mb_scheduler *s, const char *name, uint32_t size);
+/* Name a process; as mb_names_add. Any thread. */
+int mb_register(struct mb_runtime *rt, mb_pid pid, const char *name, uint32_t size);
 
 #endif

@@ -10,6 +10,8 @@
 
 enum {
   BATCH = 32,            /* processes run between two looks at the clock */
+  CROWD = 4,             /* embryos behind a batch that are worth sharing */
+  SPIN_NS = 20000,       /* see spin */
   POLL_NS = 1000000,     /* the loop is polled at most this often while there is work */
   SLOT_BATCH = 64,       /* slots taken from the table at once */
   SLOT_KEEP = 4096       /* free slots kept here before half of them go back */
@@ -44,15 +46,14 @@ mb_ref mb_ref_new(struct mb_scheduler *s) { return mb_ref_make(++s->references, 
 struct mb_process *mb_local(struct mb_scheduler *s, mb_pid pid) {
   struct mb_process *p = mb_table_slot(&s->runtime->table, pid);
   return p && atomic_load_explicit(&p->pid, memory_order_relaxed) == pid &&
-                 atomic_load_explicit(&p->scheduler, memory_order_relaxed) == s &&
-                 p->state != MB_EXITING
+                 mb_is_here(s, p) && p->state != MB_EXITING
              ? p
              : NULL;
 }
 
 int mb_elsewhere(struct mb_scheduler *s, mb_pid pid) {
   struct mb_process *p = mb_lookup(s->runtime, pid);
-  return p && atomic_load_explicit(&p->scheduler, memory_order_relaxed) != s;
+  return p && !mb_is_here(s, p);
 }
 
 void mb_wake(struct mb_scheduler *s, struct mb_process *p) {
@@ -60,14 +61,14 @@ void mb_wake(struct mb_scheduler *s, struct mb_process *p) {
   if (p->deadline) {
     /* The timer stays where it is: the next wait may well use it, and firing early does no harm. */
     p->deadline = 0;
-    s->receive_timers--;
+    mb_count(&s->receive_timers, -1);
   }
   p->state = MB_RUNNABLE;
   mb_queue_push(&s->ready, p);
 }
 
 void mb_deliver(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal) {
-  s->messages++;
+  mb_count(&s->messages, 1);
   mb_mailbox_push(&p->mailbox, signal);
   mb_wake(s, p);
 }
@@ -82,7 +83,7 @@ int mb_wait(struct mb_scheduler *s, struct mb_process *p, uint64_t deadline) {
       mb_timer_heap_move(&s->timers, &p->timer, deadline);
     }
     p->deadline = deadline;
-    s->receive_timers++;
+    mb_count(&s->receive_timers, 1);
   }
   p->state = MB_WAITING;
   return 0;
@@ -92,7 +93,7 @@ void mb_unwait(struct mb_scheduler *s, struct mb_process *p) {
   if (p->state != MB_WAITING) return;
   if (p->deadline) {
     p->deadline = 0;
-    s->receive_timers--;
+    mb_count(&s->receive_timers, -1);
   }
   p->state = MB_RUNNING;
 }
@@ -118,8 +119,10 @@ uint64_t mb_slice_age(struct mb_scheduler *s) {
 }
 
 int mb_scheduler_wanted(const struct mb_scheduler *s) {
-  return s->ready.head || s->dying.head || s->receive_timers || s->delayed.count || s->stop ||
-         atomic_load_explicit(&s->remote, memory_order_relaxed) || uv_loop_alive(s->loop);
+  return s->ready.head || s->dying.head || s->delayed.count ||
+         atomic_load_explicit(&s->receive_timers, memory_order_relaxed) ||
+         atomic_load_explicit(&s->posted, memory_order_relaxed) ||
+         atomic_load_explicit(&s->stop, memory_order_relaxed) || uv_loop_alive(s->loop);
 }
 
 void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
@@ -148,6 +151,9 @@ static void slot_give(struct mb_scheduler *s, struct mb_process *p) {
   p->run_next = s->free_slots;
   s->free_slots = p;
   if (++s->free_count > SLOT_KEEP) {
+    p = s->free_slots; /* another heap's process may be next: coroutines stay behind */
+    for (int i = 0; i < SLOT_KEEP / 2; i++, p = p->run_next)
+      if (p->context) s->runtime->upcalls->abandon(s, p);
     mb_table_give(&s->runtime->table, SLOT_KEEP / 2, &s->free_slots);
     s->free_count -= SLOT_KEEP / 2;
   }
@@ -156,14 +162,40 @@ static void slot_give(struct mb_scheduler *s, struct mb_process *p) {
 /* Birth and death */
 
 static void birth(struct mb_scheduler *s, struct mb_process *p) {
-  s->live++;
+  mb_count(&s->live, 1);
   p->reductions = 0;
   p->site = NULL;
   p->local = 0;
-  atomic_store_explicit(&p->scheduler, s, memory_order_relaxed);
   mb_lock_take(&p->lock); /* partner: push_inbox, which compares the pid */
+  atomic_store_explicit(&p->scheduler, s, memory_order_release);
+  atomic_store_explicit(&p->doomed, 0, memory_order_relaxed);
   atomic_store_explicit(&p->pid, mb_pid_make(p->index, p->generation), memory_order_release);
   mb_lock_drop(&p->lock);
+}
+
+/* Listed inboxes; their processes live here, or have. */
+static void drain_remote(struct mb_scheduler *s, struct mb_process *list) {
+  while (list) {
+    struct mb_process *p = list;
+    list = p->inbox_next; /* read first: from the next line on p may be listed again */
+    mb_lock_take(&p->lock); /* partner: push_inbox */
+    p->inbox_queued = 0;
+    mb_lock_drop(&p->lock);
+    mb_inbox_drain(s, p, atomic_load_explicit(&p->pid, memory_order_relaxed));
+  }
+}
+
+/* The slot has no tenant any more: answer what was sent to it, and take it off the list of inboxes. */
+static void settle(struct mb_scheduler *s, struct mb_process *p, mb_pid pid) {
+  if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p, pid);
+  if (p->inbox_queued) { /* set no more: nobody finds the pid */
+    struct mb_process *list;
+    mb_lock_take(&s->remote_lock); /* partner: push_inbox */
+    list = s->remote;
+    s->remote = NULL;
+    mb_lock_drop(&s->remote_lock);
+    drain_remote(s, list);
+  }
 }
 
 int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal *start, int link,
@@ -188,8 +220,10 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
   p->parent = mother;
   p->start = start;
   p->state = MB_EMBRYO;
+  s->embryos++;
   mb_queue_push(&s->ready, p);
-  if (atomic_load_explicit(&s->runtime->ticker.state, memory_order_relaxed) == MB_TICKER_READY && s->live > 1)
+  if (atomic_load_explicit(&s->runtime->ticker.state, memory_order_relaxed) == MB_TICKER_READY &&
+      atomic_load_explicit(&s->live, memory_order_relaxed) > 1)
     mb_ticker_start(s->runtime);
   *out = p;
   return 0;
@@ -197,8 +231,11 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
 no_memory:
   mb_map_deinit(&p->links);
   if (parent) mb_map_remove(&parent->links, child, NULL);
+  mb_lock_take(&p->lock); /* nobody knows the pid, but guessing is allowed */
   atomic_store_explicit(&p->pid, 0, memory_order_relaxed);
-  s->live--;
+  mb_lock_drop(&p->lock);
+  settle(s, p, child);
+  mb_count(&s->live, -1);
   slot_give(s, p);
 no_slot:
   mb_signal_free(start);
@@ -219,6 +256,7 @@ int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out) {
 
 static void bury(struct mb_scheduler *s, struct mb_process *p) {
   struct mb_process *before = s->current;
+  mb_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
   s->current = p;
   mb_slice_renew(s);
   s->runtime->upcalls->destroy(s, p);
@@ -227,18 +265,18 @@ static void bury(struct mb_scheduler *s, struct mb_process *p) {
   mb_timer_heap_remove(&s->timers, &p->timer);
   if (p->deadline) {
     p->deadline = 0;
-    s->receive_timers--;
+    mb_count(&s->receive_timers, -1);
   }
   if (p->start) mb_signal_free(p->start);
   p->start = NULL;
   mb_lock_take(&p->lock); /* partner: push_inbox; from here on a pusher sees that p is gone */
   atomic_store_explicit(&p->pid, 0, memory_order_relaxed);
   mb_lock_drop(&p->lock);
-  if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p);
-  s->messages -= mb_mailbox_clear(&p->mailbox);
+  settle(s, p, pid);
+  mb_count(&s->messages, -(int64_t)mb_mailbox_clear(&p->mailbox));
   mb_reason_release(p->reason);
   p->reason = NULL;
-  s->live--;
+  mb_count(&s->live, -1);
   slot_give(s, p);
 }
 
@@ -257,12 +295,12 @@ static struct mb_delayed *delayed_of(struct mb_timer *t) {
 
 static void delayed_free(struct mb_scheduler *s, struct mb_delayed *d) {
   mb_timer_heap_remove(&s->timers, &d->timer);
-  mb_map_remove(&s->delayed, d->ref, NULL);
+  if (mb_map_remove(&s->delayed, d->ref, NULL)) mb_count(&s->delayed_count, -1);
   if (d->prev)
     d->prev->next = d->next;
   else if (d->to) {
     struct mb_process *p = mb_table_slot(&s->runtime->table, d->to);
-    if (p && p->delayed == d) p->delayed = d->next;
+    if (p && mb_is_here(s, p) && p->delayed == d) p->delayed = d->next;
   }
   if (d->next) d->next->prev = d->prev;
   if (d->signal) mb_signal_free(d->signal);
@@ -292,6 +330,7 @@ int mb_delay(struct mb_scheduler *s, mb_pid to, const char *name, uint32_t name_
     mb_map_remove(&s->delayed, d->ref, NULL);
     goto no_memory;
   }
+  mb_count(&s->delayed_count, 1);
   d->signal = signal;
   p = name ? NULL : mb_local(s, to);
   if (p) {
@@ -314,6 +353,10 @@ int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel) {
   uint64_t deadline, now;
   if (!entry) return -1;
   d = (struct mb_delayed *)(uintptr_t)*entry;
+  if (d->to && !mb_lookup(s->runtime, d->to)) { /* its target has died elsewhere, and the timer with it */
+    delayed_free(s, d);
+    return -1;
+  }
   deadline = mb_timer_deadline(&s->timers, &d->timer);
   now = uv_hrtime();
   if (cancel) delayed_free(s, d);
@@ -360,31 +403,67 @@ static void expire(struct mb_scheduler *s, uint64_t now) {
 
 /* The loop */
 
-static void drain_remote(struct mb_scheduler *s) {
-  struct mb_process *list;
-  /* one that is pushed at this moment rings the doorbell */
-  if (!atomic_load_explicit(&s->remote, memory_order_relaxed)) return;
-  mb_lock_take(&s->remote_lock); /* partner: push_inbox */
-  list = atomic_load_explicit(&s->remote, memory_order_relaxed);
-  atomic_store_explicit(&s->remote, NULL, memory_order_relaxed);
+void mb_receive_posted(struct mb_scheduler *s) {
+  struct mb_process *remote, *arrivals;
+  struct mb_request *requests;
+  /* one that posts at this moment finds the scheduler awake, and is found by the next look */
+  if (!atomic_load_explicit(&s->posted, memory_order_relaxed)) return;
+  mb_lock_take(&s->remote_lock); /* partner: push_inbox, migrate.c, request.c */
+  remote = s->remote;
+  arrivals = s->arrivals;
+  requests = s->requests;
+  s->remote = s->arrivals = NULL;
+  s->requests = NULL;
+  s->requests_last = &s->requests;
+  atomic_store_explicit(&s->posted, 0, memory_order_relaxed);
   mb_lock_drop(&s->remote_lock);
-  while (list) {
-    struct mb_process *p = list;
-    list = p->inbox_next; /* read first: draining lets p be listed again */
-    mb_inbox_drain(s, p);
+  s->spin = 1;
+  mb_accept(s, arrivals);
+  drain_remote(s, remote);
+  while (requests) { /* after the signals: what the asker did before has happened */
+    struct mb_request *r = requests;
+    requests = r->next;
+    s->runtime->upcalls->answer(s, r);
   }
+}
+
+/* For a little while, look out for posts instead of sleeping: waking takes longer than an answer. */
+static int spin(struct mb_scheduler *s) {
+  uint64_t until = uv_hrtime() + SPIN_NS;
+  s->spin = 0;
+  do {
+    for (int i = 0; i < 64; i++)
+      if (atomic_load_explicit(&s->posted, memory_order_relaxed)) return 1;
+  } while (uv_hrtime() < until);
+  return 0;
 }
 
 /* uv_run serves timers before it polls, too: one that is due by then must keep it from blocking. */
 static void on_wake(uv_timer_t *t) { uv_stop(t->loop); }
 static void on_doorbell(uv_async_t *a) { (void)a; }
 
+/* Block until something happens. 0, or MB_EDEADLOCK. */
+static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
+  int deadlock;
+  atomic_store_explicit(&s->asleep_since, (int64_t)now, memory_order_relaxed);
+  atomic_store_explicit(&s->slice.busy, 0, memory_order_relaxed);
+  uv_run(s->loop, UV_RUN_ONCE);
+  deadlock = mb_arise(s);
+  mb_ticker_wake(s);
+  s->polled = uv_hrtime();
+  atomic_store_explicit(&s->asleep_since, 0, memory_order_relaxed);
+  mb_count(&s->slept, (int64_t)(s->polled - now));
+  mb_count(&s->wakeups, 1);
+  return deadlock ? MB_EDEADLOCK : 0;
+}
+
 /* Look at timers, inboxes and the loop. With nothing to run afterwards, block until there may be. */
 static int look(struct mb_scheduler *s, int may_block) {
   uint64_t now = uv_hrtime(), first;
-  int waits;
+  int waits, hopeless;
   expire(s, now);
-  drain_remote(s);
+  mb_receive_posted(s);
+  atomic_store_explicit(&s->queued, s->ready.count, memory_order_relaxed);
   if (s->ready.head || s->dying.head || !may_block) {
     if (now - s->polled >= POLL_NS && uv_loop_alive(s->loop)) {
       s->polled = now;
@@ -392,8 +471,9 @@ static int look(struct mb_scheduler *s, int may_block) {
     }
     return 0;
   }
-  waits = s->receive_timers > 0 || s->delayed.count > 0;
-  if (!waits && !s->stay && !uv_loop_alive(s->loop)) return MB_EDEADLOCK;
+  if (s->spin && spin(s)) return 0;
+  waits = atomic_load_explicit(&s->receive_timers, memory_order_relaxed) > 0 || s->delayed.count > 0;
+  hopeless = !waits && !s->stay && !uv_loop_alive(s->loop);
   uv_ref((uv_handle_t *)&s->doorbell);
   if (waits) {
     first = mb_timer_heap_first(&s->timers);
@@ -402,15 +482,12 @@ static int look(struct mb_scheduler *s, int may_block) {
     if (uv_timer_start(&s->wake, on_wake, first > now ? (first - now + 999999) / 1000000 : 0, 0) != 0)
       return MB_ELOOP;
   }
-  atomic_store_explicit(&s->slice.busy, 0, memory_order_relaxed);
-  uv_run(s->loop, UV_RUN_ONCE);
-  mb_ticker_wake(s);
+  hopeless = mb_repose(s, hopeless) ? sleep_on_loop(s, now) : 0;
   uv_timer_stop(&s->wake);
   uv_unref((uv_handle_t *)&s->doorbell);
-  s->polled = uv_hrtime();
   expire(s, s->polled);
-  drain_remote(s);
-  return 0;
+  mb_receive_posted(s);
+  return hopeless;
 }
 
 static void run(struct mb_scheduler *s, struct mb_process *p) {
@@ -430,12 +507,16 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
   for (;;) {
     struct mb_process *p;
     if (s->dying.head) reap(s);
-    if (s->stop) return 0;
+    if (atomic_load_explicit(&s->stop, memory_order_relaxed)) return 0;
     if (in_place && atomic_load_explicit(&in_place->pid, memory_order_relaxed) != pid) return 0;
     if (ran >= BATCH || s->look_soon) {
+      /* Who holds the processor for a whole slice keeps those behind from starting; a batch of short runs does
+       * not, unless there is a crowd. */
+      unsigned least = s->look_soon ? 1 : CROWD;
       ran = 0;
       s->look_soon = 0;
       look(s, 0);
+      mb_share(s, least);
     }
     p = s->ready.head;
     if (!p) {
@@ -445,6 +526,7 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
       continue;
     }
     mb_queue_remove(&s->ready, p);
+    if (p->state == MB_EMBRYO) s->embryos--;
     ran++;
     if (p == in_place) {
       mb_slice_begin(s, p);
@@ -454,10 +536,15 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
   }
 }
 
+void mb_scheduler_stop(struct mb_scheduler *s) {
+  atomic_store(&s->stop, 1);
+  mb_rouse(s);
+}
+
 static void on_close(uv_handle_t *h) { (void)h; }
 
 int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id) {
-  *s = (struct mb_scheduler){.runtime = rt, .id = id};
+  *s = (struct mb_scheduler){.runtime = rt, .id = id, .requests_last = &s->requests, .born = uv_hrtime()};
   atomic_store(&s->slice.busy, 1);
   s->loop = malloc(sizeof *s->loop);
   if (!s->loop) return MB_ENOMEM;
@@ -485,22 +572,22 @@ static void close_walked(uv_handle_t *h, void *data) {
 void mb_scheduler_kill_all(struct mb_scheduler *s) {
   struct mb_table *t = &s->runtime->table;
   do {
+    mb_receive_posted(s);
     uint32_t extent = mb_table_extent(t);
     for (uint32_t i = 1; i < extent; i++) {
       struct mb_process *p = mb_table_at(t, i);
       mb_pid pid = p ? atomic_load_explicit(&p->pid, memory_order_relaxed) : 0;
-      if (pid && atomic_load_explicit(&p->scheduler, memory_order_relaxed) == s)
+      if (pid && mb_is_here(s, p))
         mb_process_doom(s, p, s->runtime->killed);
     }
     reap(s);
-  } while (s->live > 0); /* clean-up code may have spawned */
+  } while (atomic_load_explicit(&s->live, memory_order_relaxed) > 0); /* clean-up code may have spawned */
 }
 
 void mb_scheduler_deinit(struct mb_scheduler *s) {
   uint32_t cursor = 0;
   if (!s->loop) return;
   mb_ticker_detach(s);
-  drain_remote(s);
   while (s->delayed.count) {
     cursor = 0;
     delayed_free(s, (struct mb_delayed *)(uintptr_t)mb_map_next(&s->delayed, &cursor)->value);

@@ -1,4 +1,5 @@
 /* A scheduler: one thread, one uv loop, one run queue, the timers of its processes.
+ * Others reach it by what they post under its remote_lock: see signals.h, migrate.h, request.h, repose.h.
  *
  * It runs ready processes in bounded batches and looks at timers and the loop in between; with
  * nothing to run it blocks in the loop. The dead are reaped before the next process runs, so nobody
@@ -8,7 +9,10 @@
 
 #include <uv.h>
 
+#include "migrate.h"
 #include "process.h"
+#include "repose.h"
+#include "request.h"
 #include "ticker.h"
 
 struct mb_runtime;
@@ -42,34 +46,65 @@ struct mb_scheduler {
   uint32_t free_count;
   struct mb_timer_heap timers;
   struct mb_map delayed; /* reference -> struct mb_delayed */
-  uint32_t receive_timers; /* processes that wait with a deadline */
   uint64_t references;   /* counter of the next reference */
   uint64_t polled;       /* ns: when timers and loop were looked at last */
   struct mb_signal *pool; /* small signals for reuse, linked by next */
   uint32_t pool_count;
-  uint64_t live;         /* processes that exist here */
-  int64_t messages;      /* queued in mailboxes and inboxes of processes here */
+  unsigned embryos;      /* in ready and not started */
+  /* Counted by this thread alone, read by any: see mb_count. */
+  _Atomic int64_t live;           /* processes that exist here */
+  _Atomic int64_t messages;       /* queued in mailboxes of processes here */
+  _Atomic int64_t receive_timers; /* processes that wait with a deadline */
+  _Atomic int64_t delayed_count;
+  _Atomic int64_t queued;  /* length of ready, as of the last look */
+  _Atomic int64_t steals;  /* processes that others have given */
+  _Atomic int64_t wakeups; /* returns from sleep */
+  _Atomic int64_t slept;   /* ns, in all */
+  _Atomic int64_t asleep_since; /* ns; 0: awake */
+  uint64_t born; /* ns */
   struct mb_slice slice; /* shared with the ticker */
   uint64_t reduction_limit; /* of the running process: it gives way when it has done so many */
   int look_soon;         /* a slice has been cut short: look at timers and the loop next */
-  int stop;              /* leave mb_scheduler_run as soon as possible */
+  int spin;              /* others have posted lately: look out for them before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
-  struct mb_lock remote_lock; /* guards remote; partner: every thread that posts */
-  _Atomic(struct mb_process *) remote; /* slots whose inbox was filled from elsewhere */
+  atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */
+  atomic_int repose;     /* enum mb_repose; see repose.c */
+  /* What others have posted; partner of remote_lock: every thread that posts. */
+  struct mb_lock remote_lock;
+  atomic_int posted;            /* there is something; written under the lock */
+  struct mb_process *remote;    /* slots whose inbox was filled, by inbox_next */
+  struct mb_process *arrivals;  /* embryos given, by run_next */
+  struct mb_request *requests, **requests_last;
   void *heap;                 /* the layer above */
 };
+
+/* Add to a counter that only the calling thread writes. */
+static inline void mb_count(_Atomic int64_t *counter, int64_t by) {
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* Make mb_scheduler_run return. Any thread. */
+void mb_scheduler_stop(struct mb_scheduler *s);
+
+/* Whether the tenant of p lives on s: then everything of p's is this thread's. */
+static inline int mb_is_here(struct mb_scheduler *s, struct mb_process *p) {
+  return atomic_load_explicit(&p->scheduler, memory_order_acquire) == s; /* partner: migrate.c */
+}
 
 int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id);
 
 /* Kill every process that lives here, and those that their clean-up code spawns. */
 void mb_scheduler_kill_all(struct mb_scheduler *s);
 
-/* Close the loop with all of its handles and free the timers. No process may be left. */
+/* Close the loop with all of its handles and free the timers. No process may be left, nor anything posted. */
 void mb_scheduler_deinit(struct mb_scheduler *s);
 
 /* Run until `stop` is set or, when `in_place` is not NULL, until that process is runnable again (it is
  * then running). 0, or MB_EDEADLOCK: nothing is runnable and nothing is left that could change it. */
 int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place);
+
+/* Handle what others have posted. Not from inside a process. */
+void mb_receive_posted(struct mb_scheduler *s);
 
 /* Spawn. The start signal (kind MB_MESSAGE) is taken over, on failure too. `link`: linked to the
  * parent; `monitor`: NULL, or where the reference of the parent's new monitor goes, which is

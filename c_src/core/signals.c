@@ -99,13 +99,11 @@ void mb_signal_free(struct mb_signal *s) {
 void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason) {
   if (p->state == MB_EXITING) return;
   if (p->state == MB_RUNNABLE || p->state == MB_EMBRYO) mb_queue_remove(&s->ready, p);
+  if (p->state == MB_EMBRYO) s->embryos--;
+  if (p->state != MB_TRANSIT) mb_queue_push(&s->dying, p); /* else mb_accept does */
   p->state = MB_EXITING;
   p->reason = mb_reason_retain(reason);
-  mb_queue_push(&s->dying, p);
-  if (p->name) { /* free at once: whoever hears of the end, even by noproc, may take it */
-    mb_names_remove(&s->runtime->names, p->name->text, p->name->size);
-    p->name = NULL;
-  }
+  mb_names_bury(&s->runtime->names, p); /* free at once: whoever hears of the end, even by noproc, may take it */
   mb_delayed_drop(s, p);
 }
 
@@ -251,10 +249,11 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
 
 /* Put a signal into the inbox of a process of another thread. 1, or 0 when it is gone. */
 static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *signal) {
-  struct mb_scheduler *owner = NULL;
+  struct mb_scheduler *owner;
   int there;
   signal->next = NULL;
-  mb_lock_take(&p->lock);
+  mb_lock_take(&p->lock); /* partner: mb_inbox_drain, birth, bury, let_go */
+  owner = atomic_load_explicit(&p->scheduler, memory_order_relaxed);
   there = atomic_load_explicit(&p->pid, memory_order_relaxed) == to;
   if (there) {
     if (atomic_load_explicit(&p->inbox, memory_order_relaxed))
@@ -262,36 +261,31 @@ static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *signal)
     else /* release: partner of the acquire in mb_signal_send, which peeks without the lock */
       atomic_store_explicit(&p->inbox, signal, memory_order_release);
     p->inbox_tail = signal;
-    if (!p->inbox_queued) {
+    if (!p->inbox_queued) { /* inside p's lock: one that is marked is on the list */
       p->inbox_queued = 1;
-      owner = atomic_load_explicit(&p->scheduler, memory_order_relaxed);
+      mb_lock_take(&owner->remote_lock); /* partner: mb_receive_posted */
+      p->inbox_next = owner->remote;
+      owner->remote = p;
+      atomic_store(&owner->posted, 1);
+      mb_lock_drop(&owner->remote_lock);
     }
   }
   mb_lock_drop(&p->lock);
-  if (owner) {
-    mb_lock_take(&owner->remote_lock);
-    p->inbox_next = atomic_load_explicit(&owner->remote, memory_order_relaxed);
-    atomic_store_explicit(&owner->remote, p, memory_order_relaxed);
-    mb_lock_drop(&owner->remote_lock);
-    uv_async_send(&owner->doorbell); /* libuv coalesces */
-  }
+  if (there) mb_rouse(owner);
   return there;
 }
 
-void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p) {
+void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p, mb_pid pid) {
   struct mb_signal *list;
-  mb_pid pid;
-  mb_lock_take(&p->lock);
+  mb_lock_take(&p->lock); /* partner: push_inbox */
   list = atomic_load_explicit(&p->inbox, memory_order_relaxed);
   atomic_store_explicit(&p->inbox, NULL, memory_order_relaxed);
   p->inbox_tail = NULL;
-  p->inbox_queued = 0;
-  pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
   mb_lock_drop(&p->lock);
   while (list) {
     struct mb_signal *signal = list;
     list = signal->next;
-    if (pid && p->state != MB_EXITING && p->state != MB_FREE)
+    if (p->state != MB_EXITING && p->state != MB_FREE)
       handle(s, p, signal);
     else
       nobody(s, pid, signal);
@@ -302,9 +296,9 @@ void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal)
   struct mb_process *p = mb_table_slot(&s->runtime->table, to);
   if (!p || atomic_load_explicit(&p->pid, memory_order_relaxed) != to) {
     nobody(s, to, signal);
-  } else if (atomic_load_explicit(&p->scheduler, memory_order_relaxed) == s) {
+  } else if (mb_is_here(s, p)) {
     /* Only this thread ends or moves p, so what was just read stays true. */
-    if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p);
+    if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p, to);
     if (p->state != MB_EXITING)
       handle(s, p, signal);
     else
@@ -414,6 +408,13 @@ int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, cons
   return err;
 }
 
+int mb_alias(struct mb_scheduler *s, struct mb_process *p, mb_ref *out) {
+  *out = mb_ref_new(s);
+  if (mb_map_put(&p->monitors, *out, ENTRY_ALIAS) != 0) return MB_ENOMEM;
+  mb_mailbox_mark(&p->mailbox, *out);
+  return 0;
+}
+
 int mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref) {
   const char *name;
   uint32_t size;
@@ -425,7 +426,7 @@ int mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref) {
   free_entry(entry);
   t = target ? mb_table_slot(&s->runtime->table, target) : NULL;
   if (!t || atomic_load_explicit(&t->pid, memory_order_relaxed) != target) return 1;
-  if (atomic_load_explicit(&t->scheduler, memory_order_relaxed) == s)
+  if (mb_is_here(s, t))
     mb_map_remove(&t->monitored_by, ref, NULL); /* an exiting one too: it has not announced it yet */
   else
     (void)tell(s, target, MB_DEMONITOR, atomic_load(&p->pid), ref);
@@ -443,7 +444,7 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
     mb_pid target = mb_monitor_target(e->value, &name, &size);
     struct mb_process *t = target ? mb_table_slot(&s->runtime->table, target) : NULL;
     if (t && atomic_load_explicit(&t->pid, memory_order_relaxed) == target) {
-      if (atomic_load_explicit(&t->scheduler, memory_order_relaxed) == s)
+      if (mb_is_here(s, t))
         mb_map_remove(&t->monitored_by, e->key, NULL);
       else
         (void)tell(s, target, MB_DEMONITOR, self, e->key);

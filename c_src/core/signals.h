@@ -87,6 +87,9 @@ int mb_exit_signal(struct mb_scheduler *s, mb_pid from, mb_pid to, struct mb_rea
 int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, const char *name,
                uint32_t name_size, int alias, mb_ref *out);
 
+/* A reference whose replies reach p's mailbox until mb_demonitor: a monitor on nobody. */
+int mb_alias(struct mb_scheduler *s, struct mb_process *p, mb_ref *out);
+
 /* End a monitor: 1 when it was active. */
 int mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref);
 
@@ -100,7 +103,7 @@ void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_rea
 /* Announce the death to links, then to monitors, and forget all ties. Used by the reaper. */
 void mb_announce_death(struct mb_scheduler *s, struct mb_process *p);
 
-/* Handle what other threads put into p's inbox. Owner's thread. */
-void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p);
+/* Handle what other threads put into p's inbox for its tenant pid, living or just gone. Owner's thread. */
+void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p, mb_pid pid);
 
 #endif

@@ -94,12 +94,13 @@ static void tick(void *data) {
   uv_mutex_lock(&t->mutex);
   while (!t->quit) {
     int busy = 0, moved = 0;
-    for (uint32_t i = 0; i < rt->scheduler_count; i++) busy |= inspect(&rt->schedulers[i], &moved);
+    uint32_t count = atomic_load_explicit(&rt->started, memory_order_acquire);
+    for (uint32_t i = 0; i < count; i++) busy |= inspect(&rt->schedulers[i], &moved);
     quiet = moved ? 0 : quiet + 1;
     if (!busy && quiet >= IDLE_TICKS) {
       /* sequentially consistent: partner of mb_ticker_wake; one of the two sees the other */
       atomic_store(&t->asleep, 1);
-      for (uint32_t i = 0; i < rt->scheduler_count; i++) busy |= atomic_load(&rt->schedulers[i].slice.busy);
+      for (uint32_t i = 0; i < count; i++) busy |= atomic_load(&rt->schedulers[i].slice.busy);
       if (!busy) uv_cond_wait(&t->cond, &t->mutex);
       atomic_store(&t->asleep, 0);
       quiet = 0;

@@ -119,10 +119,6 @@ local function prompt()
   if terminal then io.write("\n") end
 end
 
--- An orderly end of the state from inside one of its processes is not possible: leave as without `close`.
-local os_exit = os.exit
-function os.exit(code) return os_exit(code) end
-
 _G.arg = plan.arg
 if plan.environment then run_init() end
 for _, action in ipairs(plan.actions) do

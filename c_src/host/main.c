@@ -1,6 +1,9 @@
 /* The interpreter `moonbeam`: lua's command line, with the script as a process. */
+#include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +31,10 @@ static int panic(lua_State *L) {
 }
 
 /* Warnings go to stderr while they are on, as lua's: "@on" and "@off" switch, pieces come in turn. */
-static int warnings_on;
+static atomic_int warnings_on; /* of all schedulers */
 
 static void warn(void *data, const char *text, int more) {
-  static int continued;
+  static _Thread_local int continued;
   (void)data;
   if (!continued && !more && text[0] == '@') {
     if (strcmp(text, "@off") == 0) warnings_on = 0;
@@ -116,8 +119,52 @@ static void push_plan(lua_State *L, const struct mb_options *o, int argc, char *
   lua_setfield(L, -2, "prompt");
 }
 
+static void close_state(lua_State *L, void *allocator) {
+  lua_close(L);
+  mb_allocator_free(allocator);
+}
+
+static lua_State *new_state(void **allocator) {
+  struct mb_allocator *a = mb_allocator_new();
+  lua_State *L = a ? lua_newstate(mb_allocate, a) : NULL;
+  *allocator = a;
+  if (!L) {
+    if (a) mb_allocator_free(a);
+    return NULL;
+  }
+  lua_atpanic(L, panic);
+  lua_setwarnf(L, warn, NULL);
+  return L;
+}
+
+/* The first SIGINT or SIGTERM ends the program in order, within a second; the second at once. */
+static volatile sig_atomic_t ended_by;
+
+static void on_patience(int number) {
+  (void)number;
+  raise(ended_by); /* its disposition is the default again */
+}
+
+static void on_end(int number) {
+  int saved = errno;
+  ended_by = number;
+  signal(SIGALRM, on_patience);
+  alarm(1);
+  mb_host_interrupt();
+  errno = saved;
+}
+
+static void watch_signals(void) {
+  struct sigaction end = {.sa_handler = on_end, .sa_flags = (int)SA_RESETHAND | SA_RESTART}, now;
+  static const int numbers[] = {SIGINT, SIGTERM};
+  sigemptyset(&end.sa_mask);
+  for (int i = 0; i < 2; i++) /* as nohup and shells want it, one that is ignored stays so */
+    if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) sigaction(numbers[i], &end, NULL);
+}
+
 static int run(lua_State *L, struct mb_options *o, int argc, char **argv) {
-  struct mb_host_options options = {.schedulers = o->schedulers, .no_halt = o->no_halt};
+  struct mb_host_options options = {
+      .schedulers = o->schedulers, .no_halt = o->no_halt, .new_state = new_state, .close_state = close_state};
   struct mb_host_outcome outcome;
   int status = EXIT_FAILURE;
   luaL_checkversion(L);
@@ -140,19 +187,27 @@ static int run(lua_State *L, struct mb_options *o, int argc, char **argv) {
   lua_setfield(L, -2, "fail");
   lua_pushcfunction(L, host_is_terminal);
   lua_setfield(L, -2, "is_terminal");
+  watch_signals();
   if (mb_host_run(L, 2, &outcome) != 0) {
     say("the event loop failed");
     return EXIT_FAILURE;
   }
   fflush(stdout);
-  if (failure)
+  if (outcome.kind == MB_ENDED_STATUS)
+    status = outcome.status;
+  else if (failure)
     say(failure);
+  else if (outcome.kind == MB_ENDED_SIGNAL && ended_by != SIGINT)
+    status = EXIT_FAILURE; /* not seen: the signal ends the program below */
   else if (outcome.kind != MB_ENDED_NORMAL && outcome.text)
     say(outcome.text);
   else
     status = EXIT_SUCCESS;
   free(outcome.text);
-  mb_host_close(L);
+  if (mb_host_close(L) != 0) {
+    fflush(stdout);
+    _exit(status);
+  }
   return status;
 }
 
@@ -190,5 +245,6 @@ int main(int argc, char **argv) {
   mb_allocator_free(allocator);
   free(failure);
   free(o.actions);
+  if (ended_by == SIGTERM) raise(SIGTERM); /* whoever waits for the program shall see it */
   return status;
 }

@@ -41,7 +41,7 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
 
 static void interrupt(struct mb_scheduler *s) { (void)s; }
 
-static const struct mb_upcalls upcalls = {resume, destroy, interrupt};
+static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .interrupt = interrupt};
 
 static void post(void *data) {
   mb_pid to = *(mb_pid *)data;
@@ -75,7 +75,7 @@ int main(void) {
   CHECK(mb_table_at(&table, 0) == NULL && mb_table_at(&table, 101) == NULL);
   mb_table_deinit(&table);
 
-  CHECK(mb_runtime_init(&rt, &upcalls, 50) == 0);
+  CHECK(mb_runtime_init(&rt, &upcalls, 50, 1) == 0);
   rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
   rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
   rt.noproc = mb_reason_new(MB_REASON_OTHER, "p", 1);

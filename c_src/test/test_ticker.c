@@ -39,11 +39,11 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   (void)p;
 }
 
-static const struct mb_upcalls upcalls = {resume, destroy, interrupt};
+static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .interrupt = interrupt};
 
 static void begin(void) {
   struct mb_process *p;
-  CHECK(mb_runtime_init(&rt, &upcalls, 50) == 0);
+  CHECK(mb_runtime_init(&rt, &upcalls, 50, 1) == 0);
   rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
   rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
   CHECK(mb_ticker_init(&rt) == 0);

@@ -226,6 +226,25 @@ mb.long_schedule = core.long_schedule
 -- @usage assert(require("moonbeam").census().processes >= 1)
 mb.census = core.census
 
+--- Settings, before the first process is spawned. In stock Lua there is one scheduler unless this or the environment's
+-- MOONBEAM_SCHEDULERS says otherwise; the host has one per core, or `--schedulers`.
+-- @function start
+-- @param options table: schedulers = how many, each with a thread and a heap of its own
+-- @return true
+-- @usage require("moonbeam").start{schedulers = require("moonbeam").census().processes >= 1 and 1}
+function mb.start(options)
+  if type(options) ~= "table" then core.argument_error("start", 1, "table expected, got " .. core.type(options)) end
+  if options.schedulers ~= nil then core.set_schedulers(options.schedulers) end
+  return true
+end
+
+--- What the schedulers are doing, one entry each. See Erlang's `scheduler_wall_time`.
+-- @function schedulers
+-- @return sequence of tables: processes, run_queue (length), steals (processes taken over from others), wakeups (from
+-- sleep), utilisation (0 to 1, since its start)
+-- @usage assert(#require("moonbeam").schedulers() >= 1)
+mb.schedulers = core.schedulers
+
 --- The runtime's version.
 mb._VERSION = "Moonbeam " .. core.version
 

@@ -1,0 +1,331 @@
+#include "node.h"
+
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "heap.h"
+#include "open.h"
+#include "run.h"
+
+enum {
+  PATIENCE_MS = 1000, /* for threads that are to end */
+  STACK_SIZE = 8 * 1024 * 1024 /* of a thread: Lua's C functions may nest 200 deep */
+};
+
+struct worker {
+  struct mb_node *node;
+  struct mb_scheduler *scheduler;
+  uv_thread_t thread;
+  lua_State *L;
+  void *data; /* of the setup's */
+};
+
+struct mb_workers {
+  pthread_mutex_t mutex; /* recursive: a C module may require another. Partner: every heap's thread */
+  uv_mutex_t ending;     /* guards `running`; partner: a thread's last act */
+  uv_cond_t ended;
+  unsigned running;
+  uint32_t count;
+  struct worker *list;
+};
+
+/* Settings */
+
+uint32_t mb_node_schedulers(uint32_t otherwise) {
+  const char *asked = getenv("MOONBEAM_SCHEDULERS");
+  long n = asked ? strtol(asked, NULL, 10) : 0;
+  if (n < 1) n = (long)otherwise;
+  if (n < 1) n = (long)uv_available_parallelism();
+  return n > MB_MAX_SCHEDULERS ? MB_MAX_SCHEDULERS : (uint32_t)n;
+}
+
+/* Without a host: states as luaL_newstate makes them. */
+
+static lua_State *plain_new_state(void **data) {
+  *data = NULL;
+  return luaL_newstate();
+}
+
+static void plain_close_state(lua_State *L, void *data) {
+  (void)data;
+  lua_close(L);
+}
+
+static int plain_prepare(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_moonbeam_core);
+  lua_setfield(L, -2, "moonbeam.core");
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "moonbeam");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "import");
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+/* Workers */
+
+static int prepare(lua_State *L) {
+  struct worker *w = lua_touserdata(L, 1);
+  struct mb_heap *h;
+  luaL_openlibs(L);
+  h = mb_heap_attach(L, w->node, w->scheduler);
+  mb_node_adopt_paths(h, L);
+  lua_pushcfunction(L, w->node->setup.prepare);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+static void work(void *data) {
+  struct worker *w = data;
+  struct mb_workers *all = w->node->workers;
+  int ok = 0;
+  w->L = w->node->setup.new_state(&w->data);
+  if (w->L) {
+    lua_pushcfunction(w->L, prepare);
+    lua_pushlightuserdata(w->L, w);
+    ok = lua_pcall(w->L, 1, 0, 0) == LUA_OK;
+  }
+  if (!ok) {
+    fprintf(stderr, "moonbeam: scheduler %d cannot start: %s\n", (int)w->scheduler->id + 1,
+            w->L ? lua_tostring(w->L, -1) : "not enough memory");
+    abort(); /* it may have been given processes */
+  }
+  w->scheduler->stay = 1;
+  (void)mb_arise(w->scheduler);
+  (void)mb_scheduler_run(w->scheduler, NULL);
+  mb_scheduler_kill_all(w->scheduler);
+  mb_ticker_detach(w->scheduler);
+  uv_mutex_lock(&all->ending);
+  all->running--;
+  uv_cond_signal(&all->ended);
+  uv_mutex_unlock(&all->ending);
+}
+
+void mb_node_start(struct mb_scheduler *s) {
+  struct mb_node *n = ((struct mb_heap *)s->heap)->node;
+  struct mb_workers *all = n->workers;
+  uint32_t count = n->runtime.scheduler_count - 1, made = 0;
+  uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = STACK_SIZE};
+  all->list = calloc(count, sizeof *all->list);
+  if (!all->list || mb_runtime_start(&n->runtime) != 0) {
+    free(all->list);
+    all->list = NULL;
+    n->runtime.scheduler_count = 1; /* only this thread reads it so far: the others have not started */
+    return;
+  }
+  all->running = count;
+  for (uint32_t i = 0; i < count; i++) {
+    all->list[i] = (struct worker){.node = n, .scheduler = &n->runtime.schedulers[i + 1]};
+    if (uv_thread_create_ex(&all->list[i].thread, &options, work, &all->list[i]) != 0) break;
+    made++;
+  }
+  all->count = made;
+  if (made < count) {
+    uv_mutex_lock(&all->ending);
+    all->running -= count - made;
+    uv_mutex_unlock(&all->ending);
+    fprintf(stderr, "moonbeam: only %d of %d schedulers could be started\n", (int)made + 1, (int)count + 1);
+    atomic_fetch_sub(&n->runtime.hopeful, (int)(count - made));
+  }
+}
+
+struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers) {
+  struct mb_node *n = calloc(1, sizeof *n);
+  struct mb_workers *all = calloc(1, sizeof *all);
+  pthread_mutexattr_t recursive;
+  if (!n || !all || mb_runtime_init(&n->runtime, &mb_heap_upcalls, limit, schedulers) != 0) {
+    free(all);
+    free(n);
+    return NULL;
+  }
+  n->workers = all;
+  n->setup = (struct mb_node_setup){plain_new_state, plain_close_state, plain_prepare};
+  pthread_mutexattr_init(&recursive);
+  pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+  pthread_mutex_init(&all->mutex, &recursive);
+  pthread_mutexattr_destroy(&recursive);
+  uv_mutex_init(&all->ending);
+  uv_cond_init(&all->ended);
+  return n;
+}
+
+int mb_node_stop(struct mb_node *n) {
+  struct mb_workers *all = n->workers;
+  uint64_t until = uv_hrtime() + PATIENCE_MS * 1000000ull, now;
+  unsigned running;
+  for (uint32_t i = 0; i < all->count; i++) mb_scheduler_stop(all->list[i].scheduler);
+  mb_scheduler_kill_all(&n->runtime.schedulers[0]);
+  uv_mutex_lock(&all->ending);
+  while (all->running && (now = uv_hrtime()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
+  running = all->running;
+  uv_mutex_unlock(&all->ending);
+  if (running) return -1;
+  for (uint32_t i = 0; i < all->count; i++) uv_thread_join(&all->list[i].thread);
+  for (uint32_t i = 0; i <= all->count; i++) /* what was on its way to a scheduler that had ended */
+    mb_scheduler_kill_all(&n->runtime.schedulers[i]);
+  for (uint32_t i = 0; i < all->count; i++) n->setup.close_state(all->list[i].L, all->list[i].data);
+  return 0;
+}
+
+void mb_node_free(struct mb_node *n) {
+  struct mb_workers *all = n->workers;
+  mb_runtime_deinit(&n->runtime);
+  pthread_mutex_destroy(&all->mutex);
+  uv_mutex_destroy(&all->ending);
+  uv_cond_destroy(&all->ended);
+  free(all->list);
+  free(all);
+  free(n->path);
+  free(n->cpath);
+  free(n);
+}
+
+/* The end of the program */
+
+static void end_late(void *status) {
+  struct timespec patience = {PATIENCE_MS / 1000, 0};
+  nanosleep(&patience, NULL);
+  fflush(stdout);
+  fflush(stderr);
+  _exit((int)(intptr_t)status);
+}
+
+void mb_node_exit(struct mb_node *n, int status) {
+  int not_yet = 0;
+  pthread_t thread;
+  if (!atomic_compare_exchange_strong(&n->exiting, &not_yet, 1)) return;
+  atomic_store(&n->exit_status, status);
+  if (pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))end_late, (void *)(intptr_t)status) == 0)
+    pthread_detach(thread);
+  mb_scheduler_stop(&n->runtime.schedulers[0]);
+}
+
+/* Where modules are found */
+
+static const char *package_field(lua_State *L, const char *field) {
+  const char *text = NULL;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
+    lua_getfield(L, -1, field);
+    if (lua_type(L, -1) == LUA_TSTRING) text = lua_tostring(L, -1); /* the field keeps it */
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+  return text;
+}
+
+static void set_package_field(lua_State *L, const char *field, const char *text) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, field);
+  }
+  lua_pop(L, 2);
+}
+
+/* Replace *kept when it differs: 1 then. */
+static int keep(char **kept, const char *text) {
+  char *copy;
+  if (!text || (*kept && strcmp(*kept, text) == 0)) return 0;
+  copy = strdup(text);
+  if (!copy) return 0;
+  free(*kept);
+  *kept = copy;
+  return 1;
+}
+
+void mb_node_publish_paths(struct mb_heap *h, lua_State *L) {
+  struct mb_node *n = h->node;
+  const char *path, *cpath;
+  int changed;
+  if (n->runtime.scheduler_count == 1) return;
+  luaL_checkstack(L, 4, NULL);
+  path = package_field(L, "path");
+  cpath = package_field(L, "cpath");
+  if (path == h->path_seen && cpath == h->cpath_seen) return; /* not even assigned to */
+  h->path_seen = path;
+  h->cpath_seen = cpath;
+  pthread_mutex_lock(&n->workers->mutex);
+  changed = keep(&n->path, path);
+  changed |= keep(&n->cpath, cpath);
+  if (changed) h->paths_version = atomic_fetch_add_explicit(&n->paths_version, 1, memory_order_release) + 1;
+  pthread_mutex_unlock(&n->workers->mutex);
+}
+
+void mb_node_adopt_paths(struct mb_heap *h, lua_State *L) {
+  struct mb_node *n = h->node;
+  char *path, *cpath;
+  /* acquire: partner of the release in mb_node_publish_paths */
+  if (atomic_load_explicit(&n->paths_version, memory_order_acquire) == h->paths_version) return;
+  pthread_mutex_lock(&n->workers->mutex);
+  path = n->path ? strdup(n->path) : NULL;
+  cpath = n->cpath ? strdup(n->cpath) : NULL;
+  h->paths_version = atomic_load_explicit(&n->paths_version, memory_order_relaxed);
+  pthread_mutex_unlock(&n->workers->mutex);
+  luaL_checkstack(L, 4, NULL);
+  if (path) set_package_field(L, "path", path);
+  if (cpath) set_package_field(L, "cpath", cpath);
+  h->path_seen = package_field(L, "path");
+  h->cpath_seen = package_field(L, "cpath");
+  free(path);
+  free(cpath);
+}
+
+/* C modules */
+
+/* The loader of a C module, upvalue 2, for one thread at a time. */
+static int load_c_module(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  pthread_mutex_t *mutex = &h->node->workers->mutex;
+  int status;
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  pthread_mutex_lock(mutex); /* the one place where Lua runs under a lock: that is its purpose */
+  status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  pthread_mutex_unlock(mutex);
+  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
+/* A searcher, upvalue 2, whose loader is wrapped. */
+static int search_c_module(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  pthread_mutex_t *mutex = &h->node->workers->mutex;
+  int status;
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  pthread_mutex_lock(mutex); /* searching opens the library, whose constructors run */
+  status = lua_pcall(L, 1, 2, 0);
+  pthread_mutex_unlock(mutex);
+  if (status != LUA_OK) return lua_error(L);
+  if (!lua_isfunction(L, -2)) {
+    lua_pop(L, 1);
+    return 1;
+  }
+  lua_pushlightuserdata(L, h);
+  lua_pushvalue(L, -3);
+  lua_pushcclosure(L, load_c_module, 2);
+  lua_replace(L, -3);
+  return 2;
+}
+
+void mb_open_c_modules(struct mb_heap *h, lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE && lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
+    lua_Integer last = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = last > 2 ? last - 1 : last + 1; i <= last; i++) { /* the library's are the last two */
+      lua_pushlightuserdata(L, h);
+      lua_rawgeti(L, -2, i);
+      lua_pushcclosure(L, search_c_module, 2);
+      lua_rawseti(L, -2, i);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+}

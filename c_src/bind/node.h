@@ -1,0 +1,61 @@
+/* A node: one runtime with a heap for each of its schedulers. The first heap is the state that opened the runtime;
+ * the others are made, each with its thread, when there is work for them, and end with the first. */
+#ifndef MB_NODE_H
+#define MB_NODE_H
+
+#include <lua.h>
+
+#include "runtime.h"
+
+struct mb_heap;
+
+/* How the states of further schedulers are made. */
+struct mb_node_setup {
+  lua_State *(*new_state)(void **data);              /* NULL when memory is out. Any thread */
+  void (*close_state)(lua_State *L, void *data);
+  lua_CFunction prepare; /* opens the libraries and requires moonbeam */
+};
+
+struct mb_node {
+  struct mb_runtime runtime;
+  struct mb_node_setup setup;
+  struct mb_workers *workers;
+  /* Settings of all heaps. Relaxed: it does not matter which of two processes sees a change first. */
+  atomic_int log_level;
+  _Atomic uint64_t long_ns; /* slices that last longer are reported; 0: none */
+  /* Where modules are found, as last seen by a heap that was about to look for one. */
+  atomic_uint paths_version; /* release and acquire: changed after the paths */
+  char *path, *cpath;        /* under the workers' mutex */
+  /* The program is to end: see mb_node_exit. */
+  atomic_int exiting, exit_status;
+};
+
+/* How many schedulers a new node may have: MOONBEAM_SCHEDULERS, else `otherwise`; 0: as many as cores. */
+uint32_t mb_node_schedulers(uint32_t otherwise);
+
+/* A new node; NULL when memory is out. */
+struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers);
+
+/* End every process and thread. 0, or -1 when a thread did not end within a second: then nothing may be freed. The
+ * first heap's thread, outside of processes. */
+int mb_node_stop(struct mb_node *n);
+
+/* After mb_node_stop. */
+void mb_node_free(struct mb_node *n);
+
+/* The upcall: make the other schedulers with their threads. */
+void mb_node_start(struct mb_scheduler *s);
+
+/* End the program with this status: the first scheduler stops, and if it has not ended a second later the program
+ * ends all the same. Any thread. */
+void mb_node_exit(struct mb_node *n, int status);
+
+/* Let the other heaps find modules where this one does, and the other way round. */
+void mb_node_publish_paths(struct mb_heap *h, lua_State *L);
+void mb_node_adopt_paths(struct mb_heap *h, lua_State *L);
+
+/* Opening C modules is for one thread at a time: their initialisation may not be thread-safe. Wraps the loaders of
+ * package.searchers. */
+void mb_open_c_modules(struct mb_heap *h, lua_State *L);
+
+#endif

@@ -1,0 +1,107 @@
+#include "migrate.h"
+
+#include "runtime.h"
+
+enum {
+  MOST_GIVEN = 1024, /* to one scheduler at once */
+  MOST_SEEN = 4096   /* places of the queue looked at */
+};
+
+/* Let p go: 1, or 0 when it must stay because signals are under way or timers aim at it. */
+static int let_go(struct mb_scheduler *s, struct mb_process *p, struct mb_scheduler *to) {
+  int quiet;
+  if (p->flags & (MB_PINNED | MB_IN_PLACE) || p->delayed) return 0;
+  if (p->context) s->runtime->upcalls->abandon(s, p); /* the last tenant's coroutine */
+  mb_lock_take(&p->lock); /* partner: push_inbox, which must list p with its owner */
+  quiet = !p->inbox_queued && !atomic_load_explicit(&p->inbox, memory_order_relaxed);
+  if (quiet) {
+    mb_queue_remove(&s->ready, p);
+    s->embryos--;
+    mb_count(&s->live, -1);
+    mb_count(&s->messages, -(int64_t)p->mailbox.count);
+    p->state = MB_TRANSIT;
+    /* release: partner of the acquire in mb_is_here; everything above belongs to the other thread now */
+    atomic_store_explicit(&p->scheduler, to, memory_order_release);
+  }
+  mb_lock_drop(&p->lock);
+  return quiet;
+}
+
+static void post(struct mb_scheduler *to, struct mb_process *first, struct mb_process **last) {
+  mb_lock_take(&to->remote_lock); /* partner: receive_posted */
+  *last = to->arrivals;
+  to->arrivals = first;
+  atomic_store(&to->posted, 1);
+  mb_lock_drop(&to->remote_lock);
+  mb_rouse(to);
+}
+
+static unsigned give(struct mb_scheduler *s, struct mb_scheduler *to, unsigned want) {
+  struct mb_process *p = s->ready.tail, *first = NULL, **last = &first;
+  unsigned given = 0;
+  for (unsigned seen = 0; p && given < want && seen < MOST_SEEN; seen++) {
+    struct mb_process *before = p->run_prev;
+    if (p->state == MB_EMBRYO && let_go(s, p, to)) {
+      p->run_next = NULL;
+      *last = p;
+      last = &p->run_next;
+      given++;
+    }
+    p = before;
+  }
+  if (given) post(to, first, last);
+  return given;
+}
+
+void mb_share(struct mb_scheduler *s, unsigned least) {
+  struct mb_runtime *rt = s->runtime;
+  uint32_t count;
+  unsigned idle = 0, each;
+  if (s->embryos < least || rt->scheduler_count == 1) return;
+  count = atomic_load_explicit(&rt->started, memory_order_acquire);
+  if (count == 1) {
+    rt->upcalls->start(s);
+    count = atomic_load_explicit(&rt->started, memory_order_acquire);
+  }
+  if (!atomic_load_explicit(&rt->sleepers, memory_order_relaxed)) return;
+  for (uint32_t i = 0; i < count; i++)
+    idle += &rt->schedulers[i] != s && atomic_load_explicit(&rt->schedulers[i].repose, memory_order_relaxed) != MB_AWAKE;
+  if (!idle) return;
+  each = (s->embryos + idle) / (idle + 1);
+  if (each > MOST_GIVEN) each = MOST_GIVEN;
+  for (uint32_t i = 0; i < count && idle > 0; i++) {
+    struct mb_scheduler *to = &rt->schedulers[i];
+    if (to == s || atomic_load_explicit(&to->repose, memory_order_relaxed) == MB_AWAKE) continue;
+    idle--;
+    if (!give(s, to, each)) return;
+  }
+}
+
+void mb_move(struct mb_scheduler *s, struct mb_process *p, struct mb_scheduler *to) {
+  uint8_t pinned = p->flags & MB_PINNED;
+  p->flags &= (uint8_t)~MB_PINNED;
+  if (to != s && let_go(s, p, to)) {
+    p->flags |= pinned; /* still invisible to the other thread: posted below */
+    p->run_next = NULL;
+    post(to, p, &p->run_next);
+  } else {
+    p->flags |= pinned;
+  }
+}
+
+void mb_accept(struct mb_scheduler *s, struct mb_process *list) {
+  while (list) {
+    struct mb_process *p = list;
+    list = p->run_next;
+    mb_count(&s->live, 1);
+    mb_count(&s->messages, p->mailbox.count);
+    mb_count(&s->steals, 1);
+    if (p->state == MB_EXITING) { /* ended on the way */
+      mb_queue_push(&s->dying, p);
+    } else {
+      p->state = MB_EMBRYO;
+      s->embryos++;
+      mb_queue_push(&s->ready, p);
+    }
+  }
+}
