@@ -82,7 +82,8 @@ void mb_preempt_interrupt(struct mb_scheduler *s) {
 void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
   struct mb_preempt *t = h->preempt;
   if (t->every > 0) {
-    if (!lua_gethook(L)) lua_sethook(L, hook, LUA_MASKCOUNT, t->every);
+    lua_Hook now = lua_gethook(L);
+    if (!now || (now == hook && lua_gethookcount(L) != t->every)) lua_sethook(L, hook, LUA_MASKCOUNT, t->every);
   } else if (t->armed && t->armed != L) { /* what was meant for the one is now meant for the other */
     disarm(t);
     arm(t, L);
@@ -191,6 +192,9 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   if (!can && atomic_load_explicit(&s->stop, memory_order_relaxed) && !(p->flags & MB_IN_PLACE))
     mb_process_doom(s, p, h->runtime->killed); /* the end of the program does not wait for it */
   if (p->state == MB_EXITING) {
+    /* Whoever catches what is raised is asked again at the next instruction: one in n might always be where
+     * yielding is forbidden. */
+    if (h->preempt->every > 0) lua_sethook(L, hook, LUA_MASKCOUNT, 1);
     if (!can || p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);
     return 1;
   }

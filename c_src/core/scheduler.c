@@ -13,8 +13,9 @@ enum {
   CROWD = 4,             /* embryos behind a batch that are worth sharing */
   SPIN_NS = 20000,       /* see spin */
   POLL_NS = 1000000,     /* the loop is polled at most this often while there is work */
-  SLOT_BATCH = 64,       /* slots taken from the table at once */
-  SLOT_KEEP = 4096       /* free slots kept here before half of them go back */
+  SLOT_BATCH = 64,       /* slots taken from the table at once, at most */
+  SLOT_KEEP = 4096,      /* free slots kept here before half of them go back, at most */
+  SLOT_SHARE = 16        /* all schedulers together keep one of so many */
 };
 
 void mb_queue_push(struct mb_queue *q, struct mb_process *p) {
@@ -133,9 +134,18 @@ void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
 
 /* Slots */
 
+/* How many free slots may be kept here: what is kept is missing elsewhere when the table is nearly full. */
+static uint32_t slot_keep(const struct mb_scheduler *s) {
+  uint32_t keep = s->runtime->table.limit / SLOT_SHARE / s->runtime->scheduler_count;
+  return keep < SLOT_KEEP ? keep : SLOT_KEEP;
+}
+
 static struct mb_process *slot_take(struct mb_scheduler *s) {
   struct mb_process *p;
-  if (!s->free_slots) s->free_count += mb_table_take(&s->runtime->table, SLOT_BATCH, &s->free_slots);
+  if (!s->free_slots) {
+    uint32_t want = slot_keep(s) / 2 + 1;
+    s->free_count += mb_table_take(&s->runtime->table, want < SLOT_BATCH ? want : SLOT_BATCH, &s->free_slots);
+  }
   p = s->free_slots;
   if (!p) return NULL;
   s->free_slots = p->run_next;
@@ -150,12 +160,13 @@ static void slot_give(struct mb_scheduler *s, struct mb_process *p) {
   if (p->generation++ == MB_MAX_GENERATION) return; /* used up: never again */
   p->run_next = s->free_slots;
   s->free_slots = p;
-  if (++s->free_count > SLOT_KEEP) {
+  if (++s->free_count > slot_keep(s)) {
+    uint32_t back = slot_keep(s) / 2 + 1;
     p = s->free_slots; /* another heap's process may be next: coroutines stay behind */
-    for (int i = 0; i < SLOT_KEEP / 2; i++, p = p->run_next)
+    for (uint32_t i = 0; i < back; i++, p = p->run_next)
       if (p->context) s->runtime->upcalls->abandon(s, p);
-    mb_table_give(&s->runtime->table, SLOT_KEEP / 2, &s->free_slots);
-    s->free_count -= SLOT_KEEP / 2;
+    mb_table_give(&s->runtime->table, back, &s->free_slots);
+    s->free_count -= back;
   }
 }
 

@@ -247,20 +247,20 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
   mb_signal_free(signal);
 }
 
-/* Put a signal into the inbox of a process of another thread. 1, or 0 when it is gone. */
-static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *signal) {
+/* Put signals, linked by next, into the inbox of a process of another thread, all at once. 1, or 0 when it is gone. */
+static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *first, struct mb_signal *last) {
   struct mb_scheduler *owner;
   int there;
-  signal->next = NULL;
+  last->next = NULL;
   mb_lock_take(&p->lock); /* partner: mb_inbox_drain, birth, bury, let_go */
   owner = atomic_load_explicit(&p->scheduler, memory_order_relaxed);
   there = atomic_load_explicit(&p->pid, memory_order_relaxed) == to;
   if (there) {
     if (atomic_load_explicit(&p->inbox, memory_order_relaxed))
-      p->inbox_tail->next = signal;
+      p->inbox_tail->next = first;
     else /* release: partner of the acquire in mb_signal_send, which peeks without the lock */
-      atomic_store_explicit(&p->inbox, signal, memory_order_release);
-    p->inbox_tail = signal;
+      atomic_store_explicit(&p->inbox, first, memory_order_release);
+    p->inbox_tail = last;
     if (!p->inbox_queued) { /* inside p's lock: one that is marked is on the list */
       p->inbox_queued = 1;
       mb_lock_take(&owner->remote_lock); /* partner: mb_receive_posted */
@@ -303,14 +303,14 @@ void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal)
       handle(s, p, signal);
     else
       nobody(s, to, signal);
-  } else if (!push_inbox(p, to, signal)) {
+  } else if (!push_inbox(p, to, signal, signal)) {
     nobody(s, to, signal);
   }
 }
 
 void mb_signal_post(struct mb_runtime *rt, mb_pid to, struct mb_signal *signal) {
   struct mb_process *p = mb_table_slot(&rt->table, to);
-  if (!p || !push_inbox(p, to, signal)) mb_signal_free(signal);
+  if (!p || !push_inbox(p, to, signal, signal)) mb_signal_free(signal);
 }
 
 /* Send a signal that has no payload. */
@@ -433,7 +433,45 @@ int mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref) {
   return 1;
 }
 
+/* Notices of one death for processes elsewhere, by receiver: each gets all of its own at once, so that nobody sees
+ * half of a death. */
+struct notices {
+  struct mb_map last; /* receiver -> the last of its signals, whose next is the first */
+};
+
+static void add_notice(struct mb_scheduler *s, struct notices *n, mb_pid to, struct mb_signal *signal) {
+  uint64_t *entry;
+  struct mb_signal *last;
+  if (!signal) return;
+  signal->next = signal;
+  entry = mb_map_get(&n->last, to);
+  if (entry) {
+    last = (struct mb_signal *)(uintptr_t)*entry;
+    signal->next = last->next;
+    last->next = signal;
+    *entry = (uintptr_t)signal;
+  } else if (mb_map_put(&n->last, to, (uintptr_t)signal) != 0) {
+    mb_signal_send(s, to, signal);
+  }
+}
+
+static void send_notices(struct mb_scheduler *s, struct notices *n) {
+  uint32_t cursor = 0;
+  for (const struct mb_entry *e; (e = mb_map_next(&n->last, &cursor));) {
+    struct mb_process *p = mb_table_slot(&s->runtime->table, e->key);
+    struct mb_signal *last = (struct mb_signal *)(uintptr_t)e->value, *signal = last->next;
+    last->next = NULL;
+    if (p && !mb_is_here(s, p) && push_inbox(p, e->key, signal, last)) continue;
+    for (struct mb_signal *next; signal; signal = next) { /* gone */
+      next = signal->next;
+      mb_signal_send(s, e->key, signal);
+    }
+  }
+  mb_map_deinit(&n->last);
+}
+
 void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
+  struct notices notices = {0};
   mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
   const struct mb_entry *e;
   uint32_t cursor = 0;
@@ -461,8 +499,7 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
     if (t) {
       exit_arrives(s, t, self, p->reason, 1);
     } else {
-      struct mb_signal *n = notice(MB_EXIT_LINK, self, 0, p->reason, NULL, 0);
-      if (n) mb_signal_send(s, e->key, n);
+      add_notice(s, &notices, e->key, notice(MB_EXIT_LINK, self, 0, p->reason, NULL, 0));
     }
   }
   mb_map_deinit(&ties);
@@ -474,9 +511,9 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
     if (t) {
       down_arrives(s, t, self, e->key, p->reason);
     } else {
-      struct mb_signal *n = notice(MB_DOWN, self, e->key, p->reason, NULL, 0);
-      if (n) mb_signal_send(s, e->value, n);
+      add_notice(s, &notices, e->value, notice(MB_DOWN, self, e->key, p->reason, NULL, 0));
     }
   }
   mb_map_deinit(&ties);
+  send_notices(s, &notices);
 }
