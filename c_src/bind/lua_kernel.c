@@ -101,7 +101,7 @@ static int option(lua_State *L, const char *name) {
 static int process_spawn(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = 0;
-  struct mb_scheduler *where = NULL;
+  struct mb_scheduler *where = NULL; /* not made yet, perhaps */
   struct mb_process *p;
   mb_pid pid;
   int link = 0, monitor = 0;
@@ -129,8 +129,9 @@ static int process_spawn(lua_State *L) {
     p->flags |= MB_PINNED;
     if (where != h->scheduler) {
       mb_node_publish_paths(h, L);
-      if (where->id >= atomic_load_explicit(&h->runtime->started, memory_order_acquire)) mb_node_start(h->scheduler);
-      mb_move(h->scheduler, p, where);
+      if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) == 1) mb_node_start(h->scheduler);
+      if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) > 1) /* else threads are out: it stays */
+        mb_move(h->scheduler, p, where);
     }
   }
   mb_push_id(L, pid);

@@ -12,7 +12,7 @@
 
 void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
   mb_mailbox_remove(&p->mailbox, s);
-  h->scheduler->messages--;
+  mb_count(&h->scheduler->messages, -1);
   mb_signal_give(h->scheduler, s);
 }
 

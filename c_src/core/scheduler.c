@@ -69,7 +69,7 @@ void mb_wake(struct mb_scheduler *s, struct mb_process *p) {
 }
 
 void mb_deliver(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal) {
-  mb_count(&s->messages, 1);
+  if (p->state != MB_TRANSIT) mb_count(&s->messages, 1); /* else mb_accept counts all it has */
   mb_mailbox_push(&p->mailbox, signal);
   mb_wake(s, p);
 }

@@ -214,6 +214,9 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
       down_arrives(s, p, signal->from, signal->ref, signal->reason);
       break;
     case MB_LINK:
+      entry = mb_map_get(&p->links, signal->from);
+      /* The sender had not heard of our unlink yet, which will undo this link on its side. */
+      if (entry && *entry != 0) break;
       if (mb_map_put(&p->links, signal->from, 0) != 0) {
         nobody(s, atomic_load(&p->pid), signal);
         return;
