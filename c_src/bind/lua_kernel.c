@@ -5,6 +5,7 @@
 #include "codec.h"
 #include "error.h"
 #include "errors.h"
+#include "handover.h"
 #include "mailbox.h"
 #include "run.h"
 
@@ -187,6 +188,7 @@ static int do_send(lua_State *L) {
   if (to == 0)
     return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
   lua_settop(L, 2);
+  if (mb_hand_over(h, L, to, 2)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   if (to == UINT64_MAX)
     mb_signal_free(s); /* a name on a node that is not there, or held by nobody: like a dead pid */

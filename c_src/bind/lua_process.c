@@ -9,6 +9,7 @@
 #include "environment.h"
 #include "error.h"
 #include "errors.h"
+#include "handover.h"
 #include "mailbox.h"
 #include "run.h"
 
@@ -302,6 +303,7 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
 
 /* Push what is asked for of p: one value, or with key -1 all of them in a table; nil when p is NULL. */
 static void push_infos(struct mb_heap *h, lua_State *L, struct mb_process *p, int key) {
+  if (p) mb_handed_to_mailbox(h, L, p);
   if (!p) {
     lua_pushnil(L);
   } else if (key >= 0) {

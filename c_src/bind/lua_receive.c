@@ -6,6 +6,7 @@
 #include "api.h"
 #include "codec.h"
 #include "errors.h"
+#include "handover.h"
 #include "mailbox.h"
 #include "pattern.h"
 #include "run.h"
@@ -45,13 +46,16 @@ static int take_or_wait(struct mb_heap *h, lua_State *L, lua_KContext deadline) 
     struct mb_process *p = mb_current(h, L);
     int results = take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
-    mb_block(h, L, p, (uint64_t)deadline, deadline, take_on);
+    mb_block_offering(h, L, p, (uint64_t)deadline, deadline, take_on, MB_OFFER_MESSAGE, 0);
   }
 }
 
 static int take_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = h->scheduler->current;
   (void)status;
-  return take_or_wait(mb_heap_of(L), L, deadline);
+  if (mb_handed(p)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
+  return take_or_wait(h, L, deadline);
 }
 
 static int take(lua_State *L) {
@@ -193,6 +197,12 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_process *p = mb_current(h, L);
   int count = (int)lua_tointeger(L, 2);
   (void)status;
+  if (mb_handed(p)) {
+    int results = try_clauses(h, L, count, 3);
+    if (results) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
+    mb_hand_back(h, L, p);
+    p->mailbox.scan = p->mailbox.scan->next;
+  }
   for (;;) {
     while (p->mailbox.scan) {
       struct mb_signal *s = p->mailbox.scan;
@@ -223,7 +233,7 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
       lua_pushnil(L);
       return mb_worked(h, L, p, MB_COST_MESSAGE, timeout(L) + 1);
     }
-    mb_block(h, L, p, (uint64_t)deadline, deadline, select_on);
+    mb_block_offering(h, L, p, (uint64_t)deadline, deadline, select_on, MB_OFFER_MESSAGE, 0);
     p = mb_current(h, L);
   }
 }
@@ -243,13 +253,15 @@ static int has_been_checked(lua_State *L) {
 static int select_oldest_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   (void)status;
+  if (lua_gettop(L) == 2 && mb_handed(h->scheduler->current))
+    return mb_worked(h, L, h->scheduler->current, MB_COST_MESSAGE, 2);
   lua_settop(L, 0);
   lua_pushnil(L);
   for (;;) {
     struct mb_process *p = mb_current(h, L);
     int results = take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results + 1);
-    mb_block(h, L, p, (uint64_t)deadline, deadline, select_oldest_on);
+    mb_block_offering(h, L, p, (uint64_t)deadline, deadline, select_oldest_on, MB_OFFER_MESSAGE, 0);
   }
 }
 

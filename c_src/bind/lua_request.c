@@ -7,6 +7,7 @@
 #include "api.h"
 #include "codec.h"
 #include "errors.h"
+#include "handover.h"
 #include "mailbox.h"
 #include "run.h"
 
@@ -44,9 +45,15 @@ static int answer_on(lua_State *L, int status, lua_KContext unused) {
 static int call_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = mb_to_ref(L, 1);
+  struct mb_process *p = mb_current(h, L);
   (void)status;
+  if (mb_handed(p)) {
+    mb_flush_ref(h, p, ref); /* a second reply to this request, too */
+    lua_pushboolean(L, 1);
+    lua_replace(L, 1);
+    return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
+  }
   for (;;) {
-    struct mb_process *p = mb_current(h, L);
     struct mb_signal *s = find_answer(p, ref);
     if (s) {
       int n = 1;
@@ -65,7 +72,8 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
       lua_pushliteral(L, "timeout");
       return 2;
     }
-    mb_block(h, L, p, (uint64_t)deadline, deadline, call_on);
+    mb_block_offering(h, L, p, (uint64_t)deadline, deadline, call_on, MB_OFFER_REPLY, ref);
+    p = mb_current(h, L);
   }
 }
 
@@ -111,21 +119,25 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   const char *name = kind == MB_CALL ? "GenServer.call" : "GenServer.stop";
   mb_pid server = server_pid(h, L, 1, name);
   uint64_t deadline = mb_check_deadline(h, L, 3, name, 3, 1);
-  struct mb_signal *s;
-  mb_ref ref = 0;
+  struct mb_signal *s = NULL; /* the request, unless it has been handed over */
+  mb_ref ref = mb_ref_new(h->scheduler);
   lua_settop(L, 2);
-  s = mb_encode_signal(h, L, 2, 1, "send request", kind);
-  if (server == mb_pid_of(p) || !mb_lookup(h->runtime, server)) {
-    mb_signal_free(s);
-    return refused(L, server == mb_pid_of(p) ? "calling_self" : "noproc");
+  if (kind != MB_CALL || !mb_hand_over_request(h, L, server, mb_pid_of(p), ref, 2)) {
+    s = mb_encode_signal(h, L, 2, 1, "send request", kind);
+    if (server == mb_pid_of(p) || !mb_lookup(h->runtime, server)) {
+      mb_signal_free(s);
+      return refused(L, server == mb_pid_of(p) ? "calling_self" : "noproc");
+    }
   }
   if (mb_monitor(h->scheduler, p, server, NULL, 0, 1, &ref) != 0) {
-    mb_signal_free(s);
+    if (s) mb_signal_free(s);
     return luaL_error(L, "not enough memory");
   }
-  s->from = mb_pid_of(p);
-  s->ref = ref;
-  mb_signal_send(h->scheduler, server, s);
+  if (s) {
+    s->from = mb_pid_of(p);
+    s->ref = ref;
+    mb_signal_send(h->scheduler, server, s);
+  }
   lua_settop(L, 0);
   mb_push_id(L, ref);
   mb_mailbox_rewind(&p->mailbox, ref);
@@ -142,12 +154,14 @@ static int cast(lua_State *L) {
   mb_pid server = server_pid(h, L, 1, "GenServer.cast");
   struct mb_signal *s;
   lua_settop(L, 2);
-  s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
-  s->from = mb_pid_of(p);
-  if (server)
-    mb_signal_send(h->scheduler, server, s);
-  else
-    mb_signal_free(s);
+  if (!mb_hand_over_request(h, L, server, 0, 0, 2)) {
+    s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
+    s->from = mb_pid_of(p);
+    if (server)
+      mb_signal_send(h->scheduler, server, s);
+    else
+      mb_signal_free(s);
+  }
   lua_pushboolean(L, 1);
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
@@ -160,10 +174,12 @@ static int reply(lua_State *L) {
   mb_ref ref = mb_to_ref(L, 2);
   struct mb_signal *s;
   if (!ref) return mb_bad_type(h, L, "reply", 2, "reference", 2);
-  s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, "send reply", MB_REPLY);
-  s->from = mb_pid_of(p);
-  s->ref = ref;
-  mb_signal_send(h->scheduler, to, s);
+  if (!mb_hand_over_reply(h, L, to, ref, 3)) {
+    s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, "send reply", MB_REPLY);
+    s->from = mb_pid_of(p);
+    s->ref = ref;
+    mb_signal_send(h->scheduler, to, s);
+  }
   lua_pushboolean(L, 1);
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
@@ -171,10 +187,11 @@ static int reply(lua_State *L) {
 /* next_event([ms]): the oldest message, taken apart for a server's loop. */
 static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
   (void)status;
+  if (mb_handed(p)) return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
   lua_settop(L, 0);
   for (;;) {
-    struct mb_process *p = mb_current(h, L);
     struct mb_signal *s = p->mailbox.head;
     if (s) {
       switch ((enum mb_signal_kind)s->kind) {
@@ -208,7 +225,8 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
       lua_pushliteral(L, "timeout");
       return 1;
     }
-    mb_block(h, L, p, (uint64_t)deadline, deadline, next_event_on);
+    mb_block_offering(h, L, p, (uint64_t)deadline, deadline, next_event_on, MB_OFFER_EVENT, 0);
+    p = mb_current(h, L);
   }
 }
 
@@ -222,11 +240,16 @@ static int next_event(lua_State *L) {
  * Stack: 1 what is awaited. */
 static int await_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
   mb_ref one = mb_to_ref(L, 1);
   (void)status;
+  if (mb_handed(p)) {
+    lua_pushliteral(L, "reply");
+    lua_insert(L, 2);
+    return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
+  }
   lua_settop(L, 1);
   for (;;) {
-    struct mb_process *p = mb_current(h, L);
     for (struct mb_signal *s; (s = p->mailbox.scan); p->mailbox.scan = s->next) {
       int n = 1;
       if (s->kind != MB_REPLY && s->kind != MB_DOWN) continue;
@@ -254,7 +277,11 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
       lua_pushnil(L);
       return 1;
     }
-    mb_block(h, L, p, (uint64_t)deadline, deadline, await_on);
+    if (one)
+      mb_block_offering(h, L, p, (uint64_t)deadline, deadline, await_on, MB_OFFER_REPLY, one);
+    else
+      mb_block(h, L, p, (uint64_t)deadline, deadline, await_on);
+    p = mb_current(h, L);
   }
 }
 

@@ -83,6 +83,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
     return;
   }
   co = mb_coroutine(p);
+  p->offered = NULL;
   mb_preempt_enter(h, co);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
   mb_preempt_leave(h);
@@ -110,6 +111,8 @@ static void forget(struct mb_heap *h, enum mb_heap_ref table, struct mb_process 
 static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   struct mb_heap *h = s->heap;
   lua_State *co = mb_coroutine(p);
+  p->offered = NULL;
+  p->handed = 0;
   if (p->flags & MB_IN_PLACE) {
     mb_reason_release(h->main_reason);
     h->main_reason = mb_reason_retain(p->reason);
@@ -251,14 +254,31 @@ void mb_cannot_wait(struct mb_heap *h, lua_State *L, const struct mb_process *p)
                    "gsub, a metamethod called from C and the like)");
 }
 
-void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
-              lua_KContext ctx, lua_KFunction k) {
+static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
   mb_cannot_wait(h, L, p);
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
+}
+
+void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
+              lua_KContext ctx, lua_KFunction k) {
+  wait(h, L, p, deadline);
   if (p->flags & MB_IN_PLACE)
     block_in_place(h, L, p);
   else
     lua_yieldk(L, 0, ctx, k);
+}
+
+void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
+                       lua_KContext ctx, lua_KFunction k, int offer, mb_ref awaited) {
+  if (p->flags & MB_IN_PLACE) { /* others run on its stack meanwhile */
+    mb_block(h, L, p, deadline, ctx, k);
+    return;
+  }
+  wait(h, L, p, deadline);
+  p->offered = L;
+  p->offer = (uint8_t)offer;
+  p->awaited = awaited;
+  lua_yieldk(L, 0, ctx, k);
 }
 
 /* Spawn sites */

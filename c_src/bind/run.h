@@ -13,6 +13,11 @@ extern const struct mb_upcalls mb_heap_upcalls;
 void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
               lua_KContext ctx, lua_KFunction k);
 
+/* As mb_block, with an offer (enum mb_offer, and the reference of the reply): what is handed over is on the top of the
+ * stack then. All of the mailbox has been looked at, and the stack is that of a C function which uses little of it. */
+void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
+                       lua_KContext ctx, lua_KFunction k, int offer, mb_ref awaited);
+
 /* Whether mb_block would not raise; and what it raises otherwise. */
 int mb_can_wait(struct mb_heap *h, lua_State *L);
 void mb_cannot_wait(struct mb_heap *h, lua_State *L, const struct mb_process *p);

@@ -12,6 +12,23 @@ void mb_mailbox_push(struct mb_mailbox *m, struct mb_signal *s) {
   m->count++;
 }
 
+void mb_mailbox_insert(struct mb_mailbox *m, struct mb_signal *s) {
+  struct mb_signal *next = m->scan;
+  if (!next) {
+    mb_mailbox_push(m, s);
+    return;
+  }
+  s->next = next;
+  s->prev = next->prev;
+  if (s->prev)
+    s->prev->next = s;
+  else
+    m->head = s;
+  next->prev = s;
+  m->scan = s;
+  m->count++;
+}
+
 void mb_mailbox_remove(struct mb_mailbox *m, struct mb_signal *s) {
   if (s->prev)
     s->prev->next = s->next;

@@ -12,6 +12,9 @@
 /* Append; the mailbox takes the signal over. */
 void mb_mailbox_push(struct mb_mailbox *m, struct mb_signal *s);
 
+/* Add a message in front of those that the present receive has not seen. */
+void mb_mailbox_insert(struct mb_mailbox *m, struct mb_signal *s);
+
 /* Take a queued message out; the caller owns it then. Its `next` is still valid for going on. */
 void mb_mailbox_remove(struct mb_mailbox *m, struct mb_signal *s);
 

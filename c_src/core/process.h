@@ -78,6 +78,10 @@ struct mb_process {
   uint64_t reductions;
   /* For the layer above. */
   void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
+  void *offered;    /* where it takes something while it waits; NULL: from the mailbox only */
+  uint8_t offer;    /* what it takes there */
+  uint8_t handed;   /* it has been put there */
+  mb_ref awaited;   /* the reply it takes there */
   const char *site; /* where it was spawned, "file:line", owned by the layer above */
   uint32_t local;   /* what private values it has */
 };

@@ -188,6 +188,11 @@ static void nobody(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) 
   mb_signal_free(signal);
 }
 
+int mb_replies_welcome(const struct mb_process *p, mb_ref ref) {
+  const uint64_t *entry = mb_map_get(&p->monitors, ref);
+  return entry && *entry & ENTRY_ALIAS;
+}
+
 /* A signal takes effect on p, which lives here and is not dead. The signal is taken over. */
 static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal) {
   uint64_t *entry;
@@ -200,8 +205,7 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
       mb_deliver(s, p, signal);
       return;
     case MB_REPLY:
-      entry = mb_map_get(&p->monitors, signal->ref);
-      if (entry && *entry & ENTRY_ALIAS) {
+      if (mb_replies_welcome(p, signal->ref)) {
         mb_deliver(s, p, signal);
         return;
       }

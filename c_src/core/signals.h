@@ -90,6 +90,9 @@ int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, cons
 /* A reference whose replies reach p's mailbox until mb_demonitor: a monitor on nobody. */
 int mb_alias(struct mb_scheduler *s, struct mb_process *p, mb_ref *out);
 
+/* Whether replies to the reference reach p's mailbox. Owner's thread. */
+int mb_replies_welcome(const struct mb_process *p, mb_ref ref);
+
 /* End a monitor: 1 when it was active. */
 int mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref);
 

@@ -44,6 +44,18 @@ int main(void) {
   take(&m, s[4]);
   mb_mailbox_rewind(&m, 77);
   CHECK(m.scan == s[5] && m.head == s[5] && m.tail == s[5]);
+
+  mb_mailbox_insert(&m, s[0] = message(1)); /* in front of the first that has not been seen */
+  CHECK(m.scan == s[0] && m.head == s[0] && s[0]->next == s[5] && s[5]->prev == s[0] && m.count == 2);
+  m.scan = s[5];
+  mb_mailbox_insert(&m, s[1] = message(2));
+  CHECK(m.scan == s[1] && s[0]->next == s[1] && s[1]->prev == s[0] && s[1]->next == s[5] && s[5]->prev == s[1]);
+  m.scan = NULL;
+  mb_mailbox_insert(&m, s[2] = message(3)); /* all were seen: behind them */
+  CHECK(m.scan == s[2] && m.tail == s[2] && s[2]->prev == s[5]);
+  take(&m, s[0]);
+  take(&m, s[1]);
+  take(&m, s[2]);
   CHECK(mb_mailbox_clear(&m) == 1 && m.count == 0 && m.head == NULL);
   return 0;
 }

@@ -1,0 +1,127 @@
+#include "handover.h"
+
+#include "codec.h"
+#include "mailbox.h"
+#include "modules.h"
+#include "scheduler.h"
+
+enum {
+  MOST_ITEMS = 64, /* of a table that is copied here */
+  MOST_PAIRS = 16, /* beside the items: their number is not known beforehand, so the copy grows */
+  MOST_VALUES = 8  /* of a reply: the receiver's stack has room for so many beside its own */
+};
+
+static int is_scalar(int type) { return type <= LUA_TSTRING && type >= LUA_TNIL; }
+
+_Static_assert(LUA_TNIL < LUA_TBOOLEAN && LUA_TBOOLEAN < LUA_TLIGHTUSERDATA && LUA_TLIGHTUSERDATA < LUA_TNUMBER &&
+                   LUA_TNUMBER < LUA_TSTRING && LUA_TSTRING < LUA_TTABLE,
+               "is_scalar");
+
+/* Push a copy of the table at `index` if it is a small one of scalars; else 0 with the stack as before. */
+static int copy_table(struct mb_heap *h, lua_State *L, int index) {
+  const void *identity = lua_topointer(L, index);
+  lua_Unsigned items = lua_rawlen(L, index);
+  int top = lua_gettop(L), pairs = 0;
+  if (items > MOST_ITEMS || identity == h->globals || mb_modules_marked(h, identity)) return 0;
+  if (lua_getmetatable(L, index)) goto no;
+  if (items && !is_scalar(lua_rawgeti(L, index, (lua_Integer)items))) goto no; /* before anything is made */
+  lua_settop(L, top);
+  lua_createtable(L, (int)items, 0);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    int key = lua_type(L, top + 2);
+    lua_Integer i = key == LUA_TNUMBER ? lua_tointeger(L, top + 2) : 0; /* 0 for a float, which is no integer here */
+    if (!is_scalar(lua_type(L, top + 3))) goto no;
+    if ((lua_Unsigned)i - 1 < items) {
+      lua_rawseti(L, top + 1, i);
+    } else {
+      if (!is_scalar(key) || ++pairs > MOST_PAIRS) goto no;
+      lua_pushvalue(L, top + 2);
+      lua_insert(L, top + 3);
+      lua_rawset(L, top + 1);
+    }
+  }
+  return 1;
+
+no:
+  lua_settop(L, top);
+  return 0;
+}
+
+/* Push a copy of the value at `index`; 0, with the stack as before, when it does not go this way. */
+static int copy(struct mb_heap *h, lua_State *L, int index) {
+  int type = lua_type(L, index);
+  if (!is_scalar(type)) return type == LUA_TTABLE && copy_table(h, L, index);
+  lua_pushvalue(L, index);
+  return 1;
+}
+
+/* The process behind a pid if it waits here and takes something on its stack, else NULL. */
+static struct mb_process *receiver(struct mb_heap *h, mb_pid pid) {
+  struct mb_process *p = mb_local(h->scheduler, pid);
+  if (!p || p->state != MB_WAITING || !p->offered) return NULL;
+  /* something from elsewhere may be older */
+  return atomic_load_explicit(&p->inbox, memory_order_relaxed) ? NULL : p;
+}
+
+/* Move the top n values of L to p, which offers room for so many. */
+static int give(struct mb_heap *h, lua_State *L, struct mb_process *p, int n) {
+  lua_xmove(L, p->offered, n);
+  p->handed = 1;
+  mb_wake(h->scheduler, p);
+  return 1;
+}
+
+int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index) {
+  struct mb_process *p = receiver(h, to);
+  if (!p || p->offer == MB_OFFER_REPLY || !copy(h, L, index)) return 0;
+  if (p->offer == MB_OFFER_MESSAGE) return give(h, L, p, 1);
+  lua_pushliteral(L, "info");
+  lua_insert(L, -2);
+  return give(h, L, p, 2);
+}
+
+int mb_hand_over_request(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, mb_ref ref, int index) {
+  struct mb_process *p = receiver(h, to);
+  int top = lua_gettop(L);
+  if (!p || p->offer != MB_OFFER_EVENT || !copy(h, L, index)) return 0;
+  lua_pushstring(L, ref ? "call" : "cast");
+  lua_insert(L, top + 1);
+  if (ref) {
+    lua_createtable(L, 2, 0);
+    mb_push_id(L, from);
+    lua_rawseti(L, -2, 1);
+    mb_push_id(L, ref);
+    lua_rawseti(L, -2, 2);
+    lua_insert(L, top + 2);
+  }
+  return give(h, L, p, lua_gettop(L) - top);
+}
+
+int mb_hand_over_reply(struct mb_heap *h, lua_State *L, mb_pid to, mb_ref ref, int first) {
+  struct mb_process *p = receiver(h, to);
+  int top = lua_gettop(L), n = top - first + 1;
+  if (!p || p->offer != MB_OFFER_REPLY || p->awaited != ref || n > MOST_VALUES || !mb_replies_welcome(p, ref)) return 0;
+  for (int i = first; i <= top; i++) {
+    if (!copy(h, L, i)) {
+      lua_settop(L, top);
+      return 0;
+    }
+  }
+  return give(h, L, p, n);
+}
+
+void mb_hand_back(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  struct mb_signal *s = mb_encode_signal(h, L, lua_gettop(L), 1, "send message", MB_MESSAGE);
+  mb_mailbox_insert(&p->mailbox, s);
+  mb_count(&h->scheduler->messages, 1);
+  lua_pop(L, 1);
+}
+
+void mb_handed_to_mailbox(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  if (!p->handed || p->offer != MB_OFFER_MESSAGE) return;
+  luaL_checkstack(L, 1, NULL);
+  lua_xmove(p->offered, L, 1);
+  p->handed = 0;
+  mb_hand_back(h, L, p);
+}

@@ -1,0 +1,44 @@
+/* Handing over: a receiver of the same heap that is waiting gets a copy put on its stack, and nothing is encoded,
+ * queued or decoded on the way.
+ *
+ * Only values that copy without a memory of what has been met go this way: scalars, and tables of scalars without
+ * metatable. The receiver offers its stack when it begins to wait; its mailbox holds nothing then that it has not
+ * looked at. Requests and replies that have been handed over count as received. A message counts as the next one in
+ * the mailbox: whoever wants to see the mailbox, or does not want the message, has it put there first. Owner's thread. */
+#ifndef MB_HANDOVER_H
+#define MB_HANDOVER_H
+
+#include "heap.h"
+
+/* What a waiting process takes on its stack: p->offer. */
+enum mb_offer {
+  MB_OFFER_MESSAGE, /* a message */
+  MB_OFFER_EVENT,   /* a server's next event: kind and what belongs to it, as next_event gives them */
+  MB_OFFER_REPLY    /* the values of the reply to p->awaited */
+};
+
+/* Hand the value at `index` to the process `to`, which runs next: a message, to a server an event. 1, or 0: it has to
+ * be sent. Raises when memory is out; then nothing has happened. The others are alike. */
+int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index);
+
+/* The same for a request; ref is the monitor of a call, or 0 for a cast. */
+int mb_hand_over_request(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, mb_ref ref, int index);
+
+/* The same for the reply to ref: the values from stack index `first` to the top. */
+int mb_hand_over_reply(struct mb_heap *h, lua_State *L, mb_pid to, mb_ref ref, int first);
+
+/* Whether something has been handed to p, which runs: then it is on the top of its stack, and taken now. */
+static inline int mb_handed(struct mb_process *p) {
+  int handed = p->handed;
+  p->handed = 0;
+  return handed;
+}
+
+/* The message on the top of L, handed to p, is not wanted: put it into the mailbox instead (popped). Raises when memory
+ * is out. */
+void mb_hand_back(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
+/* Put a message that has been handed to p, which does not run, into its mailbox. L: any thread of the heap. */
+void mb_handed_to_mailbox(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
+#endif

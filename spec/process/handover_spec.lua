@@ -1,0 +1,147 @@
+local mb = require "moonbeam"
+local helper = require "spec.helper"
+local self, send, receive, spawn, any = mb.self, mb.send, mb.receive, mb.spawn, mb.any
+local Process, GenServer, await = mb.Process, mb.GenServer, helper.await
+
+-- A message for a process that waits goes from stack to stack; nothing may tell.
+describe("a message for a waiting process", function()
+  helper.setup()
+
+  -- A process that waits already: `body` begins with a receive.
+  local function waiting(body, ...)
+    local pid = spawn(body, ...)
+    while Process.info(pid, "status") ~= "waiting" do mb.sleep(0) end
+    return pid
+  end
+
+  it("MSG-10 is what was sent, of every kind", function()
+    local me = self()
+    local pid = waiting(function()
+      while true do
+        local message = receive()
+        if message == "stop" then return end
+        send(me, {"got", message, type(message)})
+      end
+    end)
+    local values = {false, true, 7, -1.5, "text", ("long "):rep(100), me, mb.make_ref(), {}, {1, 2, "three"},
+                    {"a", b = 1, [2.5] = true}, {1, nil, 3}, {{nested = {}}}}
+    for _, value in ipairs(values) do
+      send(pid, value)
+      local got, kind = await{"got", any, any}
+      assert.same(value, got)
+      assert.equal(type(value), kind)
+    end
+    send(pid, nil)
+    assert.same({"got", nil, "nil"}, receive(helper.patience))
+    send(pid, "stop")
+  end)
+
+  it("LUA-10 is a copy", function()
+    local me = self()
+    local pid = waiting(function()
+      local t = receive()
+      t[1] = "theirs"
+      send(me, t)
+    end)
+    local t = {"mine", "still mine"}
+    send(pid, t)
+    t[2] = "changed"
+    assert.same({"theirs", "still mine"}, receive(helper.patience))
+    assert.same({"mine", "changed"}, t)
+  end)
+
+  it("INFO-05 is seen in its mailbox, in order, until it has run", function()
+    local pid = waiting(function() receive{ {"stop"} } end)
+    local now = {}
+    for i = 1, 3 do
+      send(pid, i)
+      now[i] = #Process.info(pid, "messages")
+    end
+    assert.same({1, 2, 3}, now)
+    assert.same({1, 2, 3}, Process.info(pid, "messages"))
+    send(pid, "stop")
+  end)
+
+  it("RECV-02 stays where it arrived when no clause matches it", function()
+    local me = self()
+    local pid = waiting(function()
+      receive{ {"last"} }
+      local rest = {}
+      for i = 1, 4 do rest[i] = receive(0) end
+      send(me, rest)
+    end)
+    send(pid, 1)
+    send(pid, {2})
+    mb.sleep(0)
+    send(pid, 3)
+    send(pid, {4})
+    send(pid, "last")
+    assert.same({1, {2}, 3, {4}}, receive(helper.patience))
+  end)
+
+  it("RECV-05 does not restart the clock when no clause matches it", function()
+    local me = self()
+    local pid = waiting(function()
+      local started = mb.monotonic_time()
+      local _, why = receive{ {"never"}, after = 30 }
+      send(me, {why, mb.monotonic_time() - started})
+    end)
+    local ref = mb.make_ref()
+    local function remind() Process.send_after(me, ref, 3) end
+    remind()
+    local answer
+    repeat
+      local message = receive()
+      if message == ref then
+        send(pid, "noise")
+        remind()
+      else
+        answer = message
+      end
+    until answer
+    assert.equal("timeout", answer[1])
+    assert.is_true(answer[2] >= 30 and answer[2] < 30 + helper.patience / 2)
+  end)
+
+  it("EXIT-09 is lost with a receiver that is killed before it runs", function()
+    local me = self()
+    local pid = waiting(function() send(me, receive()) end)
+    local ref = mb.monitor(pid)
+    send(pid, "m")
+    Process.exit(pid, "kill")
+    assert.equal("killed", await{"DOWN", ref, "process", pid, any})
+    assert.is_nil(receive(0))
+  end)
+
+  it("LUA-03 reaches a coroutine of its own that waits", function()
+    local me = self()
+    local pid = waiting(function()
+      for m in coroutine.wrap(function() while true do coroutine.yield((receive())) end end) do
+        send(me, {"from inside", m})
+        if m == 2 then return end
+      end
+    end)
+    send(pid, 1)
+    await{"from inside", 1}
+    send(pid, {2})
+    send(pid, 2)
+    assert.same({2}, await{"from inside", any})
+    await{"from inside", 2}
+  end)
+
+  it("GSC-20 and a server: casts, messages and calls are handled in order", function()
+    local Log = {}
+    function Log.init() return "ok", {} end
+    function Log.handle_cast(x, log) log[#log + 1] = {"cast", x} return "noreply", log end
+    function Log.handle_info(x, log) log[#log + 1] = {"info", x} return "noreply", log end
+    function Log.handle_call(x, _, log) return "reply", log, {{"call", x}} end
+    local server = GenServer.start(Log)
+    GenServer.cast(server, 1)
+    send(server, 2)
+    GenServer.cast(server, {3})
+    assert.same({{"cast", 1}, {"info", 2}, {"cast", {3}}}, GenServer.call(server, "first"))
+    send(server, {4})
+    assert.same({{"call", "first"}, {"info", {4}}}, GenServer.call(server, {"second"}))
+    GenServer.stop(server)
+  end)
+end)
