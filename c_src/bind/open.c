@@ -37,6 +37,7 @@ int mb_heap_close(struct mb_heap *h) {
 static int collect_heap(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   if (mb_heap_close(h) != 0) _exit(EXIT_FAILURE); /* other threads run on, with what would be freed now */
+  if (h->memory_limit) lua_setallocf(L, h->alloc, h->alloc_data); /* the limit's needs h, which goes now */
   mb_reason_release(h->main_reason);
   mb_reason_release(h->no_memory);
   h->main_reason = h->no_memory = NULL;
