@@ -96,7 +96,6 @@ static void work(void *data) {
             w->L ? lua_tostring(w->L, -1) : "not enough memory");
     abort(); /* it may have been given processes */
   }
-  w->scheduler->stay = 1;
   (void)mb_arise(w->scheduler);
   (void)mb_scheduler_run(w->scheduler, NULL);
   mb_scheduler_kill_all(w->scheduler);
