@@ -61,9 +61,14 @@ int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index
   return mb_bad_argument(h, L, function, index, "%s expected, got %s", expected, got);
 }
 
+void mb_check_takes(struct mb_heap *h, lua_State *L) {
+  if (h->uninterruptible) mb_raise(h, L, "a guard or predicate cannot wait or take messages");
+}
+
 uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
                            int nil_allowed) {
   lua_Number ms;
+  mb_check_takes(h, L);
   mb_current(h, L)->flags &= (uint8_t)~MB_TIMED_OUT;
   if (lua_isnoneornil(L, at)) {
     if (nil_allowed) return 0;

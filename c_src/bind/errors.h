@@ -24,6 +24,9 @@ int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index
 /* The name of a value's type as users know it: "pid" and "reference" included. */
 const char *mb_type_name(struct mb_heap *h, lua_State *L, int index);
 
+/* Raise where the calling process may not take messages: a receive that looks at one runs a guard or predicate. */
+void mb_check_takes(struct mb_heap *h, lua_State *L);
+
 /* The deadline of a wait for 0 ms. */
 #define MB_NO_TIME 1u
 

@@ -287,12 +287,14 @@ static int demonitor(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   mb_ref ref = mb_to_ref(L, 1);
   if (!ref) return mb_bad_type(h, L, "demonitor", 1, "reference", 1);
-  if (lua_isnoneornil(L, 2))
+  if (lua_isnoneornil(L, 2)) {
     (void)mb_demonitor(h->scheduler, p, ref);
-  else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "flush") == 0)
+  } else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "flush") == 0) {
+    mb_check_takes(h, L);
     mb_flush_ref(h, p, ref);
-  else
+  } else {
     return mb_bad_argument(h, L, "demonitor", 2, "the only option is \"flush\"");
+  }
   lua_pushboolean(L, 1);
   return 1;
 }

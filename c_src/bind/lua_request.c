@@ -300,6 +300,7 @@ static int flush_exit(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   mb_pid pid = mb_check_pid(h, L, 1, "flush_exit", 1);
+  mb_check_takes(h, L);
   for (struct mb_signal *s = p->mailbox.head; s; s = s->next) {
     if (s->kind == MB_EXITED && s->from == pid) {
       lua_pushboolean(L, 1);

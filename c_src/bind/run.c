@@ -175,7 +175,7 @@ static void raise_main_exit(struct mb_heap *h, lua_State *L) {
 
 void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   if (p->state != MB_EXITING || h->closing) return;
-  if (p->flags & MB_IN_PLACE) {
+  if (p->flags & MB_IN_PLACE && !h->uninterruptible) {
     mb_reason_release(h->main_reason);
     h->main_reason = mb_reason_retain(p->reason);
     h->main = NULL;
@@ -243,13 +243,14 @@ int mb_give_way(struct mb_heap *h, lua_State *L, struct mb_process *p, int resul
 
 int mb_can_wait(struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = h->scheduler->current;
-  return !h->closing && p && p->state != MB_EXITING && (p->flags & MB_IN_PLACE || mb_can_yield(h, L));
+  return !h->closing && p && p->state != MB_EXITING && mb_can_yield(h, L);
 }
 
-void mb_cannot_wait(struct mb_heap *h, lua_State *L, const struct mb_process *p) {
-  if (h->closing || p->state == MB_EXITING)
+void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  mb_leave_if_doomed(h, L, p);
+  if (h->closing)
     mb_raise(h, L, "cannot wait: process is exiting (a to-be-closed variable may not block)");
-  if (!(p->flags & MB_IN_PLACE) && !mb_can_yield(h, L))
+  if (!mb_can_yield(h, L))
     mb_raise(h, L, "attempt to yield across a C-call boundary (a process cannot wait inside sort, "
                    "gsub, a metamethod called from C and the like)");
 }

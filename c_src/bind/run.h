@@ -20,7 +20,7 @@ void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
 
 /* Whether mb_block would not raise; and what it raises otherwise. */
 int mb_can_wait(struct mb_heap *h, lua_State *L);
-void mb_cannot_wait(struct mb_heap *h, lua_State *L, const struct mb_process *p);
+void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
 /* Leave if the running process has been doomed by what it just did. */
 void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p);

@@ -78,7 +78,8 @@ end
 -- does not wait. `receive{ {pattern, [when = guard,] [body]}, ..., after = ms | {ms, fn} }` takes the oldest
 -- message that some clause matches and leaves the others in order. A body's results are receive's; without
 -- one they are the captures, or the message where nothing is captured. Only the calling process
--- waits. Ill-formed clauses and timeouts raise at the call.
+-- waits. Ill-formed clauses and timeouts raise at the call. A guard or predicate that raises does not match; taking
+-- messages and waiting raise there.
 -- @param what nil, ms (integer >= 0 or "infinity"), a table of clauses, or a matcher
 -- @return see above
 -- @usage

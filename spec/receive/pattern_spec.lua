@@ -1,6 +1,7 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
 local match, any, is, self, send, receive, spawn = mb.match, mb.any, mb.is, mb.self, mb.send, mb.receive, mb.spawn
+local Process = mb.Process
 
 describe("a pattern", function()
   helper.setup()
@@ -87,5 +88,47 @@ describe("a pattern", function()
     assert.same({1.0}, receive{ {{1}} , after = 0 } and {1.0})
     assert.equal(1, receive{ {1}, after = 0 })
     assert.same({"1"}, receive{ {{"1"}}, after = 0 })
+  end)
+end)
+
+describe("a guard or predicate", function()
+  helper.setup()
+
+  it("cannot take messages or wait: the one that is looked at stays", function()
+    local flush_down = mb.monitor("nobody")
+    local takers = {
+      function() return receive(0) end,
+      function() return receive{ {any}, after = 0 } end,
+      function() return mb.sleep(1) end,
+      function() return mb.demonitor(flush_down, "flush") end,
+      function() return mb.GenServer.call(self(), "x") == nil end,
+    }
+    send(self(), {"m", 1})
+    local before = Process.info(self(), "messages")
+    assert.equal(2, #before)
+    for _, take in ipairs(takers) do
+      local message
+      local function try()
+        local ok
+        ok, message = pcall(take)
+        return ok
+      end
+      assert.equal("timeout", select(2, receive{ {any, when = try}, after = 0 }))
+      assert.matches("pattern_spec.lua:%d+: a guard or predicate cannot wait or take messages", message)
+      message = nil
+      assert.equal("timeout", select(2, receive{ {is(try)}, after = 0 }))
+      assert.matches("cannot wait or take messages", message)
+    end
+    assert.same(before, Process.info(self(), "messages"))
+  end)
+
+  it("that ends its process ends it", function()
+    local me = self()
+    assert.equal("from the guard", helper.exit_reason(function()
+      send(self(), 1)
+      receive{ {any, when = function() pcall(Process.exit, self(), "from the guard") end} }
+      send(me, "went on")
+    end))
+    assert.is_nil(receive(0))
   end)
 end)
