@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "codec.h"
+#include "errors.h"
 
-enum { NEST = 150, MOST_NAMES = 250 };
+enum { NEST = 150, FEW_NAMES = 16 };
 
 static const char *const texts[] = {"any",        "is.string", "is.number", "is.integer",
                                     "is.boolean", "is.table",  "is.func",   "is.pid", "is.ref"};
@@ -43,40 +44,55 @@ static int is_predicate(struct mb_heap *h, lua_State *L, int pattern) {
 
 static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int depth);
 
+struct name {
+  const char *s;
+  size_t size;
+};
+
 static int by_name(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
+  const struct name *x = a, *y = b;
+  int order = memcmp(x->s, y->s, x->size < y->size ? x->size : y->size);
+  return order ? order : (x->size > y->size) - (x->size < y->size);
 }
 
-/* The named fields of the pattern, in alphabetical order, then keys of other kinds. */
-static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value, int depth,
-                        lua_Integer items) {
-  const char *names[MOST_NAMES];
-  int count = 0, others = 0;
+/* Add the names of the pattern's fields that are strings, as many as there is room for; returns how many there are. */
+static int list_names(lua_State *L, int pattern, lua_Integer items, struct name *names, int room, int *others) {
+  int count = 0;
   lua_pushnil(L);
   while (lua_next(L, pattern)) {
     lua_pop(L, 1);
     if (lua_type(L, -1) == LUA_TSTRING) {
-      if (count == MOST_NAMES) luaL_error(L, "a pattern has more than %d named fields", MOST_NAMES);
-      names[count++] = lua_tostring(L, -1);
+      if (count < room) names[count].s = lua_tolstring(L, -1, &names[count].size);
+      count++;
     } else if (!(lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 1 &&
                  lua_tointeger(L, -1) <= items)) {
-      others = 1;
+      *others = 1;
     }
+  }
+  return count;
+}
+
+/* The named fields of the pattern, in alphabetical order, then keys of other kinds. All have to be there. */
+static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value, int depth,
+                        lua_Integer items) {
+  struct name few[FEW_NAMES], *names = few;
+  int others = 0, base = lua_gettop(L), count = list_names(L, pattern, items, few, FEW_NAMES, &others);
+  if (count > FEW_NAMES) {
+    names = lua_newuserdatauv(L, (size_t)count * sizeof *names, 0);
+    (void)list_names(L, pattern, items, names, count, &others);
   }
   if (count > 1) qsort(names, (size_t)count, sizeof *names, by_name);
   for (int i = 0; i < count; i++) {
-    int at = lua_gettop(L), ok;
-    lua_pushstring(L, names[i]);
+    int at = lua_gettop(L);
+    lua_pushlstring(L, names[i].s, names[i].size);
     lua_pushvalue(L, at + 1);
     lua_rawget(L, pattern);
-    lua_replace(L, at + 1);
-    lua_pushstring(L, names[i]);
-    lua_rawget(L, value);
-    ok = match(h, L, at + 1, at + 2, depth + 1);
-    if (!ok) return 0;
+    lua_insert(L, at + 1);
+    if (lua_rawget(L, value) == LUA_TNIL || !match(h, L, at + 1, at + 2, depth + 1)) return 0;
     lua_remove(L, at + 1);
     lua_remove(L, at + 1);
   }
+  if (names != few) lua_remove(L, base + 1);
   if (others) {
     lua_pushnil(L);
     while (lua_next(L, pattern)) {
@@ -85,8 +101,7 @@ static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value,
           !(lua_isinteger(L, at - 1) && lua_tointeger(L, at - 1) >= 1 &&
             lua_tointeger(L, at - 1) <= items)) {
         lua_pushvalue(L, at - 1);
-        lua_rawget(L, value);
-        if (!match(h, L, at, at + 1, depth + 1)) return 0;
+        if (lua_rawget(L, value) == LUA_TNIL || !match(h, L, at, at + 1, depth + 1)) return 0;
         lua_remove(L, at + 1);
         lua_remove(L, at); /* captures stand below the key now: put the key on top */
         lua_pushvalue(L, at - 1);
@@ -112,7 +127,7 @@ static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int de
     }
   }
   if (!lua_istable(L, pattern)) return lua_rawequal(L, pattern, value);
-  if (depth > NEST) luaL_error(L, "a pattern nests more than %d levels", NEST);
+  if (depth > NEST) mb_raise(h, L, "a pattern nests more than %d levels", NEST);
   if (is_predicate(h, L, pattern)) {
     int ok;
     lua_rawgeti(L, pattern, 1);

@@ -25,6 +25,34 @@ describe("a pattern", function()
   it("matches named fields that are there, and allows more", function()
     assert.is_true(match({x = 1}, {x = 1, y = 2}))
     assert.is_false(match({x = 1, z = 3}, {x = 1, y = 2}))
+    assert.is_false((match({z = any}, {x = 1})))
+    assert.is_false((match({[2.5] = any}, {x = 1})))
+    assert.is_false((match({z = is(function() return true end)}, {x = 1})))
+    assert.same({true, false}, {match({z = any}, {z = false})})
+  end)
+
+  it("takes any number of named fields, and any names", function()
+    local pattern, value, wanted = {}, {}, {true}
+    for i = 1, 1000 do
+      local name = ("name %04d"):format(i)
+      pattern[name], value[name], wanted[i + 1] = any, i, i
+    end
+    assert.same(wanted, {match(pattern, value)})
+    assert.same({true, 2, 1}, {match({["a\0b"] = any, ["a\0a"] = any}, {["a\0b"] = 1, ["a\0a"] = 2})})
+  end)
+
+  it("may not nest too deep, which raises at the call", function()
+    local pattern, value = any, 1
+    for _ = 1, 100 do pattern, value = {pattern}, {value} end
+    assert.same({true, 1}, {match(pattern, value)})
+    for _ = 1, 100 do pattern, value = {pattern}, {value} end
+    send(self(), value)
+    for _, try in ipairs{function() match(pattern, value) end, function() receive{ {pattern} } end} do
+      local ok, message = pcall(try)
+      assert.is_false(ok)
+      assert.matches("pattern_spec.lua:%d+: a pattern nests", message)
+    end
+    receive(0)
   end)
 
   it("captures with any and is.*, items first, then fields in alphabetical order", function()
@@ -64,9 +92,12 @@ describe("a pattern", function()
 
   it("means the same in another process", function()
     local me = self()
-    spawn(function(pattern, more) send(me, {match(pattern, {"x", 1}), more == any, (match(is.string, "s"))}) end,
+    spawn(function(pattern, more) 
+      local matched, s, n = match(pattern, {"x", 1})
+      send(me, {matched, s, n, more == any, (match(is.string, "s"))})
+    end,
       {any, is.integer}, any)
-    assert.same({true, "x", 1}, {table.unpack(receive(helper.patience), 1, 3)} and {true, "x", 1})
+    assert.same({true, "x", 1, true, true}, receive(helper.patience))
     spawn(function(p) send(me, (match(p, 10))) end, is(function(v) return v == 10 end))
     assert.is_true(receive(helper.patience))
   end)
@@ -81,13 +112,16 @@ describe("a pattern", function()
   end)
 
   it("does not match encoded look-alikes", function()
-    send(self(), {1, x = 2})
-    send(self(), {"1"})
-    send(self(), 1)
-    send(self(), {1.0})
-    assert.same({1.0}, receive{ {{1}} , after = 0 } and {1.0})
+    local messages = {{"1"}, 1, {1, 2}, {{1}}, "1", {1.5}, {true}, {1, x = 2}, {1.0}}
+    for _, m in ipairs(messages) do send(self(), m) end
+    assert.same({1, x = 2}, receive{ {{1}}, after = 0 })
+    local float = receive{ {{1}}, after = 0 }
+    assert.equal("float", math.type(float[1]))
+    assert.equal("timeout", select(2, receive{ {{1}}, after = 0 }))
     assert.equal(1, receive{ {1}, after = 0 })
+    assert.equal("1", receive{ {"1"}, after = 0 })
     assert.same({"1"}, receive{ {{"1"}}, after = 0 })
+    assert.same({{1, 2}, {{1}}, {1.5}, {true}}, Process.info(self(), "messages"))
   end)
 end)
 
