@@ -266,12 +266,10 @@ void mb_push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s)
       int top = lua_gettop(L), holes = 0;
       mb_push_id(L, s->ref);
       n = mb_decode(h, L, s->data, s->size) + 1;
-      lua_createtable(L, n, 0);
+      for (int i = 1; i <= n; i++) holes |= lua_isnil(L, top + i);
+      lua_createtable(L, n, holes); /* room for n: to make it would move the items from their places */
       lua_insert(L, top + 1);
-      for (int i = n; i >= 1; i--) {
-        holes |= lua_isnil(L, -1);
-        lua_rawseti(L, top + 1, i);
-      }
+      for (int i = n; i >= 1; i--) lua_rawseti(L, top + 1, i);
       if (holes) { /* the values are counted: {ref, values..., n = number of values} */
         lua_pushinteger(L, n - 1);
         lua_setfield(L, top + 1, "n");

@@ -106,6 +106,9 @@ describe("Task.async and await", function()
     local task = Task.async(function() return 1, 2 end)
     assert.same({task.ref, 1, 2}, receive(helper.patience))
     assert.same({"DOWN", task.ref, "process", task.pid, "normal"}, receive(helper.patience))
+    task = Task.async(function() return nil, 2, nil, 4 end)
+    assert.same({nil, 2, nil, 4, n = 4}, table.pack(await{task.ref, any, any, any, any}))
+    await{"DOWN", task.ref, "process", task.pid, "normal"}
   end)
 
   it("TASK-12 the task dies with an owner that fails, not with one that ends", function()
