@@ -192,11 +192,12 @@ describe("exit(reason)", function()
   it("contains running out of memory", function()
     local core = require "moonbeam.core"
     local limit = core.memory_limit
-    local reason = exit_reason(function()
+    local pid, ref = Process.spawn(function() -- the limit is that of a scheduler's heap: lifted below on the same
       limit(20 * 1024 * 1024)
       local t = {}
       for i = 1, 1e9 do t[i] = ("x"):rep(1000) .. i end
-    end)
+    end, {monitor = true, scheduler = "here"})
+    local reason = await{"DOWN", ref, "process", pid, any}
     limit(nil)
     assert.equal("error", reason[1])
     assert.matches("not enough memory", reason[2])
