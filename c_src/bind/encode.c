@@ -380,6 +380,28 @@ static int encode_reason(lua_State *L) {
   return 1;
 }
 
+/* Push what stands for a reason that cannot travel: its text, or, in what the runtime itself makes of a value,
+ * {"error", value, traceback} and {"bad_return_value", value}, the value's text. */
+static void push_reason_text(struct mb_heap *h, lua_State *L, int index) {
+  int top = lua_gettop(L), length = lua_istable(L, index) ? (int)lua_rawlen(L, index) : 0;
+  const char *made = length == 3 ? "error" : length == 2 ? "bad_return_value" : NULL;
+  int wrapped = made && lua_rawgeti(L, index, 1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), made) == 0;
+  lua_settop(L, top);
+  if (!wrapped) {
+    mb_push_inspect(h, L, index);
+    return;
+  }
+  lua_createtable(L, length, 0);
+  for (int i = 1; i <= length; i++) {
+    lua_rawgeti(L, index, i);
+    if (i == 2) {
+      mb_push_inspect(h, L, top + 2);
+      lua_remove(L, top + 2);
+    }
+    lua_rawseti(L, top + 1, i);
+  }
+}
+
 struct mb_reason *mb_encode_reason(struct mb_heap *h, lua_State *L, int index) {
   struct mb_reason *r;
   int status;
@@ -392,11 +414,11 @@ struct mb_reason *mb_encode_reason(struct mb_heap *h, lua_State *L, int index) {
   lua_pushlightuserdata(L, h);
   lua_pushvalue(L, index);
   status = lua_pcall(L, 2, 1, 0);
-  if (status == LUA_ERRRUN) { /* it cannot travel: its text does */
+  if (status == LUA_ERRRUN) {
     lua_pop(L, 1);
     lua_pushcfunction(L, encode_reason);
     lua_pushlightuserdata(L, h);
-    mb_push_inspect(h, L, index);
+    push_reason_text(h, L, index);
     status = lua_pcall(L, 2, 1, 0);
   }
   if (status != LUA_OK) lua_error(L);

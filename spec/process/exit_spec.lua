@@ -154,8 +154,28 @@ describe("exit(reason)", function()
 
   it("replaces a reason that cannot travel by its text", function()
     assert.matches("file", exit_reason(function() exit(io.stdout) end))
-    local reason = exit_reason(function() error(io.stdout) end)
-    assert.is_truthy(reason)
+    assert.equal("{1, file", exit_reason(function() exit{1, io.stdout} end):sub(1, 8))
+    local pid, ref = spawn_monitor(receive)
+    Process.exit(pid, io.stdout)
+    assert.matches("^file %(", await{"DOWN", ref, "process", pid, any})
+  end)
+
+  it("LUA-09 replaces an error value that cannot travel by its text, and keeps the rest", function()
+    local function check(reason, text)
+      assert.equal("error", reason[1])
+      assert.matches(text, reason[2])
+      assert.matches("^stack traceback:.*exit_spec", reason[3])
+    end
+    check(exit_reason(function() error(io.stdout) end), "^file %(")
+    check(exit_reason(function() error{file = io.stdout} end), "^{file = file %(")
+    local server = mb.GenServer.start{
+      init = function() return "ok", 0 end,
+      handle_call = function() error(io.stdout) end,
+    }
+    check(helper.catch_exit(mb.GenServer.call, server, 1)[1], "^file %(")
+    local _, reason = mb.GenServer.start{init = function() return io.stdout end}
+    assert.equal("bad_return_value", reason[1])
+    assert.matches("^file %(", reason[2])
   end)
 
   it("LUA-09 takes any value as an error", function()
