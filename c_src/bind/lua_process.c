@@ -132,8 +132,10 @@ static int process_registered(lua_State *L) {
   end = text + size;
   lua_newtable(L);
   while (text < end) {
-    lua_pushstring(L, text);
-    text += lua_rawlen(L, -1) + 1;
+    uint32_t length;
+    memcpy(&length, text, sizeof length);
+    lua_pushlstring(L, text + sizeof length, length);
+    text += sizeof length + length;
     lua_rawseti(L, -2, ++n);
   }
   return 1;

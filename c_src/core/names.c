@@ -166,8 +166,11 @@ static size_t add_up(struct mb_names *n, char *out) {
   size_t size = 0;
   for (uint32_t i = 0; i < n->capacity; i++) {
     for (struct mb_name *e = n->buckets[i]; e; e = e->next) {
-      if (out) memcpy(out + size, e->text, (size_t)e->size + 1);
-      size += (size_t)e->size + 1;
+      if (out) {
+        memcpy(out + size, &e->size, sizeof e->size);
+        memcpy(out + size + sizeof e->size, e->text, e->size);
+      }
+      size += sizeof e->size + e->size;
     }
   }
   return size;

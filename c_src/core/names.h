@@ -47,8 +47,8 @@ void mb_names_bury(struct mb_names *n, struct mb_process *p);
 /* A copy of p's name, zero-terminated, which the caller frees; NULL when it has none. Any thread. */
 char *mb_names_of(struct mb_names *n, struct mb_process *p, uint32_t *size);
 
-/* All names, each followed by a zero, one after the other; the caller frees them. NULL when memory is out. Any
- * thread. */
+/* All names, each its size as a uint32_t and its bytes, one after the other; the caller frees them. NULL when memory is
+ * out. Any thread. */
 char *mb_names_all(struct mb_names *n, size_t *size);
 
 /* How many there are. Any thread. */

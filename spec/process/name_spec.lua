@@ -24,6 +24,15 @@ describe("registered names", function()
     stop(pid)
   end)
 
+  it("NAME-01 are listed whole, whatever bytes they have", function()
+    local pid, name = idle(), ("x"):rep(1000) .. "\0y"
+    Process.register(pid, name)
+    assert.is_true(has(Process.registered(), name))
+    assert.equal(pid, Process.whereis(name))
+    assert.is_nil(Process.whereis(("x"):rep(1000)))
+    stop(pid)
+  end)
+
   it("NAME-02 cannot be taken from a living holder", function()
     local a, b = idle(), idle()
     Process.register(a, "n2")
