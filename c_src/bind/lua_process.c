@@ -339,6 +339,9 @@ static int process_info(lua_State *L) {
 
 /* Timers */
 
+/* About 285 years: what is asked for beyond that is as good as never, and what is left of it fits an int64_t in ns. */
+#define MOST_MS ((uint64_t)9000000000000)
+
 static int process_send_after(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid to = mb_to_pid(L, 1);
@@ -362,7 +365,7 @@ static int process_send_after(lua_State *L) {
                            luaL_tolstring(L, 3, NULL));
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   if (mb_delay(h->scheduler, to, name, (uint32_t)size, s,
-               ms > 9e12 ? UINT64_MAX - 1 : now + (uint64_t)ms * 1000000u, &ref) != 0)
+               now + (ms > MOST_MS ? MOST_MS : (uint64_t)ms) * 1000000u, &ref) != 0)
     return luaL_error(L, "not enough memory");
   mb_push_id(L, ref);
   return 1;

@@ -24,6 +24,18 @@ describe("a timer", function()
     assert.is_false(Process.read_timer(ref))
   end)
 
+  it("TIMER-03 whose time is beyond all bounds has very long to go", function()
+    for _, ms in ipairs{2^32 + 5, 2^53, math.maxinteger, 1e300} do
+      local ref = Process.send_after(self(), "m", ms)
+      local left = Process.read_timer(ref)
+      assert.equal("integer", math.type(left))
+      assert.is_true(left >= 2^32 and left <= ms)
+      assert.is_true(Process.cancel_timer(ref) >= 2^32)
+      assert.is_false(Process.read_timer(ref))
+    end
+    assert.is_nil(receive(0))
+  end)
+
   it("TIMER-04 that is cancelled delivers nothing", function()
     local ref = Process.send_after(self(), "m", 5)
     assert.is_true(Process.cancel_timer(ref) <= 5)
