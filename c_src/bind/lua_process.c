@@ -223,28 +223,43 @@ static void push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *
   lua_settop(L, top + 1);
 }
 
-/* "file:line" of a started process, level 0 or the lowest; nil when it has none. */
-static void push_location(struct mb_heap *h, lua_State *L, struct mb_process *p, int initial) {
-  lua_State *co = p->flags & MB_IN_PLACE ? L : mb_coroutine(p);
+/* The Lua thread whose stack is p's. The main chunk of stock Lua has none of its own: while it waits, the scheduler runs
+ * inside its call. */
+static lua_State *stack_of(const struct mb_heap *h, lua_State *L, const struct mb_process *p) {
+  if (p->start) return NULL;
+  if (!(p->flags & MB_IN_PLACE)) return mb_coroutine(p);
+  return p == h->scheduler->current ? L : h->runner;
+}
+
+/* How many levels there are. lua_getstack counts from the top: asking for each in turn would cost the square of it. */
+static int depth(lua_State *co) {
   lua_Debug ar;
-  int found = 0;
-  if (!p->start && co) {
-    for (int level = 0; lua_getstack(co, level, &ar); level++) {
-      lua_Debug here = ar;
-      lua_getinfo(co, "Sl", &here);
-      if (here.currentline <= 0 || mb_is_own(h, here.source)) continue;
-      if (found) lua_pop(L, 1);
-      lua_pushfstring(L, "%s:%d", here.short_src, initial ? here.linedefined : here.currentline);
-      found = 1;
-      if (!initial) break;
-    }
-  }
-  if (!found) {
-    if (p->site)
-      lua_pushstring(L, p->site);
+  int low = 0, high = 1;
+  while (lua_getstack(co, high, &ar)) high *= 2;
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (lua_getstack(co, middle, &ar))
+      low = middle + 1;
     else
-      lua_pushnil(L);
+      high = middle;
   }
+  return low;
+}
+
+/* Push "file:line" of the innermost line of the user's, or where the outermost function of the user's was defined; of a
+ * process that has not started, where it was spawned; nil when there is none. */
+static void push_location(struct mb_heap *h, lua_State *L, struct mb_process *p, int initial) {
+  lua_State *co = stack_of(h, L, p);
+  int levels = co ? depth(co) : 0;
+  for (int i = 0; i < levels; i++) {
+    lua_Debug ar;
+    if (!lua_getstack(co, initial ? levels - 1 - i : i, &ar)) break;
+    lua_getinfo(co, "Sl", &ar);
+    if (ar.currentline <= 0 || mb_is_own(h, ar.source)) continue;
+    lua_pushfstring(L, "%s:%d", ar.short_src, initial ? ar.linedefined : ar.currentline);
+    return;
+  }
+  lua_pushstring(L, p->site); /* NULL: nil */
 }
 
 static const char *status_of(const struct mb_process *p) {
@@ -258,7 +273,7 @@ static const char *const info_keys[] = {
 
 /* Push the value for a key's number. */
 static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int key) {
-  lua_State *co = p->flags & MB_IN_PLACE ? L : mb_coroutine(p);
+  lua_State *co;
   switch (key) {
     case 0:
       if (!mb_push_name(h, L, p)) lua_pushnil(L);
@@ -288,7 +303,8 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
     }
     case 11: push_location(h, L, p, 0); break;
     case 12:
-      if (!p->start && co)
+      co = stack_of(h, L, p);
+      if (co)
         luaL_traceback(L, co, NULL, 0);
       else
         lua_pushliteral(L, "stack traceback:");

@@ -96,6 +96,38 @@ describe("Process.info", function()
     send(pid, "end")
   end)
 
+  it("INFO-02 sees the main chunk, which waits, from another process", function()
+    local output = helper.run_script[[
+      local mb = require "moonbeam"
+      local main, info = mb.self(), mb.Process.info
+      mb.spawn(function()
+        mb.send(main, {info(main, "status"), info(main, "current_location"), info(main, "initial_location"),
+          info(main, "current_stacktrace")})
+      end)
+      local seen = mb.receive()
+      print(seen[1], seen[2]:match("%d+$"), seen[3]:match("%d+$"), seen[4]:match("(%d+): in main chunk"))
+    ]]
+    assert.equal("waiting\t7\t0\t7\n", output)
+  end)
+
+  it("INFO-02 looks at a deep stack without walking it over and over", function()
+    local me = self()
+    local pid = spawn(function()
+      local function deep(n)
+        if n > 0 then return 1 + deep(n - 1) end
+        send(me, "ready")
+        receive()
+        return 0
+      end
+      deep(100000)
+    end)
+    await("ready")
+    local start = mb.monotonic_time()
+    assert.matches("info_spec.lua:%d+", Process.info(pid, "initial_location"))
+    assert.is_true(mb.monotonic_time() - start < 500 * helper.scale)
+    send(pid, "end")
+  end)
+
   it("INFO-03 has no registered_name for the unnamed", function()
     assert.is_nil(Process.info(self(), "registered_name"))
   end)
