@@ -269,7 +269,8 @@ static const char *status_of(const struct mb_process *p) {
 static const char *const info_keys[] = {
     "registered_name", "status", "message_queue_len", "messages", "links", "monitored_by",
     "monitors", "trap_exit", "dictionary", "reductions", "memory", "current_location",
-    "current_stacktrace", "initial_location", "scheduler", "parent", NULL};
+    "current_stacktrace", "initial_location", "scheduler", "parent"};
+enum { KEY_COUNT = sizeof info_keys / sizeof *info_keys };
 
 /* Push the value for a key's number. */
 static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int key) {
@@ -319,37 +320,52 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
   }
 }
 
-/* Push what is asked for of p: one value, or with key -1 all of them in a table; nil when p is NULL. */
-static void push_infos(struct mb_heap *h, lua_State *L, struct mb_process *p, int key) {
-  if (p) mb_handed_to_mailbox(h, L, p);
+/* What is asked for: a set of keys' numbers, or one key. */
+enum { ALL_KEYS = (1 << KEY_COUNT) - 1, ONE_KEY = 1 << KEY_COUNT };
+
+/* Push what is asked for of p: a table by key, or the value of the one key; nil when p is NULL. */
+static void push_infos(struct mb_heap *h, lua_State *L, struct mb_process *p, int wanted) {
   if (!p) {
     lua_pushnil(L);
-  } else if (key >= 0) {
-    push_info(h, L, p, key);
-  } else {
-    lua_newtable(L);
-    for (key = 0; info_keys[key]; key++) {
-      push_info(h, L, p, key);
-      lua_setfield(L, -2, info_keys[key]);
-    }
+    return;
   }
+  mb_handed_to_mailbox(h, L, p);
+  if (!(wanted & ONE_KEY)) lua_newtable(L);
+  for (int key = 0; key < KEY_COUNT; key++) {
+    if (!(wanted >> key & 1)) continue;
+    push_info(h, L, p, key);
+    if (!(wanted & ONE_KEY)) lua_setfield(L, -2, info_keys[key]);
+  }
+}
+
+/* The number of the key at stack index `at`. */
+static int check_info_key(struct mb_heap *h, lua_State *L, int at) {
+  const char *wanted;
+  if (lua_type(L, at) != LUA_TSTRING) return mb_bad_type(h, L, "Process.info", 2, "key, or sequence of keys", at);
+  wanted = lua_tostring(L, at);
+  for (int key = 0; key < KEY_COUNT; key++)
+    if (strcmp(info_keys[key], wanted) == 0) return key;
+  return mb_bad_argument(h, L, "Process.info", 2, "unknown key '%s'", wanted);
 }
 
 static int process_info(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid pid;
-  int key = -1;
+  int wanted = ALL_KEYS;
   (void)mb_current(h, L);
   pid = mb_check_pid(h, L, 1, "Process.info", 1);
-  if (!lua_isnoneornil(L, 2)) {
-    const char *wanted = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-    if (lua_type(L, 2) != LUA_TSTRING) return mb_bad_type(h, L, "Process.info", 2, "key", 2);
-    for (key = 0; info_keys[key] && strcmp(info_keys[key], wanted) != 0;) key++;
-    if (!info_keys[key]) return mb_bad_argument(h, L, "Process.info", 2, "unknown key '%s'", wanted);
+  if (lua_istable(L, 2)) {
+    wanted = 0;
+    for (lua_Integer i = 1; lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
+      wanted |= 1 << check_info_key(h, L, -1);
+      lua_pop(L, 1);
+    }
+  } else if (!lua_isnoneornil(L, 2)) {
+    wanted = ONE_KEY | 1 << check_info_key(h, L, 2);
   }
   luaL_checkstack(L, 20, NULL);
-  if (mb_elsewhere(h->scheduler, pid)) return ask_owner(h, L, MB_ASK_INFO, pid, key);
-  push_infos(h, L, mb_local(h->scheduler, pid), key);
+  if (mb_elsewhere(h->scheduler, pid)) return ask_owner(h, L, MB_ASK_INFO, pid, wanted);
+  push_infos(h, L, mb_local(h->scheduler, pid), wanted);
   return 1;
 }
 

@@ -79,8 +79,8 @@ Process.list = core.process_list
 -- scheduler, parent. Messages and dictionary are copies.
 -- @function info
 -- @param pid
--- @param[opt] key
--- @return the value; a table by key when key is left out; nil when the process is dead
+-- @param[opt] key one, or a sequence of keys
+-- @return the value of one key, or a table by key of those asked for, or of all; nil when the process is dead
 -- @usage assert(Process.info(self(), "status") == "running")
 Process.info = core.process_info
 

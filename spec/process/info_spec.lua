@@ -72,6 +72,7 @@ describe("Process.info", function()
     local dead = helper.dead_pid()
     assert.is_nil(Process.info(dead))
     assert.is_nil(Process.info(dead, "status"))
+    assert.is_nil(Process.info(dead, {"status", "links"}))
   end)
 
   it("INFO-02 gives a value, or a table by key", function()
@@ -82,6 +83,8 @@ describe("Process.info", function()
       assert.is_not_nil(info[key], key)
       assert.equal(type(info[key]), type(Process.info(self(), key)))
     end
+    assert.same({status = "running", links = {}, trap_exit = false},
+      Process.info(self(), {"status", "links", "trap_exit", "registered_name"}))
     assert.equal(1, info.scheduler)
     assert.matches("info_spec.lua:%d+", info.current_location)
   end)
@@ -142,7 +145,10 @@ describe("Process.info", function()
     send(pid, "go")
     assert.equal("runnable", Process.info(pid, "status"))
     Process.exit(pid, "kill")
-    assert.is_false(pcall(Process.info, self(), "unknown"))
+    for _, unknown in ipairs{"unknown", {"status", "unknown"}} do
+      assert.error_matches(function() Process.info(self(), unknown) end,
+        "bad argument #2 to 'Process.info' %(unknown key 'unknown'%)")
+    end
     assert.is_false(pcall(Process.info, 5))
   end)
 
