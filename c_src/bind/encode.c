@@ -65,6 +65,29 @@ static void add_key(luaL_Buffer *b, lua_State *L, int key, int first) {
   }
 }
 
+static int is_own_function(struct mb_encoder *e, int index) {
+  lua_Debug ar;
+  if (!lua_isfunction(e->L, index)) return 0;
+  lua_pushvalue(e->L, index);
+  lua_getinfo(e->L, ">S", &ar);
+  return mb_is_own(e->h, ar.source);
+}
+
+/* Push what the user calls value `i` of those that a process is spawned with. Tasks and servers begin in a function of the
+ * library's, which gets two values of its own, perhaps more, and then the user's function or module. */
+static void push_root(struct mb_encoder *e, int i) {
+  lua_State *L = e->L;
+  int function = 0, skipped = 0;
+  if (is_own_function(e, e->first)) {
+    skipped = 2;
+    for (function = 1; function < e->count && !lua_isfunction(L, e->first + function);) function++;
+  }
+  if (i == function)
+    lua_pushliteral(L, "the function");
+  else
+    lua_pushfstring(L, "argument %d", i > function ? i - function : i - skipped);
+}
+
 /* The frames from the outermost on; returns whether a field path is open. */
 static int add_path(struct mb_encoder *e, luaL_Buffer *b, const struct mb_frame *f, int *some) {
   int open = f->outer ? add_path(e, b, f->outer, some) : 0;
@@ -72,10 +95,7 @@ static int add_path(struct mb_encoder *e, luaL_Buffer *b, const struct mb_frame 
   if (open && !joins) luaL_addstring(b, "\"");
   if (f->at == AT_ROOT) {
     if (strcmp(e->doing, "spawn") == 0) {
-      if (f->index == 0)
-        lua_pushliteral(e->L, "the function");
-      else
-        lua_pushfstring(e->L, "argument %d", f->index);
+      push_root(e, f->index);
       luaL_addvalue(b);
       *some = 1;
     }
@@ -324,7 +344,7 @@ static void encode_later(struct mb_encoder *e) {
 
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out) {
-  struct mb_encoder e = {.h = h, .L = L, .doing = doing, .w = h->workspace};
+  struct mb_encoder e = {.h = h, .L = L, .doing = doing, .first = first, .count = count, .w = h->workspace};
   int top = lua_gettop(L);
   uint32_t count32 = (uint32_t)count;
   if (count > 1) luaL_checkstack(L, 12, NULL);

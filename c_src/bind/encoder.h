@@ -19,6 +19,7 @@ struct mb_encoder {
   lua_State *L;
   struct mb_workspace *w;
   const char *doing; /* "send message": the start of a refusal */
+  int first, count;  /* stack index and number of the values */
   unsigned flags;    /* MB_F_... */
 };
 

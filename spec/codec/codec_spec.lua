@@ -162,6 +162,30 @@ describe("a message", function()
       'cannot spawn: the function, upvalue "sock" is a userdata')
     assert.equal(before, mb.census().processes)
   end)
+
+  it("is refused by the number that the argument has for the user", function()
+    local sock = io.stdout
+    local function bad() return sock end
+    local function callbacks() return {init = function() return "ok", 0 end} end
+    local cases = {
+      {mb.Process.spawn, {print, {}, 1, sock}, "cannot spawn: argument 2 is"},
+      {mb.Task.async, {bad}, 'cannot spawn: the function, upvalue "sock" is'},
+      {mb.Task.async, {print, 1, {sock}}, 'cannot spawn: argument 2, field "%[1%]" is'},
+      {mb.Task.start, {print, sock}, "cannot spawn: argument 1 is"},
+      {mb.Task.start_link, {bad}, 'cannot spawn: the function, upvalue "sock" is'},
+      {mb.Agent.start, {bad}, 'cannot spawn: the function, upvalue "sock" is'},
+      {mb.GenServer.start, {callbacks(), {x = sock}}, 'cannot spawn: argument 2, field "x" is'},
+      {mb.GenServer.start_link, {{init = bad}}, 'cannot spawn: argument 1, field "init", upvalue "sock" is'},
+    }
+    local before = mb.census()
+    for _, case in ipairs(cases) do
+      local ok, message = pcall(case[1], table.unpack(case[2]))
+      assert.is_false(ok)
+      assert.matches("codec_spec.lua:%d+: " .. case[3], message)
+    end
+    assert.same(before, mb.census())
+    assert.same({links = {}, monitors = {}}, mb.Process.info(self(), {"links", "monitors"}))
+  end)
 end)
 
 -- Globals need a table of globals that is like a script's; busted gives its specs one of their own.
