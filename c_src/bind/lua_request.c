@@ -170,10 +170,10 @@ static int cast(lua_State *L) {
 static int reply(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  mb_pid to = mb_check_pid(h, L, 1, "reply", 1);
+  mb_pid to = mb_to_pid(L, 1);
   mb_ref ref = mb_to_ref(L, 2);
   struct mb_signal *s;
-  if (!ref) return mb_bad_type(h, L, "reply", 2, "reference", 2);
+  if (!to || !ref) return mb_bad_argument(h, L, "GenServer.reply", 1, "the from of a call expected, got another table");
   if (!mb_hand_over_reply(h, L, to, ref, 3)) {
     s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, "send reply", MB_REPLY);
     s->from = mb_pid_of(p);

@@ -200,7 +200,7 @@ function GenServer.stop(server_, reason, ms)
   local to = server_
   if type(to) == "table" then to = call.resolve(to, "GenServer.stop") end
   local ended, why = nil, "noproc"
-  if to ~= nil then ended, why = core.system(to, {"terminate", reason}, ms) end
+  if to ~= nil or server_ == nil then ended, why = core.system(to, {"terminate", reason}, ms) end
   if ended == false and why ~= "timeout" and call.same(why, reason) then return true end
   return exit({why, {"GenServer", "stop", {server_, reason, ms}}})
 end
@@ -212,6 +212,9 @@ end
 function GenServer.whereis(server_)
   local to = call.resolve(server_, "GenServer.whereis")
   if type(to) == "string" then return core.process_whereis(to) end
+  if server_ == nil or (to ~= nil and core.type(to) ~= "pid") then
+    core.argument_error("GenServer.whereis", 1, "pid, name or via table expected, got " .. core.type(to))
+  end
   return to
 end
 

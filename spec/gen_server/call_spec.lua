@@ -191,6 +191,21 @@ describe("GenServer.call", function()
     assert.is_false(pcall(GenServer.cast, 5, 1))
   end)
 
+  it("names function and argument for what is no server, and what is no from", function()
+    local cases = {
+      {"GenServer.call", GenServer.call, nil, 1}, {"GenServer.call", GenServer.call, 5, 1},
+      {"GenServer.call", GenServer.call, {}, 1}, {"GenServer.cast", GenServer.cast, nil, 1},
+      {"GenServer.stop", GenServer.stop, nil}, {"GenServer.stop", GenServer.stop, 5},
+      {"GenServer.whereis", GenServer.whereis, nil}, {"GenServer.whereis", GenServer.whereis, mb.make_ref()},
+      {"GenServer.reply", GenServer.reply, 5, 1}, {"GenServer.reply", GenServer.reply, {self()}, 1},
+    }
+    for _, case in ipairs(cases) do
+      local ok, message = pcall(case[2], case[3], case[4])
+      assert.is_false(ok)
+      assert.matches("call_spec.lua:%d+: bad argument #1 to '" .. case[1], message)
+    end
+  end)
+
   it("GSC-20 handles one at a time, in order", function()
     local pid = start()
     for i = 1, 3 do GenServer.cast(pid, function(s) return "noreply", s * 10 + i end) end
