@@ -112,7 +112,7 @@ static int check_clauses(struct mb_heap *h, lua_State *L, const char *function) 
 }
 
 /* The deadline of `after` in the clauses at index 1. */
-static uint64_t after_deadline(struct mb_heap *h, lua_State *L) {
+static uint64_t after_deadline(struct mb_heap *h, lua_State *L, const char *function) {
   uint64_t deadline;
   int top = lua_gettop(L);
   lua_getfield(L, 1, "after");
@@ -120,11 +120,11 @@ static uint64_t after_deadline(struct mb_heap *h, lua_State *L) {
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
     if (!lua_isnil(L, -1) && !is_callable(L, -1))
-      mb_bad_argument(h, L, "receive", 1, "after is ms or {ms, function}");
+      mb_bad_argument(h, L, function, 1, "after is ms or {ms, function}");
     lua_pop(L, 1);
-    if (lua_isnil(L, -1)) mb_bad_argument(h, L, "receive", 1, "after is ms or {ms, function}");
+    if (lua_isnil(L, -1)) mb_bad_argument(h, L, function, 1, "after is ms or {ms, function}");
   }
-  deadline = mb_check_deadline(h, L, -1, "receive", 1, 1);
+  deadline = mb_check_deadline(h, L, -1, function, 1, 1);
   lua_settop(L, top);
   return deadline;
 }
@@ -279,7 +279,7 @@ static int select_message(lua_State *L) {
     count = (int)lua_rawlen(L, 1);
   else
     count = check_clauses(h, L, "receive");
-  deadline = after_deadline(h, L);
+  deadline = after_deadline(h, L, "receive");
   lua_pushinteger(L, count);
   mb_mailbox_rewind(&p->mailbox, wanted_ref(L, p, count));
   return select_on(L, LUA_OK, (lua_KContext)deadline);
@@ -291,7 +291,7 @@ static int matcher(lua_State *L) {
   if (!lua_istable(L, 1)) return mb_bad_type(h, L, "matcher", 1, "table of clauses", 1);
   lua_settop(L, 1);
   check_clauses(h, L, "matcher");
-  (void)after_deadline(h, L);
+  (void)after_deadline(h, L, "matcher");
   lua_newtable(L);
   lua_pushnil(L);
   while (lua_next(L, 1)) {

@@ -1,6 +1,8 @@
 --- Values as text.
 -- @module moonbeam.inspect
 
+local core = require "moonbeam.core"
+
 local keywords = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return
   then true until while]]):gmatch("%a+") do keywords[word] = true end
@@ -110,7 +112,11 @@ end
 -- @return string
 -- @usage assert(inspect({1, "two", x = true}) == '{1, "two", x = true}')
 local function inspect(value, opts)
-  opts = opts or {}
+  if opts == nil then
+    opts = {}
+  elseif type(opts) ~= "table" then
+    core.argument_error("inspect", 2, "table of options expected, got " .. core.type(opts))
+  end
   local state = {
     width = opts.width or 80, depth = opts.depth or 30, limit = opts.limit or 1000,
     open = {},

@@ -117,6 +117,12 @@ describe("inspect", function()
     assert.matches("^{\n  \"x+\",\n  \"y+\"\n}$", text)
   end)
 
+  it("raises at the caller for options that are none", function()
+    local ok, message = pcall(function() mb.inspect({}, 80) end)
+    assert.is_false(ok)
+    assert.matches("lua_spec.lua:%d+: bad argument #2 to 'inspect' %(table of options expected, got number%)", message)
+  end)
+
   it("is safe for cycles, depth and bad metamethods", function()
     local t = {}
     t.t = t
