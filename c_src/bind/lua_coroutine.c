@@ -47,7 +47,7 @@ static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k
 
 static lua_State *check_coroutine(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  luaL_argexpected(L, co, 1, "coroutine");
+  luaL_argexpected(L, co, 1, "thread");
   return co;
 }
 
@@ -147,7 +147,7 @@ static int co_running(lua_State *L) {
 }
 
 static int co_isyieldable(lua_State *L) {
-  lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  lua_State *co = lua_isnone(L, 1) ? L : check_coroutine(L);
   lua_pushboolean(L, lua_isyieldable(co) && !process_of(mb_heap_of(L), co));
   return 1;
 }

@@ -1,14 +1,14 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
 local self, send, receive, spawn_monitor, any = mb.self, mb.send, mb.receive, mb.spawn_monitor, mb.any
-local Process, await = mb.Process, helper.await
+local Process, await, in_process = mb.Process, helper.await, helper.in_process
 
 describe("a process's own coroutines", function()
   helper.setup()
 
   it("LUA-03 may wait: the whole process does, and resume never sees it", function()
     local me = self()
-    helper.in_process(function()
+    in_process(function()
       local seen = {}
       local co = coroutine.create(function(a)
         mb.sleep(1)
@@ -27,7 +27,7 @@ describe("a process's own coroutines", function()
   end)
 
   it("LUA-03 lose no item of a generator that waits, at any depth", function()
-    helper.in_process(function()
+    in_process(function()
       local function generator(n)
         return coroutine.wrap(function()
           for i = 1, n do
@@ -46,7 +46,7 @@ describe("a process's own coroutines", function()
   end)
 
   it("pass errors as plain Lua does", function()
-    helper.in_process(function()
+    in_process(function()
       local co = coroutine.create(function() mb.sleep(1) error({"E"}) end)
       local ok, e = coroutine.resume(co)
       assert(not ok and e[1] == "E")
@@ -64,6 +64,20 @@ describe("a process's own coroutines", function()
     end)
   end)
 
+  it("LUA-03 refuse what the library refuses, in its words", function()
+    in_process(function()
+      for _, name in ipairs{"resume", "close", "status", "isyieldable"} do
+        local ok, e = pcall(coroutine[name], 5)
+        assert(not ok and e:find("bad argument #1 to '[%w.]*" .. name .. "' %(thread expected, got number%)"), e)
+      end
+      assert(not pcall(coroutine.isyieldable, nil))
+      for _, name in ipairs{"create", "wrap"} do
+        local ok, e = pcall(coroutine[name], "f")
+        assert(not ok and e:find("function expected"), e)
+      end
+    end)
+  end)
+
   it("die with a process that is killed while one waits", function()
     local me = self()
     local pid, ref = spawn_monitor(function()
@@ -78,7 +92,7 @@ describe("a process's own coroutines", function()
   end)
 
   it("cannot wait where the process cannot", function()
-    helper.in_process(function()
+    in_process(function()
       local ok, e = pcall(table.sort, {2, 1}, function()
         local resumed, message = coroutine.resume(coroutine.create(function() mb.sleep(1) end))
         assert(not resumed)
