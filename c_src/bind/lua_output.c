@@ -5,7 +5,7 @@
 #include "api.h"
 #include "modules.h"
 
-/* print(...): one write of the whole line. */
+/* print(...): one write of the whole line. No upvalues, as the library's has none. */
 static int do_print(lua_State *L) {
   int n = lua_gettop(L);
   luaL_Buffer b;
@@ -69,15 +69,15 @@ static void check_strings(lua_State *L, int first) {
   }
 }
 
-/* file:write(...); upvalue 2 is the library's, which knows what to say of what is no open file. */
+/* file:write(...); upvalue 1 is the library's, which knows what to say of what is no open file. */
 static int file_write(lua_State *L) {
   luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
-  if (!stream || !stream->closef) return lua_tocfunction(L, lua_upvalueindex(2))(L);
+  if (!stream || !stream->closef) return lua_tocfunction(L, lua_upvalueindex(1))(L);
   check_strings(L, 2);
   return write_all(L);
 }
 
-/* io.write(...); upvalue 2 as above. */
+/* io.write(...); upvalue 1 as above. */
 static int io_write(lua_State *L) {
   luaL_Stream *stream;
   check_strings(L, 1);
@@ -85,19 +85,18 @@ static int io_write(lua_State *L) {
   stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
   if (!stream || !stream->closef) {
     lua_pop(L, 1);
-    return lua_tocfunction(L, lua_upvalueindex(2))(L);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
   }
   lua_insert(L, 1);
   return write_all(L);
 }
 
-/* field of the table on the top of the stack, in place of the library's. */
-static void replace(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f) {
+/* field of the table on the top of the stack, in place of the library's, which f keeps as its upvalue if it wants it. */
+static void replace(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f, int keeps) {
   if (lua_getfield(L, -1, field) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
     if (module) mb_modules_alias(h, L, -1, module, field);
-    lua_pushlightuserdata(L, h);
-    lua_insert(L, -2);
-    lua_pushcclosure(L, f, 2);
+    if (!keeps) lua_pop(L, 1);
+    lua_pushcclosure(L, f, keeps);
     lua_setfield(L, -2, field);
   } else {
     lua_pop(L, 1);
@@ -106,12 +105,12 @@ static void replace(struct mb_heap *h, lua_State *L, const char *module, const c
 
 void mb_open_output(struct mb_heap *h, lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "_G") == LUA_TTABLE) replace(h, L, "_G", "print", do_print);
+  if (lua_getfield(L, -1, "_G") == LUA_TTABLE) replace(h, L, "_G", "print", do_print, 0);
   lua_pop(L, 1);
-  if (lua_getfield(L, -1, "io") == LUA_TTABLE) replace(h, L, "io", "write", io_write);
+  if (lua_getfield(L, -1, "io") == LUA_TTABLE) replace(h, L, "io", "write", io_write, 1);
   lua_pop(L, 1);
   if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE && lua_getfield(L, -1, "__index") == LUA_TTABLE) {
-    replace(h, L, NULL, "write", file_write);
+    replace(h, L, NULL, "write", file_write, 1);
     lua_pop(L, 1);
   }
   lua_pop(L, 2);

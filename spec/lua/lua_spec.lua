@@ -89,6 +89,13 @@ describe("in Lua's corners", function()
     assert.equal("true\n", output)
   end)
 
+  it("print looks like the library's", function()
+    helper.in_process(function()
+      local about = debug.getinfo(print, "u")
+      assert(about.isvararg and about.nparams == 0 and about.nups == 0)
+    end)
+  end)
+
   it("LUA-15 gives all results, nils in the middle included", function()
     local task = mb.Task.async(function() return 1, nil, 3, nil end)
     assert.equal(4, select("#", mb.Task.await(task)))
