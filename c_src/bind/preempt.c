@@ -1,5 +1,6 @@
 #include "preempt.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@ enum {
   LONG_SCHEDULE_MS = 50, /* a slice that lasts longer is reported */
   CLOSING_MS = 50,       /* clean-up code of the dead may run that long */
   MOST_PLACES = 1000,    /* reported at most */
-  COUNT_STEP = 1000      /* a user's count hook is counted in such steps: arming resets Lua's counter */
+  COUNT_STEP = 1000,     /* a user's count hook is counted in such steps: arming resets Lua's counter */
+  NEVER = INT_MAX        /* a count that is ours, see await_event */
 };
 
 struct mb_preempt {
@@ -35,11 +37,22 @@ static void hook(lua_State *L, lua_Debug *ar);
 
 /* Arming */
 
+/* The hook that the user has at L: NULL when it is ours or none. */
+static lua_Hook users(lua_State *L, int *mask, int *count) {
+  lua_Hook f = lua_gethook(L);
+  if (f == hook) f = NULL;
+  *mask = f ? lua_gethookmask(L) : 0;
+  *count = f ? lua_gethookcount(L) : 0;
+  if (*count == NEVER) {
+    *mask &= ~LUA_MASKCOUNT;
+    *count = 0;
+  }
+  return f;
+}
+
 static void arm(struct mb_preempt *t, lua_State *L) {
   int mask;
-  t->user_hook = lua_gethook(L);
-  t->user_mask = t->user_hook ? lua_gethookmask(L) : 0;
-  t->user_count = lua_gethookcount(L);
+  t->user_hook = users(L, &t->user_mask, &t->user_count);
   mask = t->user_mask & ~LUA_MASKCOUNT;
   /* Yielding at a count event would lose the line event of the same instruction: then yield at that. */
   if (!(mask & LUA_MASKLINE)) mask |= LUA_MASKCOUNT;
@@ -52,6 +65,20 @@ static void disarm(struct mb_preempt *t) {
   if (!L) return;
   if (lua_gethook(L) == hook) lua_sethook(L, t->user_hook, t->user_mask, t->user_count);
   t->armed = NULL;
+}
+
+/* L is about to yield in a hook. Lua marks the function that runs and takes the mark away at its next count or line
+ * event, which no hook hears of. Such an event must come at once, or the mark would swallow one of a hook that is set
+ * later in the same function. After a yield at a count event, Lua counts one to the next. */
+static void await_event(struct mb_preempt *t, lua_State *L) {
+  int mask, count;
+  lua_Hook user = users(L, &mask, &count);
+  if (mask & (LUA_MASKLINE | LUA_MASKCOUNT)) return;
+  t->running = NULL; /* the handler arms nothing meanwhile; who resumes or runs next enters */
+  if (user)
+    lua_sethook(L, user, mask | LUA_MASKCOUNT, NEVER);
+  else
+    lua_sethook(L, hook, LUA_MASKCOUNT, 1); /* takes itself off at the event after */
 }
 
 static uint64_t slice_number(const struct mb_scheduler *s) {
@@ -84,11 +111,14 @@ void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
   if (t->every > 0) {
     lua_Hook now = lua_gethook(L);
     if (!now || (now == hook && lua_gethookcount(L) != t->every)) lua_sethook(L, hook, LUA_MASKCOUNT, t->every);
-  } else if (t->armed && t->armed != L) { /* what was meant for the one is now meant for the other */
+  }
+  t->running = L; /* first: from here on the handler arms nothing else */
+  if (t->armed && t->armed != L) { /* what was meant for the one is now meant for the other */
+    t->running = NULL;
     disarm(t);
     arm(t, L);
+    t->running = L;
   }
-  t->running = L;
 }
 
 void mb_preempt_leave(struct mb_heap *h) {
@@ -221,15 +251,19 @@ static void hook(lua_State *L, lua_Debug *ar) {
     lua_sethook(L, NULL, 0, 0);
   } else if (t->every > 0) {
     if (slice_is_over(h, L)) lua_yield(L, 0);
-  } else if (t->armed != L) { /* a thread that Lua gave our hook when it was made */
+  } else if (t->armed != L) { /* left by await_event, or Lua gave it to a new thread */
     lua_sethook(L, NULL, 0, 0);
   } else if (ar->event == LUA_HOOKCALL || ar->event == LUA_HOOKTAILCALL || ar->event == LUA_HOOKRET) {
     t->user_hook(L, ar);
   } else {
-    lua_Hook user = ar->event == LUA_HOOKLINE ? t->user_hook : NULL;
+    int is_users = ar->event == LUA_HOOKLINE || (t->user_mask & LUA_MASKCOUNT && t->user_count == 1);
+    lua_Hook user = is_users ? t->user_hook : NULL;
     disarm(t);
     if (user) user(L, ar);
-    if (slice_is_over(h, L)) lua_yield(L, 0);
+    if (slice_is_over(h, L)) {
+      await_event(t, L);
+      lua_yield(L, 0);
+    }
   }
 }
 
@@ -286,9 +320,12 @@ static int original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(2
 /* Take our hook off, and let nothing arm it again until look_back. */
 static lua_State *look_away(lua_State *L, struct mb_preempt *t) {
   lua_State *at = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  lua_Hook user;
+  int mask, count;
   t->running = NULL;
   disarm(t);
-  if (lua_gethook(at) == hook) lua_sethook(at, NULL, 0, 0);
+  user = users(at, &mask, &count);
+  if (user != lua_gethook(at) || count != lua_gethookcount(at)) lua_sethook(at, user, mask, count);
   return at;
 }
 

@@ -287,6 +287,26 @@ describe("the user's own hooks", function()
     Process.exit(busy, "kill")
   end)
 
+  it("lose no event of a function that was preempted before they were set", function()
+    in_process(function()
+      local busy = Process.spawn(function() while true do end end, {scheduler = "here"})
+      local function interrupted() -- in this very function, and not by a call
+        local before, x = Process.info(self(), "reductions"), 0
+        repeat
+          for i = 1, 10000 do x = x + i end
+        until Process.info(self(), "reductions") - before > 1000
+        local lines = 0
+        debug.sethook(function() lines = lines + 1 end, "l")
+        x = 1
+        x = 2
+        debug.sethook()
+        assert(lines == 3, lines)
+      end
+      for _ = 1, 10 do interrupted() end
+      Process.exit(busy, "kill")
+    end)
+  end)
+
   it("count instructions, however long that takes", function()
     local busy = spawn(function() while true do end end)
     in_process(function()
