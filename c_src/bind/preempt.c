@@ -50,6 +50,9 @@ static lua_Hook users(lua_State *L, int *mask, int *count) {
   return f;
 }
 
+/* Whether the hook of every so many instructions is at L; otherwise the user's is, or none. */
+static int is_at(const struct mb_preempt *t, lua_State *L) { return t->every > 0 && lua_gethook(L) == hook; }
+
 static void arm(struct mb_preempt *t, lua_State *L) {
   int mask;
   t->user_hook = users(L, &t->user_mask, &t->user_count);
@@ -100,7 +103,7 @@ static int is_long(const struct mb_heap *h) {
 void mb_preempt_interrupt(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   struct mb_preempt *t = h ? h->preempt : NULL;
-  if (!t || !t->running || t->armed) return;
+  if (!t || !t->running || t->armed || is_at(t, t->running)) return;
   if (!h->closing && !mb_scheduler_wanted(s) && !is_long(h)) return;
   t->armed_at = uv_hrtime();
   arm(t, t->running);
@@ -116,7 +119,7 @@ void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
   if (t->armed && t->armed != L) { /* what was meant for the one is now meant for the other */
     t->running = NULL;
     disarm(t);
-    arm(t, L);
+    if (!is_at(t, L)) arm(t, L);
     t->running = L;
   }
 }
@@ -176,13 +179,13 @@ static int report(lua_State *L) {
 }
 
 /* Report the slice of `of` when it has lasted too long and could not be cut: it may not yield here, or it was in a
- * C function since it was asked to. Once per slice and per place. Uses the stack of L. */
+ * C function since it was asked to, by time. Once per slice and per place. Uses the stack of L. */
 static void check_length(struct mb_heap *h, lua_State *L, lua_State *of, int could_yield) {
   struct mb_preempt *t = h->preempt;
   struct mb_scheduler *s = h->scheduler;
   uint64_t key;
   if (!is_long(h) || !s->current || !lua_checkstack(L, 4)) return;
-  if (could_yield && uv_hrtime() - t->armed_at < long_ns(h)) return;
+  if (could_yield && (t->every > 0 || uv_hrtime() - t->armed_at < long_ns(h))) return;
   t->reported = slice_number(s);
   key = place(of);
   if (t->places.count >= MOST_PLACES || mb_map_get(&t->places, key) || mb_map_put(&t->places, key, 1) != 0)
@@ -249,7 +252,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
   struct mb_preempt *t = h ? h->preempt : NULL;
   if (!t || !h->scheduler) {
     lua_sethook(L, NULL, 0, 0);
-  } else if (t->every > 0) {
+  } else if (t->every > 0 && t->armed != L) {
     if (slice_is_over(h, L)) lua_yield(L, 0);
   } else if (t->armed != L) { /* left by await_event, or Lua gave it to a new thread */
     lua_sethook(L, NULL, 0, 0);
@@ -412,7 +415,7 @@ int mb_preempt_open(struct mb_heap *h) {
     long n = strtol(how, NULL, 10);
     t->every = n > 0 && n < INT32_MAX ? (int)n : MB_PREEMPT_BY_TIME;
   }
-  return h->owner && t->every == MB_PREEMPT_BY_TIME ? mb_ticker_init(h->runtime) : 0;
+  return h->owner && t->every != MB_PREEMPT_OFF ? mb_ticker_init(h->runtime) : 0;
 }
 
 struct mb_preempt *mb_preempt_new(void) {

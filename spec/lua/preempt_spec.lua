@@ -4,9 +4,6 @@ local self, send, receive, spawn, spawn_monitor = mb.self, mb.send, mb.receive, 
 local any, await, in_process, run_script = mb.any, helper.await, helper.in_process, helper.run_script
 local Process = mb.Process
 
--- Whether slices end by time here; otherwise every so many instructions.
-local by_time = (os.getenv("MOONBEAM_PREEMPT") or "") == ""
-
 local function killed(fn, ...)
   local pid, ref = spawn_monitor(fn, ...)
   await("ready")
@@ -93,8 +90,16 @@ describe("preemption", function()
     assert.equal("over", reason)
   end)
 
+  it("LUA-08 lets a kill reach a busy loop that the user's hook watches", function()
+    local me = self()
+    killed(function()
+      debug.sethook(function() end, "l")
+      send(me, "ready")
+      while true do end
+    end)
+  end)
+
   it("LUA-08 cuts clean-up code that never ends", function()
-    if not by_time then return end
     local me = self()
     killed(function()
       local guard <close> = setmetatable({}, {__close = function() while true do end end})
