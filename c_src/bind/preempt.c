@@ -17,7 +17,8 @@ enum {
   CLOSING_MS = 50,       /* clean-up code of the dead may run that long */
   MOST_PLACES = 1000,    /* reported at most */
   COUNT_STEP = 1000,     /* a user's count hook is counted in such steps: arming resets Lua's counter */
-  NEVER = INT_MAX        /* a count that is ours, see await_event */
+  NEVER = INT_MAX,       /* a count that is ours, see await_event */
+  MOST_ENTRIES = 100     /* see armed_hook */
 };
 
 struct mb_preempt {
@@ -28,6 +29,8 @@ struct mb_preempt {
   /* The user's hook at `armed`, put back when ours has fired. */
   lua_Hook user_hook;
   int user_mask, user_count;
+  int at_entry; /* at `armed`, the next event may be that of a function's first instruction */
+  int entries;  /* times that more were waited for because of that */
   int every;           /* enum above, or a number of instructions */
   uint64_t reported;   /* slice that has been reported */
   struct mb_map places; /* hash of the place -> 1 */
@@ -59,6 +62,8 @@ static void arm(struct mb_preempt *t, lua_State *L) {
   mask = t->user_mask & ~LUA_MASKCOUNT;
   /* Yielding at a count event would lose the line event of the same instruction: then yield at that. */
   if (!(mask & LUA_MASKLINE)) mask |= LUA_MASKCOUNT;
+  t->at_entry = mask & LUA_MASKCALL;
+  t->entries = 0;
   t->armed = L;
   lua_sethook(L, hook, mask, 1);
 }
@@ -247,26 +252,39 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   return 1;
 }
 
-static void hook(lua_State *L, lua_Debug *ar) {
-  struct mb_heap *h = mb_heap_find(L);
-  struct mb_preempt *t = h ? h->preempt : NULL;
-  if (!t || !h->scheduler) {
-    lua_sethook(L, NULL, 0, 0);
-  } else if (t->every > 0 && t->armed != L) {
-    if (slice_is_over(h, L)) lua_yield(L, 0);
-  } else if (t->armed != L) { /* left by await_event, or Lua gave it to a new thread */
-    lua_sethook(L, NULL, 0, 0);
-  } else if (ar->event == LUA_HOOKCALL || ar->event == LUA_HOOKTAILCALL || ar->event == LUA_HOOKRET) {
-    t->user_hook(L, ar);
+/* Our hook where it was armed by time. The user's is called for its own events. After a yield at a function's first
+ * instruction Lua would call a call hook again, so then the next event is waited for, unless there are ever new calls. */
+static void armed_hook(struct mb_heap *h, struct mb_preempt *t, lua_State *L, lua_Debug *ar) {
+  int single = t->user_mask & LUA_MASKCOUNT && t->user_count == 1;
+  lua_Hook user = ar->event != LUA_HOOKCOUNT || single ? t->user_hook : NULL;
+  if (ar->event != LUA_HOOKLINE && ar->event != LUA_HOOKCOUNT) { /* no place to yield */
+    if (ar->event != LUA_HOOKRET) t->at_entry = 1;
+  } else if (t->at_entry && t->entries < MOST_ENTRIES) {
+    t->at_entry = 0;
+    t->entries++;
   } else {
-    int is_users = ar->event == LUA_HOOKLINE || (t->user_mask & LUA_MASKCOUNT && t->user_count == 1);
-    lua_Hook user = is_users ? t->user_hook : NULL;
     disarm(t);
     if (user) user(L, ar);
     if (slice_is_over(h, L)) {
       await_event(t, L);
       lua_yield(L, 0);
     }
+    return;
+  }
+  if (user) user(L, ar);
+}
+
+static void hook(lua_State *L, lua_Debug *ar) {
+  struct mb_heap *h = mb_heap_find(L);
+  struct mb_preempt *t = h ? h->preempt : NULL;
+  if (!t || !h->scheduler) {
+    lua_sethook(L, NULL, 0, 0);
+  } else if (t->armed == L) {
+    armed_hook(h, t, L, ar);
+  } else if (t->every > 0) {
+    if (slice_is_over(h, L)) lua_yield(L, 0);
+  } else { /* left by await_event, or Lua gave it to a new thread */
+    lua_sethook(L, NULL, 0, 0);
   }
 }
 

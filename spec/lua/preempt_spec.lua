@@ -274,22 +274,24 @@ end)
 describe("the user's own hooks", function()
   helper.setup()
 
-  it("see every line while the process is preempted", function()
-    local busy = spawn(function() while true do end end)
+  it("see every line, call and return once while the process is preempted", function()
     in_process(function()
-      local lines, calls = 0, 0
+      local busy = Process.spawn(function() while true do end end, {scheduler = "here"})
+      local seen = {line = 0, call = 0, ["tail call"] = 0, ["return"] = 0}
       local function f() return 1 end
-      debug.sethook(function(event)
-        if event == "line" then lines = lines + 1 else calls = calls + 1 end
-      end, "lc")
+      local function g() return f() end
+      debug.sethook(function(event) seen[event] = seen[event] + 1 end, "lcr")
       for _ = 1, 20000 do
         f()
+        g()
       end
       debug.sethook()
-      assert(lines >= 3 * 20000 and lines <= 3 * 20000 + 10, lines)
-      assert(calls >= 20000 and calls <= 20010, calls)
+      assert(seen.line == 6 * 20000 + 2, seen.line)
+      assert(seen.call == 2 * 20000 + 1, seen.call)
+      assert(seen["tail call"] == 20000, seen["tail call"])
+      assert(seen["return"] == 2 * 20000 + 1, seen["return"])
+      Process.exit(busy, "kill")
     end)
-    Process.exit(busy, "kill")
   end)
 
   it("lose no event of a function that was preempted before they were set", function()
