@@ -238,10 +238,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   }
   check_length(h, L, L, can);
   if (!can) return 0;
-  if (h->preempt->every == MB_PREEMPT_BY_TIME && !mb_scheduler_wanted(s)) {
-    h->preempt->reported = slice_number(s); /* long, but nobody's harm */
-    return 0;
-  }
+  if (h->preempt->every == MB_PREEMPT_BY_TIME && !mb_scheduler_wanted(s)) return 0; /* long, but nobody's harm */
   if (p->reductions < s->reduction_limit) p->reductions = s->reduction_limit;
   if (p->flags & MB_IN_PLACE) {
     mb_run_others(h, L, p);

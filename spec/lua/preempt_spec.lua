@@ -245,29 +245,51 @@ describe("preemption", function()
     assert.is_false(pcall(mb.long_schedule, -1))
   end)
 
-  it("of a deep stack costs no more than that of a shallow one", function()
+  it("reports a long call of a process that had been computing alone", function()
     local output = run_script([[
       local mb = require "moonbeam"
       mb.import()
       mb.long_schedule(20)
       local me = self()
       spawn(function()
+        local started = os.clock()
+        while os.clock() - started < 0.1 do end;
+        (("a"):rep(8000)):find("^.-.-b")
+        send(me, "done")
+      end)
+      print(receive())
+    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    assert.truthy(output:find("has held scheduler 1", 1, true), output)
+    assert.truthy(output:find("done\n$"), output)
+  end)
+
+  it("of a deep stack costs about as much as a traceback of it", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      local me = self()
+      local function long() return (("a"):rep(8000)):find("^.-.-b") end
+      local function cost(fn) -- of the processor
+        local started = os.clock()
+        fn()
+        return os.clock() - started
+      end
+      mb.long_schedule(0)
+      local alone = cost(long)
+      mb.long_schedule(1)
+      spawn(function()
         local function deep(n)
           if n > 0 then return 1 + deep(n - 1) end
-          local started = os.clock();
-          (("a"):rep(8000)):find("^.-.-b")
-          local there = os.clock()
-          for i = 1, 1000 do n = n + i end
-          send(me, (os.clock() - there) / (there - started))
+          send(me, {cost(long), cost(debug.traceback)})
           return n
         end
         deep(150000)
       end)
-      spawn(function() while true do end end)
-      print(receive() < 5)
-    ]], "2>&1", "MOONBEAM_PREEMPT=")
+      local reported, traceback = table.unpack(receive())
+      print(reported < 20 * (alone + traceback), reported, alone, traceback)
+    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
     assert.truthy(output:find("has held scheduler 1", 1, true), output)
-    assert.truthy(output:find("true\n$"), output)
+    assert.truthy(output:find("\ntrue"), output)
   end)
 end)
 
