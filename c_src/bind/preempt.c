@@ -167,6 +167,7 @@ static uint64_t place(lua_State *L) {
 
 static int report(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
+  lua_State *of = lua_touserdata(L, 2);
   struct mb_process *p = h->scheduler->current;
   char pid[MB_ID_TEXT];
   const char *text;
@@ -177,7 +178,7 @@ static int report(lua_State *L) {
   text = lua_pushfstring(L, "Process %s%s%s%s has held scheduler %d for %d ms without giving way", pid,
                          named ? " (" : "", named ? lua_tostring(L, -1) : "", named ? ")" : "",
                          (int)h->scheduler->id + 1, (int)(lua_tointeger(L, 3) / 1000000));
-  luaL_traceback(L, lua_touserdata(L, 2), text, 0);
+  luaL_traceback(L, of, text, of == L); /* without this function */
   text = lua_tolstring(L, -1, &size);
   mb_log(h, MB_LOG_WARNING, text, size);
   return 0;
