@@ -60,19 +60,6 @@ describe("placement", function()
       assert(at[1] + at[2] == n and at[1] > 0 and at[2] > 0, at[1] .. " and " .. at[2])
     ]])
   end)
-
-  it("keeps a chatty pair together", function()
-    holds(2, [[
-      local me = self()
-      local pid = spawn(function()
-        while true do send(receive(), Process.info(self(), "scheduler")) end
-      end)
-      for _ = 1, 100 do
-        send(pid, me)
-        assert(receive() == Process.info(me, "scheduler"))
-      end
-    ]])
-  end)
 end)
 
 describe("schedulers", function()
