@@ -10,7 +10,9 @@
   X(MB_ENAMED, -8, "the process has a name")                  \
   X(MB_ENOPROC, -5, "no such process")                        \
   X(MB_EDEADLOCK, -6, "nothing is left that could go on")     \
-  X(MB_ELOOP, -7, "event loop failed")
+  X(MB_ELOOP, -7, "event loop failed")                        \
+  X(MB_EREGISTRY, -9, "unknown registry")                     \
+  X(MB_EDUPLICATE, -10, "the registry is not a unique one")
 
 enum mb_error {
 #define MB_ERROR_ENUM(name, code, text) name = (code),

@@ -31,7 +31,8 @@ enum mb_process_flags {
   MB_IN_PLACE = 2,  /* has no coroutine of its own: runs the scheduler while it waits */
   MB_TIMED_OUT = 4, /* the deadline passed; cleared by the next wait */
   MB_SCRIPT = 8,   /* the scheduler stops when this one ends */
-  MB_PINNED = 16   /* never given to another scheduler */
+  MB_PINNED = 16,  /* never given to another scheduler */
+  MB_ANCHOR = 32   /* others hold on to it: over links only its parent's exit reaches it */
 };
 
 struct mb_delayed;
@@ -55,6 +56,7 @@ struct mb_process {
   atomic_uchar doomed;            /* dead to everybody else; written under lock, by the owner */
   uint8_t inbox_queued;           /* under lock: listed with the scheduler for draining */
   struct mb_name *name;           /* see names.h */
+  struct mb_membership *memberships; /* in registries, see there; written under a stripe, by the owner */
   _Atomic(struct mb_signal *) inbox; /* pushed under lock; the owner peeks without it */
   struct mb_signal *inbox_tail;   /* under lock */
   struct mb_process *inbox_next;  /* under the scheduler's remote_lock */
@@ -73,6 +75,7 @@ struct mb_process {
   uint64_t deadline;          /* ns; 0: none */
   struct mb_delayed *delayed; /* timers aimed at this process */
   struct mb_reason *reason;   /* why it is exiting */
+  struct mb_registry *registry; /* the one that it holds up, or NULL */
   struct mb_signal *start;    /* what to run, until it starts */
   mb_pid parent;
   uint64_t reductions;

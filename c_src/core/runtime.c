@@ -11,6 +11,7 @@ int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uin
   if (limit == 0 || limit > MB_MAX_INDEX) limit = MB_DEFAULT_LIMIT;
   err = mb_table_init(&rt->table, limit);
   if (!err) err = mb_names_init(&rt->names);
+  if (!err) err = mb_registries_init(&rt->registries);
   if (!err) {
     /* room for all: nobody moves, and pages that nobody touches cost nothing */
     rt->schedulers = calloc(MB_MAX_SCHEDULERS, sizeof *rt->schedulers);
@@ -45,6 +46,7 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
   if (rt->schedulers)
     for (uint32_t i = 0; i < rt->started; i++) mb_scheduler_deinit(&rt->schedulers[i]);
   free(rt->schedulers);
+  mb_registries_deinit(&rt->registries);
   mb_names_deinit(&rt->names);
   mb_table_deinit(&rt->table);
   mb_reason_release(rt->normal);

@@ -4,6 +4,7 @@
 #define MB_RUNTIME_H
 
 #include "names.h"
+#include "registry.h"
 #include "scheduler.h"
 
 /* How the core calls the layer above; every function runs on the process's own scheduler. */
@@ -27,6 +28,7 @@ struct mb_runtime {
   const struct mb_upcalls *upcalls;
   struct mb_table table;
   struct mb_names names;
+  struct mb_registries registries;
   struct mb_scheduler *schedulers;
   uint32_t scheduler_count;  /* as many as there may be; may be changed while only one has started */
   _Atomic uint32_t started;  /* as many as there are; release and acquire: they are complete */

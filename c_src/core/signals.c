@@ -103,6 +103,7 @@ void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_rea
   if (p->state != MB_TRANSIT) mb_queue_push(&s->dying, p); /* else mb_accept does */
   p->state = MB_EXITING;
   p->reason = mb_reason_retain(reason);
+  if (p->memberships || p->registry) mb_registry_bury(&s->runtime->registries, p); /* before its name is free */
   mb_names_bury(&s->runtime->names, p); /* free at once: whoever hears of the end, even by noproc, may take it */
   mb_delayed_drop(s, p);
 }
@@ -135,6 +136,8 @@ static void exit_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid fr
     int active = entry && *entry == 0;
     if (entry) mb_map_remove(&p->links, from, NULL);
     if (!active) return; /* unlinked meanwhile: the sender had not heard of it yet */
+    if (p->memberships) mb_registry_orphan(&s->runtime->registries, p, from);
+    if (p->flags & MB_ANCHOR && from != p->parent) return;
   } else if (reason->kind == MB_REASON_KILL) {
     mb_process_doom(s, p, s->runtime->killed);
     return;

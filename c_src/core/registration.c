@@ -1,0 +1,279 @@
+/* What processes have in registries: see registry.h. All of it runs on the process's own thread, except for looking
+ * at its keys. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "registry_inside.h"
+
+struct mb_registration *mb_registration_new(struct mb_scheduler *s, mb_pid pid, const struct mb_address *at,
+                                            struct mb_bytes value) {
+  struct mb_registration *e = malloc(sizeof *e + at->key.size + value.size);
+  if (!e) return NULL;
+  *e = (struct mb_registration){.hash = mb_shard_hash(at), .key_size = at->key.size, .value = e->bytes + at->key.size,
+                                .value_size = value.size, .pid = pid, .ref = mb_ref_new(s)};
+  memcpy(e->bytes, at->key.data, at->key.size);
+  if (value.size) memcpy(e->value, value.data, value.size);
+  atomic_fetch_add_explicit(&s->runtime->registries.registrations, 1, memory_order_relaxed);
+  return e;
+}
+
+/* The block that an updated value has for itself, or NULL. */
+static unsigned char *own_value(struct mb_registration *e) {
+  return e->value != e->bytes + e->key_size ? e->value : NULL;
+}
+
+void mb_registration_free(struct mb_registries *all, struct mb_registration *e) {
+  free(own_value(e));
+  free(e);
+  atomic_fetch_sub_explicit(&all->registrations, 1, memory_order_relaxed);
+}
+
+/* Memberships */
+
+static uv_rwlock_t *stripe_of(struct mb_registries *all, const struct mb_process *p) {
+  return &all->stripes[p->index % MB_STRIPES].lock;
+}
+
+static struct mb_membership *find(const struct mb_process *p, const struct mb_registry *r) {
+  struct mb_membership *m = p->memberships;
+  while (m && m->registry != r) m = m->next;
+  return m;
+}
+
+/* What p has in the registry of this name, NULL: nothing. 0 or MB_EREGISTRY. */
+static int find_by_name(struct mb_scheduler *s, const struct mb_process *p, struct mb_bytes name,
+                        struct mb_membership **m) {
+  uv_rwlock_t *gate = mb_registry_enter(s);
+  struct mb_registry *r = mb_registry_find(s, name);
+  *m = r ? find(p, r) : NULL; /* it has a reference, which outlasts the gate */
+  uv_rwlock_rdunlock(gate);
+  return r ? 0 : MB_EREGISTRY;
+}
+
+/* e, which is in its shard, becomes p's; with it m, if that is new. */
+static void list(struct mb_registries *all, struct mb_process *p, struct mb_membership *m, struct mb_registration *e) {
+  uv_rwlock_t *stripe = stripe_of(all, p);
+  uv_rwlock_wrlock(stripe); /* partner: mb_registry_keys */
+  e->own_next = m->first;
+  if (m->first) {
+    m->first->own_prev = e;
+  } else {
+    m->next = p->memberships;
+    p->memberships = m;
+  }
+  m->first = e;
+  uv_rwlock_wrunlock(stripe);
+}
+
+/* The place that points to m goes on behind it. Under the stripe, or when nobody else sees it. */
+static void skip(struct mb_process *p, struct mb_membership *m) {
+  struct mb_membership **place = &p->memberships;
+  while (*place != m) place = &(*place)->next;
+  *place = m->next;
+}
+
+/* e is no longer p's, and neither is m if that was all. */
+static void unlist(struct mb_registries *all, struct mb_process *p, struct mb_membership *m,
+                   struct mb_registration *e) {
+  uv_rwlock_t *stripe = stripe_of(all, p);
+  uv_rwlock_wrlock(stripe); /* partner: mb_registry_keys */
+  if (e->own_next) e->own_next->own_prev = e->own_prev;
+  if (e->own_prev)
+    e->own_prev->own_next = e->own_next;
+  else
+    m->first = e->own_next;
+  if (!m->first) skip(p, m);
+  uv_rwlock_wrunlock(stripe);
+}
+
+/* End a registration that is nobody's any more. */
+static void drop(struct mb_registries *all, struct mb_registry *r, struct mb_registration *e) {
+  struct mb_shard *shard = mb_registry_shard(r, e->hash);
+  uv_rwlock_wrlock(&shard->lock);
+  mb_shard_remove(shard, e);
+  uv_rwlock_wrunlock(&shard->lock);
+  mb_registration_free(all, e);
+}
+
+/* End a membership that is in no list any more, with all that belongs to it. */
+static void resign(struct mb_registries *all, struct mb_membership *m) {
+  for (struct mb_registration *e = m->first, *next; e; e = next) {
+    next = e->own_next;
+    drop(all, m->registry, e);
+  }
+  mb_registry_release(all, m->registry);
+  free(m);
+}
+
+/* The first from e on that is under a key. */
+static struct mb_registration *next_under(struct mb_registration *e, const struct mb_address *at, uint32_t hash) {
+  while (e && !(e->hash == hash && e->key_size == at->key.size && !memcmp(e->bytes, at->key.data, at->key.size)))
+    e = e->own_next;
+  return e;
+}
+
+/* What p has under a key of a unique registry. It stays: p alone takes it away. */
+static struct mb_registration *own_unique(const struct mb_process *p, struct mb_registry *r,
+                                          const struct mb_address *at, uint32_t hash) {
+  struct mb_shard *shard = mb_registry_shard(r, hash);
+  struct mb_registration *e;
+  uv_rwlock_rdlock(&shard->lock);
+  e = *mb_shard_find(shard, at, hash);
+  if (e && e->pid != atomic_load_explicit(&p->pid, memory_order_relaxed)) e = NULL;
+  uv_rwlock_rdunlock(&shard->lock);
+  return e;
+}
+
+/* What a process does */
+
+/* Put e under its key: 0, or MB_ENAME: *holder has the key. */
+static int put(struct mb_registry *r, const struct mb_address *at, struct mb_registration *e, mb_pid *holder) {
+  struct mb_shard *shard = mb_registry_shard(r, e->hash);
+  struct mb_registration **place;
+  int err = 0;
+  uv_rwlock_wrlock(&shard->lock);
+  place = mb_shard_find(shard, at, e->hash);
+  if (*place && !r->duplicate) {
+    *holder = (*place)->pid;
+    err = MB_ENAME;
+  } else {
+    mb_shard_insert(shard, place, e);
+  }
+  uv_rwlock_wrunlock(&shard->lock);
+  if (!err) mb_shard_grow(shard);
+  return err;
+}
+
+int mb_registry_add(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at, struct mb_bytes value,
+                    mb_pid *who) {
+  struct mb_registries *all = &s->runtime->registries;
+  struct mb_registry *r = mb_registry_acquire(s, at->registry);
+  struct mb_membership *m, *fresh = NULL;
+  struct mb_registration *e = NULL;
+  int err;
+  if (!r) return MB_EREGISTRY;
+  *who = r->owner;
+  /* First: nobody is registered without. Should the registry close meanwhile, the owner's end undoes what follows. */
+  err = mb_link(s, p, r->owner);
+  if (err == MB_ENOPROC) err = MB_EREGISTRY; /* it is about to close */
+  if (!err && p->state == MB_EXITING) err = MB_ENOPROC;
+  m = find(p, r);
+  if (!err && !m) {
+    m = fresh = malloc(sizeof *fresh);
+    if (fresh)
+      *fresh = (struct mb_membership){.registry = r};
+    else
+      err = MB_ENOMEM;
+  }
+  if (!err) {
+    e = mb_registration_new(s, atomic_load_explicit(&p->pid, memory_order_relaxed), at, value);
+    err = e ? put(r, at, e, who) : MB_ENOMEM;
+  }
+  if (!err) {
+    list(all, p, m, e);
+    if (!fresh) mb_registry_release(all, r);
+    return 0;
+  }
+  if (e) mb_registration_free(all, e);
+  free(fresh);
+  if (p->state != MB_EXITING && !find(p, r)) (void)mb_unlink(s, p, r->owner);
+  mb_registry_release(all, r);
+  return err;
+}
+
+int mb_registry_remove(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at, mb_ref ref) {
+  struct mb_registries *all = &s->runtime->registries;
+  uint32_t hash = mb_shard_hash(at);
+  struct mb_registration *e, *next;
+  struct mb_membership *m;
+  int removed = 0, err = find_by_name(s, p, at->registry, &m);
+  if (!m) return err;
+  /* In a unique registry a process may have very many keys, in a duplicate one a key very many processes. */
+  e = m->registry->duplicate ? next_under(m->first, at, hash) : own_unique(p, m->registry, at, hash);
+  for (; e; e = next) {
+    next = m->registry->duplicate ? next_under(e->own_next, at, hash) : NULL;
+    if (ref && e->ref != ref) continue;
+    unlist(all, p, m, e);
+    drop(all, m->registry, e);
+    removed++;
+  }
+  if (!m->first) {
+    mb_pid owner = m->registry->owner;
+    resign(all, m);
+    (void)mb_unlink(s, p, owner);
+  }
+  return removed;
+}
+
+int mb_registry_update(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at,
+                       struct mb_bytes value) {
+  uint32_t hash = mb_shard_hash(at);
+  struct mb_membership *m;
+  struct mb_registration *e;
+  struct mb_shard *shard;
+  unsigned char *bytes, *old;
+  int err = find_by_name(s, p, at->registry, &m);
+  if (!m) return err;
+  e = own_unique(p, m->registry, at, hash);
+  if (!e) return 0;
+  bytes = malloc(value.size ? value.size : 1);
+  if (!bytes) return MB_ENOMEM;
+  if (value.size) memcpy(bytes, value.data, value.size);
+  old = own_value(e);
+  shard = mb_registry_shard(m->registry, hash);
+  uv_rwlock_wrlock(&shard->lock);
+  e->value = bytes;
+  e->value_size = value.size;
+  uv_rwlock_wrunlock(&shard->lock);
+  free(old);
+  return 1;
+}
+
+/* What happens to it */
+
+void mb_registry_bury(struct mb_registries *all, struct mb_process *p) {
+  uv_rwlock_t *stripe = stripe_of(all, p);
+  struct mb_membership *m, *next;
+  if (p->registry) mb_registry_close(all, p->registry);
+  p->registry = NULL;
+  uv_rwlock_wrlock(stripe); /* partner: mb_registry_keys */
+  m = p->memberships;
+  p->memberships = NULL;
+  uv_rwlock_wrunlock(stripe);
+  for (; m; m = next) {
+    next = m->next;
+    resign(all, m);
+  }
+}
+
+void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid owner) {
+  uv_rwlock_t *stripe = stripe_of(all, p);
+  struct mb_membership *m = p->memberships;
+  while (m && m->registry->owner != owner) m = m->next;
+  if (!m) return;
+  uv_rwlock_wrlock(stripe); /* partner: mb_registry_keys */
+  skip(p, m);
+  uv_rwlock_wrunlock(stripe);
+  resign(all, m);
+}
+
+int64_t mb_registry_keys(struct mb_scheduler *s, struct mb_bytes name, mb_pid pid, unsigned char *room, size_t size) {
+  struct mb_process *p = mb_table_slot(&s->runtime->table, pid);
+  uv_rwlock_t *gate = mb_registry_enter(s);
+  struct mb_registry *r = mb_registry_find(s, name);
+  int64_t used = r ? 0 : MB_EREGISTRY;
+  if (r && p) {
+    uv_rwlock_t *stripe = stripe_of(&s->runtime->registries, p);
+    struct mb_membership *m;
+    uv_rwlock_rdlock(stripe); /* partner: the writers above */
+    m = find(p, r);
+    for (struct mb_registration *e = m ? m->first : NULL; e && e->pid == pid; e = e->own_next) {
+      mb_append(room, size, &used, &e->key_size, sizeof e->key_size);
+      mb_append(room, size, &used, e->bytes, e->key_size);
+    }
+    uv_rwlock_rdunlock(stripe);
+  }
+  uv_rwlock_rdunlock(gate);
+  return used;
+}

@@ -1,0 +1,55 @@
+/* The inside of registries, shared by their two halves: which there are and what stands in them (registry.c), what
+ * each process has (registration.c). */
+#ifndef MB_REGISTRY_INSIDE_H
+#define MB_REGISTRY_INSIDE_H
+
+#include "runtime.h"
+#include "shard.h"
+
+enum { MB_SHARD_BITS = 4, MB_SHARDS = 1 << MB_SHARD_BITS };
+
+struct mb_registry {
+  struct mb_registry *next; /* gate */
+  atomic_uint references;   /* one while it is open, one of each membership, and of who is at work on it */
+  int duplicate;
+  mb_pid holder, owner;
+  struct mb_bytes name, listeners; /* in `bytes` */
+  unsigned shard_count;            /* that have been made */
+  struct mb_shard shards[MB_SHARDS];
+  unsigned char bytes[];
+};
+
+/* That a process has something in a registry: linked to the owner, and never empty. */
+struct mb_membership {
+  struct mb_membership *next;    /* stripe; the process's list */
+  struct mb_registry *registry;  /* a counted reference */
+  struct mb_registration *first; /* stripe */
+};
+
+static inline struct mb_shard *mb_registry_shard(struct mb_registry *r, uint32_t hash) {
+  return &r->shards[hash >> (32 - MB_SHARD_BITS)];
+}
+
+/* Go through the scheduler's gate, which the caller unlocks; and, behind it, look for a registry. */
+uv_rwlock_t *mb_registry_enter(struct mb_scheduler *s);
+struct mb_registry *mb_registry_find(struct mb_scheduler *s, struct mb_bytes name);
+
+/* A counted reference to an open registry, or NULL; and its end. */
+struct mb_registry *mb_registry_acquire(struct mb_scheduler *s, struct mb_bytes name);
+void mb_registry_release(struct mb_registries *all, struct mb_registry *r);
+
+/* Nobody finds it any more. */
+void mb_registry_close(struct mb_registries *all, struct mb_registry *r);
+
+/* A registration that stands nowhere yet; NULL when memory is out. One that stands nowhere any more. */
+struct mb_registration *mb_registration_new(struct mb_scheduler *s, mb_pid pid, const struct mb_address *at,
+                                            struct mb_bytes value);
+void mb_registration_free(struct mb_registries *all, struct mb_registration *e);
+
+/* Append to what is copied out, as long as there is room. */
+static inline void mb_append(unsigned char *room, size_t size, int64_t *used, const void *data, uint32_t more) {
+  if ((size_t)*used + more <= size && more) memcpy(room + *used, data, more);
+  *used += more;
+}
+
+#endif
