@@ -11,6 +11,7 @@ void mb_open_receive(struct mb_heap *h, lua_State *L);
 void mb_open_kernel(struct mb_heap *h, lua_State *L);
 void mb_open_process(struct mb_heap *h, lua_State *L);
 void mb_open_request(struct mb_heap *h, lua_State *L);
+void mb_open_registry(struct mb_heap *h, lua_State *L);
 void mb_open_value(struct mb_heap *h, lua_State *L);
 void mb_open_system(struct mb_heap *h, lua_State *L);
 

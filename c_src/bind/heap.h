@@ -55,6 +55,7 @@ struct mb_heap {
   struct mb_reason *no_memory;   /* reason of a process that ran out of memory while dying of it */
   struct mb_workspace *workspace; /* the encoder's; see encode.c for who may use it */
   int scratch_busy;               /* user code runs in the middle of an encoding */
+  struct mb_workspace *key;       /* for keys of registries; see key.h */
   struct mb_codes *codes;
   int code_identity; /* mb_code_identity works here */
   struct mb_modules *modules;

@@ -61,7 +61,7 @@ static void set_integer(lua_State *L, const char *field, int64_t value) {
   lua_setfield(L, -2, field);
 }
 
-/* census() -> {processes =, timers =, names =, messages =} */
+/* census() -> {processes =, timers =, names =, messages =, registries =, registrations =} */
 static int census(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_runtime *rt = h->runtime;
@@ -75,11 +75,13 @@ static int census(lua_State *L) {
               atomic_load_explicit(&s->delayed_count, memory_order_relaxed);
     messages += atomic_load_explicit(&s->messages, memory_order_relaxed);
   }
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 6);
   set_integer(L, "processes", processes);
   set_integer(L, "timers", timers);
   set_integer(L, "names", mb_names_count(&rt->names));
   set_integer(L, "messages", messages);
+  set_integer(L, "registries", atomic_load_explicit(&rt->registries.registries, memory_order_relaxed));
+  set_integer(L, "registrations", atomic_load_explicit(&rt->registries.registrations, memory_order_relaxed));
   return 1;
 }
 

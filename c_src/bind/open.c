@@ -42,12 +42,13 @@ static int collect_heap(lua_State *L) {
   mb_reason_release(h->no_memory);
   h->main_reason = h->no_memory = NULL;
   mb_workspace_free(h->workspace);
+  mb_workspace_free(h->key);
   mb_codes_free(h->codes);
   mb_modules_free(h->modules);
   mb_sites_free(h);
   mb_preempt_free(h->preempt);
   free(h->script_text);
-  h->workspace = NULL;
+  h->workspace = h->key = NULL;
   h->codes = NULL;
   h->modules = NULL;
   h->sites = NULL;
@@ -131,11 +132,12 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   lua_rawsetp(L, LUA_REGISTRYINDEX, &heap_key);
   h->code_identity = mb_code_identity_works(L);
   h->workspace = mb_workspace_new();
+  h->key = mb_workspace_new();
   h->codes = mb_codes_new();
   h->modules = mb_modules_new();
   h->sites = mb_sites_new();
   h->preempt = mb_preempt_new();
-  if (!h->workspace || !h->codes || !h->modules || !h->sites || !h->preempt) luaL_error(L, "not enough memory");
+  if (!h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->preempt) luaL_error(L, "not enough memory");
   if (!node) make_node(h, L);
   h->scheduler = s ? s : &h->runtime->schedulers[0];
   h->scheduler->heap = h;
@@ -179,6 +181,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_receive(h, L);
   mb_open_process(h, L);
   mb_open_request(h, L);
+  mb_open_registry(h, L);
   mb_open_system(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");
