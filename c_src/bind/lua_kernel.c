@@ -3,6 +3,7 @@
 
 #include "api.h"
 #include "codec.h"
+#include "crash.h"
 #include "error.h"
 #include "errors.h"
 #include "handover.h"
@@ -180,14 +181,52 @@ static mb_pid resolve(struct mb_heap *h, lua_State *L, int at, const char *funct
   return mb_names_find(&h->runtime->names, name, (uint32_t)size);
 }
 
+/* If the value at `at` is a via table, {"via", module, term}, push the module's whereis_name and the term: 1. */
+static int push_via(lua_State *L, int at) {
+  int top = lua_gettop(L);
+  if (lua_istable(L, at) && lua_rawlen(L, at) == 3 && lua_rawgeti(L, at, 1) == LUA_TSTRING &&
+      strcmp(lua_tostring(L, -1), "via") == 0 && lua_rawgeti(L, at, 2) == LUA_TTABLE &&
+      lua_getfield(L, -1, "whereis_name") == LUA_TFUNCTION) {
+    lua_replace(L, top + 1);
+    lua_rawgeti(L, at, 3);
+    lua_replace(L, top + 2);
+    return 1;
+  }
+  lua_settop(L, top);
+  return 0;
+}
+
+/* Stack: 1 destination, 2 message, 3 whom a via table leads to. */
+static int send_via(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid to = mb_to_pid(L, 3);
+  (void)status;
+  (void)unused;
+  if (!to) {
+    lua_rawgeti(L, 1, 3);
+    mb_push_inspect(h, L, lua_gettop(L));
+    return mb_bad_argument(h, L, "send", 1, "no process is registered under %s", lua_tostring(L, -1));
+  }
+  lua_settop(L, 2);
+  if (!mb_hand_over(h, L, to, 2))
+    mb_signal_send(h->scheduler, to, mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE));
+  return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
+}
+
 static int do_send(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  mb_pid to = resolve(h, L, 1, "send", 1);
+  mb_pid to;
   struct mb_signal *s;
+  lua_settop(L, 2);
+  if (push_via(L, 1)) {
+    lua_callk(L, 1, 1, 0, send_via);
+    return send_via(L, LUA_OK, 0);
+  }
+  to = resolve(h, L, 1, "send", 1);
   if (to == 0)
     return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
-  lua_settop(L, 2);
   if (mb_hand_over(h, L, to, 2)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   if (to == UINT64_MAX)
@@ -243,6 +282,20 @@ static int unlink_from(lua_State *L) {
   return 1;
 }
 
+/* Stack: 1 via table, 2 whom it leads to: nobody is the pid that no process has. */
+static int monitor_via(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_pid target = mb_to_pid(L, 2);
+  mb_ref ref = 0;
+  (void)status;
+  (void)unused;
+  if (!target) target = mb_pid_make(0, 0);
+  if (mb_monitor(h->scheduler, mb_current(h, L), target, NULL, 0, 0, &ref) != 0)
+    return luaL_error(L, "not enough memory");
+  mb_push_id(L, ref);
+  return 1;
+}
+
 static int monitor(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
@@ -250,6 +303,11 @@ static int monitor(lua_State *L) {
   mb_ref ref = 0;
   const char *name = NULL;
   size_t size = 0;
+  lua_settop(L, 1);
+  if (push_via(L, 1)) {
+    lua_callk(L, 1, 1, 0, monitor_via);
+    return monitor_via(L, LUA_OK, 0);
+  }
   if (!target) {
     target = resolve(h, L, 1, "monitor", 1);
     if (target == UINT64_MAX) target = 0;

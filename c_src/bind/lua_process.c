@@ -10,6 +10,7 @@
 #include "error.h"
 #include "errors.h"
 #include "handover.h"
+#include "key.h"
 #include "mailbox.h"
 #include "run.h"
 
@@ -374,10 +375,11 @@ static int process_info(lua_State *L) {
 /* About 285 years: what is asked for beyond that is as good as never, and what is left of it fits an int64_t in ns. */
 #define MOST_MS ((uint64_t)9000000000000)
 
+/* send_after(pid | name, message, ms): or, to whoever stands there then, (registry, message, ms, key) */
 static int process_send_after(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid to = mb_to_pid(L, 1);
-  const char *name = NULL;
+  struct mb_address name = {0};
   size_t size = 0;
   lua_Number ms;
   uint64_t now = uv_hrtime();
@@ -387,7 +389,8 @@ static int process_send_after(lua_State *L) {
   if (!to) {
     if (lua_type(L, 1) != LUA_TSTRING)
       return mb_bad_type(h, L, "Process.send_after", 1, "pid or name", 1);
-    name = mb_check_name(h, L, 1, "Process.send_after", 1, &size);
+    name.registry.data = mb_check_name(h, L, 1, "Process.send_after", 1, &size);
+    name.registry.size = (uint32_t)size;
   }
   if (lua_type(L, 3) != LUA_TNUMBER)
     return mb_bad_type(h, L, "Process.send_after", 3, "integer >= 0 (ms)", 3);
@@ -395,8 +398,13 @@ static int process_send_after(lua_State *L) {
   if (!(ms >= 0) || floor(ms) != ms || ms == (lua_Number)HUGE_VAL)
     return mb_bad_argument(h, L, "Process.send_after", 3, "integer >= 0 (ms) expected, got %s",
                            luaL_tolstring(L, 3, NULL));
+  if (!lua_isnone(L, 4)) (void)mb_key(h, L, 4, "Process.send_after", 1); /* it may be none: before there is a signal */
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
-  if (mb_delay(h->scheduler, to, name, (uint32_t)size, s,
+  if (!lua_isnone(L, 4)) {
+    const struct mb_buffer *key = mb_key(h, L, 4, "Process.send_after", 1);
+    name.key = (struct mb_bytes){key->bytes, (uint32_t)key->size};
+  }
+  if (mb_delay(h->scheduler, to, to ? NULL : &name, s,
                now + (ms > MOST_MS ? MOST_MS : (uint64_t)ms) * 1000000u, &ref) != 0)
     return luaL_error(L, "not enough memory");
   mb_push_id(L, ref);

@@ -315,22 +315,31 @@ static void delayed_free(struct mb_scheduler *s, struct mb_delayed *d) {
   }
   if (d->next) d->next->prev = d->prev;
   if (d->signal) mb_signal_free(d->signal);
-  free(d->name);
+  free(d->name_bytes);
   free(d);
 }
 
-int mb_delay(struct mb_scheduler *s, mb_pid to, const char *name, uint32_t name_size,
-             struct mb_signal *signal, uint64_t deadline, mb_ref *out) {
+/* Keep a copy of the name; 0 when memory is out. */
+static int copy_name(struct mb_delayed *d, const struct mb_address *name) {
+  uint32_t first = name->registry.size, second = name->key.size;
+  d->name_bytes = malloc((size_t)first + second + 1);
+  if (!d->name_bytes) return 0;
+  memcpy(d->name_bytes, name->registry.data, first);
+  if (second) memcpy(d->name_bytes + first, name->key.data, second);
+  d->name.registry = (struct mb_bytes){d->name_bytes, first};
+  d->name.key = (struct mb_bytes){d->name_bytes + first, second};
+  return 1;
+}
+
+int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, struct mb_signal *signal,
+             uint64_t deadline, mb_ref *out) {
   struct mb_delayed *d = calloc(1, sizeof *d);
   struct mb_process *p;
   *out = mb_ref_new(s);
   if (!d) goto no_memory;
   *d = (struct mb_delayed){.timer = {MB_TIMER_IDLE, MB_TIMER_MESSAGE}, .ref = *out, .to = to};
   if (name) {
-    d->name = malloc(name_size ? name_size : 1);
-    if (!d->name) goto no_memory;
-    memcpy(d->name, name, name_size);
-    d->name_size = name_size;
+    if (!copy_name(d, name)) goto no_memory;
   } else if (!mb_local(s, to) && !mb_elsewhere(s, to)) { /* a timer for the dead is cancelled from the start */
     free(d);
     mb_signal_free(signal);
@@ -352,7 +361,7 @@ int mb_delay(struct mb_scheduler *s, mb_pid to, const char *name, uint32_t name_
   return 0;
 
 no_memory:
-  if (d) free(d->name);
+  if (d) free(d->name_bytes);
   free(d);
   mb_signal_free(signal);
   return MB_ENOMEM;
@@ -381,7 +390,10 @@ void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p) {
 static void fire_delayed(struct mb_scheduler *s, struct mb_delayed *d) {
   mb_pid to = d->to;
   struct mb_signal *signal = d->signal;
-  if (d->name) to = mb_names_find(&s->runtime->names, d->name, d->name_size);
+  if (d->name.key.size)
+    (void)mb_registry_whereis(s, &d->name, &to); /* where there is no such registry any more there is nobody */
+  else if (d->name_bytes)
+    to = mb_names_find(&s->runtime->names, d->name_bytes, d->name.registry.size);
   d->signal = NULL;
   delayed_free(s, d);
   if (to)

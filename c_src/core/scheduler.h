@@ -11,6 +11,7 @@
 
 #include "migrate.h"
 #include "process.h"
+#include "registry.h"
 #include "repose.h"
 #include "request.h"
 #include "ticker.h"
@@ -26,11 +27,11 @@ struct mb_queue {
 struct mb_delayed {
   struct mb_timer timer;
   mb_ref ref;
-  mb_pid to;                 /* 0: to whoever holds `name` when the time has come */
+  mb_pid to;                 /* 0: to whoever `name` leads to when the time has come */
   struct mb_signal *signal;  /* owned */
   struct mb_delayed *next, *prev; /* the target's list, when the target lives here */
-  char *name;                /* owned, or NULL */
-  uint32_t name_size;
+  struct mb_address name;    /* of a registered name, or of a key in a registry */
+  char *name_bytes;          /* owned, or NULL */
 };
 
 struct mb_scheduler {
@@ -153,9 +154,10 @@ struct mb_process *mb_local(struct mb_scheduler *s, mb_pid pid);
 /* Whether a pid belongs to another scheduler (where it may be dying this moment). */
 int mb_elsewhere(struct mb_scheduler *s, mb_pid pid);
 
-/* send_after. The signal is taken over, on failure too; name is copied. */
-int mb_delay(struct mb_scheduler *s, mb_pid to, const char *name, uint32_t name_size,
-             struct mb_signal *signal, uint64_t deadline, mb_ref *out);
+/* send_after. name: NULL, or who is looked for when the time has come, a key in a registry or, with no key, the holder
+ * of a registered name; it is copied. The signal is taken over, on failure too. */
+int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, struct mb_signal *signal,
+             uint64_t deadline, mb_ref *out);
 
 /* ns left until the timer fires, cancelled or not as asked; -1 when there is none such. */
 int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel);

@@ -5,15 +5,35 @@ local core = require "moonbeam.core"
 
 local call = {}
 
---- The pid or name to talk to, for a pid, a name or a via table {"via", Module, term}.
+--- The module and the term of a via table {"via", Module, term}; raises naming function and argument. A module of
+-- such names has whereis_name(term) -> pid | nil, and register_name(term, pid) -> true | nil, pid for what is to be
+-- started under one; with send_after(term, message, ms) a timer finds out whom it is for when the time has come.
+function call.via(name, fname, index)
+  local module = name[2]
+  if name[1] == "via" and type(module) == "table" and module.whereis_name then return module, name[3] end
+  return core.argument_error(fname, index, 'pid, name or via table {"via", module, term} expected, got another table')
+end
+
+--- The pid or name to talk to, for a pid, a name or a via table.
 -- @return pid | name | nil when a via name has no holder
 function call.resolve(server, fname)
   if type(server) ~= "table" then return server end
-  local module = server[2]
-  if server[1] == "via" and type(module) == "table" and module.whereis_name then
-    return module.whereis_name(server[3])
+  local module, term = call.via(server, fname, 1)
+  return module.whereis_name(term)
+end
+
+--- A name for what is to be started: nil, a string or a via table; raises naming function and argument.
+function call.check_name(name, fname, index)
+  if name == nil then return end
+  if type(name) == "table" then
+    if not call.via(name, fname, index).register_name then
+      core.argument_error(fname, index, "the module of the via table has no register_name")
+    end
+  elseif type(name) ~= "string" then
+    core.argument_error(fname, index, "the name is a string or a via table, got " .. core.type(name))
+  elseif name == "" or name == "nil" or name == "true" or name == "false" or name == "undefined" then
+    core.argument_error(fname, index, ("'%s' cannot be a name"):format(name))
   end
-  return core.argument_error(fname, 1, "pid, name or via table expected, got table")
 end
 
 --- A timeout argument, with a default for nil; raises naming function and argument.

@@ -22,14 +22,9 @@ local type = type
 
 local GenServer = {}
 
-local function check_name(name, fname)
-  if name == nil or (type(name) == "table" and name[1] == "via") then return end
-  if type(name) ~= "string" then
-    core.argument_error(fname, 3, "the name is a string or a via table, got " .. core.type(name))
-  end
-  if name == "" or name == "nil" or name == "true" or name == "false" or name == "undefined" then
-    core.argument_error(fname, 3, ("'%s' cannot be a name"):format(name))
-  end
+-- Who has the name of a via table already; a plain name is taken or not when the server itself tries.
+local function holder_of(name)
+  if type(name) == "table" then return name[2].whereis_name(name[3]) end
 end
 
 -- Wait until the half-started server is gone, unless its end is `known`, and leave nothing of it in the
@@ -74,8 +69,10 @@ local function start(linked, fname, module, arg, opts)
   local name, timeout = nil, "infinity"
   if opts then
     name = opts.name
-    check_name(name, fname)
+    call.check_name(name, fname, 3)
     timeout = call.timeout(opts.timeout, "infinity", fname, 3)
+    local holder = holder_of(name)
+    if holder then return nil, {"already_started", holder} end
   end
   local ancestors = core.process_get("$ancestors")
   ancestors = ancestors and table.move(ancestors, 1, #ancestors, 2, {}) or {}

@@ -2,6 +2,7 @@
 -- @module moonbeam.process
 
 local core = require "moonbeam.core"
+local call = require "moonbeam.call"
 
 local Process = {}
 
@@ -85,16 +86,21 @@ Process.list = core.process_list
 Process.info = core.process_info
 
 --- Send a message later. See Elixir's `Process.send_after/3`. A timer for a pid ends with it; a name is
--- looked up when the time has come.
--- @function send_after
--- @param dest pid or name
+-- looked up when the time has come, and so is a key of a `Registry`.
+-- @param dest pid, name or via table
 -- @param msg any value; copied now
 -- @param ms integer >= 0
 -- @return timer reference
 -- @usage
 -- Process.send_after(self(), "tick", 1)
 -- assert(receive() == "tick")
-Process.send_after = core.process_send_after
+function Process.send_after(dest, msg, ms)
+  if type(dest) ~= "table" then return core.process_send_after(dest, msg, ms) end
+  local module, term = call.via(dest, "Process.send_after", 1)
+  if module.send_after then return module.send_after(term, msg, ms) end
+  local pid = module.whereis_name(term)
+  return pid and core.process_send_after(pid, msg, ms) or core.make_ref()
+end
 
 --- Cancel a timer. A message that has been delivered already stays.
 -- @function cancel_timer

@@ -158,7 +158,12 @@ end
 -- Give the process its name. true, or nil and who has it.
 local function take_name(name)
   if name == nil then return true end
-  if type(name) == "table" then return name[2].register_name(name[3], core.self()) end
+  if type(name) == "table" then
+    local module, term = name[2], name[3]
+    local ok, holder = module.register_name(term, core.self())
+    if ok == true or ok == "yes" then return true end -- "yes" and "no" are what Elixir's modules of names answer
+    return nil, holder or module.whereis_name(term)
+  end
   if pcall(core.process_register, core.self(), name) then return true end
   return nil, core.process_whereis(name)
 end
