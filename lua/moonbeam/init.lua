@@ -59,7 +59,7 @@ mb.spawn_monitor = core.spawn_monitor
 -- Never blocks. To a dead pid nothing happens; a name that nobody has raises, and so does a message
 -- that cannot be copied, naming the part in question; then nothing has been sent.
 -- @function send
--- @param dest pid, registered name, or {name, node}
+-- @param dest pid, registered name, {name, node} or via table
 -- @param msg any value
 -- @return msg
 -- @usage
@@ -150,7 +150,7 @@ mb.unlink = core.unlink
 --- Ask for one message {"DOWN", ref, "process", pid, reason} at the end of a process; at once, with the
 -- reason "noproc", when there is none. See Elixir's `Process.monitor/1`.
 -- @function monitor
--- @param item pid or registered name; for a name the message has {name, node} in pid's place
+-- @param item pid, registered name or via table; for a name the message has {name, node} in pid's place
 -- @return reference
 -- @usage
 -- local ref = monitor(spawn(function() end))
@@ -221,7 +221,7 @@ mb.type = core.type
 -- assert(mb.long_schedule(before) == 100)
 mb.long_schedule = core.long_schedule
 
---- How much there is of what could leak: processes, timers, names, messages.
+--- How much there is of what could leak: processes, timers, names, messages, registries and what is registered there.
 -- @function census
 -- @return table of counts
 -- @usage assert(require("moonbeam").census().processes >= 1)
@@ -254,11 +254,12 @@ mb.Logger = require "moonbeam.logger"
 mb.GenServer = require "moonbeam.gen_server"
 mb.Agent = require "moonbeam.agent"
 mb.Task = require "moonbeam.task"
+mb.Registry = require "moonbeam.registry"
 
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
-  "flush", "Process", "Task", "Agent", "GenServer", "Logger",
+  "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.

@@ -21,7 +21,7 @@ local function examples(path)
 end
 
 describe("the examples in the documentation", function()
-  for _, file in ipairs{"init", "process", "task", "agent", "gen_server", "logger", "inspect"} do
+  for _, file in ipairs{"init", "process", "task", "agent", "gen_server", "registry", "logger", "inspect"} do
     local path = "lua/moonbeam/" .. file .. ".lua"
     for _, example in ipairs(examples(path)) do
       it(("runs: %s:%d"):format(path, example.line), function()

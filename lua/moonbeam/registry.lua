@@ -1,0 +1,424 @@
+--- Processes under keys, with a value each. See Elixir's `Registry`.
+--
+-- A process registers itself, under any number of keys, and what it has goes with it, before anybody hears of its
+-- end. In a registry with unique keys a key is a name for one process, `Registry.via` makes it one for servers; with
+-- duplicate keys, many processes stand under a key, as the subscribers of a topic do.
+--
+-- Looking up asks no process: it reads a table that all schedulers share, and copies the values. A registry is known
+-- by its name, a string. Keys are compared as Lua compares them, 1 and 1.0 are the same one; tables by what is in
+-- them, as {"room", 5}, since no two processes ever have the same table. A key is not nil, NaN, a function, a
+-- coroutine, a userdata or a table with a metatable; modules may be keys.
+-- @module moonbeam.registry
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local GenServer = require "moonbeam.gen_server"
+local owner_callbacks = require "moonbeam.registry_owner"
+
+local self = core.self
+
+local Registry = setmetatable({}, {__tostring = function() return "Registry" end})
+
+-- The registry's own process: a server that holds up the table while it lives, and starts and stops the owner.
+
+local function stop_owner(owner)
+  local ref = core.monitor(owner)
+  core.unlink(owner)
+  core.process_exit(owner, "shutdown")
+  core.await(ref)
+end
+
+--- The registry's process begins; internal, as `terminate` is.
+function Registry.init(options)
+  local owner = GenServer.start_link(owner_callbacks)
+  local ok, holder = core.registry_open(options.name, options.keys == "duplicate", owner, options.listeners)
+  if not ok then
+    stop_owner(owner)
+    return "error", {"already_started", holder}
+  end
+  for key, value in next, options.meta or {} do core.registry_put_meta(options.name, key, value) end
+  return "ok", owner
+end
+
+function Registry.terminate(_, owner) stop_owner(owner) end
+
+local function check_options(options)
+  local function fail(text, ...) core.argument_error("Registry.start_link", 1, text:format(...)) end
+  if type(options) ~= "table" then fail("table of options expected, got %s", core.type(options)) end
+  if options.keys ~= "unique" and options.keys ~= "duplicate" then
+    fail('the option keys is "unique" or "duplicate", got %s', tostring(options.keys))
+  end
+  if type(options.name) ~= "string" then fail("the option name is a string, got %s", core.type(options.name)) end
+  call.check_name(options.name, "Registry.start_link", 1)
+  local listeners = options.listeners
+  if listeners ~= nil and type(listeners) ~= "table" then
+    fail("the option listeners is a sequence of names, got %s", core.type(listeners))
+  end
+  for i, listener in ipairs(listeners or {}) do
+    if type(listener) ~= "string" then fail("listener %d is a name, got %s", i, core.type(listener)) end
+  end
+  if options.meta ~= nil and type(options.meta) ~= "table" then
+    fail("the option meta is a table, got %s", core.type(options.meta))
+  end
+end
+
+--- Start a registry, linked to the caller. See Elixir's `Registry.start_link/1`.
+-- When it ends all registrations end; the processes that are registered are linked to it and, unless they trap
+-- exits, die with it: of "shutdown" when it is stopped.
+-- @param options table: keys ("unique" or "duplicate"), name (string); also listeners (sequence of registered names
+-- that are told of registrations), meta (table of what `meta` gives)
+-- @return pid | nil, {"already_started", pid} when the name is taken
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.register("rooms", "lobby", {topic = "hello"})
+-- assert(Registry.lookup("rooms", "lobby")[1][2].topic == "hello")
+function Registry.start_link(options)
+  check_options(options)
+  local arg = {name = options.name, keys = options.keys, meta = options.meta}
+  if options.listeners and options.listeners[1] then arg.listeners = options.listeners end
+  return GenServer.start_link(Registry, arg, {name = options.name})
+end
+
+--- How a supervisor starts a registry. See Elixir's `Registry.child_spec/1`.
+-- @param options as for start_link
+-- @return child specification
+-- @usage assert(Registry.child_spec{keys = "unique", name = "rooms"}.id == "rooms")
+function Registry.child_spec(options)
+  check_options(options)
+  return {id = options.name, start = {Registry.start_link, options}, type = "supervisor"}
+end
+
+-- Registering
+
+local function tell_listeners(reg, event)
+  for _, name in ipairs(core.registry_listeners(reg) or {}) do
+    local listener = core.process_whereis(name)
+    if listener then core.send(listener, event) end
+  end
+end
+
+--- Register the calling process. See Elixir's `Registry.register/3`.
+-- It is linked to the registry's owner as long as it is registered. Where keys are duplicate, a process may stand
+-- under a key several times.
+-- @param reg name of a registry
+-- @param key
+-- @param value any value, copied; what `lookup` gives
+-- @return pid of the owner | nil, {"already_registered", pid} when a unique key is taken, by the caller too
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- assert(Registry.register("rooms", {"room", 5}, "green"))
+-- assert(Registry.register("rooms", {"room", 5}, "blue") == nil)
+function Registry.register(reg, key, value)
+  local owner, reason = core.registry_register(reg, key, value)
+  if not owner then return nil, reason end
+  tell_listeners(reg, {"register", reg, key, self(), value})
+  return owner
+end
+
+--- End the caller's own registrations under a key, all of them. See Elixir's `Registry.unregister/2`.
+-- @param reg name of a registry
+-- @param key
+-- @return true, always
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.register("rooms", "lobby")
+-- Registry.unregister("rooms", "lobby")
+-- assert(Registry.count("rooms") == 0)
+function Registry.unregister(reg, key)
+  if core.registry_unregister(reg, key) > 0 then tell_listeners(reg, {"unregister", reg, key, self()}) end
+  return true
+end
+
+--- End those of the caller's registrations under a key whose value matches. See Elixir's `Registry.unregister_match/3`.
+-- @param reg name of a registry
+-- @param key
+-- @param pattern as in `receive`
+-- @return true, always
+-- @usage
+-- Registry.start_link{keys = "duplicate", name = "topics"}
+-- for i = 1, 3 do Registry.register("topics", "news", {"page", i}) end
+-- Registry.unregister_match("topics", "news", {"page", is(function(i) return i > 1 end)})
+-- assert(Registry.count("topics") == 1)
+function Registry.unregister_match(reg, key, pattern)
+  local removed = 0
+  for _, own in ipairs(core.registry_own(reg, key, "Registry.unregister_match")) do
+    if core.match(pattern, own[2]) then removed = removed + core.registry_unregister(reg, key, own[1]) end
+  end
+  if removed > 0 then tell_listeners(reg, {"unregister", reg, key, self()}) end
+  return true
+end
+
+--- Give the caller's registration under a unique key another value. See Elixir's `Registry.update_value/3`.
+-- Raises where keys are duplicate.
+-- @param reg name of a registry
+-- @param key
+-- @param fn function of the old value, gives the new one; not called when the key is not the caller's
+-- @return the new value, the old one | nil, "not_registered"
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.register("rooms", "lobby", 1)
+-- local new, old = Registry.update_value("rooms", "lobby", function(n) return n + 1 end)
+-- assert(new == 2 and old == 1)
+function Registry.update_value(reg, key, fn)
+  call.check_function(fn, "Registry.update_value", 3)
+  if core.registry_whereis(reg, key, "Registry.update_value") == self() then
+    local old = core.registry_own(reg, key, "Registry.update_value")[1][2]
+    local new = fn(old)
+    if core.registry_update(reg, key, new) then return new, old end
+  end
+  return nil, "not_registered"
+end
+
+-- Looking up
+
+--- Who stands under a key, in the order they registered. See Elixir's `Registry.lookup/2`.
+-- @function lookup
+-- @param reg name of a registry
+-- @param key
+-- @return sequence of {pid, value}, empty when nobody does
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.register("rooms", "lobby", "green")
+-- local entry = Registry.lookup("rooms", "lobby")[1]
+-- assert(entry[1] == self() and entry[2] == "green")
+Registry.lookup = core.registry_lookup
+
+--- The values one process has under a key. See Elixir's `Registry.values/3`.
+-- @function values
+-- @param reg name of a registry
+-- @param key
+-- @param pid
+-- @return sequence of values; with the field n where one of them is nil
+-- @usage
+-- Registry.start_link{keys = "duplicate", name = "topics"}
+-- Registry.register("topics", "news", 1)
+-- assert(Registry.values("topics", "news", self())[1] == 1)
+Registry.values = core.registry_values
+
+--- The keys of a process; one that it has several times comes as often. See Elixir's `Registry.keys/2`.
+-- @function keys
+-- @param reg name of a registry
+-- @param pid
+-- @return sequence of keys, in the order they were registered
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.register("rooms", "lobby")
+-- assert(Registry.keys("rooms", self())[1] == "lobby")
+Registry.keys = core.registry_keys
+
+--- How many registrations there are. See Elixir's `Registry.count/1`.
+-- @function count
+-- @param reg name of a registry
+-- @return integer
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- assert(Registry.count("rooms") == 0)
+Registry.count = core.registry_count
+
+local function matching(reg, key, pattern, fname)
+  local found = {}
+  for _, entry in ipairs(core.registry_lookup(reg, key, fname)) do
+    if core.match(pattern, entry[2]) then found[#found + 1] = entry end
+  end
+  return found
+end
+
+--- Who stands under a key with a value that matches. See Elixir's `Registry.match/3`.
+-- @param reg name of a registry
+-- @param key
+-- @param pattern as in `receive`
+-- @return sequence of {pid, value}
+-- @usage
+-- Registry.start_link{keys = "duplicate", name = "topics"}
+-- Registry.register("topics", "news", {"page", 1})
+-- Registry.register("topics", "news", {"line", 1})
+-- assert(#Registry.match("topics", "news", {"page", any}) == 1)
+function Registry.match(reg, key, pattern) return matching(reg, key, pattern, "Registry.match") end
+
+--- How many stand under a key with a value that matches. See Elixir's `Registry.count_match/3`.
+-- @param reg name of a registry
+-- @param key
+-- @param pattern as in `receive`
+-- @return integer
+-- @usage
+-- Registry.start_link{keys = "duplicate", name = "topics"}
+-- Registry.register("topics", "news", {"page", 1})
+-- assert(Registry.count_match("topics", "news", {"page", any}) == 1)
+function Registry.count_match(reg, key, pattern) return #matching(reg, key, pattern, "Registry.count_match") end
+
+--- Call fn with all that stand under a key, in the calling process; not when nobody does. See Elixir's
+-- `Registry.dispatch/3`. What fn raises reaches the caller.
+-- @param reg name of a registry
+-- @param key
+-- @param fn function of a sequence of {pid, value}
+-- @return true
+-- @usage
+-- Registry.start_link{keys = "duplicate", name = "topics"}
+-- Registry.register("topics", "news")
+-- Registry.dispatch("topics", "news", function(entries)
+--   for _, entry in ipairs(entries) do send(entry[1], "something happened") end
+-- end)
+-- assert(receive() == "something happened")
+function Registry.dispatch(reg, key, fn)
+  call.check_function(fn, "Registry.dispatch", 3)
+  local entries = core.registry_lookup(reg, key, "Registry.dispatch")
+  if entries[1] then fn(entries) end
+  return true
+end
+
+-- Names
+
+--- A name for a process in a registry with unique keys. It stands wherever a name may: in the option `name` of what
+-- is to be started, and as whom to call, cast or send to, to stop, to monitor, or to send to later. See Elixir's
+-- `{:via, Registry, {registry, key}}`.
+-- @param reg name of a registry
+-- @param key
+-- @param[opt] value what a process started with this name is registered with
+-- @return via table
+-- @usage
+-- Registry.start_link{keys = "unique", name = "counters"}
+-- local hits = Registry.via("counters", {"page", 5})
+-- Agent.start_link(function() return 0 end, {name = hits})
+-- Agent.update(hits, function(n) return n + 1 end)
+-- assert(Agent.get(hits) == 1)
+function Registry.via(reg, key, value)
+  if type(reg) ~= "string" then
+    core.argument_error("Registry.via", 1, "name of a registry expected, got " .. core.type(reg))
+  end
+  if key == nil or key ~= key then core.argument_error("Registry.via", 2, "a key is neither nil nor NaN") end
+  return {"via", Registry, {reg, key, value}}
+end
+
+local function check_term(term, fname)
+  if type(term) ~= "table" then
+    core.argument_error(fname, 1, "{registry, key} expected, got " .. core.type(term))
+  end
+  return term[1], term[2]
+end
+
+--- The process under a key: what via tables ask, as the four below. See Elixir's `Registry`, "Using in :via".
+-- @param term {registry, key}
+-- @return pid | nil
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- assert(Registry.whereis_name{"rooms", "lobby"} == nil)
+function Registry.whereis_name(term)
+  local reg, key = check_term(term, "Registry.whereis_name")
+  return core.registry_whereis(reg, key, "Registry.whereis_name")
+end
+
+--- Register the caller under a unique key.
+-- @param term {registry, key [, value]}
+-- @param pid the caller's
+-- @return true | nil, pid of who has the key
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- assert(Registry.register_name({"rooms", "lobby"}, self()))
+function Registry.register_name(term, pid)
+  local reg, key = check_term(term, "Registry.register_name")
+  if pid ~= self() then
+    core.argument_error("Registry.register_name", 2, "a process registers only itself, got " .. tostring(pid))
+  end
+  local holder = core.registry_whereis(reg, key, "Registry.register_name")
+  if holder then return nil, holder end
+  local owner, reason = Registry.register(reg, key, term[3])
+  if owner then return true end
+  return nil, reason[2]
+end
+
+--- End the caller's registration under a key.
+-- @param term {registry, key}
+-- @return true
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- assert(Registry.unregister_name{"rooms", "lobby"})
+function Registry.unregister_name(term) return Registry.unregister(check_term(term, "Registry.unregister_name")) end
+
+--- Send to the process under a unique key; raises when there is none.
+-- @param term {registry, key}
+-- @param msg any value
+-- @return msg
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.register("rooms", "lobby")
+-- Registry.send({"rooms", "lobby"}, "hello")
+-- assert(receive() == "hello")
+function Registry.send(term, msg) return core.send(Registry.via(check_term(term, "Registry.send")), msg) end
+
+--- Send later to who stands under a unique key then. See `Process.send_after`.
+-- @param term {registry, key}
+-- @param msg any value, copied now
+-- @param ms integer >= 0
+-- @return timer reference
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.send_after({"rooms", "lobby"}, "hello", 1)
+-- Registry.register("rooms", "lobby")
+-- assert(receive() == "hello")
+function Registry.send_after(term, msg, ms)
+  local reg, key = check_term(term, "Registry.send_after")
+  return core.process_send_after(reg, msg, ms, key)
+end
+
+-- Metadata
+
+--- A value that belongs to the registry itself. See Elixir's `Registry.meta/2`.
+-- @function meta
+-- @param reg name of a registry
+-- @param key
+-- @return the value | nil, "not_found"
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms", meta = {size = 10}}
+-- assert(Registry.meta("rooms", "size") == 10)
+Registry.meta = core.registry_meta
+
+--- Set such a value; nil takes it away. See Elixir's `Registry.put_meta/3`.
+-- @function put_meta
+-- @param reg name of a registry
+-- @param key
+-- @param value any value, copied
+-- @return true
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.put_meta("rooms", "size", 10)
+-- assert(Registry.meta("rooms", "size") == 10)
+Registry.put_meta = core.registry_put_meta
+
+--- Take such a value away. See Elixir's `Registry.delete_meta/2`.
+-- @function delete_meta
+-- @param reg name of a registry
+-- @param key
+-- @return true, also when there was none
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms", meta = {size = 10}}
+-- Registry.delete_meta("rooms", "size")
+-- assert(Registry.meta("rooms", "size") == nil)
+Registry.delete_meta = core.registry_delete_meta
+
+-- Locks
+
+local held_mt = {__close = function(held) core.cast(held.owner, held.ref) end}
+
+--- Call fn while no other process of this registry is inside `lock` with an equal key. See Elixir's `Registry.lock/3`.
+-- Others wait their turn, first come first served. The lock is free again when fn has returned or raised, or when its
+-- process has died. Keys of locks have nothing to do with those that are registered. Raises when the caller holds
+-- this lock already.
+-- @param reg name of a registry
+-- @param key
+-- @param fn function; runs in the calling process
+-- @return fn's results
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- assert(Registry.lock("rooms", "lobby", function() return 5 end) == 5)
+function Registry.lock(reg, key, fn)
+  local owner, name = core.registry_owner(reg), core.registry_lock_key(key)
+  call.check_function(fn, "Registry.lock", 3)
+  local ref = GenServer.call(owner, name, "infinity")
+  if not ref then
+    core.argument_error("Registry.lock", 2, "the calling process holds this lock already and would wait for itself")
+  end
+  local _ <close> = setmetatable({owner = owner, ref = ref}, held_mt)
+  return fn()
+end
+
+return Registry
