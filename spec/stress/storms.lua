@@ -27,7 +27,8 @@ local function quiet()
   while true do
     while receive(0) ~= nil do end
     local c = mb.census()
-    if c.processes == 1 and c.messages == 0 and c.names == 0 and c.timers == 0 then return end
+    if c.processes == 1 and c.messages == 0 and c.names == 0 and c.timers == 0 and c.registrations == 0 and
+      c.registries == 0 then return end
     check(monotonic_time() < deadline, "left behind: %s", inspect(c))
     sleep(5)
   end
@@ -51,7 +52,7 @@ local function repeatedly(time, round)
   return rounds
 end
 
-local storms, names = {}, {"conservation", "links", "names", "timers", "spawns"}
+local storms, names = {}, {"conservation", "links", "names", "registry", "timers", "spawns"}
 
 -- Everybody sends numbered messages to random others. Per pair they arrive in order, and all of them do.
 function storms.conservation(time)
@@ -192,6 +193,159 @@ function storms.names(time)
     end
   end)
   return ("%d names taken, %d refused, in %d rounds"):format(taken, refused, rounds)
+end
+
+-- Many register in two registries and die. What is found is what those who live say they hold: after the last step,
+-- after a third has been killed, and after the unique registry has ended and taken those along that stood in it.
+function storms.registry(time)
+  local n, me, keys, held, ends = 40, self(), 8, 0, 0
+  local function key(k) return {"key", k} end
+
+  local function child(k)
+    if not Registry.register("one", key(k), self()) then exit("refused") end
+    local entries = Registry.lookup("one", key(k))
+    exit(#entries == 1 and entries[1][1] == self() and entries[1][2] == self() and "held" or "stolen")
+  end
+  local function step(roll, one, many)
+    local k, what = roll(keys), roll(6)
+    if what == 1 then
+      local pid, down = spawn_monitor(child, k)
+      local reason = ended(down)
+      if reason ~= "held" and reason ~= "refused" then exit{"the child", reason} end
+      if Registry.whereis_name{"one", key(k)} == pid then exit("the dead are found") end
+    elseif what == 2 and one[k] then
+      Registry.unregister("one", key(k))
+      one[k] = nil
+      if Registry.whereis_name{"one", key(k)} == self() then exit("not gone") end
+    elseif what <= 3 then
+      local ok, reason = Registry.register("one", key(k), self())
+      if ok and one[k] or not ok and (reason[2] == self()) ~= (one[k] or false) then exit("two of a kind") end
+      one[k] = ok and true or one[k]
+      if one[k] and Registry.whereis_name{"one", key(k)} ~= self() then exit("stolen") end
+    elseif what == 4 then
+      Registry.unregister("many", key(k))
+      many[k] = 0
+    elseif what == 5 then
+      Registry.register("many", key(k), self())
+      many[k] = (many[k] or 0) + 1
+    else
+      for _, entry in ipairs(Registry.lookup("many", key(k))) do
+        if entry[1] ~= entry[2] then exit("another's value") end
+      end
+      if #Registry.values("many", key(k), self()) ~= (many[k] or 0) then exit("miscounted") end
+    end
+  end
+  local function member(seed, traps)
+    Process.flag("trap_exit", traps)
+    local roll, one, many = dice(seed), {}, {}
+    for _ = 1, 150 do step(roll, one, many) end
+    send(me, {"holds", self(), one, many})
+    receive{ {"stop"} }
+  end
+
+  -- The registries hold what the members of the list do, and nothing else.
+  local function compare(when, holds, unique)
+    local sum_one, sum_many = 0, 0
+    for pid, h in pairs(holds) do
+      local mine = 0
+      for k in pairs(h.one) do
+        mine = mine + 1
+        check(not unique or Registry.whereis_name{"one", key(k)} == pid, "%s: %d is not held", when, k)
+      end
+      check(not unique or #Registry.keys("one", pid) == mine, "%s: other unique keys", when)
+      sum_one, mine = sum_one + mine, 0
+      for k, count in pairs(h.many) do
+        mine = mine + count
+        check(#Registry.values("many", key(k), pid) == count, "%s: %d not %d times", when, k, count)
+      end
+      check(#Registry.keys("many", pid) == mine, "%s: other keys", when)
+      sum_many = sum_many + mine
+    end
+    for name, sum in pairs{one = unique and sum_one or nil, many = sum_many} do
+      check(Registry.count(name) == sum, "%s: %d in %s, not %d", when, Registry.count(name), name, sum)
+    end
+    held = held + sum_one + sum_many
+  end
+
+  local function start(name, kind)
+    local pid = Registry.start_link{keys = kind, name = name}
+    unlink(pid)
+    return pid
+  end
+  local function finish(pid, kill)
+    local ref = monitor(pid)
+    if kill then Process.exit(pid, "kill") else GenServer.stop(pid) end
+    ended(ref)
+  end
+
+  local function fates(round)
+    local one, many = start("one", "unique"), start("many", "duplicate")
+    local pids, refs, holds = {}, {}, {}
+    for i = 1, n do pids[i], refs[i] = spawn_monitor(member, round * 32452843 + i, i % 4 == 0) end
+    for _ = 1, n do
+      local pid, h_one, h_many = await({"holds", any, any, any}, "a member")
+      holds[pid] = {one = h_one, many = h_many}
+    end
+    compare("at rest", holds, true)
+    for i = 1, n, 3 do Process.exit(pids[i], "kill") end
+    for i = 1, n, 3 do
+      check(ended(refs[i]) == "killed", "not killed")
+      holds[pids[i]] = nil
+    end
+    compare("after deaths", holds, true)
+    local kill = round % 2 == 0
+    finish(one, kill)
+    for i = 1, n do
+      local h = holds[pids[i]]
+      if h and next(h.one) and i % 4 ~= 0 then
+        local reason = ended(refs[i])
+        check(reason == (kill and "killed" or "shutdown"), "the registry's end became %s", inspect(reason))
+        holds[pids[i]], ends = nil, ends + 1
+      end
+    end
+    compare("without the unique one", holds, false)
+    for i = 1, n do
+      if holds[pids[i]] then
+        check(Process.alive(pids[i]), "%d died without a reason", i)
+        send(pids[i], "stop")
+        check(ended(refs[i]) == "normal", "a survivor did not survive")
+      end
+    end
+    finish(many, not kill)
+  end
+
+  -- The registry ends in the middle of it: everybody dies with it, or finds it unknown.
+  local function siege(round)
+    local one = start("one", "unique")
+    local left = n
+    for i = 1, n do
+      monitor(spawn(function(seed, traps)
+        Process.flag("trap_exit", traps)
+        local roll, ok, e = dice(seed), true, nil
+        local count = 0
+        while ok do
+          count = count + 1
+          if count == 20 then send(me, "attacks") end
+          ok, e = pcall(Registry.register, "one", roll(keys), self())
+          if ok then ok, e = pcall(Registry.unregister, "one", roll(keys)) end
+        end
+        if not tostring(e):find("unknown registry", 1, true) then exit{"another error", e} end
+      end, round * 86028121 + i, i % 4 == 0))
+    end
+    for _ = 1, n do await("attacks", "an attacker") end
+    finish(one, round % 2 == 0)
+    while left > 0 do
+      local reason = ended()
+      check(({normal = 1, shutdown = 1, killed = 1, noproc = 1})[reason], "%s", inspect(reason))
+      left, ends = left - 1, ends + 1
+    end
+  end
+
+  local rounds = repeatedly(time, function(round)
+    fates(round)
+    siege(round)
+  end)
+  return ("%d registrations accounted for, %d ends by the registry's, in %d rounds"):format(held, ends, rounds)
 end
 
 -- Timers from one process to another, half of them cancelled by a third. Each fires or is cancelled, never both.
