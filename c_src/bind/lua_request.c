@@ -236,7 +236,8 @@ static int next_event(lua_State *L) {
   return next_event_on(L, LUA_OK, (lua_KContext)deadline);
 }
 
-/* await(ref | {[ref] = true...}, ms) -> ref, "reply", values... | ref, "down", reason | nil.
+/* await(ref | {[ref] = true...}, ms [, on]) -> ref, "reply", values... | ref, "down", reason | nil. With `on`, what the
+ * last await has passed over is not looked at again: the same references are awaited, or some of them.
  * Stack: 1 what is awaited. */
 static int await_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
@@ -290,8 +291,8 @@ static int await(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   uint64_t deadline = mb_check_deadline(h, L, 2, "await", 2, 1);
   if (!mb_to_ref(L, 1)) luaL_checktype(L, 1, LUA_TTABLE);
+  if (!lua_toboolean(L, 3)) mb_mailbox_rewind(&p->mailbox, mb_to_ref(L, 1));
   lua_settop(L, 1);
-  mb_mailbox_rewind(&p->mailbox, mb_to_ref(L, 1));
   return await_on(L, LUA_OK, (lua_KContext)deadline);
 }
 
@@ -313,6 +314,29 @@ static int flush_exit(lua_State *L) {
   return 1;
 }
 
+/* take_exits({[pid] = true...}) -> {[pid] = reason...}: takes the {"EXIT", pid, _} of these pids out of the mailbox. */
+static int take_exits(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_newtable(L);
+  for (struct mb_signal *s = p->mailbox.head, *next; s; s = next) {
+    next = s->next;
+    if (s->kind != MB_EXITED) continue;
+    mb_push_id(L, s->from);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, 1) != LUA_TNIL) {
+      lua_pop(L, 1);
+      mb_push_reason(h, L, s->reason);
+      lua_rawset(L, 2);
+      mb_take_message(h, p, s);
+    }
+    lua_settop(L, 2);
+  }
+  return 1;
+}
+
 /* monitoring(ref) -> whether the monitor is active */
 static int monitoring(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -324,6 +348,7 @@ void mb_open_request(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {
       {"call", call},       {"system", system_request}, {"cast", cast},
       {"reply", reply},     {"next_event", next_event}, {"await", await},
-      {"flush_exit", flush_exit}, {"monitoring", monitoring}, {NULL, NULL}};
+      {"flush_exit", flush_exit}, {"take_exits", take_exits}, {"monitoring", monitoring},
+      {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }
