@@ -255,11 +255,14 @@ mb.GenServer = require "moonbeam.gen_server"
 mb.Agent = require "moonbeam.agent"
 mb.Task = require "moonbeam.task"
 mb.Registry = require "moonbeam.registry"
+mb.DynamicSupervisor = require "moonbeam.dynamic_supervisor"
 
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
   "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
+  "flush", "Process", "Task", "Agent", "GenServer", "Logger",
+  "DynamicSupervisor",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.

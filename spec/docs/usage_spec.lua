@@ -22,6 +22,9 @@ end
 
 describe("the examples in the documentation", function()
   for _, file in ipairs{"init", "process", "task", "agent", "gen_server", "registry", "logger", "inspect"} do
+  for _, file in ipairs{
+    "init", "process", "task", "agent", "gen_server", "dynamic_supervisor", "logger", "inspect",
+  } do
     local path = "lua/moonbeam/" .. file .. ".lua"
     for _, example in ipairs(examples(path)) do
       it(("runs: %s:%d"):format(path, example.line), function()

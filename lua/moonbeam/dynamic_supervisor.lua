@@ -1,0 +1,129 @@
+--- A supervisor of children that are started as they are needed. See Elixir's `DynamicSupervisor`.
+--
+-- It starts empty, restarts one child at a time (one_for_one), and any number of children may have the same
+-- specification: they are known by their pids. When it stops, it tells all of them at once.
+--
+-- A supervisor of one's own is a module with `init(arg)`, which ends with `return DynamicSupervisor.init(options)`, or
+-- returns "ignore"; `DynamicSupervisor.start_link(module, arg, {name = ...})` starts it.
+-- @module moonbeam.dynamic_supervisor
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local child_spec = require "moonbeam.child_spec"
+local GenServer = require "moonbeam.gen_server"
+local callbacks = require "moonbeam.dynamic_supervisor_server"
+
+local DynamicSupervisor = {}
+
+--- Start a dynamic supervisor, linked to the caller. See Elixir's `DynamicSupervisor.start_link/1`.
+-- @param[opt] options table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5): one restart more
+-- and it stops with "shutdown", extra_arguments (a sequence, put before those of every child's start function)
+-- @return pid | nil, reason
+-- @usage
+-- local sup = DynamicSupervisor.start_link{max_children = 1}
+-- assert(DynamicSupervisor.start_child(sup, {Agent, function() return 1 end}))
+-- assert(select(2, DynamicSupervisor.start_child(sup, {Agent, function() return 2 end})) == "max_children")
+function DynamicSupervisor.start_link(options, arg, module_options)
+  local argument, index = {}, 1
+  if child_spec.is_module(options) then
+    argument.module, argument.arg = options, arg
+    options, index = module_options, 3
+  else
+    argument.options = options or {}
+  end
+  if options ~= nil and type(options) ~= "table" then
+    core.argument_error("DynamicSupervisor.start_link", index, "table of options expected, got " .. core.type(options))
+  end
+  local name = options and options.name
+  call.check_name(name, "DynamicSupervisor.start_link", index)
+  return GenServer.start_link(callbacks, argument, {name = name})
+end
+
+--- The results for the init of a module that is a dynamic supervisor. See Elixir's `DynamicSupervisor.init/1`.
+-- @param[opt] options as for start_link, but for the name
+-- @return "ok", options
+-- @usage
+-- local Rooms = {}
+-- function Rooms.init(most) return DynamicSupervisor.init{max_children = most} end
+-- local sup = DynamicSupervisor.start_link(Rooms, 10, {name = "rooms"})
+-- assert(DynamicSupervisor.count_children("rooms").specs == 0)
+function DynamicSupervisor.init(options)
+  if options ~= nil and type(options) ~= "table" then
+    core.argument_error("DynamicSupervisor.init", 1, "table of options expected, got " .. core.type(options))
+  end
+  return "ok", options or {}
+end
+
+local function request(supervisor, ...) return GenServer.call(supervisor, {...}, "infinity") end
+
+--- Start a child for a record of moonbeam.child_spec that need not be checked; internal, for supervisors made of this one.
+-- @param supervisor pid, name or via table
+-- @param child record: start, restart, shutdown and, where they are not the default, type and modules
+-- @return as start_child
+function DynamicSupervisor.start_record(supervisor, child) return request(supervisor, "start_child", child) end
+
+--- Start a child. See Elixir's `DynamicSupervisor.start_child/2`.
+-- The start function runs in the supervisor, after its extra_arguments those of the specification; it and the arguments
+-- are copied.
+-- @param supervisor pid, name or via table
+-- @param spec child specification, Module or {Module, arg}; its id is not used
+-- @return pid [, info] as the start function | "ignore" | nil, reason: "max_children", what the start function gave,
+-- {"invalid_child_spec", spec} and the like
+-- @usage
+-- local sup = DynamicSupervisor.start_link()
+-- local agent = DynamicSupervisor.start_child(sup, {Agent, function() return 42 end})
+-- assert(Agent.get(agent) == 42)
+function DynamicSupervisor.start_child(supervisor, spec)
+  local child, reason = child_spec.check_dynamic(child_spec.expand(spec))
+  if child == nil then return nil, reason end
+  return DynamicSupervisor.start_record(supervisor, child)
+end
+
+--- Stop a child, by its shutdown option, and forget it. See Elixir's `DynamicSupervisor.terminate_child/2`.
+-- @param supervisor pid, name or via table
+-- @param pid the child's
+-- @return true when it is gone | nil, "not_found"
+-- @usage
+-- local sup = DynamicSupervisor.start_link()
+-- local agent = DynamicSupervisor.start_child(sup, {Agent, function() return 42 end})
+-- assert(DynamicSupervisor.terminate_child(sup, agent) and not Process.alive(agent))
+function DynamicSupervisor.terminate_child(supervisor, pid)
+  if core.type(pid) ~= "pid" then
+    core.argument_error("DynamicSupervisor.terminate_child", 2, "pid expected, got " .. core.type(pid))
+  end
+  return request(supervisor, "terminate_child", pid)
+end
+
+--- The children, newest first. See Elixir's `DynamicSupervisor.which_children/1`.
+-- @param supervisor pid, name or via table
+-- @return sequence of {"undefined", pid | "restarting", type, modules}
+-- @usage assert(#DynamicSupervisor.which_children(DynamicSupervisor.start_link()) == 0)
+function DynamicSupervisor.which_children(supervisor) return request(supervisor, "which_children") end
+
+--- How many children there are. See Elixir's `DynamicSupervisor.count_children/1`.
+-- @param supervisor pid, name or via table
+-- @return table: specs (all), active (not waiting for a restart), supervisors, workers
+-- @usage assert(DynamicSupervisor.count_children(DynamicSupervisor.start_link()).active == 0)
+function DynamicSupervisor.count_children(supervisor) return request(supervisor, "count_children") end
+
+--- Stop a supervisor and its children; they are told "shutdown", whatever the reason. See Elixir's
+-- `DynamicSupervisor.stop/3`.
+-- @param supervisor pid, name or via table
+-- @param[opt="normal"] reason
+-- @param[opt="infinity"] ms
+-- @return true when it is gone
+-- @usage assert(DynamicSupervisor.stop(DynamicSupervisor.start_link()))
+function DynamicSupervisor.stop(supervisor, reason, ms) return GenServer.stop(supervisor, reason, ms) end
+
+--- How a supervisor starts a dynamic supervisor.
+-- @param[opt] options as for start_link
+-- @return child specification
+-- @usage assert(DynamicSupervisor.child_spec{name = "rooms"}.id == "rooms")
+function DynamicSupervisor.child_spec(options)
+  return {
+    id = options and options.name or "DynamicSupervisor", start = {DynamicSupervisor.start_link, options},
+    type = "supervisor",
+  }
+end
+
+return DynamicSupervisor

@@ -1,0 +1,158 @@
+--- The server behind moonbeam.dynamic_supervisor: GenServer callbacks.
+-- @module moonbeam.dynamic_supervisor_server
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local child_spec = require "moonbeam.child_spec"
+local child_process = require "moonbeam.child"
+local children = require "moonbeam.children"
+local restarts = require "moonbeam.restarts"
+local report = require "moonbeam.supervisor_report"
+
+local reply = core.reply
+
+local callbacks = {}
+
+-- The first state for a supervisor's options | nil, reason.
+local function first_state(options)
+  local strategy, max, extra = options.strategy, options.max_children, options.extra_arguments
+  local fault
+  if strategy ~= nil and strategy ~= "one_for_one" then
+    fault = {"invalid_strategy", strategy}
+  else
+    fault = child_spec.intensity_fault(options)
+  end
+  if max == nil or max == "infinity" then max = math.huge end
+  if fault == nil and (type(max) ~= "number" or max < 0 or max // 1 ~= max) then fault = {"invalid_max_children", max} end
+  if fault == nil and extra ~= nil and type(extra) ~= "table" then fault = {"invalid_extra_arguments", extra} end
+  if fault then return nil, {"supervisor_data", fault} end
+  return {
+    children = children.new(), max_children = max, extra_arguments = extra,
+    restarts = restarts.new(options.max_restarts or 3, options.max_seconds or 5), retries = {}, retry = 0,
+  }
+end
+
+local function initialised(module, ...)
+  local n, tag, options = select("#", ...), ...
+  if tag == "ignore" and n == 1 then return "ignore" end
+  if tag ~= "ok" or n ~= 2 or type(options) ~= "table" then
+    return "stop", {"bad_return", {module, "init", n > 1 and {...} or tag}}
+  end
+  local state, reason = first_state(options)
+  if state == nil then return "error", reason end
+  return "ok", state
+end
+
+--- @param arg table: options, or module and arg, for whose init the options are
+function callbacks.init(arg)
+  core.process_flag("trap_exit", true)
+  if arg.module then return initialised(arg.module, arg.module.init(arg.arg)) end
+  return initialised(nil, "ok", arg.options)
+end
+
+local requests = {}
+
+-- The answers of requests are several values, so they are sent from here.
+local function start_child(state, from, child)
+  local list = state.children
+  if list.count >= state.max_children then return reply(from[1], from[2], nil, "max_children") end
+  local kind, result, info = child_process.start(child.start, state.extra_arguments)
+  if kind == "ok" then
+    if child.restart == "temporary" then child.start = nil end
+    children.add(list, child, result)
+    if info == nil then return reply(from[1], from[2], result) end
+    return reply(from[1], from[2], result, info)
+  elseif kind == "ignore" then
+    return reply(from[1], from[2], "ignore")
+  end
+  return reply(from[1], from[2], nil, result)
+end
+
+requests.start_child = start_child
+
+function requests.terminate_child(state, from, pid)
+  local child = state.children.by_pid[pid]
+  if child == nil then return reply(from[1], from[2], nil, "not_found") end
+  if not child.retry then child_process.stop_in_order(state, {child}) end
+  children.remove(state.children, child)
+  return reply(from[1], from[2], true)
+end
+
+function requests.which_children(state, from)
+  local entries, child = {}, state.children.last
+  while child do
+    entries[#entries + 1] = child_spec.entry(child, "undefined", child.retry and "restarting" or child.pid)
+    child = child.prev
+  end
+  return reply(from[1], from[2], entries)
+end
+
+function requests.count_children(state, from)
+  local counts = {specs = state.children.count, active = 0, supervisors = 0, workers = 0}
+  local child = state.children.last
+  while child do
+    local kind = child.type and "supervisors" or "workers"
+    counts[kind] = counts[kind] + 1
+    if not child.retry then counts.active = counts.active + 1 end
+    child = child.prev
+  end
+  return reply(from[1], from[2], counts)
+end
+
+function callbacks.handle_call(request, from, state)
+  requests[request[1]](state, from, request[2])
+  return "noreply", state
+end
+
+-- Restart a child whose process has ended, or whose last attempt to restart failed.
+local function restart(state, child, allowed)
+  if not allowed then
+    report.child(state, "shutdown", child, "reached_max_restart_intensity")
+    children.remove(state.children, child)
+    return "stop", "shutdown", state
+  end
+  local kind, result = child_process.start(child.start, state.extra_arguments)
+  if kind == "ok" then
+    children.set_pid(state.children, child, result)
+  elseif kind == "ignore" then
+    children.remove(state.children, child)
+  else
+    report.child(state, "start_error", child, result)
+    child_process.retry_later(state, child)
+  end
+  return "noreply", state
+end
+
+local function child_ended(state, child, reason)
+  local ordinary = call.is_ordinary(reason)
+  if child.restart == "permanent" or child.restart == "transient" and not ordinary then
+    local allowed = restarts.add(state.restarts)
+    report.child(state, "child_terminated", child, reason)
+    return restart(state, child, allowed)
+  end
+  if not ordinary then report.child(state, "child_terminated", child, reason) end
+  children.remove(state.children, child)
+  return "noreply", state
+end
+
+function callbacks.handle_cast(request, state)
+  if type(request) == "table" and request[1] == "retry" then
+    local child = child_process.take_retry(state, request[2])
+    if child then return restart(state, child, restarts.add(state.restarts)) end
+  end
+  return "noreply", state
+end
+
+function callbacks.handle_info(message, state)
+  if type(message) == "table" and message[1] == "EXIT" then
+    local child = state.children.by_pid[message[2]]
+    if child and not child.retry then return child_ended(state, child, message[3]) end
+  else
+    report.unexpected(message)
+  end
+  return "noreply", state
+end
+
+function callbacks.terminate(_, state) child_process.stop_together(state, state.children.by_pid) end
+
+return callbacks
