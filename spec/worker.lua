@@ -1,6 +1,7 @@
 -- The workers of the specs about supervisors: servers that say when they start and terminate, and start functions that
 -- fail as they are told.
 local mb = require "moonbeam"
+local helper = require "spec.helper"
 local GenServer, Process, send = mb.GenServer, mb.Process, mb.send
 
 local worker = {}
@@ -52,6 +53,36 @@ function worker.flaky(works, otherwise)
     if otherwise then return otherwise(n) end
     return nil, "no"
   end}
+end
+
+--- The next messages as they come: "start a", "term b shutdown", "EXIT reason", "try 3".
+function worker.events(count)
+  local events = {}
+  for i = 1, count do
+    local message = mb.receive(helper.patience)
+    if message == nil then error("waited in vain after " .. mb.inspect(events), 2) end
+    local kind, id, reason = message[1], message[2], message[3]
+    local text = kind .. " " .. tostring(kind == "EXIT" and reason or id)
+    if kind == "term" then text = text .. " " .. (type(reason) == "string" and reason or mb.inspect(reason)) end
+    events[i] = text
+  end
+  return events
+end
+
+--- The pid of a supervisor's child.
+function worker.pid(sup, id)
+  for _, entry in ipairs(mb.Supervisor.which_children(sup)) do
+    if entry[1] == id then return entry[2] end
+  end
+end
+
+--- Ids and what there is of them, oldest first: "a pid", "b undefined", "c restarting".
+function worker.ids(sup)
+  local ids = {}
+  for _, entry in ipairs(mb.Supervisor.which_children(sup)) do
+    table.insert(ids, 1, entry[1] .. " " .. (mb.type(entry[2]) == "pid" and "pid" or entry[2]))
+  end
+  return ids
 end
 
 --- End a worker and wait for its end.

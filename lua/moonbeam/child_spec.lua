@@ -12,7 +12,6 @@ local child_spec = {}
 
 local restarts = {permanent = true, transient = true, temporary = true}
 local keys = {id = true, start = true, restart = true, shutdown = true, type = true, modules = true, significant = true}
-local no_modules = {}
 
 local function is_callable(f)
   if type(f) == "function" then return true end
@@ -115,21 +114,6 @@ function child_spec.check_dynamic(spec)
   local reason = fault(spec)
   if reason then return nil, reason end
   return record(spec)
-end
-
---- How often and how fast a supervisor's children may be restarted: the faults of its options, in Elixir's words.
--- @return nil | reason
-function child_spec.intensity_fault(options)
-  local max_restarts, max_seconds = options.max_restarts, options.max_seconds
-  if max_restarts ~= nil and not is_natural(max_restarts) then return {"invalid_intensity", max_restarts} end
-  if max_seconds ~= nil and not (is_natural(max_seconds) and max_seconds > 0) then
-    return {"invalid_period", max_seconds}
-  end
-end
-
---- An entry of which_children.
-function child_spec.entry(child, id, pid)
-  return {id, pid, child.type or "worker", child.modules or no_modules}
 end
 
 return child_spec

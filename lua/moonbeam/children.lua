@@ -6,6 +6,8 @@
 
 local children = {}
 
+local no_modules = {}
+
 --- An empty collection: first and last child, by_pid, count.
 function children.new() return {first = nil, last = nil, by_pid = {}, count = 0} end
 
@@ -34,6 +36,42 @@ function children.remove(list, child)
   if after then after.prev = before else list.last = before end
   list.count = list.count - 1
   children.set_pid(list, child, nil)
+end
+
+--- The children from the newest to the oldest, or to `oldest`, as a sequence.
+function children.newest_first(list, oldest)
+  local sequence, child = {}, list.last
+  while child do
+    sequence[#sequence + 1] = child
+    if child == oldest then break end
+    child = child.prev
+  end
+  return sequence
+end
+
+--- What which_children says: {id, pid | "undefined" | "restarting", type, modules}, newest first.
+function children.entries(list)
+  local entries = children.newest_first(list)
+  for i = 1, #entries do
+    local child = entries[i]
+    local id, pid = child.id, child.pid
+    if id == nil then id = "undefined" end
+    entries[i] = {id, child.retry and "restarting" or pid or "undefined", child.type or "worker", child.modules or no_modules}
+  end
+  return entries
+end
+
+--- What count_children says, where is_active(child) tells which of the children have a process.
+function children.counts(list, is_active)
+  local counts = {specs = list.count, active = 0, supervisors = 0, workers = 0}
+  local child = list.first
+  while child do
+    local kind = child.type and "supervisors" or "workers"
+    counts[kind] = counts[kind] + 1
+    if is_active(child) then counts.active = counts.active + 1 end
+    child = child.next
+  end
+  return counts
 end
 
 return children

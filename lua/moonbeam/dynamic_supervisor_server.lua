@@ -3,7 +3,6 @@
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
-local child_spec = require "moonbeam.child_spec"
 local child_process = require "moonbeam.child"
 local children = require "moonbeam.children"
 local restarts = require "moonbeam.restarts"
@@ -16,19 +15,14 @@ local callbacks = {}
 -- The first state for a supervisor's options | nil, reason.
 local function first_state(options)
   local strategy, max, extra = options.strategy, options.max_children, options.extra_arguments
-  local fault
-  if strategy ~= nil and strategy ~= "one_for_one" then
-    fault = {"invalid_strategy", strategy}
-  else
-    fault = child_spec.intensity_fault(options)
-  end
+  if strategy ~= nil and strategy ~= "one_for_one" then return nil, {"invalid_strategy", strategy} end
+  local window, reason = restarts.new(options)
+  if window == nil then return nil, reason end
   if max == nil or max == "infinity" then max = math.huge end
-  if fault == nil and (type(max) ~= "number" or max < 0 or max // 1 ~= max) then fault = {"invalid_max_children", max} end
-  if fault == nil and extra ~= nil and type(extra) ~= "table" then fault = {"invalid_extra_arguments", extra} end
-  if fault then return nil, {"supervisor_data", fault} end
+  if type(max) ~= "number" or max < 0 or max // 1 ~= max then return nil, {"invalid_max_children", max} end
+  if extra ~= nil and type(extra) ~= "table" then return nil, {"invalid_extra_arguments", extra} end
   return {
-    children = children.new(), max_children = max, extra_arguments = extra,
-    restarts = restarts.new(options.max_restarts or 3, options.max_seconds or 5), retries = {}, retry = 0,
+    children = children.new(), max_children = max, extra_arguments = extra, restarts = window, retries = {}, retry = 0,
   }
 end
 
@@ -39,7 +33,7 @@ local function initialised(module, ...)
     return "stop", {"bad_return", {module, "init", n > 1 and {...} or tag}}
   end
   local state, reason = first_state(options)
-  if state == nil then return "error", reason end
+  if state == nil then return "error", {"supervisor_data", reason} end
   return "ok", state
 end
 
@@ -78,25 +72,12 @@ function requests.terminate_child(state, from, pid)
   return reply(from[1], from[2], true)
 end
 
-function requests.which_children(state, from)
-  local entries, child = {}, state.children.last
-  while child do
-    entries[#entries + 1] = child_spec.entry(child, "undefined", child.retry and "restarting" or child.pid)
-    child = child.prev
-  end
-  return reply(from[1], from[2], entries)
-end
+function requests.which_children(state, from) return reply(from[1], from[2], children.entries(state.children)) end
+
+local function is_active(child) return not child.retry end
 
 function requests.count_children(state, from)
-  local counts = {specs = state.children.count, active = 0, supervisors = 0, workers = 0}
-  local child = state.children.last
-  while child do
-    local kind = child.type and "supervisors" or "workers"
-    counts[kind] = counts[kind] + 1
-    if not child.retry then counts.active = counts.active + 1 end
-    child = child.prev
-  end
-  return reply(from[1], from[2], counts)
+  return reply(from[1], from[2], children.counts(state.children, is_active))
 end
 
 function callbacks.handle_call(request, from, state)
@@ -126,7 +107,7 @@ end
 local function child_ended(state, child, reason)
   local ordinary = call.is_ordinary(reason)
   if child.restart == "permanent" or child.restart == "transient" and not ordinary then
-    local allowed = restarts.add(state.restarts)
+    local allowed = restarts.add(state.restarts, core.monotonic_time())
     report.child(state, "child_terminated", child, reason)
     return restart(state, child, allowed)
   end
@@ -138,7 +119,7 @@ end
 function callbacks.handle_cast(request, state)
   if type(request) == "table" and request[1] == "retry" then
     local child = child_process.take_retry(state, request[2])
-    if child then return restart(state, child, restarts.add(state.restarts)) end
+    if child then return restart(state, child, restarts.add(state.restarts, core.monotonic_time())) end
   end
   return "noreply", state
 end

@@ -255,6 +255,7 @@ mb.GenServer = require "moonbeam.gen_server"
 mb.Agent = require "moonbeam.agent"
 mb.Task = require "moonbeam.task"
 mb.Registry = require "moonbeam.registry"
+mb.Supervisor = require "moonbeam.supervisor"
 mb.DynamicSupervisor = require "moonbeam.dynamic_supervisor"
 
 local imported = {
@@ -262,7 +263,7 @@ local imported = {
   "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
   "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
   "flush", "Process", "Task", "Agent", "GenServer", "Logger",
-  "DynamicSupervisor",
+  "Supervisor", "DynamicSupervisor",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.

@@ -3,20 +3,26 @@
 -- Restarts are counted by the millisecond, so the window's size is bounded by its length, however fast they come.
 -- @module moonbeam.restarts
 
-local core = require "moonbeam.core"
-
 local restarts = {}
 
---- A window that allows `max` restarts within `seconds`.
-function restarts.new(max, seconds)
+local function is_natural(n) return type(n) == "number" and n >= 0 and n % 1 == 0 and n < math.huge end
+
+--- A window for a supervisor's options: max_restarts (3) within max_seconds (5).
+-- @return window | nil, reason
+function restarts.new(options)
+  local max, seconds = options.max_restarts, options.max_seconds
+  if max == nil then max = 3 end
+  if seconds == nil then seconds = 5 end
+  if not is_natural(max) then return nil, {"invalid_intensity", max} end
+  if not is_natural(seconds) or seconds == 0 then return nil, {"invalid_period", seconds} end
   -- times[first..last] are the milliseconds that saw restarts, counts how many each; total is their sum.
   return {max = max, seconds = seconds, times = {}, counts = {}, first = 1, last = 0, total = 0}
 end
 
---- Count a restart now: whether it is still allowed.
-function restarts.add(window)
+--- Count a restart at a time in ms, none before the last one's: whether it is still allowed.
+function restarts.add(window, now)
   local times, counts, first, last = window.times, window.counts, window.first, window.last
-  local now = core.monotonic_time() // 1
+  now = now // 1
   local oldest = now - window.seconds * 1000
   while first <= last and times[first] < oldest do
     window.total = window.total - counts[first]

@@ -1,0 +1,197 @@
+--- A process that starts others, its children, restarts them when they end, and stops them in order. See Elixir's
+-- `Supervisor`.
+--
+-- A child is
+--
+--    {id =, start = {fn, arguments...},      start returns a linked process's pid (as the start_link functions do)
+--     restart = "permanent"                  restarted whatever it ended with; "transient": unless it ended with normal,
+--                                            shutdown or {"shutdown", x}; "temporary": never, and forgotten
+--     shutdown = 5000                        told "shutdown", killed when it is not gone after so many ms; "infinity" (for
+--                                            supervisors, when left out), or "brutal_kill": killed at once
+--     type = "worker" | "supervisor", significant = false}
+--
+-- or Module, or {Module, argument}, where Module.child_spec(argument) gives one, or Module has a GenServer's callbacks.
+-- A supervisor of one's own is a module with `init(arg)`, which ends with `return Supervisor.init(children, options)`, or
+-- returns "ignore"; `Supervisor.start_link(module, arg, {name = ...})` starts it.
+--
+-- The start functions run in the supervisor, one after the other; they and their arguments are copied once.
+-- @module moonbeam.supervisor
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local child_spec = require "moonbeam.child_spec"
+local GenServer = require "moonbeam.gen_server"
+local callbacks = require "moonbeam.supervisor_server"
+
+local Supervisor = {}
+
+-- Check arguments 1 and 2 of a function: the children's specifications.
+local function expand(children, options, fname)
+  if type(children) ~= "table" then
+    core.argument_error(fname, 1, "sequence of children expected, got " .. core.type(children))
+  end
+  if type(options) ~= "table" then
+    core.argument_error(fname, 2, "table of options expected, got " .. core.type(options))
+  end
+  if options.strategy == nil then
+    core.argument_error(fname, 2, 'the option strategy is missing: "one_for_one", "one_for_all" or "rest_for_one"')
+  end
+  local specs = {}
+  for i = 1, #children do specs[i] = child_spec.expand(children[i]) end
+  return specs
+end
+
+--- Start a supervisor, linked to the caller, and its children in order. See Elixir's `Supervisor.start_link/2`.
+-- When a child cannot start, those before it are stopped, and the supervisor stops with
+-- {"shutdown", {"failed_to_start_child", id, reason}}, which ends a caller that does not trap exits.
+-- @param children sequence
+-- @param options table: strategy ("one_for_one": the child that ended is restarted; "one_for_all": all are;
+-- "rest_for_one": it and those started after it), max_restarts (3) within max_seconds (5): one restart more and it stops
+-- with "shutdown", auto_shutdown ("never" | "any_significant" | "all_significant": stop when significant children have
+-- ended by themselves), name
+-- @return pid | nil, reason | "ignore"
+-- @usage
+-- local sup = Supervisor.start_link({
+--   {id = "counter", start = {Agent.start_link, function() return 0 end, {name = "counter"}}},
+-- }, {strategy = "one_for_one"})
+-- local first = Process.whereis("counter")
+-- Process.exit(first, "kill")
+-- while Process.whereis("counter") == nil or Process.whereis("counter") == first do sleep(1) end
+-- assert(Agent.get("counter") == 0)
+-- Supervisor.stop(sup)
+function Supervisor.start_link(children, options, module_options)
+  local fname, argument, index = "Supervisor.start_link", nil, 2
+  if child_spec.is_module(children) then
+    argument = {module = children, arg = options}
+    options, index = module_options, 3
+    if options ~= nil and type(options) ~= "table" then
+      core.argument_error(fname, index, "table of options expected, got " .. core.type(options))
+    end
+  else
+    argument = {children = expand(children, options, fname), options = options}
+  end
+  local name = options and options.name
+  call.check_name(name, fname, index)
+  return GenServer.start_link(callbacks, argument, {name = name})
+end
+
+--- The results for the init of a module that is a supervisor. See Elixir's `Supervisor.init/2`.
+-- @param children sequence
+-- @param options as for start_link, but for the name
+-- @return "ok", options, children
+-- @usage
+-- local Pair = {}
+-- function Pair.init(n)
+--   return Supervisor.init({{Agent, function() return n end}}, {strategy = "one_for_one"})
+-- end
+-- local sup = Supervisor.start_link(Pair, 5, {name = "pair"})
+-- assert(Agent.get(Supervisor.which_children("pair")[1][2]) == 5)
+function Supervisor.init(children, options)
+  return "ok", options, expand(children, options, "Supervisor.init")
+end
+
+local function request(supervisor, ...) return GenServer.call(supervisor, {...}, "infinity") end
+
+--- Add a child at the end and start it. See Elixir's `Supervisor.start_child/2`.
+-- @param supervisor pid, name or via table
+-- @param spec child
+-- @return pid [, info] as the start function | "undefined" when that says "ignore" | nil, reason:
+-- {"already_started", pid}, "already_present", {reason, spec} when the start function failed, or what is wrong with spec
+-- @usage
+-- local sup = Supervisor.start_link({}, {strategy = "one_for_one"})
+-- local agent = Supervisor.start_child(sup, {Agent, function() return 42 end})
+-- assert(Agent.get(agent) == 42)
+function Supervisor.start_child(supervisor, spec) return request(supervisor, "start_child", child_spec.expand(spec)) end
+
+--- Stop a child. Its specification stays, unless it is temporary. See Elixir's `Supervisor.terminate_child/2`.
+-- @param supervisor pid, name or via table
+-- @param id the child's
+-- @return true when it is gone | nil, "not_found"
+-- @usage
+-- local sup = Supervisor.start_link({{Agent, function() return 42 end}}, {strategy = "one_for_one"})
+-- assert(Supervisor.terminate_child(sup, "Agent"))
+-- assert(Supervisor.which_children(sup)[1][2] == "undefined")
+function Supervisor.terminate_child(supervisor, id) return request(supervisor, "terminate_child", id) end
+
+--- Start a child again that was stopped or has ended. See Elixir's `Supervisor.restart_child/2`.
+-- @param supervisor pid, name or via table
+-- @param id the child's
+-- @return pid [, info] | "undefined" when the start function says "ignore" | nil, reason: "running", "restarting",
+-- "not_found", or why it failed
+-- @usage
+-- local sup = Supervisor.start_link({{Agent, function() return 42 end}}, {strategy = "one_for_one"})
+-- Supervisor.terminate_child(sup, "Agent")
+-- assert(Agent.get(Supervisor.restart_child(sup, "Agent")) == 42)
+function Supervisor.restart_child(supervisor, id) return request(supervisor, "restart_child", id) end
+
+--- Forget a child that was stopped or has ended. See Elixir's `Supervisor.delete_child/2`.
+-- @param supervisor pid, name or via table
+-- @param id the child's
+-- @return true | nil, reason: "running", "restarting", "not_found"
+-- @usage
+-- local sup = Supervisor.start_link({{Agent, function() return 42 end}}, {strategy = "one_for_one"})
+-- assert(select(2, Supervisor.delete_child(sup, "Agent")) == "running")
+-- Supervisor.terminate_child(sup, "Agent")
+-- assert(Supervisor.delete_child(sup, "Agent"))
+function Supervisor.delete_child(supervisor, id) return request(supervisor, "delete_child", id) end
+
+--- The children, newest first. See Elixir's `Supervisor.which_children/1`.
+-- @param supervisor pid, name or via table
+-- @return sequence of {id, pid | "undefined" | "restarting", type, modules}
+-- @usage
+-- local sup = Supervisor.start_link({{Agent, function() return 42 end}}, {strategy = "one_for_one"})
+-- local child = Supervisor.which_children(sup)[1]
+-- assert(child[1] == "Agent" and Agent.get(child[2]) == 42 and child[3] == "worker")
+function Supervisor.which_children(supervisor) return request(supervisor, "which_children") end
+
+--- How many children there are. See Elixir's `Supervisor.count_children/1`.
+-- @param supervisor pid, name or via table
+-- @return table: specs (all), active (alive), supervisors, workers
+-- @usage
+-- local sup = Supervisor.start_link({{Agent, function() return 42 end}}, {strategy = "one_for_one"})
+-- assert(Supervisor.count_children(sup).active == 1)
+function Supervisor.count_children(supervisor) return request(supervisor, "count_children") end
+
+--- Stop a supervisor and its children, the newest first, each gone before the next is told "shutdown". See Elixir's
+-- `Supervisor.stop/3`.
+-- @param supervisor pid, name or via table
+-- @param[opt="normal"] reason the supervisor's own
+-- @param[opt="infinity"] ms
+-- @return true when it is gone
+-- @usage assert(Supervisor.stop(Supervisor.start_link({}, {strategy = "one_for_one"})))
+function Supervisor.stop(supervisor, reason, ms) return GenServer.stop(supervisor, reason, ms) end
+
+-- {children, options}, the arguments of start_link, as the argument of the module Supervisor.
+local function is_arguments(x)
+  return type(x) == "table" and type(x[1]) == "table" and type(x[2]) == "table" and x[2].strategy ~= nil
+end
+
+--- The specification of a child: of a module or {module, argument}, or of a supervisor's {children, options}, or a copy of
+-- a specification, with some fields changed. See Elixir's `Supervisor.child_spec/2`.
+-- @param x child, or {children, options}
+-- @param[opt] overrides table of fields
+-- @return child specification
+-- @usage
+-- local spec = Supervisor.child_spec({Agent, function() return 1 end}, {id = "one", restart = "transient"})
+-- assert(spec.id == "one" and spec.restart == "transient")
+-- local nested = {Supervisor, {{spec}, {strategy = "one_for_all", name = "inner"}}}
+-- Supervisor.start_link({nested}, {strategy = "one_for_one"})
+-- assert(Supervisor.count_children("inner").active == 1)
+function Supervisor.child_spec(x, overrides)
+  local spec
+  if is_arguments(x) then
+    spec = {id = x[2].name or "Supervisor", start = {Supervisor.start_link, x[1], x[2]}, type = "supervisor"}
+  else
+    spec = child_spec.expand(x)
+  end
+  if type(spec) ~= "table" then
+    core.argument_error("Supervisor.child_spec", 1,
+      "child specification, module or {module, argument} expected, got " .. core.type(x))
+  end
+  if overrides ~= nil and type(overrides) ~= "table" then
+    core.argument_error("Supervisor.child_spec", 2, "table of fields expected, got " .. core.type(overrides))
+  end
+  return child_spec.override(spec, overrides or {}, "Supervisor.child_spec", 2)
+end
+
+return Supervisor

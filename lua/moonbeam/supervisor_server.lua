@@ -1,0 +1,275 @@
+--- The server behind moonbeam.supervisor: GenServer callbacks.
+-- @module moonbeam.supervisor_server
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local child_spec = require "moonbeam.child_spec"
+local child_process = require "moonbeam.child"
+local children = require "moonbeam.children"
+local inspect = require "moonbeam.inspect"
+local report = require "moonbeam.supervisor_report"
+local restarts = require "moonbeam.restarts"
+
+local reply = core.reply
+
+local callbacks = {}
+
+local strategies = {one_for_one = true, one_for_all = true, rest_for_one = true}
+local auto_shutdowns = {never = true, any_significant = true, all_significant = true}
+
+-- The first state for a supervisor's options, without children | nil, reason.
+local function first_state(options)
+  local strategy, auto_shutdown = options.strategy, options.auto_shutdown
+  if not strategies[strategy] then return nil, {"invalid_strategy", strategy} end
+  local window, reason = restarts.new(options)
+  if window == nil then return nil, reason end
+  if auto_shutdown == nil then auto_shutdown = "never" end
+  if not auto_shutdowns[auto_shutdown] then return nil, {"invalid_auto_shutdown", auto_shutdown} end
+  return {
+    children = children.new(), by_id = {}, strategy = strategy, auto_shutdown = auto_shutdown, restarts = window,
+    retries = {}, retry = 0,
+  }
+end
+
+-- What finds an id in by_id: ids that are tables are the same when they look the same.
+local function key_of(id)
+  if type(id) == "table" or id ~= id then return "\0" .. inspect(id) end
+  return id
+end
+
+local function add(state, child, pid)
+  state.by_id[key_of(child.id)] = child
+  children.add(state.children, child, pid)
+  if child.restart == "temporary" and pid ~= nil then child.start = nil end -- never used again
+end
+
+local function remove(state, child)
+  state.by_id[key_of(child.id)] = nil
+  children.remove(state.children, child)
+end
+
+-- A child whose process is no more: a temporary one is forgotten.
+local function without_process(state, child)
+  if child.restart == "temporary" then
+    remove(state, child)
+  else
+    children.set_pid(state.children, child, nil)
+  end
+end
+
+-- As child_process.start, but what a start function raises is told from what it returns.
+local function run(child)
+  local kind, result, info = child_process.start(child.start)
+  if kind == "raised" then return "error", {"EXIT", result} end
+  return kind, result, info
+end
+
+-- Start a child that is among the children: true | false, reason.
+local function start(state, child)
+  local kind, result = run(child)
+  if kind == "error" then
+    report.child(state, "start_error", child, result)
+    return false, result
+  elseif kind == "ignore" then
+    without_process(state, child)
+  else
+    children.set_pid(state.children, child, result)
+    if child.restart == "temporary" then child.start = nil end
+  end
+  return true
+end
+
+-- Start the children from `child` on, up to one that fails: nil | that child, reason.
+local function start_from(state, child)
+  while child do
+    local following = child.next
+    local ok, reason = start(state, child)
+    if not ok then return child, reason end
+    child = following
+  end
+end
+
+-- Take over the specifications of the first children: nil | reason.
+local function add_specs(state, specs)
+  for i = 1, #specs do
+    local child, reason = child_spec.check(specs[i], state.auto_shutdown)
+    if child == nil then return reason end
+    if state.by_id[key_of(child.id)] then return {"duplicate_child_name", child.id} end
+    add(state, child, nil)
+  end
+end
+
+local function stop_all(state) child_process.stop_in_order(state, children.newest_first(state.children)) end
+
+local function initialised(module, ...)
+  local n, tag, options, specs = select("#", ...), ...
+  if tag == "ignore" and n == 1 then return "ignore" end
+  if tag ~= "ok" or n ~= 3 or type(options) ~= "table" or type(specs) ~= "table" then
+    return "stop", {"bad_return", {module, "init", n > 1 and {...} or tag}}
+  end
+  local state, reason = first_state(options)
+  if state == nil then return "error", {"supervisor_data", reason} end
+  reason = add_specs(state, specs)
+  if reason ~= nil then return "error", {"start_spec", reason} end
+  local failed, why = start_from(state, state.children.first)
+  if failed then
+    stop_all(state)
+    return "stop", {"shutdown", {"failed_to_start_child", failed.id, why}}
+  end
+  return "ok", state
+end
+
+--- @param arg table: options and children, or module and arg, for whose init those are
+function callbacks.init(arg)
+  core.process_flag("trap_exit", true)
+  if arg.module then return initialised(arg.module, arg.module.init(arg.arg)) end
+  return initialised(nil, "ok", arg.options, arg.children)
+end
+
+-- The answers of requests are several values, so they are sent from here.
+local requests = {}
+
+function requests.start_child(state, from, spec)
+  local child, reason = child_spec.check(spec, state.auto_shutdown)
+  if child == nil then return reply(from[1], from[2], nil, reason) end
+  local present = state.by_id[key_of(child.id)]
+  if present and present.pid then return reply(from[1], from[2], nil, {"already_started", present.pid}) end
+  if present then return reply(from[1], from[2], nil, "already_present") end
+  local kind, result, info = run(child)
+  if kind == "error" then return reply(from[1], from[2], nil, {result, spec}) end
+  if kind == "ignore" then
+    if child.restart ~= "temporary" then add(state, child, nil) end
+    return reply(from[1], from[2], "undefined")
+  end
+  add(state, child, result)
+  if info == nil then return reply(from[1], from[2], result) end
+  return reply(from[1], from[2], result, info)
+end
+
+function requests.terminate_child(state, from, id)
+  local child = state.by_id[key_of(id)]
+  if child == nil then return reply(from[1], from[2], nil, "not_found") end
+  child_process.stop_in_order(state, {child})
+  without_process(state, child)
+  return reply(from[1], from[2], true)
+end
+
+-- The child with an id when it has no process and gets none by itself | nil, reason.
+local function stopped_child(state, id)
+  local child = state.by_id[key_of(id)]
+  if child == nil then return nil, "not_found" end
+  if child.retry then return nil, "restarting" end
+  if child.pid then return nil, "running" end
+  return child
+end
+
+function requests.restart_child(state, from, id)
+  local child, reason = stopped_child(state, id)
+  if child == nil then return reply(from[1], from[2], nil, reason) end
+  local kind, result, info = run(child)
+  if kind == "error" then return reply(from[1], from[2], nil, result) end
+  if kind == "ignore" then return reply(from[1], from[2], "undefined") end
+  children.set_pid(state.children, child, result)
+  if info == nil then return reply(from[1], from[2], result) end
+  return reply(from[1], from[2], result, info)
+end
+
+function requests.delete_child(state, from, id)
+  local child, reason = stopped_child(state, id)
+  if child == nil then return reply(from[1], from[2], nil, reason) end
+  remove(state, child)
+  return reply(from[1], from[2], true)
+end
+
+function requests.which_children(state, from) return reply(from[1], from[2], children.entries(state.children)) end
+
+-- A child that is linked has not been seen to end. One that is not may have unlinked itself: it is asked after.
+function requests.count_children(state, from)
+  local linked, links = {}, core.process_info(core.self(), "links")
+  for i = 1, #links do linked[links[i]] = true end
+  return reply(from[1], from[2], children.counts(state.children, function(child)
+    local pid = child.pid
+    return pid ~= nil and (linked[pid] or core.process_alive(pid))
+  end))
+end
+
+function callbacks.handle_call(request, from, state)
+  requests[request[1]](state, from, request[2])
+  return "noreply", state
+end
+
+-- Stop the children from the newest to `oldest`, then start them again. One that fails is to be tried again later, the
+-- whole group with it; those after it stay without a process until then.
+local function restart_group(state, oldest)
+  local before = oldest.prev
+  local group = children.newest_first(state.children, oldest)
+  child_process.stop_in_order(state, group)
+  for i = 1, #group do without_process(state, group[i]) end
+  if before then return start_from(state, before.next) end
+  return start_from(state, state.children.first)
+end
+
+-- Restart a child whose process has ended, or whose last attempt to restart failed, and whom else the strategy says.
+local function restart(state, child, allowed)
+  if not allowed then
+    report.child(state, "shutdown", child, "reached_max_restart_intensity")
+    children.set_pid(state.children, child, nil)
+    return "stop", "shutdown", state
+  end
+  children.set_pid(state.children, child, nil)
+  local failed
+  if state.strategy == "one_for_one" then
+    failed = not start(state, child) and child
+  else
+    failed = restart_group(state, state.strategy == "one_for_all" and state.children.first or child)
+  end
+  if failed then child_process.retry_later(state, failed) end
+  return "noreply", state
+end
+
+-- Whether the end of a child that is not restarted ends the supervisor.
+local function ends_supervisor(state, child)
+  if not child.significant then return false end
+  if state.auto_shutdown == "any_significant" then return true end
+  local other = state.children.first
+  while other do
+    if other.significant and (other.pid or other.retry) then return false end
+    other = other.next
+  end
+  return true
+end
+
+local function child_ended(state, child, reason)
+  local ordinary = call.is_ordinary(reason)
+  if child.restart == "permanent" or child.restart == "transient" and not ordinary then
+    local allowed = restarts.add(state.restarts, core.monotonic_time())
+    report.child(state, "child_terminated", child, reason)
+    return restart(state, child, allowed)
+  end
+  if not ordinary then report.child(state, "child_terminated", child, reason) end
+  without_process(state, child)
+  if ends_supervisor(state, child) then return "stop", "shutdown", state end
+  return "noreply", state
+end
+
+function callbacks.handle_cast(request, state)
+  if type(request) == "table" and request[1] == "retry" then
+    local child = child_process.take_retry(state, request[2])
+    if child then return restart(state, child, restarts.add(state.restarts, core.monotonic_time())) end
+  end
+  return "noreply", state
+end
+
+function callbacks.handle_info(message, state)
+  if type(message) == "table" and message[1] == "EXIT" then
+    local child = state.children.by_pid[message[2]]
+    if child then return child_ended(state, child, message[3]) end
+  else
+    report.unexpected(message)
+  end
+  return "noreply", state
+end
+
+function callbacks.terminate(_, state) stop_all(state) end
+
+return callbacks
