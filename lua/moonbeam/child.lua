@@ -37,25 +37,6 @@ function child_process.start(start, extra)
   return outcome(xpcall(start[1], call.reason_of, unpack(arguments, 1, #extra + #start - 1)))
 end
 
---- Let the supervisor try again later to start a child, after the requests that are waiting now.
--- @param state the supervisor's: retries (attempts by number) and retry (the last one's number) are kept there
--- @param child
-function child_process.retry_later(state, child)
-  local number = state.retry + 1
-  state.retry = number
-  state.retries[number] = child
-  child.retry = number
-  core.cast(core.self(), {"retry", number})
-end
-
---- The child that {"retry", number} is about; nil when it is not to be restarted any more.
-function child_process.take_retry(state, number)
-  local child = state.retries[number]
-  if child == nil then return nil end
-  state.retries[number] = nil
-  if child.retry == number then return child end
-end
-
 -- Whether a child that was told to stop ended as it should.
 local function is_expected(child, reason)
   if reason == (child.shutdown == "brutal_kill" and "killed" or "shutdown") then return true end

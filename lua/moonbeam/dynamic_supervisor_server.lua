@@ -2,11 +2,10 @@
 -- @module moonbeam.dynamic_supervisor_server
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
 local child_process = require "moonbeam.child"
 local children = require "moonbeam.children"
-local restarts = require "moonbeam.restarts"
 local report = require "moonbeam.supervisor_report"
+local supervision = require "moonbeam.supervision"
 
 local reply = core.reply
 
@@ -16,14 +15,13 @@ local callbacks = {}
 local function first_state(options)
   local strategy, max, extra = options.strategy, options.max_children, options.extra_arguments
   if strategy ~= nil and strategy ~= "one_for_one" then return nil, {"invalid_strategy", strategy} end
-  local window, reason = restarts.new(options)
-  if window == nil then return nil, reason end
+  local state, reason = supervision.state(options)
+  if state == nil then return nil, reason end
   if max == nil or max == "infinity" then max = math.huge end
   if type(max) ~= "number" or max < 0 or max // 1 ~= max then return nil, {"invalid_max_children", max} end
   if extra ~= nil and type(extra) ~= "table" then return nil, {"invalid_extra_arguments", extra} end
-  return {
-    children = children.new(), max_children = max, extra_arguments = extra, restarts = window, retries = {}, retry = 0,
-  }
+  state.max_children, state.extra_arguments = max, extra
+  return state
 end
 
 local function initialised(module, ...)
@@ -46,7 +44,6 @@ end
 
 local requests = {}
 
--- The answers of requests are several values, so they are sent from here.
 local function start_child(state, from, child)
   local list = state.children
   if list.count >= state.max_children then return reply(from[1], from[2], nil, "max_children") end
@@ -80,18 +77,8 @@ function requests.count_children(state, from)
   return reply(from[1], from[2], children.counts(state.children, is_active))
 end
 
-function callbacks.handle_call(request, from, state)
-  requests[request[1]](state, from, request[2])
-  return "noreply", state
-end
-
--- Restart a child whose process has ended, or whose last attempt to restart failed.
-local function restart(state, child, allowed)
-  if not allowed then
-    report.child(state, "shutdown", child, "reached_max_restart_intensity")
-    children.remove(state.children, child)
-    return "stop", "shutdown", state
-  end
+-- Start the child again: nil, or the child when that failed.
+local function restart(state, child)
   local kind, result = child_process.start(child.start, state.extra_arguments)
   if kind == "ok" then
     children.set_pid(state.children, child, result)
@@ -99,40 +86,13 @@ local function restart(state, child, allowed)
     children.remove(state.children, child)
   else
     report.child(state, "start_error", child, result)
-    child_process.retry_later(state, child)
+    return child
   end
-  return "noreply", state
 end
 
-local function child_ended(state, child, reason)
-  local ordinary = call.is_ordinary(reason)
-  if child.restart == "permanent" or child.restart == "transient" and not ordinary then
-    local allowed = restarts.add(state.restarts, core.monotonic_time())
-    report.child(state, "child_terminated", child, reason)
-    return restart(state, child, allowed)
-  end
-  if not ordinary then report.child(state, "child_terminated", child, reason) end
-  children.remove(state.children, child)
-  return "noreply", state
-end
+local function forget(state, child) children.remove(state.children, child) end
 
-function callbacks.handle_cast(request, state)
-  if type(request) == "table" and request[1] == "retry" then
-    local child = child_process.take_retry(state, request[2])
-    if child then return restart(state, child, restarts.add(state.restarts, core.monotonic_time())) end
-  end
-  return "noreply", state
-end
-
-function callbacks.handle_info(message, state)
-  if type(message) == "table" and message[1] == "EXIT" then
-    local child = state.children.by_pid[message[2]]
-    if child and not child.retry then return child_ended(state, child, message[3]) end
-  else
-    report.unexpected(message)
-  end
-  return "noreply", state
-end
+supervision.define(callbacks, requests, restart, forget)
 
 function callbacks.terminate(_, state) child_process.stop_together(state, state.children.by_pid) end
 

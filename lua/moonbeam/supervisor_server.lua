@@ -2,13 +2,12 @@
 -- @module moonbeam.supervisor_server
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
 local child_spec = require "moonbeam.child_spec"
 local child_process = require "moonbeam.child"
 local children = require "moonbeam.children"
 local inspect = require "moonbeam.inspect"
 local report = require "moonbeam.supervisor_report"
-local restarts = require "moonbeam.restarts"
+local supervision = require "moonbeam.supervision"
 
 local reply = core.reply
 
@@ -21,14 +20,12 @@ local auto_shutdowns = {never = true, any_significant = true, all_significant = 
 local function first_state(options)
   local strategy, auto_shutdown = options.strategy, options.auto_shutdown
   if not strategies[strategy] then return nil, {"invalid_strategy", strategy} end
-  local window, reason = restarts.new(options)
-  if window == nil then return nil, reason end
+  local state, reason = supervision.state(options)
+  if state == nil then return nil, reason end
   if auto_shutdown == nil then auto_shutdown = "never" end
   if not auto_shutdowns[auto_shutdown] then return nil, {"invalid_auto_shutdown", auto_shutdown} end
-  return {
-    children = children.new(), by_id = {}, strategy = strategy, auto_shutdown = auto_shutdown, restarts = window,
-    retries = {}, retry = 0,
-  }
+  state.by_id, state.strategy, state.auto_shutdown = {}, strategy, auto_shutdown
+  return state
 end
 
 -- What finds an id in by_id: ids that are tables are the same when they look the same.
@@ -126,7 +123,6 @@ function callbacks.init(arg)
   return initialised(nil, "ok", arg.options, arg.children)
 end
 
--- The answers of requests are several values, so they are sent from here.
 local requests = {}
 
 function requests.start_child(state, from, spec)
@@ -193,11 +189,6 @@ function requests.count_children(state, from)
   end))
 end
 
-function callbacks.handle_call(request, from, state)
-  requests[request[1]](state, from, request[2])
-  return "noreply", state
-end
-
 -- Stop the children from the newest to `oldest`, then start them again. One that fails is to be tried again later, the
 -- whole group with it; those after it stay without a process until then.
 local function restart_group(state, oldest)
@@ -209,26 +200,16 @@ local function restart_group(state, oldest)
   return start_from(state, state.children.first)
 end
 
--- Restart a child whose process has ended, or whose last attempt to restart failed, and whom else the strategy says.
-local function restart(state, child, allowed)
-  if not allowed then
-    report.child(state, "shutdown", child, "reached_max_restart_intensity")
-    children.set_pid(state.children, child, nil)
-    return "stop", "shutdown", state
-  end
+-- Restart a child, and whom else the strategy says: nil, or the child that could not start.
+local function restart(state, child)
   children.set_pid(state.children, child, nil)
-  local failed
-  if state.strategy == "one_for_one" then
-    failed = not start(state, child) and child
-  else
-    failed = restart_group(state, state.strategy == "one_for_all" and state.children.first or child)
-  end
-  if failed then child_process.retry_later(state, failed) end
-  return "noreply", state
+  if state.strategy == "one_for_one" then return not start(state, child) and child or nil end
+  return restart_group(state, state.strategy == "one_for_all" and state.children.first or child)
 end
 
--- Whether the end of a child that is not restarted ends the supervisor.
-local function ends_supervisor(state, child)
+-- A child has ended and is not restarted: whether that ends the supervisor.
+local function forget(state, child)
+  without_process(state, child)
   if not child.significant then return false end
   if state.auto_shutdown == "any_significant" then return true end
   local other = state.children.first
@@ -239,36 +220,7 @@ local function ends_supervisor(state, child)
   return true
 end
 
-local function child_ended(state, child, reason)
-  local ordinary = call.is_ordinary(reason)
-  if child.restart == "permanent" or child.restart == "transient" and not ordinary then
-    local allowed = restarts.add(state.restarts, core.monotonic_time())
-    report.child(state, "child_terminated", child, reason)
-    return restart(state, child, allowed)
-  end
-  if not ordinary then report.child(state, "child_terminated", child, reason) end
-  without_process(state, child)
-  if ends_supervisor(state, child) then return "stop", "shutdown", state end
-  return "noreply", state
-end
-
-function callbacks.handle_cast(request, state)
-  if type(request) == "table" and request[1] == "retry" then
-    local child = child_process.take_retry(state, request[2])
-    if child then return restart(state, child, restarts.add(state.restarts, core.monotonic_time())) end
-  end
-  return "noreply", state
-end
-
-function callbacks.handle_info(message, state)
-  if type(message) == "table" and message[1] == "EXIT" then
-    local child = state.children.by_pid[message[2]]
-    if child then return child_ended(state, child, message[3]) end
-  else
-    report.unexpected(message)
-  end
-  return "noreply", state
-end
+supervision.define(callbacks, requests, restart, forget)
 
 function callbacks.terminate(_, state) stop_all(state) end
 

@@ -1,0 +1,93 @@
+--- What every supervisor's server does when its children end: it counts restarts, has them made, and has those that failed
+-- tried again without blocking other requests.
+--
+-- A supervisor's state has the fields children (moonbeam.children), restarts (moonbeam.restarts), and those of `state`.
+-- @module moonbeam.supervision
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local children = require "moonbeam.children"
+local report = require "moonbeam.supervisor_report"
+local restarts = require "moonbeam.restarts"
+
+local type = type
+
+local supervision = {}
+
+--- A first state: restarts as the options say, no children | nil, reason.
+function supervision.state(options)
+  local window, reason = restarts.new(options)
+  if window == nil then return nil, reason end
+  -- retries: the children that wait for an attempt to restart, by its number; retry: the last number
+  return {children = children.new(), restarts = window, retries = {}, retry = 0}
+end
+
+-- Attempts are casts to oneself: what was asked before is served before.
+local function retry_later(state, child)
+  local number = state.retry + 1
+  state.retry, state.retries[number], child.retry = number, child, number
+  core.cast(core.self(), {"retry", number})
+end
+
+-- The child that an attempt is about; nil when it is not to be restarted any more.
+local function take_retry(state, number)
+  local child = state.retries[number]
+  if child == nil then return nil end
+  state.retries[number] = nil
+  if child.retry == number then return child end
+end
+
+--- Give a server its callbacks.
+-- @param callbacks table to fill
+-- @param requests functions by name, of (state, from, argument): they reply themselves, for answers are several values
+-- @param restart function of (state, child): start it again, and whom else; the child that could not be | nil
+-- @param forget function of (state, child), which has ended and is not restarted: whether the supervisor ends
+function supervision.define(callbacks, requests, restart, forget)
+  local function counted_restart(state, child, allowed)
+    if not allowed then
+      report.child(state, "shutdown", child, "reached_max_restart_intensity")
+      children.set_pid(state.children, child, nil)
+      return "stop", "shutdown", state
+    end
+    local failed = restart(state, child)
+    if failed then retry_later(state, failed) end
+    return "noreply", state
+  end
+
+  local function count(state) return restarts.add(state.restarts, core.monotonic_time()) end
+
+  local function ended(state, child, reason)
+    local ordinary = call.is_ordinary(reason)
+    if child.restart == "permanent" or child.restart == "transient" and not ordinary then
+      local allowed = count(state)
+      report.child(state, "child_terminated", child, reason)
+      return counted_restart(state, child, allowed)
+    end
+    if not ordinary then report.child(state, "child_terminated", child, reason) end
+    if forget(state, child) then return "stop", "shutdown", state end
+    return "noreply", state
+  end
+
+  function callbacks.handle_call(request, from, state)
+    requests[request[1]](state, from, request[2])
+    return "noreply", state
+  end
+
+  function callbacks.handle_cast(request, state)
+    local child = type(request) == "table" and request[1] == "retry" and take_retry(state, request[2])
+    if child then return counted_restart(state, child, count(state)) end
+    return "noreply", state
+  end
+
+  function callbacks.handle_info(message, state)
+    if type(message) == "table" and message[1] == "EXIT" then
+      local child = state.children.by_pid[message[2]]
+      if child and not child.retry then return ended(state, child, message[3]) end
+    else
+      report.unexpected(message)
+    end
+    return "noreply", state
+  end
+end
+
+return supervision
