@@ -257,13 +257,14 @@ mb.Task = require "moonbeam.task"
 mb.Registry = require "moonbeam.registry"
 mb.Supervisor = require "moonbeam.supervisor"
 mb.DynamicSupervisor = require "moonbeam.dynamic_supervisor"
+mb.PartitionSupervisor = require "moonbeam.partition_supervisor"
 
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
   "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
   "flush", "Process", "Task", "Agent", "GenServer", "Logger",
-  "Supervisor", "DynamicSupervisor",
+  "Supervisor", "DynamicSupervisor", "PartitionSupervisor",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.

@@ -23,7 +23,8 @@ end
 describe("the examples in the documentation", function()
   for _, file in ipairs{"init", "process", "task", "agent", "gen_server", "registry", "logger", "inspect"} do
   for _, file in ipairs{
-    "init", "process", "task", "agent", "gen_server", "supervisor", "dynamic_supervisor", "logger", "inspect",
+    "init", "process", "task", "agent", "gen_server", "supervisor", "dynamic_supervisor",
+    "partition_supervisor", "logger", "inspect",
   } do
     local path = "lua/moonbeam/" .. file .. ".lua"
     for _, example in ipairs(examples(path)) do

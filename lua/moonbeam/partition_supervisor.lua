@@ -1,0 +1,192 @@
+--- A supervisor of several processes of one kind, the partitions, each of which serves a part of the keys. See Elixir's
+-- `PartitionSupervisor`.
+--
+-- For what would be a bottleneck as one process: `{"via", PartitionSupervisor, {name, key}}`, or
+-- `PartitionSupervisor.via(name, key)`, stands for the partition of a key wherever a server's name may stand, without
+-- asking anybody. Partitions are numbered from 0; an integer key k belongs to partition |k| % partitions.
+-- @module moonbeam.partition_supervisor
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local child_spec = require "moonbeam.child_spec"
+local inspect = require "moonbeam.inspect"
+local Supervisor = require "moonbeam.supervisor"
+
+local type = type
+
+local PartitionSupervisor = {}
+
+-- Every partition is registered under this name, which is how it is found from everywhere.
+local function name_of(name, partition) return ("%s (partition %d)"):format(name, partition) end
+
+--- Start a partition and name it; internal, a field so that it travels by name.
+function PartitionSupervisor.start_partition(name, fn, ...)
+  local pid, second = fn(...)
+  if core.type(pid) ~= "pid" then return pid, second end
+  if not pcall(core.process_register, pid, name) then
+    local own = core.process_info(pid, "registered_name")
+    if own ~= nil then -- else it has ended already, which the supervisor will hear of
+      core.unlink(pid)
+      core.process_exit(pid, "kill")
+      return nil, {"already_registered", own}
+    end
+  end
+  return pid, second
+end
+
+--- The callback of the supervisor; internal.
+function PartitionSupervisor.init(arg)
+  core.process_put("$partitions", #arg.children)
+  return Supervisor.init(arg.children, arg.options)
+end
+
+local function check(options)
+  local fname = "PartitionSupervisor.start_link"
+  if type(options) ~= "table" then
+    core.argument_error(fname, 1, "table of options expected, got " .. core.type(options))
+  end
+  if type(options.name) ~= "string" then
+    core.argument_error(fname, 1, "the option name is a string, got " .. core.type(options.name))
+  end
+  call.check_name(options.name, fname, 1)
+  local partitions = options.partitions
+  if partitions ~= nil and (math.type(partitions) ~= "integer" or partitions < 1) then
+    core.argument_error(fname, 1, "the option partitions is an integer >= 1, got " .. tostring(partitions))
+  end
+  if options.with_arguments ~= nil then call.check_function(options.with_arguments, fname, 1) end
+  local spec = child_spec.expand(options.child_spec)
+  if type(spec) ~= "table" or type(spec.start) ~= "table" then
+    core.argument_error(fname, 1, "the option child_spec is a child, got " .. inspect(options.child_spec))
+  end
+  return spec, partitions or #core.schedulers()
+end
+
+--- Start the partitions and their supervisor, linked to the caller. See Elixir's `PartitionSupervisor.start_link/1`.
+-- @param options table: name (a string) and child_spec (a child, which does not register a name itself); partitions (how
+-- many: as many as there are schedulers), with_arguments (a function of the sequence of the start function's arguments
+-- and the partition's number: the arguments for this partition), strategy ("one_for_one"), max_restarts, max_seconds
+-- @return pid | nil, reason
+-- @usage
+-- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}, partitions = 4}
+-- local agent = PartitionSupervisor.via("counters", "apples")
+-- Agent.update(agent, function(n) return n + 1 end)
+-- assert(Agent.get(agent) == 1)
+function PartitionSupervisor.start_link(options)
+  local spec, partitions = check(options)
+  local name, with_arguments, children = options.name, options.with_arguments, {}
+  for partition = 0, partitions - 1 do
+    local arguments = table.move(spec.start, 2, #spec.start, 1, {})
+    if with_arguments then arguments = with_arguments(arguments, partition) end
+    if type(arguments) ~= "table" then
+      core.argument_error("PartitionSupervisor.start_link", 1,
+        "with_arguments returns a sequence of arguments, got " .. core.type(arguments))
+    end
+    local start = {PartitionSupervisor.start_partition, name_of(name, partition), spec.start[1]}
+    children[partition + 1] = child_spec.override(spec, {
+      id = partition, start = table.move(arguments, 1, #arguments, #start + 1, start),
+    })
+  end
+  return Supervisor.start_link(PartitionSupervisor, {
+    children = children,
+    options = {
+      strategy = options.strategy or "one_for_one", max_restarts = options.max_restarts,
+      max_seconds = options.max_seconds,
+    },
+  }, {name = name})
+end
+
+-- How many partitions the supervisor of a name has: {pid, count} by name, asked for once in each heap.
+local known = {}
+
+local function partitions(name)
+  local pid, found = core.process_whereis(name), known[name]
+  if pid == nil then return nil end
+  if found == nil or found[1] ~= pid then
+    local dictionary = core.process_info(pid, "dictionary") -- answered by its scheduler, whatever the process does
+    found = {pid, dictionary and dictionary["$partitions"]}
+    known[name] = found[2] and found or nil
+  end
+  return found[2]
+end
+
+--- How many partitions there are. See Elixir's `PartitionSupervisor.partitions/1`.
+-- @param name the supervisor's
+-- @return integer; exits "noproc" when there is no such supervisor
+-- @usage
+-- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}, partitions = 4}
+-- assert(PartitionSupervisor.partitions("counters") == 4)
+function PartitionSupervisor.partitions(name)
+  return partitions(name) or core.exit({"noproc", {"PartitionSupervisor", "partitions", {name}}})
+end
+
+-- A number for a key that is the same in every heap; of long texts some 64 bytes count.
+local function hash(key)
+  local text = type(key) == "string" and key or type(key) == "table" and inspect(key) or tostring(key)
+  local h = #text
+  for i = 1, #text, (#text >> 6) + 1 do h = (h * 31 + text:byte(i)) & 0x7fffffff end
+  return h
+end
+
+--- The partition of a key: what makes this module usable in via tables.
+-- @param term {name, key}
+-- @return pid | nil
+-- @usage
+-- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}}
+-- assert(Process.alive(PartitionSupervisor.whereis_name{"counters", 7}))
+function PartitionSupervisor.whereis_name(term)
+  local name, key = term[1], term[2]
+  local count = partitions(name)
+  if count == nil then return nil end
+  local number = type(key) == "number" and math.tointeger(key)
+  return core.process_whereis(name_of(name, (number and math.abs(number) or hash(key)) % count))
+end
+
+--- What stands for the partition of a key wherever a server's name may stand.
+-- @param name the supervisor's
+-- @param key any value; tables count by what they look like
+-- @return via table
+-- @usage
+-- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}}
+-- assert(Agent.get(PartitionSupervisor.via("counters", self())) == 0)
+function PartitionSupervisor.via(name, key) return {"via", PartitionSupervisor, {name, key}} end
+
+--- The partitions, the last one first. See Elixir's `PartitionSupervisor.which_children/1`.
+-- @param name the supervisor's
+-- @return sequence of {number, pid | "undefined" | "restarting", type, modules}
+-- @usage
+-- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}, partitions = 4}
+-- assert(PartitionSupervisor.which_children("counters")[1][1] == 3)
+function PartitionSupervisor.which_children(name) return Supervisor.which_children(name) end
+
+--- How many partitions there are, by kind. See Elixir's `PartitionSupervisor.count_children/1`.
+-- @param name the supervisor's
+-- @return table: specs, active, supervisors, workers
+-- @usage
+-- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}, partitions = 4}
+-- assert(PartitionSupervisor.count_children("counters").active == 4)
+function PartitionSupervisor.count_children(name) return Supervisor.count_children(name) end
+
+--- Stop the supervisor and the partitions. See Elixir's `PartitionSupervisor.stop/3`.
+-- @param name the supervisor's
+-- @param[opt="normal"] reason
+-- @param[opt="infinity"] ms
+-- @return true when it is gone
+-- @usage
+-- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}}
+-- assert(PartitionSupervisor.stop("counters"))
+function PartitionSupervisor.stop(name, reason, ms) return Supervisor.stop(name, reason, ms) end
+
+--- How a supervisor starts a partition supervisor.
+-- @param options as for start_link
+-- @return child specification
+-- @usage
+-- local spec = PartitionSupervisor.child_spec{name = "counters", child_spec = {Agent, function() return 0 end}}
+-- assert(spec.id == "counters" and spec.type == "supervisor")
+function PartitionSupervisor.child_spec(options)
+  return {
+    id = type(options) == "table" and options.name or "PartitionSupervisor",
+    start = {PartitionSupervisor.start_link, options}, type = "supervisor",
+  }
+end
+
+return PartitionSupervisor
