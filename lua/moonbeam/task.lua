@@ -87,13 +87,19 @@ local function check(task, fname)
   end
 end
 
+-- Nothing of the task reaches the mailbox from here on.
+local function let_go(task)
+  demonitor(task.ref, "flush")
+  task.let_go = true -- tells shutdown that it may still run
+end
+
 local function awaited(task, ms, ref, kind, ...)
   if kind == "reply" then
     demonitor(ref, "flush")
     return ...
   end
   if ref == nil then
-    demonitor(task.ref, "flush")
+    let_go(task)
     return exit({"timeout", {"Task", "await", {task, ms}}})
   end
   return exit({(...), {"Task", "await", {task, ms}}})
@@ -144,28 +150,29 @@ end
 function Task.await_many(tasks, ms)
   check_list(tasks, "Task.await_many")
   ms = call.timeout(ms, 5000, "Task.await_many", 2)
-  local results, waiting, places, open = {n = #tasks}, {}, {}, 0
-  for i, task in ipairs(tasks) do
-    if task.completed then
-      results[i] = task.value
-    else
-      if not waiting[task.ref] then open = open + 1 end
-      waiting[task.ref] = true
-      places[task.ref] = i
+  local waiting, open, values = {}, 0, {}
+  for _, task in ipairs(tasks) do
+    if not task.completed and not waiting[task.ref] then
+      waiting[task.ref] = task
+      open = open + 1
     end
   end
   local deadline = deadline_of(ms)
   while open > 0 do
     local ref, kind, value = core_await(waiting, left(deadline))
-    if kind == "reply" then
-      demonitor(ref, "flush")
-      waiting[ref] = nil
-      results[places[ref]] = value
-      open = open - 1
-    else
-      for pending in next, waiting do demonitor(pending, "flush") end
-      return exit({ref and value or "timeout", {"Task", "await_many", {tasks, ms}}})
+    if kind ~= "reply" then
+      for _, task in next, waiting do let_go(task) end
+      if kind == nil then value = "timeout" end
+      return exit({value, {"Task", "await_many", {tasks, ms}}})
     end
+    demonitor(ref, "flush")
+    waiting[ref] = nil
+    values[ref] = value
+    open = open - 1
+  end
+  local results = {n = #tasks}
+  for i, task in ipairs(tasks) do
+    if task.completed then results[i] = task.value else results[i] = values[task.ref] end
   end
   return results
 end
@@ -222,15 +229,12 @@ end
 function Task.yield_many(tasks, options)
   check_list(tasks, "Task.yield_many")
   local ms, on_timeout, limit = yield_options(options)
-  local results, waiting, places, open, done = {}, {}, {}, 0, 0
-  for i, task in ipairs(tasks) do
-    results[i] = {task}
+  local waiting, open, done, answers = {}, 0, 0, {}
+  for _, task in ipairs(tasks) do
     if task.completed then
-      results[i] = {task, true, task.value}
       done = done + 1
-    else
-      waiting[task.ref] = true
-      places[task.ref] = i
+    elseif not waiting[task.ref] then
+      waiting[task.ref] = task
       open = open + 1
     end
   end
@@ -239,41 +243,58 @@ function Task.yield_many(tasks, options)
     local answer = pack(core_await(waiting, left(deadline)))
     local ref = answer[1]
     if ref == nil then break end
-    local i = places[ref]
-    results[i] = {tasks[i], yielded(unpack(answer, 1, answer.n))}
+    answers[ref] = pack(yielded(unpack(answer, 1, answer.n)))
     waiting[ref] = nil
     open, done = open - 1, done + 1
   end
   if on_timeout ~= "nothing" and not (limit and done >= limit) then
-    for ref in next, waiting do
-      local i = places[ref]
+    for ref, task in next, waiting do
       if on_timeout == "ignore" then
-        results[i] = {tasks[i], Task.ignore(tasks[i])}
+        answers[ref] = pack(Task.ignore(task))
       else
-        results[i] = {tasks[i], Task.shutdown(tasks[i], "brutal_kill")}
+        answers[ref] = pack(Task.shutdown(task, "brutal_kill"))
       end
-      if results[i][2] == nil then results[i] = {tasks[i]} end
+    end
+  end
+  local results = {}
+  for i, task in ipairs(tasks) do
+    local answer = answers[task.ref]
+    if task.completed then
+      results[i] = {task, true, task.value}
+    elseif answer and answer[1] ~= nil then
+      results[i] = {task, unpack(answer, 1, answer.n)}
+    else
+      results[i] = {task}
     end
   end
   return results
 end
 
--- Wait until the task is down, keeping the reply that may come before. The reason, or nil when late.
-local function until_down(ref, ms, got)
-  local deadline = deadline_of(ms)
-  while true do
-    local answer = pack(core_await(ref, left(deadline)))
-    if answer[1] == nil then return nil, got end
-    if answer[2] == "down" then return answer[3], got end
-    got = answer
+-- End the process, with force when ms have passed: the reason it died of, "noproc" when it was dead.
+local function end_process(pid, brutal, ms)
+  local watch = core.monitor(pid)
+  core.unlink(pid)
+  core.process_exit(pid, brutal and "kill" or "shutdown")
+  local _, kind, reason = core_await(watch, brutal and "infinity" or ms)
+  if kind == nil then
+    core.process_exit(pid, "kill")
+    _, _, reason = core_await(watch)
   end
+  return reason
+end
+
+-- What shutdown says of a task that died without a reply.
+local function ended(reason, brutal)
+  if reason == (brutal and "killed" or "shutdown") then return nil end
+  return false, reason
 end
 
 --- End a task: tell it to shut down, kill it when it has not ended in time. See Elixir's
--- `Task.shutdown/2`. Nothing of it is left in the mailbox.
+-- `Task.shutdown/2`. No reply or DOWN of it is left in the mailbox, and no EXIT of a task that was running.
 -- @param task
 -- @param[opt=5000] ms or "brutal_kill"
--- @return true, results... when it had replied | false, reason when it died on its own | nil
+-- @return true, results... when it had replied | false, reason when it died on its own ("noproc": its end was known
+-- already) | nil
 -- @usage
 -- local task = Task.async(sleep, "infinity")
 -- assert(Task.shutdown(task) == nil and not Process.alive(task.pid))
@@ -282,29 +303,19 @@ function Task.shutdown(task, ms)
   local brutal = ms == "brutal_kill"
   if not brutal then ms = call.timeout(ms, 5000, "Task.shutdown", 2) end
   if task.completed then return true, task.value end
-  local pid, ref = task.pid, task.ref
+  local ref = task.ref
   local answer = pack(core_await(ref, 0))
-  local reason, got
-  if answer[2] == "down" then
-    reason = answer[3]
-  elseif answer[1] == nil and not core.monitoring(ref) then
-    return false, "noproc"
-  else
-    got = answer[1] and answer or nil
-    core.unlink(pid)
-    core.process_exit(pid, brutal and "kill" or "shutdown")
-    reason, got = until_down(ref, brutal and "infinity" or ms, got)
-    if reason == nil then
-      core.process_exit(pid, "kill")
-      reason, got = until_down(ref, "infinity", got)
-    end
+  if answer[2] == "down" then return ended(answer[3], brutal) end
+  if answer[1] == nil and not core.monitoring(ref) and not task.let_go then return false, "noproc" end
+  local reason = end_process(task.pid, brutal, ms)
+  if answer[1] == nil then
+    -- an active monitor of a dead process is about to tell of it
+    answer = pack(core_await(ref, core.monitoring(ref) and "infinity" or 0))
   end
-  core.unlink(pid)
-  core.flush_exit(pid)
   demonitor(ref, "flush")
-  if got then return true, unpack(got, 3, got.n) end
-  if reason == (brutal and "killed" or "shutdown") then return nil end
-  return false, reason
+  if answer[2] == "reply" then return true, unpack(answer, 3, answer.n) end
+  if answer[2] == "down" then reason = answer[3] end
+  return ended(reason, brutal)
 end
 
 --- Let a task go: unlink it and drop whatever it still sends. See Elixir's `Task.ignore/1`.
@@ -317,10 +328,10 @@ function Task.ignore(task)
   check(task, "Task.ignore")
   if task.completed then return true, task.value end
   local answer = pack(core_await(task.ref, 0))
+  if answer[2] ~= "down" then core.unlink(task.pid) end
   if answer[1] ~= nil then return yielded(unpack(answer, 1, answer.n)) end
-  core.unlink(task.pid)
   core.flush_exit(task.pid)
-  demonitor(task.ref, "flush")
+  let_go(task)
   return nil
 end
 

@@ -163,6 +163,12 @@ describe("Task.await_many", function()
     nothing_left()
   end)
 
+  it("YIELD-01 gives a task that is listed twice in both places", function()
+    local task, done = Task.async(function() return "once" end), Task.completed("done")
+    assert.same({"once", "done", "once", "done", n = 4}, Task.await_many{task, done, task, done})
+    nothing_left()
+  end)
+
   it("YIELD-02 has one timeout for all; nothing of any remains", function()
     local fast, slow = Task.async(function() return 1 end), Task.async(forever)
     local reason = catch_exit(Task.await_many, {fast, slow}, 20)
@@ -181,6 +187,13 @@ describe("Task.await_many", function()
     mb.unlink(slow.pid)
     Process.exit(slow.pid, "kill")
     nothing_left()
+  end)
+
+  it("YIELD-03 hands on any reason, false too", function()
+    Process.flag("trap_exit", true)
+    local task = Task.async(function() exit(false) end)
+    assert.is_false(catch_exit(Task.await_many, {task})[1])
+    await{"EXIT", task.pid, false}
   end)
 
   it("YIELD-04 leaves other messages", function()
@@ -241,6 +254,15 @@ describe("Task.yield", function()
     nothing_left()
   end)
 
+  it("YIELD-09 yield_many gives a task that is listed twice in both places", function()
+    local task = Task.async(function() return 1 end)
+    assert.same({{task, true, 1}, {task, true, 1}}, Task.yield_many({task, task}, "infinity"))
+    task = Task.async(forever)
+    assert.same({{task}, {task}}, Task.yield_many({task, task}, {timeout = 0, on_timeout = "kill_task"}))
+    assert.is_false(Process.alive(task.pid))
+    nothing_left()
+  end)
+
   it("YIELD-10 on_timeout kills or ignores the late ones", function()
     for _, how in ipairs{"kill_task", "ignore", "nothing"} do
       local task = Task.async(function() receive{ {"go on"} } return 1 end)
@@ -296,6 +318,7 @@ describe("Task.shutdown and ignore", function()
       local ok, reason = Task.shutdown(task)
       assert.equal(case[2], ok)
       assert.equal(case[3], reason)
+      await{"EXIT", task.pid, case[1]} -- of a task that was dead it is there, as after await
       nothing_left()
     end
   end)
@@ -338,6 +361,22 @@ describe("Task.shutdown and ignore", function()
     task = Task.async(forever)
     Task.shutdown(task)
     assert.same({false, "noproc"}, {Task.shutdown(task)})
+  end)
+
+  it("TSHUT-07 but one that was given up on still runs, and is ended", function()
+    for _, give_up in ipairs{
+      function(task) catch_exit(Task.await, task, 1) end,
+      function(task) catch_exit(Task.await_many, {task}, 1) end,
+      Task.ignore,
+    } do
+      for _, how in ipairs{5000, "brutal_kill"} do
+        local task = Task.async(forever)
+        give_up(task)
+        assert.is_nil((Task.shutdown(task, how)))
+        assert.is_false(Process.alive(task.pid))
+        nothing_left()
+      end
+    end
   end)
 
   it("TSHUT-08 ignore lets it go", function()
