@@ -147,6 +147,26 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
 static int call(lua_State *L) { return request(L, MB_CALL); }
 static int system_request(lua_State *L) { return request(L, MB_SYSTEM); }
 
+/* send_request(pid, request) -> ref: a call that does not wait; await(ref) does. */
+static int send_request(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid to = mb_check_pid(h, L, 1, "send_request", 1);
+  struct mb_signal *s;
+  mb_ref ref = 0;
+  lua_settop(L, 2);
+  s = mb_encode_signal(h, L, 2, 1, "send request", MB_CALL);
+  if (mb_monitor(h->scheduler, p, to, NULL, 0, 1, &ref) != 0) {
+    mb_signal_free(s);
+    return luaL_error(L, "not enough memory");
+  }
+  s->from = mb_pid_of(p);
+  s->ref = ref;
+  mb_signal_send(h->scheduler, to, s);
+  mb_push_id(L, ref);
+  return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
+}
+
 /* cast(server, request) -> true */
 static int cast(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -347,7 +367,7 @@ static int monitoring(lua_State *L) {
 void mb_open_request(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {
       {"call", call},       {"system", system_request}, {"cast", cast},
-      {"reply", reply},     {"next_event", next_event}, {"await", await},
+      {"send_request", send_request}, {"reply", reply}, {"next_event", next_event}, {"await", await},
       {"flush_exit", flush_exit}, {"take_exits", take_exits}, {"monitoring", monitoring},
       {NULL, NULL}};
   mb_set_functions(h, L, functions);

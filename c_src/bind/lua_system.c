@@ -116,6 +116,12 @@ static int schedulers(lua_State *L) {
   return 1;
 }
 
+/* cores() -> how many threads of this process can run at once */
+static int cores(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)uv_available_parallelism());
+  return 1;
+}
+
 /* set_schedulers(n): as many there may be, before the second has started */
 static int set_schedulers(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -206,6 +212,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"long_schedule", long_schedule},
                                        {"census", census},
                                        {"schedulers", schedulers},
+                                       {"cores", cores},
                                        {"set_schedulers", set_schedulers},
                                        {"memory_limit", memory_limit},
                                        {"define", define},
