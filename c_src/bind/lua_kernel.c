@@ -60,6 +60,7 @@ static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int link, int alias
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) luaL_error(L, "not enough memory");
   p->site = mb_site(h, L);
+  if (!p->site) p->site = parent->site; /* a process of the library's spawns on behalf of who started it */
   return mb_pid_of(p);
 }
 

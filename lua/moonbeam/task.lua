@@ -3,34 +3,13 @@
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
+local process = require "moonbeam.task.process"
+local stream = require "moonbeam.task.stream"
 
 local core_await, demonitor, exit, self = core.await, core.demonitor, core.exit, core.self
 local pack, unpack, type = table.pack, table.unpack, type
 
 local Task = {}
-
--- The list of the caller and its callers, for reports; false when it is the caller alone.
-local function callers_of_caller()
-  return core.process_get("$callers") or false
-end
-
-local function enter(owner, callers)
-  local list = {owner}
-  if callers then table.move(callers, 1, #callers, 2, list) end
-  core.process_put("$callers", list)
-end
-
---- A task's process; internal, a field so that it travels by name.
-function Task.run(owner, ref, callers, fn, ...)
-  enter(owner, callers)
-  core.reply(owner, ref, fn(...))
-end
-
---- The process of a task that answers nobody; internal.
-function Task.run_alone(owner, callers, fn, ...)
-  enter(owner, callers)
-  fn(...)
-end
 
 --- Run a function in a process nobody waits for. See Elixir's `Task.start/1`.
 -- @param fn function; copied
@@ -39,7 +18,7 @@ end
 -- @usage Task.start(print, "from a task")
 function Task.start(fn, ...)
   call.check_function(fn, "Task.start", 1)
-  return core.spawn(Task.run_alone, self(), callers_of_caller(), fn, ...)
+  return core.spawn(process.run, self(), process.callers(), fn, ...)
 end
 
 --- As `start`, linked to the caller. See Elixir's `Task.start_link/1`.
@@ -51,7 +30,7 @@ end
 -- sleep(1)
 function Task.start_link(fn, ...)
   call.check_function(fn, "Task.start_link", 1)
-  return core.spawn_link(Task.run_alone, self(), callers_of_caller(), fn, ...)
+  return core.spawn_link(process.run, self(), process.callers(), fn, ...)
 end
 
 --- Start computing; `await` gives the results. See Elixir's `Task.async/1`.
@@ -65,7 +44,7 @@ end
 -- assert(Task.await(task) == 3)
 function Task.async(fn, ...)
   call.check_function(fn, "Task.async", 1)
-  local pid, ref = core.spawn_async(true, Task.run, callers_of_caller(), fn, ...)
+  local pid, ref = core.spawn_async(true, process.reply, process.callers(), fn, ...)
   return {pid = pid, ref = ref, owner = self()}
 end
 
@@ -334,6 +313,8 @@ function Task.ignore(task)
   let_go(task)
   return nil
 end
+
+Task.async_stream = stream.async_stream
 
 --- How a supervisor starts a task. It is not restarted.
 -- @param fn function, or {function, arguments...}

@@ -1,0 +1,224 @@
+--- Task.async_stream: a function applied to the items of a source by several tasks at once.
+--
+-- The consumer runs the iterator: it reads the source and takes the results. It hands each item to the stream's
+-- monitor process, which starts the tasks and watches over them, and stands between them and the consumer for these
+-- reasons: a task's time is up also while the consumer is busy; a consumer that traps exits sees no EXIT of a task; and
+-- one that does not can have a late task killed without dying of it. The tasks reply to the consumer directly.
+--
+-- All that the consumer is told comes under one reference, that of its monitor on the monitor process, and vanishes
+-- with it.
+-- @module moonbeam.task.stream
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local monitor = require "moonbeam.task.stream_monitor"
+local process = require "moonbeam.task.process"
+
+local core_await, core_cast, exit, self = core.await, core.cast, core.exit, core.self
+local pack, unpack, type = table.pack, table.unpack, type
+
+local stream = {}
+
+local function start(s)
+  local me = self()
+  s.owner = me
+  s.monitor, s.ref = core.spawn_async(true, monitor.run, core.process_info(me, "trap_exit"), s.timeout,
+    process.callers(), s.fn)
+end
+
+-- Forget the monitor process, which is dead.
+local function forget(s)
+  s.closed, s.source = true, nil
+  core.unlink(s.monitor)
+  core.flush_exit(s.monitor)
+  core.demonitor(s.ref, "flush")
+end
+
+local function await_end(ref)
+  local _, kind
+  repeat _, kind = core_await(ref) until kind == "down"
+end
+
+-- Kill what still runs and leave nothing of it.
+local function close(s)
+  if s.closed then return end
+  s.closed, s.source = true, nil
+  if not s.monitor then return end
+  core_cast(s.monitor, "stop")
+  pcall(await_end, s.ref) -- a consumer that is being killed cannot wait; the monitor process does its work all the same
+  forget(s)
+end
+
+--- The metatable of a stream's state: the closing value of the loop; a field so that it travels by name.
+stream.state = {__close = close}
+
+--- Closes the stream when the consumer leaves its own code on the way: the source raised, or an item cannot be sent.
+stream.pull_guard = {__close = function(guard)
+  if guard.stream.pulling then close(guard.stream) end
+end}
+
+local function pull(s)
+  local guard <close> = s.guard
+  s.pulling = true
+  local item = pack(s.spawned + 1, s.source())
+  if item[2] == nil then
+    s.source = nil
+  else
+    core_cast(s.monitor, item)
+    s.spawned = s.spawned + 1
+    s.running = s.running + 1
+    s.unanswered[s.spawned] = item
+  end
+  s.pulling = false
+end
+
+local advance
+
+local function deliver(s, position, ...)
+  s.unanswered[position] = nil
+  if s.ordered then
+    if position ~= s.delivered + 1 then
+      s.early[position] = pack(...)
+      return advance(s)
+    end
+    s.delivered = position
+  end
+  return ...
+end
+
+local function fail(s, reason)
+  return exit({reason, {"Task.Supervised", "stream", {s.timeout}}})
+end
+
+-- What the consumer is told: position, what, reason or results... | reason the monitor process died of.
+local function told(s, kind, position, what, ...)
+  if kind == "down" then
+    forget(s)
+    return fail(s, position)
+  end
+  if what == "reply" then return deliver(s, position, true, ...) end
+  s.running = s.running - 1
+  local item = s.unanswered[position]
+  if not item then return advance(s) end
+  local reason = ...
+  if what == "late" then
+    reason = "timeout"
+    if s.on_timeout == "exit" then
+      close(s)
+      return fail(s, reason)
+    end
+  end
+  if s.zip_input_on_exit then reason = {item[2], reason} end
+  return deliver(s, position, false, reason)
+end
+
+local function skip_ref(s, _, ...) return told(s, ...) end
+
+-- The next result. It ends when the source has, and the last task.
+function advance(s)
+  while s.source and s.running < s.max_concurrency do pull(s) end
+  local ready = s.early[s.delivered + 1]
+  if ready then
+    s.delivered = s.delivered + 1
+    s.early[s.delivered] = nil
+    return unpack(ready, 1, ready.n)
+  end
+  if not s.source and s.running == 0 then
+    close(s)
+    return nil
+  end
+  return skip_ref(s, core_await(s.ref))
+end
+
+local function iterate(s)
+  if s.closed then return nil end
+  if not s.monitor then start(s) end
+  if s.owner ~= self() then
+    core.raise_at_caller(("the stream belongs to %s and can only be read by it, not by %s"):format(
+      tostring(s.owner), tostring(self())))
+  end
+  return advance(s)
+end
+
+local function items_of(sequence)
+  local i = 0
+  return function()
+    i = i + 1
+    return sequence[i]
+  end
+end
+
+local function iterator_of(source, fname, index)
+  if type(source) == "function" then return source end
+  if type(source) == "table" then
+    local mt = getmetatable(source)
+    if type(mt) == "table" and mt.__call then return source end
+    return items_of(source)
+  end
+  return core.argument_error(fname, index, "sequence or iterator function expected, got " .. core.type(source))
+end
+
+local function flag(value, default, name, fname, index)
+  if value == nil then return default end
+  if type(value) == "boolean" then return value end
+  return core.argument_error(fname, index, ("%s is true or false, got %s"):format(name, tostring(value)))
+end
+
+-- The state of a stream with these arguments, the first of which is argument number `index` of the function.
+local function new(fname, index, source, fn, options)
+  source = iterator_of(source, fname, index)
+  call.check_function(fn, fname, index + 1)
+  index = index + 2
+  if options == nil then options = {} end
+  if type(options) ~= "table" then
+    core.argument_error(fname, index, "table of options expected, got " .. core.type(options))
+  end
+  local max = options.max_concurrency
+  if max == nil then max = core.cores() end
+  if type(max) ~= "number" or not math.tointeger(max) or max < 1 then
+    core.argument_error(fname, index, "max_concurrency is an integer > 0, got " .. tostring(max))
+  end
+  local on_timeout = options.on_timeout
+  if on_timeout == nil then on_timeout = "exit" end
+  if on_timeout ~= "exit" and on_timeout ~= "kill_task" then
+    core.argument_error(fname, index, 'on_timeout is "exit" or "kill_task", got ' .. tostring(on_timeout))
+  end
+  local s = {
+    source = source, fn = fn, max_concurrency = max, on_timeout = on_timeout,
+    timeout = call.timeout(options.timeout, 5000, fname, index),
+    ordered = flag(options.ordered, true, "ordered", fname, index),
+    zip_input_on_exit = flag(options.zip_input_on_exit, false, "zip_input_on_exit", fname, index),
+    spawned = 0, running = 0, delivered = 0,
+    unanswered = {}, -- position -> {position, input...} of tasks that have not replied
+    early = {}, -- position -> the result of a task that has finished before one which comes before it
+  }
+  s.guard = setmetatable({stream = s}, stream.pull_guard)
+  return setmetatable(s, stream.state)
+end
+
+--- Apply a function to each item of a source, several at once, each in a task of its own. See Elixir's
+-- `Task.async_stream/3`.
+-- Nothing starts before the first result is asked for. Whenever one of the places is free an item is read, by the
+-- consumer, and a task started. Tasks are linked to the consumer, though not directly: the failure of one takes a
+-- consumer along that does not trap exits, and the other tasks. Leaving the loop, by whatever way, kills the tasks that
+-- still run. Meanwhile results come into the consumer's mailbox: the loop should take messages by pattern only.
+-- @param source sequence, or iterator function: called without arguments until it gives nil
+-- @param fn function of an item (of all values the iterator gave)
+-- @param[opt] options table: max_concurrency (at first the cores), ordered (true: results in the order of the source,
+-- else of finishing), timeout (of each task, 5000 ms), on_timeout ("exit": the consumer exits {"timeout",
+-- {"Task.Supervised", "stream", {ms}}}; "kill_task": it goes on with false, "timeout"), zip_input_on_exit (false)
+-- @return iterator for the generic for: true, fn's results... | false, reason the task died of, or
+-- {input, reason} with zip_input_on_exit
+-- @usage
+-- local sum = 0
+-- for ok, square in Task.async_stream({1, 2, 3}, function(n) return n * n end) do
+--   assert(ok)
+--   sum = sum + square
+-- end
+-- assert(sum == 14)
+function stream.async_stream(source, fn, options)
+  local s = new("Task.async_stream", 1, source, fn, options)
+  return function() return iterate(s) end, nil, nil, s
+end
+
+return stream

@@ -1,0 +1,103 @@
+--- The monitor process of Task.async_stream: starts the tasks, kills those whose time is up, and tells the consumer
+-- of every end. See `stream` for the whole.
+--
+-- It always traps exits, so that nothing comes between unlinking a late task and killing it. What a consumer that does
+-- not trap would die of ends the monitor, and over its link the consumer and the other tasks.
+-- @module moonbeam.task.stream_monitor
+
+local core = require "moonbeam.core"
+local process = require "moonbeam.task.process"
+
+local next_event, monotonic_time, reply, exit = core.next_event, core.monotonic_time, core.reply, core.exit
+local unpack, type = table.unpack, type
+
+local monitor = {}
+
+-- Start the task of an item, {position, values...}: pid, ref.
+local function start(m, item)
+  return core.spawn_async(true, process.stream, m.consumer, m.ref, item[1], m.callers, m.fn, unpack(item, 2, item.n))
+end
+
+local function begin(m, item)
+  local pid, ref = start(m, item)
+  local task = {pid = pid, position = item[1], late = false}
+  m.running[ref] = task
+  if m.timeout ~= "infinity" then
+    task.deadline = monotonic_time() + m.timeout
+    m.last = m.last + 1
+    m.line[m.last] = ref
+  end
+end
+
+-- Kill the tasks whose time is up; how long to wait for the next one's, "infinity" without one. Deadlines pass in the
+-- order of the starts, in which m.line has the tasks, those that have ended too.
+local function kill_the_late(m)
+  local line = m.line
+  while m.first <= m.last do
+    local task = m.running[line[m.first]]
+    if task then
+      local left = task.deadline - monotonic_time()
+      if left > 0 then return math.ceil(left) end
+      task.late = true
+      core.unlink(task.pid)
+      core.process_exit(task.pid, "kill")
+    end
+    line[m.first] = nil
+    m.first = m.first + 1
+  end
+  return "infinity"
+end
+
+local function ended(m, ref, reason)
+  local task = m.running[ref]
+  if not task then return end
+  m.running[ref] = nil
+  reply(m.consumer, m.ref, task.position, task.late and "late" or "down", reason)
+end
+
+-- The ref and the reason of a DOWN; nil for anything else that came.
+local function down(kind, message)
+  if kind == "info" and type(message) == "table" and message[1] == "DOWN" then return message[2], message[5] end
+end
+
+-- The consumer wants no more.
+local function stop(m)
+  for _, task in next, m.running do core.process_exit(task.pid, "kill") end
+  while next(m.running) do
+    local ref = down(next_event())
+    if ref then m.running[ref] = nil end
+  end
+end
+
+--- The process, linked to the consumer; ref is the consumer's monitor of it.
+-- @param consumer pid
+-- @param ref what everything is told the consumer under: position, "reply" by the task, or "down" or "late", reason
+-- @param trapping whether the consumer traps exits
+-- @param timeout for each task
+-- @param callers of the consumer
+-- @param fn what the tasks run
+function monitor.run(consumer, ref, trapping, timeout, callers, fn)
+  core.process_flag("trap_exit", true)
+  local m = {
+    consumer = consumer, ref = ref, timeout = timeout, callers = callers, fn = fn,
+    running = {}, -- ref -> {pid =, position =, late =, deadline =}
+    line = {}, first = 1, last = 0, -- refs
+  }
+  local consumer_ref = core.monitor(consumer)
+  while true do
+    local kind, a, b = next_event(kill_the_late(m))
+    if kind == "cast" then
+      if a == "stop" then return stop(m) end
+      begin(m, a)
+    elseif kind == "exit" then
+      -- Of the consumer's end its DOWN tells, which is there as well.
+      if a ~= consumer and b ~= "normal" and not trapping then return exit(b) end
+    else
+      local gone, reason = down(kind, a)
+      if gone == consumer_ref then return exit(reason) end
+      if gone then ended(m, gone, reason) end
+    end
+  end
+end
+
+return monitor
