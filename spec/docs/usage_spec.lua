@@ -27,6 +27,7 @@ describe("the examples in the documentation", function()
     "partition_supervisor", "logger", "inspect",
   } do
     local path = "lua/moonbeam/" .. file .. ".lua"
+  for path in assert(io.popen("find lua/moonbeam -name '*.lua'")):lines() do
     for _, example in ipairs(examples(path)) do
       it(("runs: %s:%d"):format(path, example.line), function()
         local output, code = helper.run_script("require('moonbeam').import()\n" .. table.concat(example, "\n"))
