@@ -18,7 +18,7 @@ local Task = {}
 -- @usage Task.start(print, "from a task")
 function Task.start(fn, ...)
   call.check_function(fn, "Task.start", 1)
-  return core.spawn(process.run, self(), process.callers(), fn, ...)
+  return core.spawn(process.run, self(), false, process.callers(), fn, ...)
 end
 
 --- As `start`, linked to the caller. See Elixir's `Task.start_link/1`.
@@ -30,7 +30,7 @@ end
 -- sleep(1)
 function Task.start_link(fn, ...)
   call.check_function(fn, "Task.start_link", 1)
-  return core.spawn_link(process.run, self(), process.callers(), fn, ...)
+  return core.spawn_link(process.run, self(), false, process.callers(), fn, ...)
 end
 
 --- Start computing; `await` gives the results. See Elixir's `Task.async/1`.
@@ -316,16 +316,18 @@ end
 
 Task.async_stream = stream.async_stream
 
+Task.Supervisor = require "moonbeam.task.supervisor"
+
 --- How a supervisor starts a task. It is not restarted.
--- @param fn function, or {function, arguments...}
+-- @param work function, or {function, arguments...}
 -- @return child specification
--- @usage assert(Task.child_spec(function() end).restart == "temporary")
-function Task.child_spec(fn)
-  local start = {Task.start_link, fn}
-  if type(fn) == "table" and type(fn[1]) == "function" then
-    start = table.move(fn, 1, #fn, 2, {Task.start_link})
-  end
-  return {id = "Task", start = start, restart = "temporary"}
+-- @usage
+-- local sup = Supervisor.start_link({{Task, {print, "from", "a task"}}}, {strategy = "one_for_one"})
+-- assert(Task.child_spec(print).restart == "temporary")
+function Task.child_spec(work)
+  if type(work) ~= "table" or work[1] == nil then work = {work} end
+  call.check_function(work[1], "Task.child_spec", 1)
+  return {id = "Task", start = table.move(work, 1, #work, 2, {Task.start_link}), restart = "temporary"}
 end
 
 return Task

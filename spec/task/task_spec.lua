@@ -415,5 +415,28 @@ describe("Task.shutdown and ignore", function()
     local spec = Task.child_spec{print, 1, 2}
     assert.equal("temporary", spec.restart)
     assert.same({Task.start_link, print, 1, 2}, spec.start)
+    spec = Task.child_spec(print)
+    assert.same({"temporary", {Task.start_link, print}}, {spec.restart, spec.start})
+    for _, wrong in ipairs{5, {}, {5}} do
+      local ok, e = pcall(Task.child_spec, wrong)
+      assert.is_false(ok)
+      assert.matches("^[^:]*task_spec.lua:%d+: bad argument #1 to 'Task.child_spec' %(function expected", e)
+    end
+  end)
+
+  it("TSHUT-11 a supervisor does not restart it, and forgets it", function()
+    local me = self()
+    local sup = mb.Supervisor.start_link({{Task, {function(n)
+      send(me, {"ran", n, mb.self()})
+      receive()
+      exit("R")
+    end, 7}}}, {strategy = "one_for_one"})
+    local pid = await{"ran", 7, any}
+    local ref = mb.monitor(pid)
+    send(pid, "go on")
+    await{"DOWN", ref, "process", pid, "R"}
+    while #mb.Supervisor.which_children(sup) > 0 do mb.sleep(1) end
+    assert.is_nil(receive(0))
+    mb.Supervisor.stop(sup)
   end)
 end)

@@ -1,7 +1,14 @@
 --- What runs in the processes of tasks; internal. See Elixir's `Task.Supervised`.
+--
+-- A task of a supervisor is started empty and waits for its work, which its owner hands over: the work is copied once,
+-- past the supervisor, and the owner's link and monitor are there before it begins.
 -- @module moonbeam.task.process
 
 local core = require "moonbeam.core"
+local DynamicSupervisor = require "moonbeam.dynamic_supervisor"
+local inspect = require "moonbeam.inspect"
+
+local unpack = table.unpack
 
 local process = {}
 
@@ -21,7 +28,7 @@ function process.reply(owner, ref, callers, fn, ...)
 end
 
 --- A task that answers nobody.
-function process.run(owner, callers, fn, ...)
+function process.run(owner, _, callers, fn, ...)
   enter(owner, callers)
   fn(...)
 end
@@ -30,6 +37,61 @@ end
 function process.stream(_, _, owner, ref, position, callers, fn, ...)
   enter(owner, callers)
   core.reply(owner, ref, position, "reply", fn(...))
+end
+
+local function owner_gone(_, reason) return core.exit({"shutdown", reason}) end
+
+--- A task that waits for its owner to hand it work: one of the functions above, called with owner, a reference and what
+-- else was handed over. Other messages stay for the work to receive.
+function process.wait(owner)
+  local watch = core.monitor(owner)
+  local body, a, b = core.select{
+    {{"$gen_call", {owner, core.any}, core.any}},
+    {{"DOWN", watch, "process", core.any, core.any}, owner_gone},
+  }
+  if body then return body(a, b) end
+  local ref, work = a, b
+  core.demonitor(watch, "flush")
+  return work[1](owner, ref, unpack(work, 2, work.n))
+end
+
+--- Hand work to a task of the calling process that waits. What cannot be copied raises, and the task is ended.
+-- @param pid the task
+-- @param ... entry (a function above) and what follows the reference in its arguments
+-- @return reference of a reply and of the end
+function process.hand_over(pid, ...)
+  local ok, ref = pcall(core.send_request, pid, table.pack(...))
+  if ok then return ref end
+  core.unlink(pid)
+  core.process_exit(pid, "kill")
+  return error(ref, 0)
+end
+
+--- The start functions of a supervisor's tasks.
+function process.start_waiting(owner) return core.spawn_link(process.wait, owner) end
+
+function process.start_running(owner, callers, fn, arguments)
+  return core.spawn_link(process.run, owner, false, callers, fn, unpack(arguments, 1, arguments.n))
+end
+
+--- Let a supervisor start a task of the calling process that waits.
+-- @param supervisor pid, name or via table
+-- @param[opt] shutdown as in child specifications
+-- @return pid | nil, reason
+function process.start_in(supervisor, shutdown)
+  return DynamicSupervisor.start_child(supervisor, {
+    id = "Task", start = {process.start_waiting, core.self()}, restart = "temporary", shutdown = shutdown,
+  })
+end
+
+--- The supervisor did not start a task: raises, at the user's line.
+function process.refused(supervisor, reason)
+  if core.type(supervisor) ~= "pid" then supervisor = inspect(supervisor) end
+  if reason == "max_children" then
+    return core.raise_at_caller(("the supervisor %s has its max_children tasks; start it with more, or run fewer " ..
+      "at a time (in a stream: max_concurrency)"):format(supervisor))
+  end
+  return core.raise_at_caller(("the supervisor %s has not started a task: %s"):format(supervisor, inspect(reason)))
 end
 
 return process

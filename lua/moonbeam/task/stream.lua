@@ -23,7 +23,7 @@ local function start(s)
   local me = self()
   s.owner = me
   s.monitor, s.ref = core.spawn_async(true, monitor.run, core.process_info(me, "trap_exit"), s.timeout,
-    process.callers(), s.fn)
+    process.callers(), s.fn, s.supervisor, s.linked)
 end
 
 -- Forget the monitor process, which is dead.
@@ -60,8 +60,8 @@ end}
 local function pull(s)
   local guard <close> = s.guard
   s.pulling = true
-  local item = pack(s.spawned + 1, s.source())
-  if item[2] == nil then
+  local item = pack(s.source())
+  if item[1] == nil then
     s.source = nil
   else
     core_cast(s.monitor, item)
@@ -90,13 +90,17 @@ local function fail(s, reason)
   return exit({reason, {"Task.Supervised", "stream", {s.timeout}}})
 end
 
--- What the consumer is told: position, what, reason or results... | reason the monitor process died of.
+-- What the consumer is told: position, what, results... or reason | reason the monitor process died of.
 local function told(s, kind, position, what, ...)
   if kind == "down" then
     forget(s)
     return fail(s, position)
   end
   if what == "reply" then return deliver(s, position, true, ...) end
+  if what == "refused" then
+    close(s)
+    return process.refused(s.supervisor, ...)
+  end
   s.running = s.running - 1
   local item = s.unanswered[position]
   if not item then return advance(s) end
@@ -108,7 +112,7 @@ local function told(s, kind, position, what, ...)
       return fail(s, reason)
     end
   end
-  if s.zip_input_on_exit then reason = {item[2], reason} end
+  if s.zip_input_on_exit then reason = {item[1], reason} end
   return deliver(s, position, false, reason)
 end
 
@@ -164,8 +168,13 @@ local function flag(value, default, name, fname, index)
   return core.argument_error(fname, index, ("%s is true or false, got %s"):format(name, tostring(value)))
 end
 
--- The state of a stream with these arguments, the first of which is argument number `index` of the function.
-local function new(fname, index, source, fn, options)
+--- A new stream.
+-- @param fname the function that makes it, for errors
+-- @param index number of its argument `source`
+-- @param supervisor of the tasks, or false
+-- @param linked whether a supervisor's tasks are linked to the consumer
+-- @return iterator and closing value for the generic for
+function stream.new(fname, index, supervisor, linked, source, fn, options)
   source = iterator_of(source, fname, index)
   call.check_function(fn, fname, index + 1)
   index = index + 2
@@ -184,16 +193,17 @@ local function new(fname, index, source, fn, options)
     core.argument_error(fname, index, 'on_timeout is "exit" or "kill_task", got ' .. tostring(on_timeout))
   end
   local s = {
-    source = source, fn = fn, max_concurrency = max, on_timeout = on_timeout,
+    source = source, fn = fn, supervisor = supervisor, linked = linked, max_concurrency = max, on_timeout = on_timeout,
     timeout = call.timeout(options.timeout, 5000, fname, index),
     ordered = flag(options.ordered, true, "ordered", fname, index),
     zip_input_on_exit = flag(options.zip_input_on_exit, false, "zip_input_on_exit", fname, index),
     spawned = 0, running = 0, delivered = 0,
-    unanswered = {}, -- position -> {position, input...} of tasks that have not replied
+    unanswered = {}, -- position -> packed item, of tasks that have not replied
     early = {}, -- position -> the result of a task that has finished before one which comes before it
   }
   s.guard = setmetatable({stream = s}, stream.pull_guard)
-  return setmetatable(s, stream.state)
+  setmetatable(s, stream.state)
+  return function() return iterate(s) end, nil, nil, s
 end
 
 --- Apply a function to each item of a source, several at once, each in a task of its own. See Elixir's
@@ -217,8 +227,7 @@ end
 -- end
 -- assert(sum == 14)
 function stream.async_stream(source, fn, options)
-  local s = new("Task.async_stream", 1, source, fn, options)
-  return function() return iterate(s) end, nil, nil, s
+  return stream.new("Task.async_stream", 1, false, true, source, fn, options)
 end
 
 return stream

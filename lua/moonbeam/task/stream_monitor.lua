@@ -13,14 +13,23 @@ local unpack, type = table.unpack, type
 
 local monitor = {}
 
--- Start the task of an item, {position, values...}: pid, ref.
-local function start(m, item)
-  return core.spawn_async(true, process.stream, m.consumer, m.ref, item[1], m.callers, m.fn, unpack(item, 2, item.n))
+-- Start the task of an item, a packed sequence: pid, ref | nil, why the supervisor has refused.
+local function start(m, position, item)
+  if not m.supervisor then
+    return core.spawn_async(true, process.stream, m.consumer, m.ref, position, m.callers, m.fn, unpack(item, 1, item.n))
+  end
+  local pid, reason = process.start_in(m.supervisor)
+  if pid == nil then return nil, reason end
+  if m.linked then core.link(pid) end
+  return pid, process.hand_over(pid, process.stream, m.consumer, m.ref, position, m.callers, m.fn,
+    unpack(item, 1, item.n))
 end
 
 local function begin(m, item)
-  local pid, ref = start(m, item)
-  local task = {pid = pid, position = item[1], late = false}
+  m.count = m.count + 1
+  local pid, ref = start(m, m.count, item)
+  if pid == nil then return reply(m.consumer, m.ref, m.count, "refused", ref) end
+  local task = {pid = pid, position = m.count, late = false}
   m.running[ref] = task
   if m.timeout ~= "infinity" then
     task.deadline = monotonic_time() + m.timeout
@@ -71,15 +80,19 @@ end
 
 --- The process, linked to the consumer; ref is the consumer's monitor of it.
 -- @param consumer pid
--- @param ref what everything is told the consumer under: position, "reply" by the task, or "down" or "late", reason
+-- @param ref under which the consumer is told of each task: its position among the items, and "reply", results... by
+-- the task itself, or "down", reason, "late", or "refused", reason by the monitor process
 -- @param trapping whether the consumer traps exits
 -- @param timeout for each task
 -- @param callers of the consumer
 -- @param fn what the tasks run
-function monitor.run(consumer, ref, trapping, timeout, callers, fn)
+-- @param supervisor of the tasks, or false
+-- @param linked whether tasks of a supervisor are linked
+function monitor.run(consumer, ref, trapping, timeout, callers, fn, supervisor, linked)
   core.process_flag("trap_exit", true)
   local m = {
-    consumer = consumer, ref = ref, timeout = timeout, callers = callers, fn = fn,
+    consumer = consumer, ref = ref, timeout = timeout, callers = callers, fn = fn, supervisor = supervisor,
+    linked = linked, count = 0, -- of items
     running = {}, -- ref -> {pid =, position =, late =, deadline =}
     line = {}, first = 1, last = 0, -- refs
   }

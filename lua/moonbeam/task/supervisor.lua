@@ -1,0 +1,191 @@
+--- A supervisor of tasks, which are started as they are needed. See Elixir's `Task.Supervisor`.
+--
+-- Its tasks have an end when it stops, and a place where they are seen; those of `async_nolink` may fail without harm
+-- to their owners. It is a DynamicSupervisor, and may itself be the child of a supervisor:
+-- `{Task.Supervisor, {name = "tasks"}}`.
+-- @module moonbeam.task.supervisor
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local DynamicSupervisor = require "moonbeam.dynamic_supervisor"
+local GenServer = require "moonbeam.gen_server"
+local process = require "moonbeam.task.process"
+local stream = require "moonbeam.task.stream"
+
+local self, type = core.self, type
+
+local TaskSupervisor = {}
+
+--- Start a supervisor of tasks, linked to the caller. See Elixir's `Task.Supervisor.start_link/1`.
+-- @param[opt] options table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5), which count only
+-- for tasks that are restarted
+-- @return pid | nil, reason
+-- @usage
+-- local sup = Task.Supervisor.start_link{name = "tasks"}
+-- assert(Task.await(Task.Supervisor.async("tasks", function() return 42 end)) == 42)
+function TaskSupervisor.start_link(options)
+  if options == nil then options = {} end
+  if type(options) ~= "table" then
+    core.argument_error("Task.Supervisor.start_link", 1, "table of options expected, got " .. core.type(options))
+  end
+  call.check_name(options.name, "Task.Supervisor.start_link", 1)
+  return DynamicSupervisor.start_link{
+    name = options.name, max_children = options.max_children,
+    max_restarts = options.max_restarts, max_seconds = options.max_seconds,
+  }
+end
+
+--- How a supervisor starts a supervisor of tasks.
+-- @param[opt] options as for start_link
+-- @return child specification
+-- @usage assert(Task.Supervisor.child_spec{name = "tasks"}.type == "supervisor")
+function TaskSupervisor.child_spec(options)
+  return {
+    id = options and options.name or "Task.Supervisor", start = {TaskSupervisor.start_link, options or {}},
+    type = "supervisor",
+  }
+end
+
+local function async(fname, linked, supervisor, fn, ...)
+  call.check_function(fn, fname, 2)
+  local pid, reason = process.start_in(supervisor)
+  if pid == nil then return process.refused(supervisor, reason) end
+  if linked then core.link(pid) end
+  return {pid = pid, ref = process.hand_over(pid, process.reply, process.callers(), fn, ...), owner = self()}
+end
+
+--- Start computing in a task of the supervisor, linked to the caller as `Task.async` does. See Elixir's
+-- `Task.Supervisor.async/2`.
+-- Raises when the supervisor has its max_children; exits as GenServer.call does when there is no supervisor.
+-- @param supervisor pid, name or via table
+-- @param fn function; copied
+-- @param ... its arguments
+-- @return task, for Task.await and the like
+-- @usage
+-- local sup = Task.Supervisor.start_link()
+-- assert(Task.await(Task.Supervisor.async(sup, math.max, 3, 4)) == 4)
+function TaskSupervisor.async(supervisor, fn, ...)
+  return async("Task.Supervisor.async", true, supervisor, fn, ...)
+end
+
+--- As `async`, without a link: the caller hears of the task's failure by `Task.yield` or `Task.await`, or by its DOWN.
+-- See Elixir's `Task.Supervisor.async_nolink/2`.
+-- @param supervisor pid, name or via table
+-- @param fn function; copied
+-- @param ... its arguments
+-- @return task
+-- @usage
+-- local sup = Task.Supervisor.start_link()
+-- local ok, reason = Task.yield(Task.Supervisor.async_nolink(sup, exit, "failed"))
+-- assert(ok == false and reason == "failed")
+function TaskSupervisor.async_nolink(supervisor, fn, ...)
+  return async("Task.Supervisor.async_nolink", false, supervisor, fn, ...)
+end
+
+-- What start_child was given: the function, its arguments packed, and the options of the child.
+local function work_of(what, ...)
+  local options = {}
+  if type(what) ~= "table" or what.start == nil then
+    call.check_function(what, "Task.Supervisor.start_child", 2)
+    return options, what, table.pack(...)
+  end
+  local start = what.start
+  if type(start) ~= "table" then
+    core.argument_error("Task.Supervisor.start_child", 2, "start is {function, arguments...}, got " .. core.type(start))
+  end
+  call.check_function(start[1], "Task.Supervisor.start_child", 2)
+  return what, start[1], table.pack(table.unpack(start, 2, start.n))
+end
+
+--- Start a task that nobody awaits, as a child of the supervisor. See Elixir's `Task.Supervisor.start_child/3`.
+-- @param supervisor pid, name or via table
+-- @param fn function, which is copied, or a table: start = {fn, arguments...}, restart ("temporary": it is not
+-- restarted; "transient", "permanent"), shutdown (5000 ms, "brutal_kill" or "infinity")
+-- @param ... arguments of a function
+-- @return pid | nil, reason: "max_children"
+-- @usage
+-- local sup = Task.Supervisor.start_link()
+-- local pid = Task.Supervisor.start_child(sup, {start = {sleep, "infinity"}, restart = "transient"})
+-- assert(Task.Supervisor.children(sup)[1] == pid)
+function TaskSupervisor.start_child(supervisor, fn, ...)
+  local options, work, arguments = work_of(fn, ...)
+  local callers = process.callers()
+  if options.restart ~= nil and options.restart ~= "temporary" then
+    return DynamicSupervisor.start_child(supervisor, {
+      id = "Task", start = {process.start_running, self(), callers, work, arguments},
+      restart = options.restart, shutdown = options.shutdown,
+    })
+  end
+  local pid, reason = process.start_in(supervisor, options.shutdown)
+  if pid == nil then return nil, reason end
+  local ref = process.hand_over(pid, process.run, callers, work, table.unpack(arguments, 1, arguments.n))
+  core.demonitor(ref, "flush")
+  return pid
+end
+
+--- The pids of the tasks that are not waiting for a restart. See Elixir's `Task.Supervisor.children/1`.
+-- @param supervisor pid, name or via table
+-- @return sequence of pids
+-- @usage assert(#Task.Supervisor.children(Task.Supervisor.start_link()) == 0)
+function TaskSupervisor.children(supervisor)
+  local pids = {}
+  for _, child in ipairs(DynamicSupervisor.which_children(supervisor)) do
+    if core.type(child[2]) == "pid" then pids[#pids + 1] = child[2] end
+  end
+  return pids
+end
+
+--- Stop a task. See Elixir's `Task.Supervisor.terminate_child/2`.
+-- @param supervisor pid, name or via table
+-- @param pid the task's
+-- @return true when it is gone | nil, "not_found"
+-- @usage
+-- local sup = Task.Supervisor.start_link()
+-- assert(Task.Supervisor.terminate_child(sup, Task.Supervisor.start_child(sup, sleep, "infinity")))
+function TaskSupervisor.terminate_child(supervisor, pid)
+  if core.type(pid) ~= "pid" then
+    core.argument_error("Task.Supervisor.terminate_child", 2, "pid expected, got " .. core.type(pid))
+  end
+  return DynamicSupervisor.terminate_child(supervisor, pid)
+end
+
+--- Stop a supervisor and its tasks, which are told "shutdown".
+-- @param supervisor pid, name or via table
+-- @param[opt="normal"] reason
+-- @param[opt="infinity"] ms
+-- @return true when it is gone
+-- @usage assert(Task.Supervisor.stop(Task.Supervisor.start_link()))
+function TaskSupervisor.stop(supervisor, reason, ms) return GenServer.stop(supervisor, reason, ms) end
+
+--- As `Task.async_stream`, with tasks that are children of the supervisor. See Elixir's
+-- `Task.Supervisor.async_stream/4`.
+-- Raises, when a result is asked for, if the supervisor has its max_children.
+-- @param supervisor pid, name or via table
+-- @param source sequence or iterator function
+-- @param fn function of an item
+-- @param[opt] options as for Task.async_stream
+-- @return iterator for the generic for
+-- @usage
+-- local sup = Task.Supervisor.start_link()
+-- for ok, square in Task.Supervisor.async_stream(sup, {3}, function(n) return n * n end) do assert(square == 9) end
+function TaskSupervisor.async_stream(supervisor, source, fn, options)
+  return stream.new("Task.Supervisor.async_stream", 2, supervisor, true, source, fn, options)
+end
+
+--- As `async_stream`, with tasks that are not linked to the caller: their failures are results, whether it traps exits
+-- or not. See Elixir's `Task.Supervisor.async_stream_nolink/4`.
+-- @param supervisor pid, name or via table
+-- @param source sequence or iterator function
+-- @param fn function of an item
+-- @param[opt] options as for Task.async_stream
+-- @return iterator for the generic for
+-- @usage
+-- local sup = Task.Supervisor.start_link()
+-- for ok, reason in Task.Supervisor.async_stream_nolink(sup, {"failed"}, exit) do
+--   assert(not ok and reason == "failed")
+-- end
+function TaskSupervisor.async_stream_nolink(supervisor, source, fn, options)
+  return stream.new("Task.Supervisor.async_stream_nolink", 2, supervisor, false, source, fn, options)
+end
+
+return TaskSupervisor
