@@ -35,17 +35,4 @@ describe("the examples in the documentation", function()
       end)
     end
   end
-
-  it("the README's programs run", function()
-    local readme = assert(io.open("README.md")):read("a")
-    local count = 0
-    for code in readme:gmatch("```lua\n(.-)```") do
-      count = count + 1
-      local preamble = code:find("require", 1, true) and "" or "require('moonbeam').import()\n"
-      local output, status = helper.run_script(preamble .. code)
-      assert.equal(0, status, output)
-      assert.matches(count == 1 and "hello from #PID" or "144", output)
-    end
-    assert.equal(2, count)
-  end)
 end)
