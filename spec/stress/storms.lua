@@ -53,6 +53,7 @@ local function repeatedly(time, round)
 end
 
 local storms, names = {}, {"conservation", "links", "names", "registry", "timers", "spawns"}
+local storms, names = {}, {"conservation", "links", "names", "timers", "spawns", "streams"}
 
 -- Everybody sends numbered messages to random others. Per pair they arrive in order, and all of them do.
 function storms.conservation(time)
@@ -441,6 +442,70 @@ function storms.spawns(time)
   local now = resident()
   if early then check(now < early * 1.2 + 8, "%.0f MiB after the first million, %.0f at the end", early, now) end
   return ("%d processes, %.0f MiB after the first million, %.0f at the end"):format(born, early or now, now)
+end
+
+-- Streams whose tasks end, fail, hang or are killed, and whose consumers read to the end, leave, raise or are killed. Those
+-- that read on get every item once, in order, and nothing stays behind.
+function storms.streams(time)
+  local function work(n, how)
+    if how == "fail" then exit("failed") end
+    if how == "hang" then sleep("infinity") end
+    if how == "kill" then Process.exit(self(), "kill") end
+    if how == "sleep" then sleep(n % 3) end
+    return n
+  end
+  local expected = {fail = "failed", hang = "timeout", kill = "killed"}
+  local hows = {"fail", "hang", "kill", "sleep", "return", "return"}
+  local function consume(seed, ending, trapping)
+    local roll, n = dice(seed), 0
+    local items = roll(40)
+    local leave = roll(items)
+    Process.flag("trap_exit", trapping)
+    local given = {}
+    local function source()
+      if n == items then return nil end
+      n = n + 1
+      given[n] = trapping and hows[roll(#hows)] or hows[3 + roll(3)]
+      if ending == "source" and n == leave then error("the source is broken", 0) end
+      return n, given[n]
+    end
+    local got = 0
+    local function loop()
+      for ok, result in Task.async_stream(source, work, {max_concurrency = roll(8), timeout = 20, on_timeout = "kill_task"}) do
+        got = got + 1
+        local wanted = expected[given[got]]
+        if result == "timeout" then wanted = result end -- anyone may be late
+        if ok ~= (wanted == nil) or result ~= (wanted or got) then exit{"result", got, given[got], ok, result} end
+        if ending == "break" and got == leave then break end
+        if ending == "raise" and got == leave then error("the consumer is broken", 0) end
+      end
+    end
+    local ok, e = pcall(loop)
+    if ending == "end" and not (ok and got == items) then exit{"items", got, items, e} end
+    if ok and (ending == "raise" or ending == "source") then exit{"went on", ending} end
+    if receive(0) ~= nil then exit("messages left") end
+    if #Process.info(self(), "links") > 0 then exit("links left") end
+  end
+  local endings, streams = {"end", "break", "raise", "source", "kill"}, 0
+  local rounds = repeatedly(time, function(round)
+    local refs, killed, roll = {}, {}, dice(round)
+    for i = 1, 40 do
+      local ending = endings[i % #endings + 1]
+      local pid, ref = spawn_monitor(consume, round * 100 + i, ending, i % 2 == 0)
+      refs[i] = ref
+      if ending == "kill" then killed[i] = pid end
+    end
+    for i, pid in pairs(killed) do
+      if roll(2) == 1 then sleep(roll(3)) end
+      Process.exit(pid, "kill")
+    end
+    for i, ref in ipairs(refs) do
+      local reason = ended(ref)
+      check(reason == "normal" or killed[i] and reason == "killed", "consumer %d: %s", i, inspect(reason))
+    end
+    streams = streams + #refs
+  end)
+  return ("%d streams in %d rounds"):format(streams, rounds)
 end
 
 local failed = false
