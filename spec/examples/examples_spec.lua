@@ -52,6 +52,33 @@ describe("examples", function()
     assert.matches("usage", output)
   end)
 
+  it("chat.lua loses a room's process, and nobody who is in it", function()
+    local output, code = run("chat.lua")
+    assert.equal(0, code, output)
+    assert.equal([[
+open a room twice:	already_started
+in tea:	ann, bob, eve
+in lua:	
+a new process:	true
+in tea:	ann, bob, eve
+eve has heard
+  tea: <ann> hello
+  tea: (no answer to "/crash")
+  tea: <bob> are you still there?
+in tea without eve:	ann, bob
+said in tea since the crash:	2
+ann has heard
+  tea: <ann> hello
+  tea: <bob> are you still there?
+  tea: <ann> poor eve
+bob has heard
+  tea: <ann> hello
+  lua: <bob> is anybody here?
+  tea: <bob> are you still there?
+  tea: <ann> poor eve
+]], output)
+  end)
+
   it("pipeline.lua does every job once, or reports it, whoever is killed", function()
     local output, code = run("pipeline.lua", "300 200")
     assert.equal(0, code, output)
