@@ -263,7 +263,6 @@ local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
   "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
-  "flush", "Process", "Task", "Agent", "GenServer", "Logger",
   "Supervisor", "DynamicSupervisor", "PartitionSupervisor",
 }
 

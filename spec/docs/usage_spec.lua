@@ -21,12 +21,6 @@ local function examples(path)
 end
 
 describe("the examples in the documentation", function()
-  for _, file in ipairs{"init", "process", "task", "agent", "gen_server", "registry", "logger", "inspect"} do
-  for _, file in ipairs{
-    "init", "process", "task", "agent", "gen_server", "supervisor", "dynamic_supervisor",
-    "partition_supervisor", "logger", "inspect",
-  } do
-    local path = "lua/moonbeam/" .. file .. ".lua"
   for path in assert(io.popen("find lua/moonbeam -name '*.lua'")):lines() do
     for _, example in ipairs(examples(path)) do
       it(("runs: %s:%d"):format(path, example.line), function()

@@ -52,8 +52,7 @@ local function repeatedly(time, round)
   return rounds
 end
 
-local storms, names = {}, {"conservation", "links", "names", "registry", "timers", "spawns"}
-local storms, names = {}, {"conservation", "links", "names", "timers", "spawns", "streams"}
+local storms, names = {}, {"conservation", "links", "names", "registry", "timers", "spawns", "streams"}
 
 -- Everybody sends numbered messages to random others. Per pair they arrive in order, and all of them do.
 function storms.conservation(time)
