@@ -219,7 +219,7 @@ describe("preemption", function()
     ]])))
   end)
 
-  it("reports a slice that cannot be cut, once per place", function()
+  it("reports a slice that cannot be cut, once per place #time", function()
     local output = run_script([[
       local mb = require "moonbeam"
       mb.import()
@@ -246,7 +246,7 @@ describe("preemption", function()
     assert.is_false(pcall(mb.long_schedule, -1))
   end)
 
-  it("reports a long call of a process that had been computing alone", function()
+  it("reports a long call of a process that had been computing alone #time", function()
     local output = run_script([[
       local mb = require "moonbeam"
       mb.import()
@@ -264,7 +264,7 @@ describe("preemption", function()
     assert.truthy(output:find("done\n$"), output)
   end)
 
-  it("of a deep stack costs about as much as a traceback of it", function()
+  it("of a deep stack costs about as much as a traceback of it #time", function()
     local output = run_script([[
       local mb = require "moonbeam"
       mb.import()
