@@ -32,15 +32,22 @@ local function missing(s, callback)
     callback), 0)
 end
 
+-- Whether a value may be the last part of a callback's results: ms, "hibernate" or {"continue", x}.
+local function is_extra(extra)
+  if extra == nil or extra == "hibernate" or extra == "infinity" then return true end
+  if type(extra) == "number" then return extra == math.huge or (extra >= 0 and extra % 1 == 0) end
+  return type(extra) == "table" and extra[1] == "continue"
+end
+
 local after
 
 -- What a callback that answers nobody returned: the timeout of the next wait, or `stopped`.
 local function handled(s, ...)
   local n, tag, a, b = select("#", ...), ...
-  if tag == "noreply" and (n == 2 or n == 3) then
+  if tag == "noreply" and (n == 2 or n == 3 and is_extra(b)) then
     s.state = a
     if n == 2 then return nil end
-    return after(s, b, n, ...)
+    return after(s, b)
   elseif tag == "stop" and n == 3 then
     s.state = b
     return stop(s, a)
@@ -50,11 +57,11 @@ end
 
 local function called(s, from, ...)
   local n, tag, a, b, c = select("#", ...), ...
-  if tag == "reply" and (n == 3 or n == 4) then
+  if tag == "reply" and (n == 3 or n == 4 and is_extra(c)) then
     s.state = b
     reply(from[1], from[2], a)
     if n == 3 then return nil end
-    return after(s, c, n, ...)
+    return after(s, c)
   elseif tag == "stop" and n == 4 then
     s.state = c
     s.last_reply, s.last_from = b, from -- sent when terminate has run
@@ -63,17 +70,14 @@ local function called(s, from, ...)
   return handled(s, ...)
 end
 
--- The last part of a callback's results: ms, "hibernate" or {"continue", x}.
-function after(s, extra, ...)
-  if extra == nil or extra == "hibernate" or extra == "infinity" or extra == math.huge then return nil end
-  if type(extra) == "number" and extra >= 0 and extra % 1 == 0 then return extra end
-  if type(extra) == "table" and extra[1] == "continue" then
-    local handle_continue = s.module.handle_continue
-    if not handle_continue then missing(s, "handle_continue") end
-    s.last = {"continue", extra[2]}
-    return handled(s, handle_continue(extra[2], s.state))
-  end
-  return bad_return(...)
+-- What the last part of a callback's results makes of the next wait.
+function after(s, extra)
+  if type(extra) == "number" then return extra end
+  if type(extra) ~= "table" then return nil end
+  local handle_continue = s.module.handle_continue
+  if not handle_continue then missing(s, "handle_continue") end
+  s.last = {"continue", extra[2]}
+  return handled(s, handle_continue(extra[2], s.state))
 end
 
 local function informed(s, message)
@@ -170,17 +174,14 @@ end
 
 local function started(s, owner, ref, ...)
   local n, tag, a, b = select("#", ...), ...
-  if tag == "ok" and (n == 2 or n == 3) then
+  if tag == "ok" and (n == 2 or n == 3 and is_extra(b)) then
     s.state = a
     reply(owner, ref, "ok")
     if n == 2 then return run_loop(s, nil) end
-    if type(b) == "table" and b[1] == "continue" then
-      local ok, timeout = xpcall(after, call.reason_of, s, b, n, ...)
-      if not ok then return finish(s, timeout[1]) end
-      if timeout == stopped then return finish(s, s.reason) end
-      return run_loop(s, timeout)
-    end
-    return run_loop(s, after(s, b, n, ...))
+    local ok, timeout = xpcall(after, call.reason_of, s, b)
+    if not ok then return finish(s, timeout[1]) end
+    if timeout == stopped then return finish(s, s.reason) end
+    return run_loop(s, timeout)
   elseif tag == "ignore" and n == 1 then
     return reply(owner, ref, "ignore")
   elseif tag == "error" and n == 2 then

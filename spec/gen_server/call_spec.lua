@@ -169,6 +169,10 @@ describe("GenServer.call", function()
       catch_exit(GenServer.call, start(), function() return "reply", 1 end)[1])
     assert.same({"bad_return_value", {"noreply", 1, 2, 3}},
       catch_exit(GenServer.call, start(), function() return "noreply", 1, 2, 3 end)[1])
+    assert.same({"bad_return_value", {"noreply", 1, "soon"}},
+      catch_exit(GenServer.call, start(), function() return "noreply", 1, "soon" end)[1])
+    assert.same({"bad_return_value", {"reply", 1, 2, "soon"}},
+      catch_exit(GenServer.call, start(), function() return "reply", 1, 2, "soon" end)[1])
   end)
 
   it("GSC-18 missing callbacks: call and cast crash, info is dropped", function()

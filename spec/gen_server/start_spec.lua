@@ -81,6 +81,14 @@ describe("GenServer.start", function()
     assert.same({"bad_return_value", "junk"}, select(2, GenServer.start(with_init(function() return "junk" end))))
     assert.same({"bad_return_value", {"ok", 1, 2, 3}},
       select(2, GenServer.start(with_init(function() return "ok", 1, 2, 3 end))))
+    for _, extra in ipairs{"soon", -1, 1.5, 0 / 0, {"carry on", 1}, true} do
+      local pid, reason = GenServer.start(with_init(function() return "ok", 1, extra end))
+      assert.is_nil(pid)
+      assert.same({"bad_return_value", "ok"}, {reason[1], reason[2][1]})
+    end
+    for _, extra in ipairs{"hibernate", "infinity", math.huge, 60000, 60000.0} do
+      GenServer.stop((assert(GenServer.start(with_init(function() return "ok", 1, extra end)))))
+    end
   end)
 
   it("GSS-08 error is soft: a linked caller lives", function()
