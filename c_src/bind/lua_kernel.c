@@ -100,6 +100,20 @@ static int option(lua_State *L, const char *name) {
   return on;
 }
 
+static void check_options(struct mb_heap *h, lua_State *L) {
+  static const char *const known[] = {"link", "monitor", "scheduler", "priority", NULL};
+  lua_pushnil(L);
+  while (lua_next(L, 2)) {
+    int i = 0;
+    lua_pop(L, 1);
+    while (known[i] && (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), known[i]) != 0)) i++;
+    if (!known[i])
+      mb_bad_argument(h, L, "Process.spawn", 2,
+                      "unknown option '%s'; there are link = true, monitor = true, scheduler, priority",
+                      luaL_tolstring(L, -1, NULL));
+  }
+}
+
 /* Process.spawn(fn, opts, ...) -> pid [, ref] */
 static int process_spawn(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -111,6 +125,7 @@ static int process_spawn(lua_State *L) {
   check_function(h, L, "Process.spawn");
   if (!lua_isnoneornil(L, 2)) {
     if (!lua_istable(L, 2)) return mb_bad_type(h, L, "Process.spawn", 2, "table of options", 2);
+    check_options(h, L);
     link = option(L, "link");
     monitor = option(L, "monitor");
     lua_getfield(L, 2, "scheduler");

@@ -116,6 +116,21 @@ describe("spawn", function()
     assert.equal(before, mb.census().processes)
   end)
 
+  it("takes options, and refuses what is none", function()
+    local me = self()
+    local pid, ref = Process.spawn(function(...) send(me, {"got", ...}) end,
+      {link = false, monitor = true, scheduler = "here", priority = "normal"}, 1, 2)
+    assert.same({"got", 1, 2}, receive(helper.patience))
+    await{"DOWN", ref, "process", pid, "normal"}
+    assert.equal(1, select("#", Process.spawn(function() end)))
+    assert.equal(1, select("#", Process.spawn(function() end, nil)))
+    for _, bad in ipairs{ {lnk = true}, {"link"}, {scheduler = 0}, {scheduler = "there"}, 5 } do
+      local ok, message = pcall(function() Process.spawn(function() end, bad) end)
+      assert.is_false(ok)
+      assert.matches("spawn_spec.lua:%d+: bad argument #2 to 'Process.spawn'", message)
+    end
+  end)
+
   it("passes copies of the arguments, nils counted", function()
     local me, t = self(), {1}
     spawn(function(...)
