@@ -11,6 +11,8 @@
 #include "pattern.h"
 #include "run.h"
 
+enum { LONG_MAILBOX = 8 }; /* a shorter one is scanned sooner than the clauses are looked at */
+
 void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
   mb_mailbox_remove(&p->mailbox, s);
   mb_count(&h->scheduler->messages, -1);
@@ -129,27 +131,31 @@ static uint64_t after_deadline(struct mb_heap *h, lua_State *L, const char *func
   return deadline;
 }
 
-/* The mailbox's newest reference, if no clause can match a message without it; else 0. */
+/* Whether the pattern on the top of the stack is the reference, or a table with it among its items and fields. */
+static int asks_for(lua_State *L, mb_ref ref) {
+  int pattern = lua_gettop(L), found = 0;
+  if (!lua_istable(L, pattern)) return mb_to_ref(L, pattern) == ref;
+  lua_pushnil(L);
+  while (!found && lua_next(L, pattern)) {
+    found = mb_to_ref(L, -1) == ref;
+    lua_pop(L, 1);
+  }
+  lua_settop(L, pattern);
+  return found;
+}
+
+/* The mailbox's newest reference, if no clause can match a message without it and the mailbox is long; else 0. */
 static mb_ref wanted_ref(lua_State *L, struct mb_process *p, int count) {
-  int top = lua_gettop(L);
+  int top = lua_gettop(L), all = 1;
   mb_ref mark = p->mailbox.mark;
-  if (!mark || p->mailbox.head == NULL) return 0;
-  for (int i = 1; i <= count && mark; i++) {
-    int found = 0;
+  if (!mark || p->mailbox.count < LONG_MAILBOX) return 0;
+  for (int i = 1; i <= count && all; i++) {
     lua_rawgeti(L, 1, i);
-    if (lua_rawgeti(L, top + 1, 1) == LUA_TTABLE) {
-      for (int k = 1; k <= 2 && !found; k++) {
-        lua_rawgeti(L, top + 2, k);
-        found = mb_to_ref(L, -1) == mark;
-        lua_pop(L, 1);
-      }
-    } else {
-      found = mb_to_ref(L, top + 2) == mark;
-    }
-    if (!found) mark = 0;
+    lua_rawgeti(L, top + 1, 1);
+    all = asks_for(L, mark);
     lua_settop(L, top);
   }
-  return mark;
+  return all ? mark : 0;
 }
 
 /* A guard holds when it returns true; one that raises does not. */
