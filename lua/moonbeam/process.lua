@@ -6,7 +6,7 @@ local call = require "moonbeam.call"
 
 local Process = {}
 
---- Whether a process is alive. A process that has been sent a deadly exit is not.
+--- Whether a process is alive. A process that has been sent a deadly exit is not. See Elixir's `Process.alive?/1`.
 -- @function alive
 -- @param pid
 -- @return boolean
@@ -28,6 +28,7 @@ Process.alive = core.process_alive
 Process.exit = core.process_exit
 
 --- Set a flag of the calling process. The only one is "trap_exit": exit signals become messages.
+-- See Elixir's `Process.flag/2`.
 -- @function flag
 -- @param name "trap_exit"
 -- @param value boolean
@@ -35,7 +36,8 @@ Process.exit = core.process_exit
 -- @usage Process.flag("trap_exit", false)
 Process.flag = core.process_flag
 
---- Give a process a name. Raises when the name is taken or reserved, or the process has one or is dead.
+--- Give a process a name.
+-- Raises when the name is taken or reserved, or the process has one or is dead. See Elixir's `Process.register/2`.
 -- @function register
 -- @param pid
 -- @param name non-empty string
@@ -46,7 +48,7 @@ Process.flag = core.process_flag
 -- Process.unregister("me")
 Process.register = core.process_register
 
---- Take a name away. Raises when nobody has it.
+--- Take a name away. Raises when nobody has it. See Elixir's `Process.unregister/1`.
 -- @function unregister
 -- @param name
 -- @return true
@@ -55,20 +57,20 @@ Process.register = core.process_register
 -- assert(Process.unregister("me"))
 Process.unregister = core.process_unregister
 
---- The pid that has a name, or nil.
+--- The pid that has a name, or nil. See Elixir's `Process.whereis/1`.
 -- @function whereis
 -- @param name
 -- @return pid | nil
 -- @usage assert(Process.whereis("nobody") == nil)
 Process.whereis = core.process_whereis
 
---- All registered names, in no order.
+--- All registered names, in no order. See Elixir's `Process.registered/0`.
 -- @function registered
 -- @return sequence of strings
 -- @usage assert(type(Process.registered()) == "table")
 Process.registered = core.process_registered
 
---- The pids of all living processes, in no order.
+--- The pids of all living processes, in no order. See Elixir's `Process.list/0`.
 -- @function list
 -- @return sequence of pids
 -- @usage assert(#Process.list() >= 1)
@@ -102,14 +104,14 @@ function Process.send_after(dest, msg, ms)
   return pid and core.process_send_after(pid, msg, ms) or core.make_ref()
 end
 
---- Cancel a timer. A message that has been delivered already stays.
+--- Cancel a timer. A message that has been delivered already stays. See Elixir's `Process.cancel_timer/1`.
 -- @function cancel_timer
 -- @param ref from send_after
 -- @return ms that were left | false
 -- @usage assert(Process.cancel_timer(Process.send_after(self(), "never", 1000)))
 Process.cancel_timer = core.process_cancel_timer
 
---- How long a timer has to go.
+--- How long a timer has to go. See Elixir's `Process.read_timer/1`.
 -- @function read_timer
 -- @param ref from send_after
 -- @return ms left | false
@@ -119,7 +121,7 @@ Process.cancel_timer = core.process_cancel_timer
 -- Process.cancel_timer(timer)
 Process.read_timer = core.process_read_timer
 
---- Store a value in the calling process's dictionary; nil deletes.
+--- Store a value in the calling process's dictionary; nil deletes. See Elixir's `Process.put/2`.
 -- @function put
 -- @param key any value but nil
 -- @param value
@@ -129,7 +131,7 @@ Process.read_timer = core.process_read_timer
 -- assert(Process.get("color") == "red")
 Process.put = core.process_put
 
---- Read the calling process's dictionary.
+--- Read the calling process's dictionary. See Elixir's `Process.get/2`.
 -- @function get
 -- @param[opt] key without it: a table of all pairs
 -- @param[opt] default
@@ -137,7 +139,7 @@ Process.put = core.process_put
 -- @usage assert(Process.get("missing", "default") == "default")
 Process.get = core.process_get
 
---- Remove a key from the dictionary.
+--- Remove a key from the dictionary. See Elixir's `Process.delete/1`.
 -- @function delete
 -- @param key
 -- @return the old value
@@ -146,7 +148,7 @@ Process.get = core.process_get
 -- assert(Process.delete("key") == 1)
 Process.delete = core.process_delete
 
---- The dictionary's keys; with a value, those that have it.
+--- The dictionary's keys; with a value, those that have it. See Elixir's `Process.get_keys/1`.
 -- @function get_keys
 -- @param[opt] value
 -- @return sequence of keys
