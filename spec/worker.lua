@@ -41,8 +41,8 @@ function worker.spec(id, options)
   return spec
 end
 
---- A start function that says {"try", n} and, at the attempts for which works(n) holds, starts an idle process; else its
--- results are those of otherwise(n). The attempts are counted in the supervisor's dictionary.
+--- A start function that says {"try", n} and, at the attempts for which works(n) holds, starts an idle process; else
+-- its results are those of otherwise(n). The attempts are counted in the supervisor's dictionary.
 function worker.flaky(works, otherwise)
   local me = mb.self()
   return {function()

@@ -15,7 +15,7 @@ local function next_state(state, ...)
   return (...)
 end
 
-local function replied(from, state, ...)
+local function replied(state, ...)
   if select("#", ...) ~= 2 then
     local value = ...
     if select("#", ...) > 1 then value = {...} end
@@ -37,7 +37,7 @@ function callbacks.handle_call(request, from, state)
   elseif kind == "update" then
     return "reply", true, next_state(state, fn(state))
   end
-  return replied(from, state, fn(state))
+  return replied(state, fn(state))
 end
 
 function callbacks.handle_cast(fn, state) return "noreply", next_state(state, fn(state)) end

@@ -49,7 +49,8 @@ function child_spec.override(spec, overrides, fname, index)
   for k, v in next, spec do copy[k] = v end
   for k, v in next, overrides do
     if not keys[k] then
-      core.argument_error(fname, index, ("unknown key '%s' in the overrides of a child specification"):format(tostring(k)))
+      core.argument_error(fname, index,
+        ("unknown key '%s' in the overrides of a child specification"):format(tostring(k)))
     end
     copy[k] = v
   end

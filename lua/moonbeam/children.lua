@@ -54,9 +54,9 @@ function children.entries(list)
   local entries = children.newest_first(list)
   for i = 1, #entries do
     local child = entries[i]
-    local id, pid = child.id, child.pid
+    local id, pid = child.id, child.retry and "restarting" or child.pid or "undefined"
     if id == nil then id = "undefined" end
-    entries[i] = {id, child.retry and "restarting" or pid or "undefined", child.type or "worker", child.modules or no_modules}
+    entries[i] = {id, pid, child.type or "worker", child.modules or no_modules}
   end
   return entries
 end

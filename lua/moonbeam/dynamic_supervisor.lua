@@ -56,7 +56,7 @@ end
 
 local function request(supervisor, ...) return GenServer.call(supervisor, {...}, "infinity") end
 
---- Start a child for a record of moonbeam.child_spec that need not be checked; internal, for supervisors made of this one.
+--- Start a child for a record of moonbeam.child_spec, unchecked; internal, for supervisors that are made of this one.
 -- @param supervisor pid, name or via table
 -- @param child record: start, restart, shutdown and, where they are not the default, type and modules
 -- @return as start_child

@@ -62,9 +62,9 @@ local function check(options)
 end
 
 --- Start the partitions and their supervisor, linked to the caller. See Elixir's `PartitionSupervisor.start_link/1`.
--- @param options table: name (a string) and child_spec (a child, which does not register a name itself); partitions (how
+-- @param options table: name (a string) and child_spec (a child that does not register a name itself); partitions (how
 -- many: as many as there are schedulers), with_arguments (a function of the sequence of the start function's arguments
--- and the partition's number: the arguments for this partition), strategy ("one_for_one"), max_restarts, max_seconds
+-- and the partition's number: the arguments for this one), strategy ("one_for_one"), max_restarts, max_seconds
 -- @return pid | nil, reason
 -- @usage
 -- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}, partitions = 4}

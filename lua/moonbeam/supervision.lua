@@ -1,5 +1,5 @@
---- What every supervisor's server does when its children end: it counts restarts, has them made, and has those that failed
--- tried again without blocking other requests.
+--- What every supervisor's server does when its children end: it counts restarts, has them made, and has those that
+-- failed tried again without blocking other requests.
 --
 -- A supervisor's state has the fields children (moonbeam.children), restarts (moonbeam.restarts), and those of `state`.
 -- @module moonbeam.supervision
@@ -77,6 +77,15 @@ function supervision.define(callbacks, requests, restart, forget)
     local child = type(request) == "table" and request[1] == "retry" and take_retry(state, request[2])
     if child then return counted_restart(state, child, count(state)) end
     return "noreply", state
+  end
+
+  -- For reports of the supervisor's own end: the children may be very many.
+  function callbacks.format_status(status)
+    local state = status.state
+    return {
+      state = {children = state.children.count, restarts = state.restarts.total}, message = status.message,
+      reason = status.reason,
+    }
   end
 
   function callbacks.handle_info(message, state)

@@ -3,15 +3,15 @@
 --
 -- A child is
 --
---    {id =, start = {fn, arguments...},      start returns a linked process's pid (as the start_link functions do)
---     restart = "permanent"                  restarted whatever it ended with; "transient": unless it ended with normal,
+--    {id =, start = {fn, arguments...},      start returns a linked process's pid, as the start_link functions do
+--     restart = "permanent"                  restarted whatever it ended with; "transient": unless that was normal,
 --                                            shutdown or {"shutdown", x}; "temporary": never, and forgotten
---     shutdown = 5000                        told "shutdown", killed when it is not gone after so many ms; "infinity" (for
---                                            supervisors, when left out), or "brutal_kill": killed at once
+--     shutdown = 5000                        told "shutdown", killed when it is not gone after so many ms;
+--                                            "infinity": waited for (a supervisor's default); "brutal_kill": killed
 --     type = "worker" | "supervisor", significant = false}
 --
 -- or Module, or {Module, argument}, where Module.child_spec(argument) gives one, or Module has a GenServer's callbacks.
--- A supervisor of one's own is a module with `init(arg)`, which ends with `return Supervisor.init(children, options)`, or
+-- A supervisor of one's own is a module with `init(arg)` that ends with `return Supervisor.init(children, options)`, or
 -- returns "ignore"; `Supervisor.start_link(module, arg, {name = ...})` starts it.
 --
 -- The start functions run in the supervisor, one after the other; they and their arguments are copied once.
@@ -46,9 +46,9 @@ end
 -- {"shutdown", {"failed_to_start_child", id, reason}}, which ends a caller that does not trap exits.
 -- @param children sequence
 -- @param options table: strategy ("one_for_one": the child that ended is restarted; "one_for_all": all are;
--- "rest_for_one": it and those started after it), max_restarts (3) within max_seconds (5): one restart more and it stops
--- with "shutdown", auto_shutdown ("never" | "any_significant" | "all_significant": stop when significant children have
--- ended by themselves), name
+-- "rest_for_one": it and those started after it), max_restarts (3) within max_seconds (5): one restart more and it
+-- stops with "shutdown", auto_shutdown ("never" | "any_significant" | "all_significant": stop when significant children
+-- have ended by themselves), name
 -- @return pid | nil, reason | "ignore"
 -- @usage
 -- local sup = Supervisor.start_link({
@@ -60,7 +60,7 @@ end
 -- assert(Agent.get("counter") == 0)
 -- Supervisor.stop(sup)
 function Supervisor.start_link(children, options, module_options)
-  local fname, argument, index = "Supervisor.start_link", nil, 2
+  local fname, index, argument = "Supervisor.start_link", 2
   if child_spec.is_module(children) then
     argument = {module = children, arg = options}
     options, index = module_options, 3
@@ -95,8 +95,8 @@ local function request(supervisor, ...) return GenServer.call(supervisor, {...},
 --- Add a child at the end and start it. See Elixir's `Supervisor.start_child/2`.
 -- @param supervisor pid, name or via table
 -- @param spec child
--- @return pid [, info] as the start function | "undefined" when that says "ignore" | nil, reason:
--- {"already_started", pid}, "already_present", {reason, spec} when the start function failed, or what is wrong with spec
+-- @return pid [, info] as the start function | "undefined" when that says "ignore" | nil, reason: {"already_started", pid},
+-- "already_present", {reason, spec} when the start function failed, or what is wrong with spec
 -- @usage
 -- local sup = Supervisor.start_link({}, {strategy = "one_for_one"})
 -- local agent = Supervisor.start_child(sup, {Agent, function() return 42 end})
@@ -166,8 +166,8 @@ local function is_arguments(x)
   return type(x) == "table" and type(x[1]) == "table" and type(x[2]) == "table" and x[2].strategy ~= nil
 end
 
---- The specification of a child: of a module or {module, argument}, or of a supervisor's {children, options}, or a copy of
--- a specification, with some fields changed. See Elixir's `Supervisor.child_spec/2`.
+--- The specification of a child: of a module or {module, argument}, of a supervisor's {children, options}, or a copy of a
+-- specification; with some fields changed. See Elixir's `Supervisor.child_spec/2`.
 -- @param x child, or {children, options}
 -- @param[opt] overrides table of fields
 -- @return child specification

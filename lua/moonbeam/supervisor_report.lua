@@ -21,12 +21,20 @@ local function reason_text(reason)
   return "(exit) " .. inspect(reason)
 end
 
-local function name_of_self()
-  local name = core.process_info(core.self(), "registered_name")
-  return tostring(core.self()) .. (name and " (" .. name .. ")" or "")
+local function supervisor_text(name) return tostring(core.self()) .. (name and " (" .. name .. ")" or "") end
+
+local function own_name() return core.process_info(core.self(), "registered_name") end
+
+local function event_text(event)
+  return ("Child %s of Supervisor %s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s"):format(
+    event.id == nil and "undefined" or inspect(event.id), supervisor_text(event.name), texts[event.context],
+    reason_text(event.reason), inspect(event.pid), inspect(event.start, {depth = 2, limit = 20}), event.restart,
+    event.restarts, event.max_restarts, event.max_seconds)
 end
 
---- Log that something happened to a child.
+local function log(event) core.log("error", event_text(event)) end
+
+--- Report that something happened to a child.
 -- @param state the supervisor's: its window of restarts is `restarts`
 -- @param context "child_terminated" | "start_error" | "shutdown_error" | "shutdown" (the limit of restarts is reached)
 -- @param child record; its pid is the one concerned
@@ -34,14 +42,16 @@ end
 function report.child(state, context, child, reason)
   if core.log_level() == "none" then return end
   local window = state.restarts
-  core.log("error", ("Child %s of Supervisor %s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %d of at most %d within %d s")
-    :format(child.id == nil and "undefined" or inspect(child.id), name_of_self(), texts[context], reason_text(reason), inspect(child.pid),
-      inspect(child.start, {depth = 2, limit = 20}), child.restart, window.total, window.max, window.seconds))
+  log{
+    context = context, name = own_name(), reason = reason, id = child.id, pid = child.pid, start = child.start,
+    restart = child.restart, restarts = window.total, max_restarts = window.max, max_seconds = window.seconds,
+  }
 end
 
---- Log a message that means nothing to a supervisor.
+--- Report a message that means nothing to a supervisor.
 function report.unexpected(message)
-  core.log("error", ("Supervisor %s received an unexpected message: %s"):format(name_of_self(), inspect(message)))
+  core.log("error", ("Supervisor %s received an unexpected message: %s"):format(supervisor_text(own_name()),
+    inspect(message)))
 end
 
 return report

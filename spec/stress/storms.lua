@@ -3,11 +3,8 @@
 -- Prints a line per storm; the status is 1 when one of them does not add up.
 local mb = require "moonbeam"
 local wanted, seconds = arg[1] or "all", tonumber(arg[2] or "60")
-local patience = 60000
-
-local function check(ok, ...)
-  if not ok then error(string.format(...), 0) end
-end
+local tools = require "spec.stress.tools"
+local check, dice, quiet, resident, patience = tools.check, tools.dice, tools.quiet, tools.resident, tools.patience
 
 local function await(pattern, what)
   return receive{ {pattern}, after = {patience, function() error("waited in vain for " .. what, 0) end} }
@@ -402,13 +399,6 @@ function storms.timers(time)
   end)
   check(fired + cancelled == rounds * groups * each, "%d timers, %d fired, %d cancelled", rounds * groups * each, fired, cancelled)
   return ("%d timers fired, %d were cancelled, in %d rounds"):format(fired, cancelled, rounds)
-end
-
-local function resident()
-  for line in io.lines("/proc/self/status") do
-    local kib = line:match("^VmRSS:%s+(%d+)")
-    if kib then return tonumber(kib) / 1024 end
-  end
 end
 
 -- Processes come and go, by themselves or killed: ten million in a minute's run, and memory stays where it was after

@@ -1,7 +1,7 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
 local worker = require "spec.worker"
-local any, Supervisor, Process = mb.any, mb.Supervisor, mb.Process
+local any, Supervisor = mb.any, mb.Supervisor
 local await, spec, ids = helper.await, worker.spec, worker.ids
 
 local function start(...) return Supervisor.start_link({...}, {strategy = "one_for_one"}) end
@@ -134,9 +134,26 @@ describe("Supervisor", function()
       send(sup, "stray")
       Supervisor.stop(sup)
     ]])
-    assert.matches('Child "counter" of Supervisor #PID<[%d.]+> %(boss%) terminated\n%*%* %(exit%) "boom"\nPid: #PID', output)
+    local child = 'Child "counter" of Supervisor #PID<[%d.]+> %(boss%) '
+    assert.matches(child .. 'terminated\n%*%* %(exit%) "boom"\nPid: #PID', output)
     assert.matches("Restart: permanent, 1 of at most 3 within 5 s", output)
-    assert.matches('Child "counter" of Supervisor #PID<[%d.]+> %(boss%) failed to start\n%*%* %(exit%) "no luck"', output)
+    assert.matches(child .. 'failed to start\n%*%* %(exit%) "no luck"', output)
     assert.matches('Supervisor #PID<[%d.]+> %(boss%) received an unexpected message: "stray"', output)
+  end)
+
+  it("reports its own end, when that is not an ordinary one, and not by all its children", function()
+    local output = helper.run_script([[
+      require("moonbeam").import()
+      Process.flag("trap_exit", true)
+      for _, reason in ipairs{"shutdown", "normal", {"shutdown", "why"}, "custom"} do
+        Supervisor.stop(Supervisor.start_link({}, {strategy = "one_for_one"}), reason)
+      end
+    ]])
+    local _, reports = output:gsub("terminating", "")
+    assert.equal(1, reports)
+    assert.matches("custom", output)
+    local status = {state = {children = {count = 7}, restarts = {total = 1}}, message = "last", reason = "custom"}
+    assert.same({state = {children = 7, restarts = 1}, message = "last", reason = "custom"},
+      require("moonbeam.supervisor_server").format_status(status))
   end)
 end)

@@ -18,7 +18,8 @@ describe("auto_shutdown", function()
 
   it("AUTO-01 any_significant: the end of one significant child ends the supervisor", function()
     for restart, reason in pairs{transient = "normal", temporary = "bad"} do
-      local sup = start("any_significant", spec("a", {trap = true}), significant("x", restart), significant("y", restart))
+      local sup = start("any_significant", spec("a", {trap = true}), significant("x", restart),
+        significant("y", restart))
       worker.stop(worker.pid(sup, "x"), reason)
       assert.same({"term x " .. reason, "term y shutdown", "term a shutdown", "EXIT shutdown"}, events(4))
     end

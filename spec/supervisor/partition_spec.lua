@@ -1,7 +1,8 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
 local worker = require "spec.worker"
-local any, Agent, PartitionSupervisor, Process, GenServer = mb.any, mb.Agent, mb.PartitionSupervisor, mb.Process, mb.GenServer
+local any, Agent, GenServer, PartitionSupervisor, Process = mb.any, mb.Agent, mb.GenServer, mb.PartitionSupervisor,
+  mb.Process
 local await, via = helper.await, PartitionSupervisor.via
 
 local function start(options)

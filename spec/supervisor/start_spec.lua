@@ -36,7 +36,8 @@ describe("Supervisor.start_link", function()
     local children = Supervisor.which_children(sup)
     local pids = {}
     for i = 1, 3 do pids[i] = await{"start", ("abc"):sub(i, i), any} end
-    assert.same({{"c", pids[3], "worker", {}}, {"b", pids[2], "supervisor", {}}, {"a", pids[1], "worker", {}}}, children)
+    assert.same({{"c", pids[3], "worker", {}}, {"b", pids[2], "supervisor", {}}, {"a", pids[1], "worker", {}}},
+      children)
     assert.same({specs = 3, active = 3, supervisors = 1, workers = 2}, Supervisor.count_children(sup))
     Supervisor.stop(sup)
   end)
