@@ -13,7 +13,19 @@
 
 enum { NEST = 60 };
 
-void mb_encoder_no_memory(struct mb_encoder *e) { luaL_error(e->L, "not enough memory"); }
+void mb_encoder_give_up(struct mb_encoder *e) { e->h->encoding = e->nested; }
+
+void mb_encoder_no_memory(struct mb_encoder *e) {
+  mb_encoder_give_up(e);
+  luaL_error(e->L, "not enough memory");
+}
+
+/* Raise at the caller that what the encoder does cannot be done. */
+static void fail(struct mb_encoder *e, const char *format, int number) {
+  mb_encoder_give_up(e);
+  lua_pushfstring(e->L, format, number);
+  mb_raise(e->h, e->L, "cannot %s: %s", e->doing, lua_tostring(e->L, -1));
+}
 
 static void put_tagged8(struct mb_encoder *e, unsigned tag, const void *v) {
   unsigned char *p = mb_encoder_reserve(e, 9);
@@ -30,7 +42,7 @@ static void put_string(struct mb_encoder *e, const char *s, size_t size) {
     e->w->out.size += size + 1;
   } else {
     uint32_t n = (uint32_t)size;
-    if (size > UINT32_MAX / 2) mb_raise(e->h, e->L, "cannot %s: a string of %d MB", e->doing, (int)(size >> 20));
+    if (size > UINT32_MAX / 2) fail(e, "a string of %d MB", (int)(size >> 20));
     p[0] = MB_T_STRING;
     memcpy(p + 1, &n, 4);
     memcpy(p + 5, s, size);
@@ -40,7 +52,7 @@ static void put_string(struct mb_encoder *e, const char *s, size_t size) {
 
 static void put_name(struct mb_encoder *e, const char *s, size_t size) {
   unsigned char *p = mb_encoder_reserve(e, size + 2);
-  if (size > 255) mb_raise(e->h, e->L, "cannot %s: the name of a module is too long", e->doing);
+  if (size > 255) fail(e, "the name of a module has more than %d bytes", 255);
   p[0] = MB_T_MODULE;
   p[1] = (unsigned char)size;
   memcpy(p + 2, s, size);
@@ -147,6 +159,7 @@ void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f
     luaL_addstring(&b, ")");
   }
   luaL_pushresult(&b);
+  mb_encoder_give_up(e);
   mb_raise(e->h, L, "cannot %s: %s", e->doing, lua_tostring(L, -1));
 }
 
@@ -344,15 +357,17 @@ static void encode_later(struct mb_encoder *e) {
 
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out) {
-  struct mb_encoder e = {.h = h, .L = L, .doing = doing, .first = first, .count = count, .w = h->workspace};
+  struct mb_encoder e = {.h = h, .L = L, .doing = doing, .first = first, .count = count, .w = h->workspace,
+                         .nested = h->encoding};
   int top = lua_gettop(L);
   uint32_t count32 = (uint32_t)count;
   if (count > 1) luaL_checkstack(L, 12, NULL);
-  if (h->scratch_busy)
+  if (e.nested)
     e.w = mb_workspace_push(L);
   else
     mb_codes_trim(h, L);
   mb_modules_refresh(h, L);
+  h->encoding = 1;
   mb_workspace_reset(e.w, L);
   mb_encoder_reserve(&e, MB_ENCODED_HEADER);
   e.w->out.size = MB_ENCODED_HEADER;
@@ -364,11 +379,12 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
     encode_later(&e);
     mb_encoder_byte(&e, 0);
   }
-  if (e.w->out.size > UINT32_MAX / 2) mb_raise(h, L, "cannot %s: it is too large", doing);
+  if (e.w->out.size > UINT32_MAX / 2) fail(&e, "it has more than %d MB", 2047);
   e.w->out.bytes[0] = (unsigned char)e.flags;
   memcpy(e.w->out.bytes + 1, &count32, 4);
   *out = &e.w->out;
-  if (!h->scratch_busy) lua_settop(L, top); /* a workspace of one's own stays alive on the stack */
+  h->encoding = e.nested;
+  if (!e.nested) lua_settop(L, top); /* a workspace of one's own stays alive on the stack */
 }
 
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,

@@ -38,7 +38,7 @@ static int get_global(lua_State *L) {
 /* Push environment[name], both given; user code may run. */
 static void push_global(struct mb_encoder *e, int environment, int name) {
   lua_State *L = e->L;
-  int plain = 1, status, busy;
+  int plain = 1;
   if (lua_getmetatable(L, environment)) {
     mb_push_ref(e->h, L, MB_REF_ENV_MT);
     plain = lua_rawequal(L, -1, -2);
@@ -52,11 +52,10 @@ static void push_global(struct mb_encoder *e, int environment, int name) {
   lua_pushcfunction(L, get_global);
   lua_pushvalue(L, environment);
   lua_pushvalue(L, name);
-  busy = e->h->scratch_busy;
-  e->h->scratch_busy = 1;
-  status = lua_pcall(L, 2, 1, 0);
-  e->h->scratch_busy = busy;
-  if (status != LUA_OK) lua_error(L);
+  if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+    mb_encoder_give_up(e);
+    lua_error(L);
+  }
 }
 
 static int shows_globals(const char *name) {

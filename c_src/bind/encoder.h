@@ -21,7 +21,11 @@ struct mb_encoder {
   const char *doing; /* "send message": the start of a refusal */
   int first, count;  /* stack index and number of the values */
   unsigned flags;    /* MB_F_... */
+  int nested;        /* another encoding has been going on when this one began */
 };
+
+/* An error is about to be raised: the encoding is over. */
+void mb_encoder_give_up(struct mb_encoder *e);
 
 /* Raise Lua's memory error. */
 void mb_encoder_no_memory(struct mb_encoder *e);

@@ -32,7 +32,7 @@ void mb_environment_new(struct mb_heap *h, lua_State *L) {
 }
 
 void mb_environment_complete(struct mb_heap *h, lua_State *L, int index) {
-  struct mb_process *p = h->scheduler->current;
+  struct mb_process *p = mb_running(h);
   index = lua_absindex(L, index);
   mb_push_ref(h, L, MB_REF_BASE);
   lua_pushnil(L);
@@ -63,7 +63,7 @@ void mb_environment_complete(struct mb_heap *h, lua_State *L, int index) {
 /* Push the table of globals that code loaded by the running process gets; 0 and nothing pushed when it
  * is the state's own: the main chunk and the script. */
 static int push_globals(struct mb_heap *h, lua_State *L) {
-  struct mb_process *p = h->scheduler->current;
+  struct mb_process *p = mb_running(h);
   if (!p || (p->flags & (MB_IN_PLACE | MB_SCRIPT))) return 0;
   mb_push_locals(h, L, p, 1);
   if (lua_rawgeti(L, -1, MB_LOCAL_GLOBALS) == LUA_TNIL) {
@@ -77,7 +77,7 @@ static int push_globals(struct mb_heap *h, lua_State *L) {
 
 /* load(chunk [, name [, mode]]) without an environment means the process's globals. */
 static int call_load(lua_State *L, int arguments) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_any_heap_of(L);
   if (lua_gettop(L) < arguments) {
     int given = lua_gettop(L);
     lua_settop(L, arguments - 1);
@@ -99,7 +99,7 @@ static int dofile_done(lua_State *L, int status, lua_KContext k) {
 }
 
 static int do_dofile(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_any_heap_of(L);
   const char *name = luaL_optstring(L, 1, NULL);
   lua_settop(L, 1);
   if (luaL_loadfile(L, name) != LUA_OK) return lua_error(L);
@@ -109,7 +109,7 @@ static int do_dofile(lua_State *L) {
 }
 
 static int do_require(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_any_heap_of(L);
   luaL_checkstring(L, 1);
   lua_settop(L, 1);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

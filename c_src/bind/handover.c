@@ -64,8 +64,13 @@ static struct mb_process *receiver(struct mb_heap *h, mb_pid pid) {
   return atomic_load_explicit(&p->inbox, memory_order_relaxed) ? NULL : p;
 }
 
-/* Move the top n values of L to p, which offers room for so many. */
+/* Move the top n values of L to p, which offers room for so many; 0 and drop them if it does not any more: making them
+ * may have run finalizers. */
 static int give(struct mb_heap *h, lua_State *L, struct mb_process *p, int n) {
+  if (p->state != MB_WAITING) {
+    lua_pop(L, n);
+    return 0;
+  }
   lua_xmove(L, p->offered, n);
   p->handed = 1;
   mb_wake(h->scheduler, p);

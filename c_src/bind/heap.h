@@ -54,7 +54,8 @@ struct mb_heap {
   struct mb_reason *main_reason; /* why the last main process died */
   struct mb_reason *no_memory;   /* reason of a process that ran out of memory while dying of it */
   struct mb_workspace *workspace; /* the encoder's; see encode.c for who may use it */
-  int scratch_busy;               /* user code runs in the middle of an encoding */
+  int encoding;  /* the workspace is in use: user code that runs meanwhile (__index, __gc) gets one of its own. May stay
+                    set after an error of Lua's own, until a process is resumed */
   struct mb_workspace *key;       /* for keys of registries; see key.h */
   struct mb_codes *codes;
   int code_identity; /* mb_code_identity works here */
@@ -79,9 +80,24 @@ struct mb_heap {
   int ref[MB_REF_COUNT];
 };
 
-/* The heap a C function of the binding belongs to: its first upvalue. */
-static inline struct mb_heap *mb_heap_of(lua_State *L) {
+/* The heap a C function of the binding belongs to, its first upvalue; for what works without the runtime, too. */
+static inline struct mb_heap *mb_any_heap_of(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* Raise that the runtime has ended. */
+void mb_heap_ended(lua_State *L);
+
+/* The same for what needs the runtime: finalizers that run while the state closes hear that it has ended. */
+static inline struct mb_heap *mb_heap_of(lua_State *L) {
+  struct mb_heap *h = mb_any_heap_of(L);
+  if (!h->scheduler) mb_heap_ended(L);
+  return h;
+}
+
+/* The process that runs; NULL between processes, and when the runtime has ended. */
+static inline struct mb_process *mb_running(const struct mb_heap *h) {
+  return h->scheduler ? h->scheduler->current : NULL;
 }
 
 static inline void mb_push_ref(struct mb_heap *h, lua_State *L, enum mb_heap_ref which) {

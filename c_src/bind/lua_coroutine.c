@@ -9,14 +9,14 @@
 
 /* What has just been yielded in the running process is the runtime's, not the user's. */
 static int is_runtime_yield(const struct mb_heap *h) {
-  const struct mb_process *p = h->scheduler->current;
+  const struct mb_process *p = mb_running(h);
   return h->preempted || (p && p->state != MB_RUNNING && !h->closing);
 }
 
 /* Resume co with the narg values on the top of L. The number of results, which are on the top then, or -1
  * with the error there. While co waits this function does not return; k goes on afterwards. */
 static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_any_heap_of(L);
   int yieldable = lua_isyieldable(L), status, results;
   if (!lua_checkstack(co, narg)) {
     lua_pushliteral(L, "too many arguments to resume");
@@ -86,7 +86,7 @@ static int unwrapped(lua_State *L, lua_State *co, int results) {
   if (results >= 0) return results;
   status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD) {
-    status = close_thread(mb_heap_of(L), L, co);
+    status = close_thread(mb_any_heap_of(L), L, co);
     lua_xmove(co, L, 1);
   }
   if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -113,7 +113,7 @@ static int co_create(lua_State *L) {
   lua_State *co;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   co = lua_newthread(L);
-  mb_preempt_adopt(mb_heap_of(L), co);
+  mb_preempt_adopt(mb_any_heap_of(L), co);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
   return 1;
@@ -121,7 +121,7 @@ static int co_create(lua_State *L) {
 
 static int co_wrap(lua_State *L) {
   co_create(L);
-  lua_pushlightuserdata(L, mb_heap_of(L));
+  lua_pushlightuserdata(L, mb_any_heap_of(L));
   lua_insert(L, -2);
   lua_pushcclosure(L, wrapped, 2);
   return 1;
@@ -129,17 +129,17 @@ static int co_wrap(lua_State *L) {
 
 /* The process whose own coroutine L is; NULL inside a coroutine of the user's, and in the main chunk. */
 static struct mb_process *process_of(struct mb_heap *h, lua_State *L) {
-  struct mb_process *p = h->scheduler->current;
+  struct mb_process *p = mb_running(h);
   return p && !(p->flags & MB_IN_PLACE) && mb_coroutine(p) == L ? p : NULL;
 }
 
 static int co_yield(lua_State *L) {
-  if (process_of(mb_heap_of(L), L)) return luaL_error(L, "attempt to yield from outside a coroutine");
+  if (process_of(mb_any_heap_of(L), L)) return luaL_error(L, "attempt to yield from outside a coroutine");
   return lua_yield(L, lua_gettop(L));
 }
 
 static int co_running(lua_State *L) {
-  struct mb_process *p = process_of(mb_heap_of(L), L);
+  struct mb_process *p = process_of(mb_any_heap_of(L), L);
   int main = lua_pushthread(L);
   if (p) p->local |= MB_LOCAL_ESCAPED;
   lua_pushboolean(L, main || (p && (p->flags & MB_SCRIPT)));
@@ -148,7 +148,7 @@ static int co_running(lua_State *L) {
 
 static int co_isyieldable(lua_State *L) {
   lua_State *co = lua_isnone(L, 1) ? L : check_coroutine(L);
-  lua_pushboolean(L, lua_isyieldable(co) && !process_of(mb_heap_of(L), co));
+  lua_pushboolean(L, lua_isyieldable(co) && !process_of(mb_any_heap_of(L), co));
   return 1;
 }
 
@@ -158,7 +158,7 @@ static int co_close(lua_State *L) {
   int status = lua_status(co);
   if (co == L) return luaL_error(L, "cannot close a running coroutine");
   if (status == LUA_OK && lua_getstack(co, 0, &ar)) return luaL_error(L, "cannot close a normal coroutine");
-  status = close_thread(mb_heap_of(L), L, co);
+  status = close_thread(mb_any_heap_of(L), L, co);
   lua_pushboolean(L, status == LUA_OK);
   if (status == LUA_OK) return 1;
   lua_xmove(co, L, 1);

@@ -31,7 +31,7 @@ static int id_less(lua_State *L) {
 }
 
 static int exit_tostring(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_any_heap_of(L);
   lua_settop(L, 1);
   if (lua_istable(L, 1)) lua_getfield(L, 1, "reason");
   if (lua_type(L, -1) != LUA_TSTRING) {
@@ -48,13 +48,13 @@ static int exit_tostring(lua_State *L) {
 
 static int type_of(lua_State *L) {
   luaL_checkany(L, 1);
-  lua_pushstring(L, mb_type_name(mb_heap_of(L), L, 1));
+  lua_pushstring(L, mb_type_name(mb_any_heap_of(L), L, 1));
   return 1;
 }
 
 /* is(fn) -> a pattern that captures what fn says yes to */
 static int is_call(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_any_heap_of(L);
   if (!lua_isfunction(L, 2)) return mb_bad_type(h, L, "is", 1, "function", 2);
   lua_createtable(L, 1, 0);
   lua_pushvalue(L, 2);

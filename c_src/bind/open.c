@@ -17,6 +17,8 @@
 /* Their addresses are keys in the registry. */
 static const char heap_key, core_key;
 
+void mb_heap_ended(lua_State *L) { luaL_error(L, "the runtime has ended: the Lua state is closing"); }
+
 int mb_heap_close(struct mb_heap *h) {
   struct mb_process *p;
   if (!h->scheduler) return 0;

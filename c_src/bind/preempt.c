@@ -354,7 +354,7 @@ static void look_back(struct mb_heap *h, lua_State *running) {
 
 /* debug.sethook([thread,] [hook, mask [, count]]) */
 static int set_hook(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_any_heap_of(L);
   lua_State *running = h->preempt->running, *at;
   int first = lua_isthread(L, 1) ? 2 : 1;
   if (!lua_isnoneornil(L, first)) { /* so that the library's does not raise */
@@ -382,7 +382,7 @@ static int set_hook(lua_State *L) {
 
 /* debug.gethook([thread]) */
 static int get_hook(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_any_heap_of(L);
   lua_State *running = h->preempt->running, *at = look_away(L, h->preempt);
   struct counted *c = NULL;
   int results;

@@ -84,6 +84,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   }
   co = mb_coroutine(p);
   p->offered = NULL;
+  if (!h->main) h->encoding = 0; /* else a finalizer of the main chunk's may wait in the middle of one */
   mb_preempt_enter(h, co);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
   mb_preempt_leave(h);
