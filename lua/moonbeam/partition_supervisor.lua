@@ -26,8 +26,10 @@ function PartitionSupervisor.start_partition(name, fn, ...)
   if not pcall(core.process_register, pid, name) then
     local own = core.process_info(pid, "registered_name")
     if own ~= nil then -- else it has ended already, which the supervisor will hear of
+      local ref = core.monitor(pid)
       core.unlink(pid)
       core.process_exit(pid, "kill")
+      core.await(ref)
       return nil, {"already_registered", own}
     end
   end
