@@ -182,7 +182,7 @@ function storms.names(time)
     send(me, {"counts", mine, lost})
   end
   local rounds = repeatedly(time, function(round)
-    for i = 1, n do monitor(spawn(member, round * 15485863 + i, 200)) end
+    for i = 1, n do spawn_monitor(member, round * 15485863 + i, 200) end
     for _ = 1, n do
       local reason = ended()
       check(reason == "normal", "%s", inspect(reason))
@@ -409,7 +409,7 @@ function storms.spawns(time)
   local deadline = monotonic_time() + (time >= 60 and 600 or time) * 1000
   while born < most and monotonic_time() < deadline do
     for _ = 1, parents do
-      monitor(spawn(function()
+      spawn_monitor(function()
         for i = 1, each do
           local pid, ref = spawn_monitor(function(wait) if wait then receive() end end, i % 2 == 0)
           if i % 2 == 0 then Process.exit(pid, "kill") end
@@ -417,7 +417,7 @@ function storms.spawns(time)
           if reason ~= (i % 2 == 0 and "killed" or "normal") then exit(reason) end
         end
         for i = 1, each do spawn(function(wait) if wait then sleep(0) end end, i % 2 == 0) end
-      end))
+      end)
     end
     for _ = 1, parents do
       local reason = ended()
