@@ -19,7 +19,7 @@ local function outcome(ok, ...)
   if core_type(first) == "pid" then return "ok", first, second end
   local count = select("#", ...)
   if first == "ignore" and count == 1 then return "ignore" end
-  if first == nil and count == 2 then
+  if first == nil and count >= 2 then
     first = second
   elseif count > 1 then
     first = {...}

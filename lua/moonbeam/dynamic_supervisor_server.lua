@@ -42,24 +42,25 @@ function callbacks.init(arg)
   return initialised(nil, "ok", arg.options)
 end
 
+-- A process that a start function gives is one child, however often it is given.
+local function forget_other(list, pid, child)
+  local other = list.by_pid[pid]
+  if other ~= nil and other ~= child then children.remove(list, other) end
+end
+
 local requests = {}
 
-local function start_child(state, from, child)
+function requests.start_child(state, from, child)
   local list = state.children
   if list.count >= state.max_children then return reply(from[1], from[2], nil, "max_children") end
   local kind, result, info = child_process.start(child.start, state.extra_arguments)
-  if kind == "ok" then
-    if child.restart == "temporary" then child.start = nil end
-    children.add(list, child, result)
-    if info == nil then return reply(from[1], from[2], result) end
-    return reply(from[1], from[2], result, info)
-  elseif kind == "ignore" then
-    return reply(from[1], from[2], "ignore")
-  end
-  return reply(from[1], from[2], nil, result)
+  if kind == "ignore" then return reply(from[1], from[2], "ignore") end
+  if kind ~= "ok" then return reply(from[1], from[2], nil, result) end
+  if child.restart == "temporary" then child.start = nil end -- never used again
+  forget_other(list, result, child)
+  children.add(list, child, result)
+  return supervision.reply_started(from, result, info)
 end
-
-requests.start_child = start_child
 
 function requests.terminate_child(state, from, pid)
   local child = state.children.by_pid[pid]
@@ -81,6 +82,7 @@ end
 local function restart(state, child)
   local kind, result = child_process.start(child.start, state.extra_arguments)
   if kind == "ok" then
+    forget_other(state.children, result, child)
     children.set_pid(state.children, child, result)
   elseif kind == "ignore" then
     children.remove(state.children, child)

@@ -7,6 +7,7 @@
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local children = require "moonbeam.children"
+local inspect = require "moonbeam.inspect"
 local report = require "moonbeam.supervisor_report"
 local restarts = require "moonbeam.restarts"
 
@@ -35,6 +36,12 @@ local function take_retry(state, number)
   if child == nil then return nil end
   state.retries[number] = nil
   if child.retry == number then return child end
+end
+
+--- Answer a request with what a start function gave.
+function supervision.reply_started(from, pid, info)
+  if info == nil then return core.reply(from[1], from[2], pid) end
+  return core.reply(from[1], from[2], pid, info)
 end
 
 --- Give a server its callbacks.
@@ -69,7 +76,9 @@ function supervision.define(callbacks, requests, restart, forget)
   end
 
   function callbacks.handle_call(request, from, state)
-    requests[request[1]](state, from, request[2])
+    local answer = type(request) == "table" and requests[request[1]]
+    if not answer then error("unknown request to a supervisor: " .. inspect(request), 0) end
+    answer(state, from, request[2])
     return "noreply", state
   end
 

@@ -138,8 +138,7 @@ function requests.start_child(state, from, spec)
     return reply(from[1], from[2], "undefined")
   end
   add(state, child, result)
-  if info == nil then return reply(from[1], from[2], result) end
-  return reply(from[1], from[2], result, info)
+  return supervision.reply_started(from, result, info)
 end
 
 function requests.terminate_child(state, from, id)
@@ -166,8 +165,7 @@ function requests.restart_child(state, from, id)
   if kind == "error" then return reply(from[1], from[2], nil, result) end
   if kind == "ignore" then return reply(from[1], from[2], "undefined") end
   children.set_pid(state.children, child, result)
-  if info == nil then return reply(from[1], from[2], result) end
-  return reply(from[1], from[2], result, info)
+  return supervision.reply_started(from, result, info)
 end
 
 function requests.delete_child(state, from, id)

@@ -65,6 +65,18 @@ describe("DynamicSupervisor", function()
     DynamicSupervisor.stop(sup)
   end)
 
+  it("DSUP-01 counts a process once, however often start functions give it", function()
+    local sup = DynamicSupervisor.start_link()
+    local first = DynamicSupervisor.start_child(sup, worker.spec("w", {name = "dsup-1"}))
+    local again = of_start(function() return mb.Process.whereis("dsup-1") end)
+    again.restart = "temporary"
+    assert.equal(first, DynamicSupervisor.start_child(sup, again))
+    assert.equal(1, DynamicSupervisor.count_children(sup).specs)
+    worker.kill(first, "kill")
+    assert.equal(0, DynamicSupervisor.count_children(sup).specs)
+    DynamicSupervisor.stop(sup)
+  end)
+
   it("DSUP-03 a child whose name is taken is not added", function()
     local sup = DynamicSupervisor.start_link()
     local pid = DynamicSupervisor.start_child(sup, worker.spec("w", {name = "dsup-3"}))

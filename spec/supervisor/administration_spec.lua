@@ -1,7 +1,7 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
 local worker = require "spec.worker"
-local any, Supervisor = mb.any, mb.Supervisor
+local any, Supervisor, Process = mb.any, mb.Supervisor, mb.Process
 local await, spec, ids = helper.await, worker.spec, worker.ids
 
 local function start(...) return Supervisor.start_link({...}, {strategy = "one_for_one"}) end
@@ -117,6 +117,15 @@ describe("Supervisor", function()
       assert.equal("noproc", helper.catch_exit(Supervisor[name], "nobody", argument)[1])
     end
     assert.equal("noproc", helper.catch_exit(Supervisor.stop, sup)[1])
+  end)
+
+  it("ends with an error that shows the request, when it does not know it", function()
+    Process.flag("trap_exit", true)
+    for _, request in ipairs{"junk", {"junk", 1}} do
+      local sup = start()
+      local reason = helper.catch_exit(mb.GenServer.call, sup, request)
+      assert.equal("unknown request to a supervisor: " .. mb.inspect(request), reason[1][2])
+    end
   end)
 
   it("reports what happens to children", function()
