@@ -75,6 +75,19 @@ static int push_globals(struct mb_heap *h, lua_State *L) {
   return 1;
 }
 
+/* Call what a function stands in for, its upvalue `original`, with the arguments on the stack: in the same frame, so that
+ * the levels of errors and tracebacks are the library's, where it is a C function that needs no upvalues but the
+ * first `shared` ones. */
+static int call_original(lua_State *L, int original, int shared) {
+  lua_CFunction f = lua_tocfunction(L, lua_upvalueindex(original));
+  if (f && !lua_getupvalue(L, lua_upvalueindex(original), shared + 1)) return f(L);
+  if (f) lua_pop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(original));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 /* load(chunk [, name [, mode]]) without an environment means the process's globals. */
 static int call_load(lua_State *L, int arguments) {
   struct mb_heap *h = mb_any_heap_of(L);
@@ -83,10 +96,7 @@ static int call_load(lua_State *L, int arguments) {
     lua_settop(L, arguments - 1);
     if (!push_globals(h, L)) lua_settop(L, given);
   }
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
+  return call_original(L, 2, 0);
 }
 
 static int do_load(lua_State *L) { return call_load(L, 4); }
@@ -108,8 +118,10 @@ static int do_dofile(lua_State *L) {
   return dofile_done(L, LUA_OK, 0);
 }
 
+/* require; upvalue 1 is the library's own, its table `package`, 2 the heap, 3 the library's function. */
 static int do_require(lua_State *L) {
-  struct mb_heap *h = mb_any_heap_of(L);
+  struct mb_heap *h = lua_touserdata(L, lua_upvalueindex(2));
+  int results;
   luaL_checkstring(L, 1);
   lua_settop(L, 1);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -119,18 +131,15 @@ static int do_require(lua_State *L) {
   lua_settop(L, 1);
   mb_node_publish_paths(h, L);
   mb_node_adopt_paths(h, L);
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 1);
-  lua_call(L, 1, LUA_MULTRET);
+  results = call_original(L, 3, 1);
   mb_modules_touch(h);
-  return lua_gettop(L);
+  return results;
 }
 
 /* The functions that stand in for the library's own, which are their second upvalues. */
 static const luaL_Reg replacements[] = {{"load", do_load},
                                         {"loadfile", do_loadfile},
                                         {"dofile", do_dofile},
-                                        {"require", do_require},
                                         {NULL, NULL}};
 
 void mb_environment_install(struct mb_heap *h, lua_State *L) {
@@ -139,6 +148,8 @@ void mb_environment_install(struct mb_heap *h, lua_State *L) {
     lua_getfield(L, -1, r->name);
     lua_setglobal(L, r->name);
   }
+  lua_getfield(L, -1, "require");
+  lua_setglobal(L, "require");
   lua_pop(L, 1);
 }
 
@@ -176,4 +187,11 @@ void mb_environment_open(struct mb_heap *h, lua_State *L) {
     lua_pushcclosure(L, r->func, 2);
     mb_environment_define(h, L, r->name);
   }
+  lua_getglobal(L, "require");
+  mb_modules_alias(h, L, -1, "_G", "require");
+  if (!lua_iscfunction(L, -1) || !lua_getupvalue(L, -1, 1)) lua_pushnil(L); /* a loader of somebody's own */
+  lua_pushlightuserdata(L, h);
+  lua_rotate(L, -3, -1);
+  lua_pushcclosure(L, do_require, 3);
+  mb_environment_define(h, L, "require");
 }

@@ -134,7 +134,10 @@ static struct mb_process *process_of(struct mb_heap *h, lua_State *L) {
 }
 
 static int co_yield(lua_State *L) {
-  if (process_of(mb_any_heap_of(L), L)) return luaL_error(L, "attempt to yield from outside a coroutine");
+  if (process_of(mb_any_heap_of(L), L)) { /* as from the main thread: without a position */
+    lua_pushliteral(L, "attempt to yield from outside a coroutine");
+    return lua_error(L);
+  }
   return lua_yield(L, lua_gettop(L));
 }
 
