@@ -132,21 +132,16 @@ static int crash(lua_State *L) {
   lua_State *co = lua_tothread(L, 3);
   struct mb_reason *reason;
   luaL_checkstack(L, 20, NULL);
-  if (lua_istable(L, 4) && lua_getmetatable(L, 4)) {
-    mb_push_ref(h, L, MB_REF_EXIT_MT);
-    if (lua_rawequal(L, -1, -2)) {
-      lua_settop(L, 4);
-      lua_getfield(L, 4, "reason");
-      if (lua_isnil(L, -1)) {
-        mb_process_doom(h->scheduler, p, h->runtime->normal);
-        return 0;
-      }
-      reason = mb_encode_reason(h, L, lua_gettop(L));
-      mb_process_doom(h->scheduler, p, reason);
-      mb_reason_release(reason);
+  if (mb_is_exit(h, L, 4)) {
+    lua_getfield(L, 4, "reason");
+    if (lua_isnil(L, -1)) {
+      mb_process_doom(h->scheduler, p, h->runtime->normal);
       return 0;
     }
-    lua_settop(L, 4);
+    reason = mb_encode_reason(h, L, lua_gettop(L));
+    mb_process_doom(h->scheduler, p, reason);
+    mb_reason_release(reason);
+    return 0;
   }
   if (lua_isnil(L, 4)) {
     lua_pushliteral(L, "nil");

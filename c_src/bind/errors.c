@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "run.h"
+
 int mb_is_own(const struct mb_heap *h, const char *source) {
   return (h->own_prefix && strncmp(source, h->own_prefix, h->own_prefix_size) == 0) ||
          strcmp(source, "=[moonbeam]") == 0; /* the host's driver */
@@ -46,14 +48,7 @@ int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int i
 const char *mb_type_name(struct mb_heap *h, lua_State *L, int index) {
   if (mb_to_pid(L, index)) return "pid";
   if (mb_to_ref(L, index)) return "reference";
-  if (lua_istable(L, index) && lua_getmetatable(L, index)) {
-    int is_exit;
-    mb_push_ref(h, L, MB_REF_EXIT_MT);
-    is_exit = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    if (is_exit) return "exit";
-  }
-  return luaL_typename(L, index);
+  return mb_is_exit(h, L, index) ? "exit" : luaL_typename(L, index);
 }
 
 int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index,

@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "break.h"
 #include "buffer.h"
 #include "node.h"
 
@@ -70,6 +71,7 @@ struct mb_heap {
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
   size_t own_prefix_size;
   struct mb_process *script; /* the host's: its error is printed by the host, not logged */
+  struct mb_break breaking;
   int script_ended;
   char *script_text; /* what it died of, malloc'd, or NULL */
   lua_Alloc alloc;     /* the allocator below the memory limit */

@@ -143,6 +143,16 @@ void mb_preempt_adopt(struct mb_heap *h, lua_State *co) {
     lua_sethook(co, NULL, 0, 0);
 }
 
+lua_State *mb_preempt_running(const struct mb_heap *h) { return h->preempt->running; }
+
+lua_Hook mb_preempt_users_hook(const struct mb_heap *h, lua_State *L, int *mask, int *count) {
+  const struct mb_preempt *t = h->preempt;
+  if (t->armed != L) return users(L, mask, count);
+  *mask = t->user_mask;
+  *count = t->user_count;
+  return t->user_hook;
+}
+
 /* The report of slices that last too long */
 
 enum { PLACE_DEPTH = 32 }; /* levels looked at: lua_getstack counts from the top, so a deep stack would cost its square */

@@ -86,6 +86,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   p->offered = NULL;
   if (!h->main) h->encoding = 0; /* else a finalizer of the main chunk's may wait in the middle of one */
   mb_preempt_enter(h, co);
+  mb_break_resumed(h, p, co);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
   mb_preempt_leave(h);
   mb_preempt_ended(h, co);
@@ -155,7 +156,7 @@ static void abandon(struct mb_scheduler *s, struct mb_process *p) {
 
 const struct mb_upcalls mb_heap_upcalls = {.resume = resume, .destroy = destroy, .abandon = abandon,
                                            .answer = mb_answer, .start = mb_node_start,
-                                           .interrupt = mb_preempt_interrupt};
+                                           .interrupt = mb_preempt_interrupt, .notice = mb_break_noticed};
 
 /* Waiting and leaving */
 
@@ -165,6 +166,15 @@ void mb_push_exit(struct mb_heap *h, lua_State *L) {
   lua_setfield(L, -2, "reason");
   mb_push_ref(h, L, MB_REF_EXIT_MT);
   lua_setmetatable(L, -2);
+}
+
+int mb_is_exit(struct mb_heap *h, lua_State *L, int index) {
+  int is;
+  if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return 0;
+  mb_push_ref(h, L, MB_REF_EXIT_MT);
+  is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
 }
 
 /* The main chunk has been ended by a signal: it is told the only way there is. */
@@ -258,6 +268,7 @@ void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
 
 static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
   mb_cannot_wait(h, L, p);
+  mb_break_waiting(h, L, p);
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
 }
 

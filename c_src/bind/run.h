@@ -52,6 +52,9 @@ enum { MB_COST_MESSAGE = 1, MB_COST_SPAWN = 40 };
 /* Push what exit(reason) raises; takes the reason from the top of the stack. */
 void mb_push_exit(struct mb_heap *h, lua_State *L);
 
+/* Whether the value at an index is what exit() raises. */
+int mb_is_exit(struct mb_heap *h, lua_State *L, int index);
+
 /* The coroutine of a process that has started. */
 static inline lua_State *mb_coroutine(const struct mb_process *p) { return p->context; }
 

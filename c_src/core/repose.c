@@ -17,7 +17,7 @@ void mb_rouse(struct mb_scheduler *s) {
 int mb_repose(struct mb_scheduler *s, int hopeless) {
   struct mb_runtime *rt = s->runtime;
   atomic_store(&s->repose, hopeless ? MB_HOPELESS : MB_ASLEEP); /* partner: the load in mb_rouse */
-  if (atomic_load(&s->posted) || atomic_load(&s->stop)) {
+  if (atomic_load(&s->posted) || atomic_load(&s->stop) || atomic_load(&s->noticed)) {
     int was = atomic_exchange(&s->repose, MB_AWAKE);
     /* Somebody who has roused it has counted it, although it was not uncounted yet. */
     if (hopeless && was == MB_AWAKE) atomic_fetch_sub(&rt->hopeful, 1);

@@ -19,7 +19,7 @@ int mb_repose(struct mb_scheduler *s, int hopeless);
 /* s has come back from blocking. 1 when it was told of a deadlock. Scheduler thread of s. */
 int mb_arise(struct mb_scheduler *s);
 
-/* Something has been posted for s, or its `stop` was set. Any thread. */
+/* Something has been posted for s, or its `stop` or `noticed` was set. Any thread; async-signal-safe. */
 void mb_rouse(struct mb_scheduler *s);
 
 #endif

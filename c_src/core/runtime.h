@@ -22,6 +22,8 @@ struct mb_upcalls {
   void (*start)(struct mb_scheduler *s);
   /* The running process has used up its slice. Called in a signal handler on the scheduler's thread. */
   void (*interrupt)(struct mb_scheduler *s);
+  /* mb_scheduler_notice was called. Between two processes. */
+  void (*notice)(struct mb_scheduler *s);
 };
 
 struct mb_runtime {

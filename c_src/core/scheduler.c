@@ -123,6 +123,7 @@ int mb_scheduler_wanted(const struct mb_scheduler *s) {
   return s->ready.head || s->dying.head || s->delayed.count ||
          atomic_load_explicit(&s->receive_timers, memory_order_relaxed) ||
          atomic_load_explicit(&s->posted, memory_order_relaxed) ||
+         atomic_load_explicit(&s->noticed, memory_order_relaxed) ||
          atomic_load_explicit(&s->stop, memory_order_relaxed) || uv_loop_alive(s->loop);
 }
 
@@ -486,6 +487,10 @@ static int look(struct mb_scheduler *s, int may_block) {
   int waits, hopeless;
   expire(s, now);
   mb_receive_posted(s);
+  if (atomic_load_explicit(&s->noticed, memory_order_relaxed)) {
+    atomic_store(&s->noticed, 0); /* first: what is noticed from here on makes it due again */
+    s->runtime->upcalls->notice(s);
+  }
   atomic_store_explicit(&s->queued, s->ready.count, memory_order_relaxed);
   if (s->ready.head || s->dying.head || !may_block) {
     if (now - s->polled >= POLL_NS && uv_loop_alive(s->loop)) {
@@ -561,6 +566,11 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
 
 void mb_scheduler_stop(struct mb_scheduler *s) {
   atomic_store(&s->stop, 1);
+  mb_rouse(s);
+}
+
+void mb_scheduler_notice(struct mb_scheduler *s) {
+  atomic_store(&s->noticed, 1);
   mb_rouse(s);
 }
 

@@ -69,6 +69,7 @@ struct mb_scheduler {
   int spin;              /* others have posted lately: look out for them before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
   atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */
+  atomic_int noticed;    /* the upcall `notice` is due; set with mb_scheduler_notice */
   atomic_int repose;     /* enum mb_repose; see repose.c */
   /* What others have posted; partner of remote_lock: every thread that posts. */
   struct mb_lock remote_lock;
@@ -84,8 +85,11 @@ static inline void mb_count(_Atomic int64_t *counter, int64_t by) {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-/* Make mb_scheduler_run return. Any thread. */
+/* Make mb_scheduler_run return. Any thread; async-signal-safe. */
 void mb_scheduler_stop(struct mb_scheduler *s);
+
+/* Let s make the upcall `notice`, between two processes, soon. Any thread; async-signal-safe. */
+void mb_scheduler_notice(struct mb_scheduler *s);
 
 /* Whether the tenant of p lives on s: then everything of p's is this thread's. */
 static inline int mb_is_here(struct mb_scheduler *s, struct mb_process *p) {

@@ -1,0 +1,83 @@
+#include "break.h"
+
+#include "errors.h"
+#include "heap.h"
+#include "preempt.h"
+
+static void hook(lua_State *L, lua_Debug *ar);
+
+static void arm(struct mb_heap *h, lua_State *L) {
+  struct mb_break *b = &h->breaking;
+  if (lua_gethook(L) != hook) b->hook = mb_preempt_users_hook(h, L, &b->mask, &b->count);
+  b->at = L;
+  lua_sethook(L, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+/* Whether p is to be broken, which is asked once. */
+static int take(struct mb_heap *h, struct mb_process *p) {
+  struct mb_break *b = &h->breaking;
+  int in_front = mb_pid_of(p) == b->foreground;
+  if (!(p->flags & MB_BROKEN) && !(b->asked && in_front)) return 0;
+  if (p->state == MB_EXITING || h->closing) return 0;
+  p->flags &= (uint8_t)~MB_BROKEN;
+  if (in_front) b->asked = 0;
+  return 1;
+}
+
+static void hook(lua_State *L, lua_Debug *ar) {
+  struct mb_heap *h = mb_heap_find(L);
+  struct mb_process *p = h && h->scheduler ? h->scheduler->current : NULL;
+  (void)ar;
+  if (h && h->breaking.at == L)
+    lua_sethook(L, h->breaking.hook, h->breaking.mask, h->breaking.count);
+  else
+    lua_sethook(L, NULL, 0, 0); /* Lua gave it to a new thread */
+  if (!p) return;
+  mb_preempt_enter(h, L);
+  if (take(h, p)) luaL_error(L, "interrupted!"); /* lua's words, at lua's level */
+}
+
+void mb_break_foreground(struct mb_heap *h) {
+  struct mb_break *b = &h->breaking;
+  const struct mb_process *p = h->scheduler->current;
+  lua_State *running = mb_preempt_running(h);
+  b->asked = 1;
+  mb_scheduler_notice(h->scheduler);
+  if (running && p && mb_pid_of(p) == b->foreground)
+    arm(h, running);
+  else
+    mb_preempt_interrupt(h->scheduler);
+}
+
+void mb_break_noticed(struct mb_scheduler *s) {
+  struct mb_heap *h = s->heap;
+  struct mb_break *b = &h->breaking;
+  struct mb_process *p = mb_local(s, b->foreground);
+  if (!b->asked) return; /* the hook was first */
+  b->asked = 0;
+  if (p)
+    mb_break(h, p);
+  else if (b->unclaimed)
+    b->unclaimed(h->runner);
+}
+
+void mb_break(struct mb_heap *h, struct mb_process *p) {
+  p->flags |= MB_BROKEN;
+  mb_wake(h->scheduler, p);
+}
+
+void mb_break_resumed(struct mb_heap *h, struct mb_process *p, lua_State *co) {
+  if (p->flags & MB_BROKEN) arm(h, co);
+}
+
+void mb_break_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  if (take(h, p)) mb_raise(h, L, "interrupted!");
+}
+
+void mb_set_foreground(struct mb_heap *h, mb_pid pid) {
+  struct mb_break *b = &h->breaking;
+  struct mb_process *p = mb_local(h->scheduler, b->foreground);
+  if (p) p->flags &= (uint8_t)~MB_BROKEN;
+  b->foreground = pid;
+  b->asked = 0;
+}

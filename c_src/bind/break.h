@@ -1,0 +1,39 @@
+/* Breaking: the error "interrupted!" is raised in a process, wherever it is, as lua does for SIGINT; pcall can catch it.
+ * A process that runs meets it at its next event: any instruction, call or return; one that waits, in its wait. */
+#ifndef MB_BREAK_H
+#define MB_BREAK_H
+
+#include <lua.h>
+#include <signal.h>
+
+#include "process.h"
+
+struct mb_heap;
+
+struct mb_break {
+  volatile mb_pid foreground; /* whom the terminal's interrupt is for; 0: nobody */
+  volatile sig_atomic_t asked; /* to break it; by a signal */
+  lua_State *volatile at;      /* where the hook is; the user's, put back when it has fired: */
+  lua_Hook hook;
+  int mask, count;
+  void (*unclaimed)(lua_State *L); /* it was asked for and nobody is in the foreground; see host_api.h */
+};
+
+/* Break a process of this scheduler, which is not running. */
+void mb_break(struct mb_heap *h, struct mb_process *p);
+
+/* Break the process in the foreground: at once if it runs, else when the scheduler has noticed. In a signal handler on
+ * the scheduler's thread. */
+void mb_break_foreground(struct mb_heap *h);
+
+/* The upcall. */
+void mb_break_noticed(struct mb_scheduler *s);
+
+/* Who is in the foreground from now on, 0 for nobody. A break on its way to the one before is forgotten. */
+void mb_set_foreground(struct mb_heap *h, mb_pid pid);
+
+/* p is resumed on co, or about to wait: it fails there when it has been broken. */
+void mb_break_resumed(struct mb_heap *h, struct mb_process *p, lua_State *co);
+void mb_break_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
+#endif
