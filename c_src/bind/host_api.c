@@ -10,6 +10,7 @@
 #include "errors.h"
 #include "modules.h"
 #include "open.h"
+#include "preempt.h"
 #include "run.h"
 
 /* The loader of a library file: upvalue 1 is its path. */
@@ -57,12 +58,13 @@ static void push_share(lua_State *L) {
   lua_pushfstring(L, "%s/share/lua/5.4", exe);
 }
 
-/* os.exit([code [, close]]): the program ends in order, whichever scheduler this is. */
+/* os.exit([code [, close]]): the program ends, whichever scheduler this is. */
 static int host_exit(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
                                    : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
   struct mb_process *p = mb_current(h, L);
+  if (!lua_toboolean(L, 2)) mb_node_leave(h->node, h->scheduler, status);
   mb_node_exit(h->node, status);
   mb_process_doom(h->scheduler, p, h->runtime->killed);
   mb_leave_if_doomed(h, L, p);
@@ -96,14 +98,26 @@ static int open_all(lua_State *L) {
   return 0;
 }
 
-/* For the signal handler: the scheduler that runs the script. */
+/* For signal handlers: the scheduler that runs the script. */
 static struct mb_scheduler *_Atomic script_scheduler;
-static atomic_int interrupted;
+static atomic_int stopped;
 
-void mb_host_interrupt(void) {
+void mb_host_stop(void) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
-  atomic_store(&interrupted, 1);
+  atomic_store(&stopped, 1);
   if (s) mb_scheduler_stop(s); /* atomics, and uv_async_send */
+}
+
+void mb_host_break(void) {
+  struct mb_scheduler *s = atomic_load(&script_scheduler);
+  if (s) mb_break_foreground(s->heap);
+}
+
+int mb_host_is_exit(lua_State *L, int index) { return mb_is_exit(mb_heap_open(L), L, index); }
+
+int mb_host_raise_exit(lua_State *L) {
+  mb_push_exit(mb_heap_open(L), L);
+  return lua_error(L);
 }
 
 int mb_host_open(lua_State *L, const struct mb_host_options *o) {
@@ -114,6 +128,7 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o) {
   h->scheduler->stay = o->no_halt;
   h->node->setup = (struct mb_node_setup){o->new_state, o->close_state, open_all};
   h->runtime->scheduler_count = o->schedulers > 0 ? (uint32_t)o->schedulers : mb_node_schedulers(0);
+  h->unclaimed_break = o->unclaimed_break;
   atomic_store(&script_scheduler, h->scheduler);
   return 0;
 }
@@ -179,18 +194,16 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   lua_pop(L, 1);
   lua_xmove(L, p->context, nargs + 1);
   h->script = p;
+  mb_set_foreground(h, mb_pid_of(p));
   top = lua_gettop(L);
   err = mb_scheduler_run(s, NULL);
+  mb_node_left(h->node);
   if (atomic_load(&h->node->exiting)) {
     out->kind = MB_ENDED_STATUS;
     out->status = atomic_load(&h->node->exit_status);
     err = 0;
-  } else if (atomic_load(&interrupted)) {
-    out->kind = MB_ENDED_SIGNAL;
-    if (!h->script_ended) {
-      luaL_traceback(L, mb_coroutine(h->script), "interrupted!", 0);
-      out->text = copy_top(L);
-    }
+  } else if (atomic_load(&stopped)) {
+    out->kind = MB_ENDED_STOPPED;
     err = 0;
   } else if (err == MB_EDEADLOCK && !h->script_ended) {
     describe_deadlock(h, L, out);

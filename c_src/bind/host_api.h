@@ -11,6 +11,8 @@ struct mb_host_options {
   lua_State *(*new_state)(void **data);
   void (*close_state)(lua_State *L, void *data);
   int no_halt;    /* run on after the script's process has ended */
+  /* mb_host_break was called and nobody is in the foreground. Runs on the first state's thread, outside of processes. */
+  void (*unclaimed_break)(lua_State *L);
 };
 
 enum mb_host_outcome_kind {
@@ -19,7 +21,7 @@ enum mb_host_outcome_kind {
   MB_ENDED_EXIT,    /* text: "** (EXIT) reason" */
   MB_ENDED_DEADLOCK, /* text: what waits */
   MB_ENDED_STATUS,   /* by os.exit: status */
-  MB_ENDED_SIGNAL    /* by mb_host_interrupt; text: where the script was */
+  MB_ENDED_STOPPED   /* by mb_host_stop */
 };
 
 struct mb_host_outcome {
@@ -32,12 +34,19 @@ struct mb_host_outcome {
  * be required, the kernel's names are globals. 0, or -1 with a message on the stack. */
 int mb_host_open(lua_State *L, const struct mb_host_options *o);
 
-/* Run a function, with nargs arguments above it on the stack, as the script's process, and drive the
+/* Run a function, with nargs arguments above it on the stack, as the script's process, in the foreground, and drive the
  * scheduler until that process ends; with no_halt for ever. The stack loses function and arguments. */
 int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out);
 
 /* Let mb_host_run return. Async-signal-safe. */
-void mb_host_interrupt(void);
+void mb_host_stop(void);
+
+/* Raise the error "interrupted!" in the process in the foreground. Async-signal-safe on the first state's thread. */
+void mb_host_break(void);
+
+/* Whether the value at an index is what exit() raises, and raising it with the reason on the top of the stack. */
+int mb_host_is_exit(lua_State *L, int index);
+int mb_host_raise_exit(lua_State *L);
 
 /* Kill every process, end the threads, close the loops. 0: lua_close may follow; -1: a thread did not end within a
  * second, and the program has to without closing anything. */

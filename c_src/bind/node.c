@@ -27,9 +27,10 @@ struct worker {
 
 struct mb_workers {
   pthread_mutex_t mutex; /* recursive: a C module may require another. Partner: every heap's thread */
-  uv_mutex_t ending;     /* guards `running`; partner: a thread's last act */
+  uv_mutex_t ending;     /* guards `running` and `left`; partner: a thread's last act */
   uv_cond_t ended;
   unsigned running;
+  unsigned left; /* schedulers that have stopped for mb_node_leave; under `ending` */
   uint32_t count;
   struct worker *list;
 };
@@ -98,6 +99,7 @@ static void work(void *data) {
   }
   (void)mb_arise(w->scheduler);
   (void)mb_scheduler_run(w->scheduler, NULL);
+  mb_node_left(w->node);
   mb_scheduler_kill_all(w->scheduler);
   mb_ticker_detach(w->scheduler);
   uv_mutex_lock(&all->ending);
@@ -154,17 +156,22 @@ struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers) {
   return n;
 }
 
+/* Wait until *count, which `ending` guards, is as many as wanted, for a second: whether it is. */
+static int wait_for(struct mb_workers *all, const unsigned *count, unsigned wanted) {
+  uint64_t until = uv_hrtime() + PATIENCE_MS * 1000000ull, now;
+  int done;
+  uv_mutex_lock(&all->ending);
+  while (*count != wanted && (now = uv_hrtime()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
+  done = *count == wanted;
+  uv_mutex_unlock(&all->ending);
+  return done;
+}
+
 int mb_node_stop(struct mb_node *n) {
   struct mb_workers *all = n->workers;
-  uint64_t until = uv_hrtime() + PATIENCE_MS * 1000000ull, now;
-  unsigned running;
   for (uint32_t i = 0; i < all->count; i++) mb_scheduler_stop(all->list[i].scheduler);
   mb_scheduler_kill_all(&n->runtime.schedulers[0]);
-  uv_mutex_lock(&all->ending);
-  while (all->running && (now = uv_hrtime()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
-  running = all->running;
-  uv_mutex_unlock(&all->ending);
-  if (running) return -1;
+  if (!wait_for(all, &all->running, 0)) return -1;
   for (uint32_t i = 0; i < all->count; i++) uv_thread_join(&all->list[i].thread);
   for (uint32_t i = 0; i <= all->count; i++) /* what was on its way to a scheduler that had ended */
     mb_scheduler_kill_all(&n->runtime.schedulers[i]);
@@ -196,13 +203,36 @@ static void end_late(void *status) {
 }
 
 void mb_node_exit(struct mb_node *n, int status) {
-  int not_yet = 0;
+  int not_yet = MB_NODE_RUNS;
   pthread_t thread;
-  if (!atomic_compare_exchange_strong(&n->exiting, &not_yet, 1)) return;
+  if (!atomic_compare_exchange_strong(&n->exiting, &not_yet, MB_NODE_CLOSES)) return;
   atomic_store(&n->exit_status, status);
   if (pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))end_late, (void *)(intptr_t)status) == 0)
     pthread_detach(thread);
   mb_scheduler_stop(&n->runtime.schedulers[0]);
+}
+
+void mb_node_left(struct mb_node *n) {
+  struct mb_workers *all = n->workers;
+  if (atomic_load(&n->exiting) != MB_NODE_LEAVES) return;
+  uv_mutex_lock(&all->ending);
+  all->left++;
+  uv_cond_signal(&all->ended);
+  uv_mutex_unlock(&all->ending);
+  for (;;) pause();
+}
+
+void mb_node_leave(struct mb_node *n, const struct mb_scheduler *s, int status) {
+  struct mb_workers *all = n->workers;
+  int not_yet = MB_NODE_RUNS;
+  if (!atomic_compare_exchange_strong(&n->exiting, &not_yet, MB_NODE_LEAVES)) {
+    mb_node_left(n);
+    return;
+  }
+  for (uint32_t i = 0; i <= all->count; i++)
+    if (&n->runtime.schedulers[i] != s) mb_scheduler_stop(&n->runtime.schedulers[i]);
+  (void)wait_for(all, &all->left, all->count);
+  exit(status);
 }
 
 /* Where modules are found */

@@ -26,9 +26,11 @@ struct mb_node {
   /* Where modules are found, as last seen by a heap that was about to look for one. */
   atomic_uint paths_version; /* release and acquire: changed after the paths */
   char *path, *cpath;        /* under the workers' mutex */
-  /* The program is to end: see mb_node_exit. */
+  /* The program is to end: enum mb_node_end, see mb_node_exit. */
   atomic_int exiting, exit_status;
 };
+
+enum mb_node_end { MB_NODE_RUNS, MB_NODE_CLOSES, MB_NODE_LEAVES };
 
 /* How many schedulers a new node may have: MOONBEAM_SCHEDULERS, else `otherwise`; 0: as many as cores. */
 uint32_t mb_node_schedulers(uint32_t otherwise);
@@ -46,9 +48,16 @@ void mb_node_free(struct mb_node *n);
 /* The upcall: make the other schedulers with their threads. */
 void mb_node_start(struct mb_scheduler *s);
 
-/* End the program with this status: the first scheduler stops, and if it has not ended a second later the program
- * ends all the same. Any thread. */
+/* End the program with this status, closing everything: the first scheduler stops, and if it has not ended a second later
+ * the program ends all the same. Any thread. */
 void mb_node_exit(struct mb_node *n, int status);
+
+/* End the program with this status as C's exit does, closing nothing: the other schedulers stop where they are, s is the
+ * caller's. Returns only when mb_node_exit has come first. */
+void mb_node_leave(struct mb_node *n, const struct mb_scheduler *s, int status);
+
+/* A scheduler has come out of mb_scheduler_run: does not return if that was on account of mb_node_leave. */
+void mb_node_left(struct mb_node *n);
 
 /* Let the other heaps find modules where this one does, and the other way round. */
 void mb_node_publish_paths(struct mb_heap *h, lua_State *L);

@@ -62,13 +62,14 @@ int mb_options_read(struct mb_options *o, int argc, char **argv, const char **ba
       case 'l': {
         const char *value = a + 2;
         if (*value == '\0') {
-          if (i + 1 >= argc || (a[1] == 'l' && argv[i + 1][0] == '-')) {
+          if (i + 1 >= argc || argv[i + 1][0] == '-') {
             *why = "'%s' needs argument";
             return -1;
           }
           value = argv[++i];
         }
         o->actions[o->action_count++] = (struct mb_action){a[1], value};
+        o->execute |= a[1] == 'e';
         break;
       }
       case 'i':

@@ -10,6 +10,7 @@ struct mb_action {
 struct mb_options {
   int show_version;  /* -v */
   int interactive;   /* -i */
+  int execute;       /* -e has been given */
   int no_environment; /* -E */
   int read_stdin;    /* "-" stands where the script would */
   int help, full_version;

@@ -1,0 +1,49 @@
+#include "say.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+const char *mb_program = "moonbeam";
+
+void mb_say(const char *text) {
+  fprintf(stderr, "%s: %s\n", mb_program, text);
+  fflush(stderr);
+}
+
+void mb_print_usage(FILE *to, int all) {
+  fprintf(to,
+          "usage: %s [options] [script [args]]\n"
+          "Available options are:\n"
+          "  -e stat   execute string 'stat'\n"
+          "  -i        enter interactive mode after executing 'script'\n"
+          "  -l mod    require library 'mod' into global 'mod'\n"
+          "  -l g=mod  require library 'mod' into global 'g'\n"
+          "  -v        show version information\n"
+          "  -E        ignore environment variables\n"
+          "  -W        turn warnings on\n"
+          "  --        stop handling options\n"
+          "  -         stop handling options and execute stdin\n",
+          mb_program);
+  if (all)
+    fputs("and of the runtime:\n"
+          "  --schedulers N  run on N schedulers (default: one per core)\n"
+          "  --no-halt       run on after the script has ended\n"
+          "  --version       show the versions of Moonbeam and Lua\n"
+          "  --help          show this text\n",
+          to);
+}
+
+/* "@on" and "@off" switch; a warning may come in pieces. */
+void mb_warn(void *unused, const char *text, int more) {
+  static atomic_int on; /* relaxed would do: which of two threads is first does not matter */
+  static _Thread_local int continued;
+  (void)unused;
+  if (!continued && !more && text[0] == '@') {
+    if (strcmp(text, "@off") == 0) on = 0;
+    if (strcmp(text, "@on") == 0) on = 1;
+    return;
+  }
+  if (on) fprintf(stderr, "%s%s%s", continued ? "" : "Lua warning: ", text, more ? "" : "\n");
+  fflush(stderr);
+  continued = more;
+}

@@ -1,0 +1,68 @@
+#include "signals.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "host_api.h"
+
+enum { PATIENCE_S = 1 };
+
+static volatile sig_atomic_t ended_by;
+static pthread_t host_thread;
+
+/* The first thread handles it, where a system call is to be interrupted and a hook may be set. 1: this is not the one. */
+static int pass_on(int number) {
+  if (pthread_equal(pthread_self(), host_thread)) return 0;
+  pthread_kill(host_thread, number);
+  return 1;
+}
+
+static void handle(int number, void (*handler)(int), int flags) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+  sigemptyset(&action.sa_mask);
+  sigaction(number, &action, NULL);
+}
+
+static void on_patience(int number) {
+  (void)number;
+  raise(ended_by); /* its action is the default by now */
+}
+
+static void end(int number) {
+  ended_by = number;
+  handle(number, SIG_DFL, 0);
+  handle(SIGALRM, on_patience, SA_RESTART);
+  alarm(PATIENCE_S);
+  mb_host_stop();
+}
+
+static void on_terminate(int number) {
+  int saved = errno;
+  end(number);
+  errno = saved;
+}
+
+static void on_interrupt(int number) {
+  int saved = errno;
+  if (!pass_on(number)) {
+    handle(number, SIG_DFL, 0);
+    mb_host_break();
+  }
+  errno = saved;
+}
+
+void mb_watch_end(void) {
+  struct sigaction now;
+  host_thread = pthread_self();
+  /* as nohup and the like want it, one that is ignored stays so */
+  if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler != SIG_IGN) handle(SIGTERM, on_terminate, SA_RESTART);
+}
+
+void mb_watch_interrupt(void) { handle(SIGINT, on_interrupt, 0); }
+void mb_end_by_interrupt(void) { end(SIGINT); }
+
+void mb_die_of_signal(void) {
+  if (ended_by) raise(ended_by);
+}
