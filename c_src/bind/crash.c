@@ -10,6 +10,7 @@
 #include "environment.h"
 #include "preempt.h"
 #include "run.h"
+#include "screen.h"
 
 void mb_log(struct mb_heap *h, enum mb_log_level level, const char *text, size_t size) {
   static const char *const names[] = {"debug", "info", "warning", "error"};
@@ -17,6 +18,7 @@ void mb_log(struct mb_heap *h, enum mb_log_level level, const char *text, size_t
   struct timespec now;
   struct tm tm;
   char head[64];
+  const struct mb_screen *screen;
   int n;
   if ((int)level < atomic_load_explicit(&h->node->log_level, memory_order_relaxed)) return;
   clock_gettime(CLOCK_REALTIME, &now);
@@ -28,11 +30,13 @@ void mb_log(struct mb_heap *h, enum mb_log_level level, const char *text, size_t
   memcpy(b.bytes + n, text, size);
   b.size = (size_t)n + size;
   b.bytes[b.size++] = '\n';
+  screen = mb_screen_begin(stderr);
   for (size_t done = 0; done < b.size;) {
     ssize_t wrote = write(STDERR_FILENO, b.bytes + done, b.size - done);
     if (wrote <= 0) break;
     done += (size_t)wrote;
   }
+  mb_screen_end(screen, 1);
   mb_buffer_deinit(&b);
 }
 

@@ -75,8 +75,8 @@ static int push_globals(struct mb_heap *h, lua_State *L) {
   return 1;
 }
 
-/* Call what a function stands in for, its upvalue `original`, with the arguments on the stack: in the same frame, so that
- * the levels of errors and tracebacks are the library's, where it is a C function that needs no upvalues but the
+/* Call what a function stands in for, its upvalue `original`, with the arguments on the stack: in the same frame, so
+ * that the levels of errors and tracebacks are the library's, where it is a C function that needs no upvalues but the
  * first `shared` ones. */
 static int call_original(lua_State *L, int original, int shared) {
   lua_CFunction f = lua_tocfunction(L, lua_upvalueindex(original));

@@ -256,13 +256,15 @@ static int do_send(lua_State *L) {
 
 static int do_exit(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  int bare = lua_isnoneornil(L, 1);
   (void)mb_current(h, L);
-  lua_settop(L, 1);
-  if (lua_isnil(L, 1)) {
-    lua_pushliteral(L, "normal");
-    lua_replace(L, 1);
-  }
+  if (bare) lua_pushliteral(L, "normal");
+  lua_settop(L, bare ? -1 : 1);
   mb_push_exit(h, L);
+  if (bare) { /* the shell tells it from exit("normal") */
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "bare");
+  }
   return lua_error(L);
 }
 

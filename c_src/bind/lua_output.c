@@ -1,23 +1,54 @@
-/* Output: what one call of print, io.write or file:write writes stays together, whichever thread writes beside it. */
+/* Output: what one call of print, io.write or file:write writes stays together, whichever thread writes beside it. What
+ * goes to standard output goes to the process's leader instead, if it has one. */
 #include <lualib.h>
 #include <stdio.h>
 
 #include "api.h"
+#include "codec.h"
 #include "modules.h"
+#include "run.h"
+#include "screen.h"
+
+const struct mb_screen *_Atomic mb_screen;
+
+/* The leader of the running process, while it lives; else 0. */
+static mb_pid leader_of(const struct mb_heap *h) {
+  const struct mb_process *p = h->scheduler ? h->scheduler->current : NULL;
+  return p && p->leader && mb_lookup(h->runtime, p->leader) ? p->leader : 0;
+}
+
+/* Send the string at the top of the stack to the leader, as a cast, leaving `results` values there. The caller returns
+ * what this does. */
+static int lead(struct mb_heap *h, lua_State *L, mb_pid leader, int results) {
+  struct mb_process *p = h->scheduler->current;
+  struct mb_signal *s = mb_encode_signal(h, L, lua_gettop(L), 1, "print", MB_CAST);
+  s->from = mb_pid_of(p);
+  mb_signal_send(h->scheduler, leader, s);
+  lua_settop(L, results);
+  return mb_worked(h, L, p, MB_COST_MESSAGE, results);
+}
+
+static void print_line(const char *line, size_t size, int newline) {
+  const struct mb_screen *screen = mb_screen_begin(stdout);
+  flockfile(stdout); /* partner: every thread that writes; no Lua inside */
+  fwrite(line, 1, size, stdout);
+  if (newline) putc_unlocked('\n', stdout);
+  fflush(stdout);
+  funlockfile(stdout);
+  mb_screen_end(screen, 1);
+}
 
 /* print(...): one write of the whole line. No upvalues, as the library's has none. */
 static int do_print(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_pid leader = leader_of(h);
   int n = lua_gettop(L);
   luaL_Buffer b;
   size_t size;
   const char *line;
-  if (n == 1 && lua_type(L, 1) == LUA_TSTRING) {
+  if (n == 1 && !leader && lua_type(L, 1) == LUA_TSTRING) {
     line = lua_tolstring(L, 1, &size);
-    flockfile(stdout); /* partner: every thread that writes; no Lua inside */
-    fwrite(line, 1, size, stdout);
-    putc_unlocked('\n', stdout);
-    fflush(stdout);
-    funlockfile(stdout);
+    print_line(line, size, 1);
     return 0;
   }
   for (int i = 1; i <= n; i++) {
@@ -32,25 +63,33 @@ static int do_print(lua_State *L) {
   }
   luaL_addchar(&b, '\n');
   luaL_pushresult(&b);
+  if (leader) return lead(h, L, leader, 0);
   line = lua_tolstring(L, -1, &size);
-  flockfile(stdout);
-  fwrite(line, 1, size, stdout);
-  fflush(stdout);
-  funlockfile(stdout);
+  print_line(line, size, 0);
   return 0;
 }
 
 /* Write the strings above the file, which is at stack index 1. */
-static int write_all(lua_State *L) {
+static int write_all(struct mb_heap *h, lua_State *L) {
   luaL_Stream *stream = lua_touserdata(L, 1);
-  int last = lua_gettop(L), ok = 1;
+  mb_pid leader = stream->f == stdout ? leader_of(h) : 0;
+  const struct mb_screen *screen;
+  int last = lua_gettop(L), ok = 1, line_complete = 1;
+  if (leader) {
+    lua_concat(L, last - 1);
+    return lead(h, L, leader, 1); /* the file */
+  }
+  screen = mb_screen_begin(stream->f);
   flockfile(stream->f); /* partner: every thread that writes; nothing below raises */
   for (int i = 2; i <= last; i++) {
     size_t size;
     const char *text = lua_tolstring(L, i, &size);
     ok = fwrite(text, 1, size, stream->f) == size && ok;
+    if (size) line_complete = text[size - 1] == '\n';
   }
+  if (screen) fflush(stream->f);
   funlockfile(stream->f);
+  mb_screen_end(screen, line_complete);
   if (!ok) return luaL_fileresult(L, 0, NULL);
   lua_settop(L, 1);
   return 1;
@@ -74,7 +113,7 @@ static int file_write(lua_State *L) {
   luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
   if (!stream || !stream->closef) return lua_tocfunction(L, lua_upvalueindex(1))(L);
   check_strings(L, 2);
-  return write_all(L);
+  return write_all(mb_heap_of(L), L);
 }
 
 /* io.write(...); upvalue 1 as above. */
@@ -88,7 +127,7 @@ static int io_write(lua_State *L) {
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
   }
   lua_insert(L, 1);
-  return write_all(L);
+  return write_all(mb_heap_of(L), L);
 }
 
 /* field of the table on the top of the stack, in place of the library's, which f keeps as its upvalue if it wants it. */

@@ -48,12 +48,12 @@ void mb_node_free(struct mb_node *n);
 /* The upcall: make the other schedulers with their threads. */
 void mb_node_start(struct mb_scheduler *s);
 
-/* End the program with this status, closing everything: the first scheduler stops, and if it has not ended a second later
- * the program ends all the same. Any thread. */
+/* End the program with this status, closing everything: the first scheduler stops, and if it has not ended a second
+ * later the program ends all the same. Any thread. */
 void mb_node_exit(struct mb_node *n, int status);
 
-/* End the program with this status as C's exit does, closing nothing: the other schedulers stop where they are, s is the
- * caller's. Returns only when mb_node_exit has come first. */
+/* End the program with this status as C's exit does, closing nothing: the other schedulers stop where they are, s is
+ * the caller's. Returns only when mb_node_exit has come first. */
 void mb_node_leave(struct mb_node *n, const struct mb_scheduler *s, int status);
 
 /* A scheduler has come out of mb_scheduler_run: does not return if that was on account of mb_node_leave. */

@@ -79,6 +79,7 @@ struct mb_process {
   struct mb_registry *registry; /* the one that it holds up, or NULL */
   struct mb_signal *start;    /* what to run, until it starts */
   mb_pid parent;
+  mb_pid leader; /* inherited from the parent: who gets what it prints; 0: standard output */
   uint64_t reductions;
   /* For the layer above. */
   void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */

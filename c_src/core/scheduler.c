@@ -230,6 +230,7 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
     if (err) goto no_memory;
   }
   p->parent = mother;
+  p->leader = parent ? parent->leader : 0;
   p->start = start;
   p->state = MB_EMBRYO;
   s->embryos++;
@@ -258,7 +259,7 @@ int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out) {
   struct mb_process *p = slot_take(s);
   if (!p) return MB_ELIMIT;
   birth(s, p);
-  p->parent = 0;
+  p->parent = p->leader = 0;
   p->flags = MB_IN_PLACE;
   mb_ticker_attach(s);
   mb_slice_begin(s, p);

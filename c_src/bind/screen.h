@@ -1,0 +1,27 @@
+/* Writing beside a line editor: its line is taken off the screen around each write, and drawn again below. */
+#ifndef MB_SCREEN_H
+#define MB_SCREEN_H
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+struct mb_screen {
+  int (*begin)(FILE *to);        /* whether there is an end to come */
+  void (*end)(int line_complete); /* whether what was written ends with a newline */
+};
+
+/* NULL: nothing is edited. Set once, by the host; any thread reads it. */
+extern const struct mb_screen *_Atomic mb_screen;
+
+/* Around a write of any thread to stdout or stderr, whose buffer is empty at the end; begin may wait for others, and no
+ * Lua may run before the end. The end is due when begin gives something. */
+static inline const struct mb_screen *mb_screen_begin(FILE *to) {
+  const struct mb_screen *s = atomic_load_explicit(&mb_screen, memory_order_acquire); /* partner: the host's store */
+  return s && (to == stdout || to == stderr) && s->begin(to) ? s : NULL;
+}
+
+static inline void mb_screen_end(const struct mb_screen *s, int line_complete) {
+  if (s) s->end(line_complete);
+}
+
+#endif
