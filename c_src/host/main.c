@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include "allocator.h"
+#include "channel.h"
+#include "editor.h"
 #include "host_api.h"
+#include "lua_host.h"
 #include "moonbeam.h"
 #include "options.h"
 #include "say.h"
@@ -38,11 +41,6 @@ static lua_State *new_state(void **allocator) {
   return L;
 }
 
-static void unclaimed_break(lua_State *L) {
-  (void)L;
-  mb_end_by_interrupt();
-}
-
 /* The exit status; what there is to say has been said. */
 static int conclude(const struct mb_host_outcome *outcome, const struct mb_script *script) {
   if (outcome->kind == MB_ENDED_STATUS) return outcome->status;
@@ -56,11 +54,11 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
                                     .no_halt = o->no_halt,
                                     .new_state = new_state,
                                     .close_state = close_state,
-                                    .unclaimed_break = unclaimed_break};
+                                    .unclaimed_break = mb_interrupted};
   struct mb_script script = {.options = o, .argc = argc, .argv = argv};
   struct mb_host_outcome outcome;
   /* lua prompts or reads stdin unless there is a script or -e, -v or -i gave it something to do */
-  int idle = o->script == argc && !o->execute && !o->show_version, status;
+  int idle = o->script == argc && !o->execute && !o->show_version && !o->remote, status;
   script.read_stdin = idle && !isatty(STDIN_FILENO);
   script.prompt = o->interactive || (idle && !script.read_stdin);
   luaL_checkversion(L);
@@ -73,6 +71,10 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
     mb_say(lua_tostring(L, -1));
     return EXIT_FAILURE;
   }
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_moonbeam_host);
+  lua_setfield(L, -2, "moonbeam.host");
+  lua_pop(L, 1);
   lua_pushcfunction(L, mb_script_main);
   lua_pushlightuserdata(L, &script);
   mb_watch_end();
@@ -84,6 +86,8 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
   free(outcome.text);
   if (mb_host_close(L) != 0) {
     fflush(stdout);
+    mb_editor_close();
+    mb_channel_end();
     mb_die_of_signal();
     _exit(status);
   }
@@ -122,6 +126,8 @@ int main(int argc, char **argv) {
   close_state(L, allocator);
   free(o.actions);
   fflush(stdout);
+  mb_editor_close();
+  mb_channel_end();
   mb_die_of_signal();
   return status;
 }

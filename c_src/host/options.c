@@ -3,35 +3,45 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The value of the option `name`, which may stand behind "=" or in the next argument: NULL when `text` is another
+ * option, or with *why set when there is none. */
+static const char *value_of(const char *name, const char *text, int argc, char **argv, int *i, const char **why) {
+  size_t size = strlen(name);
+  if (strncmp(text, name, size) != 0 || (text[size] != '=' && text[size] != '\0')) return NULL;
+  if (text[size] == '=') return text + size + 1;
+  if (*i + 1 < argc) return argv[++*i];
+  *why = "'%s' needs argument";
+  return NULL;
+}
+
+static int read_schedulers(struct mb_options *o, const char *value, const char **why) {
+  char *end;
+  long n = strtol(value, &end, 10);
+  if (*value != '\0' && *end == '\0' && n >= 1 && n <= 1024) {
+    o->schedulers = (int)n;
+    return 1;
+  }
+  *why = "'%s' needs a number from 1 to 1024";
+  return 0;
+}
+
 /* Options that start with two dashes. 1 when known; *i moves past a value. */
 static int read_long(struct mb_options *o, int argc, char **argv, int *i, const char **why) {
-  const char *name = argv[*i] + 2, *value = NULL;
-  if (strcmp(name, "help") == 0) {
+  const char *name = argv[*i] + 2, *value;
+  if (strcmp(name, "help") == 0)
     o->help = 1;
-  } else if (strcmp(name, "version") == 0) {
+  else if (strcmp(name, "version") == 0)
     o->full_version = 1;
-  } else if (strcmp(name, "no-halt") == 0) {
+  else if (strcmp(name, "no-halt") == 0)
     o->no_halt = 1;
-  } else if (strncmp(name, "schedulers", 10) == 0 && (name[10] == '\0' || name[10] == '=')) {
-    char *end;
-    long n;
-    if (name[10] == '=') {
-      value = name + 11;
-    } else if (*i + 1 < argc) {
-      value = argv[++*i];
-    } else {
-      *why = "'%s' needs a number";
-      return 0;
-    }
-    n = strtol(value, &end, 10);
-    if (*value == '\0' || *end != '\0' || n < 1 || n > 1024) {
-      *why = "'%s' needs a number from 1 to 1024";
-      return 0;
-    }
-    o->schedulers = (int)n;
-  } else {
+  else if ((value = value_of("schedulers", name, argc, argv, i, why)))
+    return read_schedulers(o, value, why);
+  else if ((value = value_of("listen", name, argc, argv, i, why)))
+    o->listen = value;
+  else if ((value = value_of("remote", name, argc, argv, i, why)))
+    o->remote = value;
+  else
     return 0;
-  }
   return 1;
 }
 

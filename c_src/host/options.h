@@ -16,6 +16,8 @@ struct mb_options {
   int help, full_version;
   int no_halt;
   int schedulers;    /* 0: as many as cores */
+  const char *listen; /* let prompts be attached at this socket */
+  const char *remote; /* be such a prompt */
   int script;        /* index in argv; argc when there is none */
   int action_count;
   struct mb_action *actions; /* room for argc of them, given by the caller */

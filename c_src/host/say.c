@@ -3,11 +3,15 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "screen.h"
+
 const char *mb_program = "moonbeam";
 
 void mb_say(const char *text) {
+  const struct mb_screen *screen = mb_screen_begin(stderr);
   fprintf(stderr, "%s: %s\n", mb_program, text);
   fflush(stderr);
+  mb_screen_end(screen, 1);
 }
 
 void mb_print_usage(FILE *to, int all) {
@@ -28,6 +32,8 @@ void mb_print_usage(FILE *to, int all) {
     fputs("and of the runtime:\n"
           "  --schedulers N  run on N schedulers (default: one per core)\n"
           "  --no-halt       run on after the script has ended\n"
+          "  --listen SOCKET let prompts be attached there\n"
+          "  --remote SOCKET attach a prompt to the program that listens there\n"
           "  --version       show the versions of Moonbeam and Lua\n"
           "  --help          show this text\n",
           to);
@@ -43,7 +49,11 @@ void mb_warn(void *unused, const char *text, int more) {
     if (strcmp(text, "@on") == 0) on = 1;
     return;
   }
-  if (on) fprintf(stderr, "%s%s%s", continued ? "" : "Lua warning: ", text, more ? "" : "\n");
-  fflush(stderr);
+  if (on) {
+    const struct mb_screen *screen = mb_screen_begin(stderr);
+    fprintf(stderr, "%s%s%s", continued ? "" : "Lua warning: ", text, more ? "" : "\n");
+    fflush(stderr);
+    mb_screen_end(screen, !more);
+  }
   continued = more;
 }

@@ -13,12 +13,13 @@
 /* Stack, as deep as lua's below its chunks: the argument, a table that keeps the error value, the message handler. */
 enum { SCRIPT = 1, BOX = 2, HANDLER = 3, BASE = 3 };
 
-/* Steps: 0 is LUA_INIT, then come the actions from 1 on, then these two. */
-static int script_step(const struct mb_script *s) { return s->options->action_count + 1; }
-static int prompt_step(const struct mb_script *s) { return s->options->action_count + 2; }
+/* Steps: first these two, then the actions, then these two. */
+enum { LISTEN, INIT, FIRST_ACTION };
+static int script_step(const struct mb_script *s) { return FIRST_ACTION + s->options->action_count; }
+static int prompt_step(const struct mb_script *s) { return script_step(s) + 1; }
 
 static const struct mb_action *action_at(const struct mb_script *s, int step) {
-  return step >= 1 && step <= s->options->action_count ? &s->options->actions[step - 1] : NULL;
+  return step >= FIRST_ACTION && step < script_step(s) ? &s->options->actions[step - FIRST_ACTION] : NULL;
 }
 
 /* What each step runs. These push a function with its arguments and return their number, or one of: */
@@ -75,19 +76,30 @@ static int load_script(lua_State *L, const struct mb_script *s) {
   return given ? push_arguments(L) : 0;
 }
 
-static int load_prompt(lua_State *L, const struct mb_script *s) {
-  if (!s->prompt) return NOTHING;
+/* A function of the shell's, called with the text, if there is one. */
+static int load_shell(lua_State *L, const char *function, const char *argument) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "moonbeam.shell");
   lua_call(L, 1, 1);
-  lua_getfield(L, -1, "main");
-  return 0;
+  lua_getfield(L, -1, function);
+  lua_pushstring(L, argument);
+  return 1;
+}
+
+static int load_listener(lua_State *L, const struct mb_script *s) {
+  return s->options->listen ? load_shell(L, "listen", s->options->listen) : NOTHING;
+}
+
+static int load_prompt(lua_State *L, const struct mb_script *s) {
+  if (s->options->remote) return load_shell(L, "attach", s->options->remote);
+  return s->prompt ? load_shell(L, "main", NULL) : NOTHING;
 }
 
 static int load_step(lua_State *L, const struct mb_script *s) {
   const struct mb_action *action = action_at(s, s->step);
   if (action) return load_action(L, action);
-  if (s->step == 0) return load_init(L, s);
+  if (s->step == LISTEN) return load_listener(L, s);
+  if (s->step == INIT) return load_init(L, s);
   return s->step == script_step(s) ? load_script(L, s) : load_prompt(L, s);
 }
 

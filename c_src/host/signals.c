@@ -10,9 +10,11 @@
 enum { PATIENCE_S = 1 };
 
 static volatile sig_atomic_t ended_by;
+static volatile sig_atomic_t at_prompt, interrupts; /* see mb_watch_interrupts */
 static pthread_t host_thread;
 
-/* The first thread handles it, where a system call is to be interrupted and a hook may be set. 1: this is not the one. */
+/* The first thread handles it, where a system call is to be interrupted and a hook may be set. 1: this is not the one.
+ * */
 static int pass_on(int number) {
   if (pthread_equal(pthread_self(), host_thread)) return 0;
   pthread_kill(host_thread, number);
@@ -47,8 +49,11 @@ static void on_terminate(int number) {
 static void on_interrupt(int number) {
   int saved = errno;
   if (!pass_on(number)) {
-    handle(number, SIG_DFL, 0);
-    mb_host_break();
+    if (!at_prompt) handle(number, SIG_DFL, 0);
+    if (at_prompt && interrupts++)
+      end(number);
+    else
+      mb_host_break();
   }
   errno = saved;
 }
@@ -61,6 +66,15 @@ void mb_watch_end(void) {
 }
 
 void mb_watch_interrupt(void) { handle(SIGINT, on_interrupt, 0); }
+
+void mb_watch_interrupts(void) {
+  at_prompt = 1;
+  interrupts = 0;
+  mb_watch_interrupt();
+}
+
+void mb_forget_interrupts(void) { interrupts = 0; }
+
 void mb_end_by_interrupt(void) { end(SIGINT); }
 
 void mb_die_of_signal(void) {

@@ -10,6 +10,11 @@ void mb_watch_end(void);
  * lua, that is so whatever its action was before. */
 void mb_watch_interrupt(void);
 
+/* From now on SIGINT breaks every time, except that the second in a row, with no mb_forget_interrupts in between, ends
+ * the program. For a prompt. */
+void mb_watch_interrupts(void);
+void mb_forget_interrupts(void);
+
 /* Nobody could be broken: the interrupt ends the program as SIGTERM does. */
 void mb_end_by_interrupt(void);
 

@@ -1,54 +1,29 @@
---- The prompt of the interpreter: lines are evaluated in the script's process.
+--- The interpreter's prompt. See Elixir's `IEx`.
+--
+-- Three parties: the evaluator, an ordinary process in which the lines run and whose pid is self() at the prompt; the
+-- session, a process that reads lines for it, from a terminal or from an attached client, and replaces it when it dies;
+-- and the terminal, which is `moonbeam.host`'s. The first evaluator of the local session is the script's process.
 -- @module moonbeam.shell
 
 local core = require "moonbeam.core"
-local inspect = require "moonbeam.inspect"
+local host = require "moonbeam.host"
+local evaluator = require "moonbeam.shell.evaluator"
+local remote = require "moonbeam.shell.remote"
+local session = require "moonbeam.shell.session"
 
 local shell = {}
 
--- A chunk from the lines that come next, or nil and what is wrong with it; nothing at the end of the input.
-local function read_chunk()
-  local text
-  while true do
-    local line = io.read("L")
-    if not line then return text and nil, text and "stdin: unfinished input" end
-    text = (text or "") .. line
-    local first = text:gsub("^%s*=", "return ")
-    local chunk = load("return " .. first, "=stdin")
-    if chunk then return chunk end
-    local message
-    chunk, message = load(first, "=stdin")
-    if chunk or not message:find("<eof>", 1, true) then return chunk, message end
-  end
-end
-
-local function handler(e)
-  if core.type(e) == "exit" then return e end
-  return {report = debug.traceback(type(e) == "string" and e or inspect(e), 2)}
-end
-
-local function show(ok, ...)
-  if ok then
-    for i = 1, select("#", ...) do print(inspect((select(i, ...)))) end
-  elseif core.type(...) == "exit" then
-    io.stderr:write("** (exit) ", inspect((...).reason), "\n")
-  else
-    io.stderr:write((...).report, "\n")
-  end
-end
-
---- Read, evaluate and print until the end of the input.
+--- The prompt of the script's process; internal. Returns when the user leaves.
 function shell.main()
-  while true do
-    local chunk, message = read_chunk()
-    if chunk then
-      show(xpcall(chunk, handler))
-    elseif message then
-      io.stderr:write(message, "\n")
-    else
-      return
-    end
-  end
+  local pid = core.process_spawn(session.run_local, {scheduler = "here"}, core.self())
+  host.end_with(pid)
+  evaluator.run(pid)
 end
+
+--- `--listen`; internal.
+shell.listen = remote.listen
+
+--- `--remote`; internal.
+shell.attach = remote.attach
 
 return shell

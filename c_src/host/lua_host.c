@@ -1,0 +1,301 @@
+#include "lua_host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "channel.h"
+#include "codec.h"
+#include "editor.h"
+#include "environment.h"
+#include "errors.h"
+#include "input.h"
+#include "preempt.h"
+#include "run.h"
+#include "signals.h"
+
+static lua_State *host; /* the first state's main thread */
+static mb_pid reader;   /* who has opened the terminal */
+static int edited;      /* it has an editor */
+static int prompted;    /* it is a terminal all the same */
+
+/* Events: messages {"host", what, ...} to a process, from outside of processes. */
+
+struct event {
+  mb_pid to;
+  const char *what;
+  int number; /* of a channel; 0: none */
+  const char *text;
+  size_t size;
+};
+
+static int send_event(lua_State *L) {
+  const struct event *e = lua_touserdata(L, 1);
+  struct mb_heap *h = mb_heap_find(L);
+  lua_Integer n = 0;
+  lua_createtable(L, 4, 0);
+  lua_pushliteral(L, "host");
+  lua_rawseti(L, -2, ++n);
+  lua_pushstring(L, e->what);
+  lua_rawseti(L, -2, ++n);
+  if (e->number) {
+    lua_pushinteger(L, e->number);
+    lua_rawseti(L, -2, ++n);
+  }
+  if (e->text) {
+    lua_pushlstring(L, e->text, e->size);
+    lua_rawseti(L, -2, ++n);
+  }
+  mb_signal_send(h->scheduler, e->to, mb_encode_signal(h, L, lua_gettop(L), 1, "send", MB_MESSAGE));
+  return 0;
+}
+
+static void post(struct event e) {
+  lua_State *L = mb_heap_find(host)->runner;
+  lua_pushcfunction(L, send_event);
+  lua_pushlightuserdata(L, &e);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1); /* memory is out: the event is lost */
+}
+
+static void on_edit(enum mb_edit what, const char *text, size_t size) {
+  static const char *const names[] = {[MB_EDIT_LINE] = "line", [MB_EDIT_COMPLETE] = "complete", [MB_EDIT_END] = "end"};
+  post((struct event){reader, names[what], 0, what == MB_EDIT_END ? NULL : text, size});
+}
+
+static void on_input(const char *line, size_t size) {
+  post((struct event){reader, line ? "line" : "end", 0, line, size});
+}
+
+static void on_channel(uint64_t owner, enum mb_channel_event what, int number, const char *bytes, size_t size) {
+  static const char *const names[] = {
+      [MB_CHANNEL_ACCEPTED] = "accepted", [MB_CHANNEL_DATA] = "data", [MB_CHANNEL_CLOSED] = "closed"};
+  post((struct event){owner, names[what], number, what == MB_CHANNEL_DATA ? bytes : NULL, size});
+}
+
+void mb_interrupted(lua_State *L) {
+  (void)L;
+  if (!reader) {
+    mb_end_by_interrupt();
+    return;
+  }
+  mb_editor_abort();
+  post((struct event){reader, "interrupt", 0, NULL, 0});
+}
+
+static mb_pid self(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  return mb_pid_of(mb_current(h, L));
+}
+
+/* nil, "CODE: text" */
+static int failed(lua_State *L, int err) {
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s: %s", uv_err_name(err), uv_strerror(err));
+  return 2;
+}
+
+/* The terminal */
+
+/* open_terminal() -> whether it has an editor. Lines are for the calling process. */
+static int open_terminal(lua_State *L) {
+  uv_loop_t *loop = mb_heap_of(L)->scheduler->loop;
+  edited = mb_editor_possible();
+  prompted = !edited && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+  if ((edited ? mb_editor_open(loop, on_edit) : mb_input_open(loop, on_input)) != 0)
+    return luaL_error(L, "the terminal cannot be opened");
+  reader = self(L);
+  mb_watch_interrupts();
+  lua_pushboolean(L, edited);
+  return 1;
+}
+
+/* read_line(prompt): the message {"host", "line", text} or {"host", "end"} will come */
+static int read_line(lua_State *L) {
+  const char *prompt = luaL_checkstring(L, 1);
+  if (edited) {
+    mb_editor_read(prompt);
+    return 0;
+  }
+  if (prompted) fputs(prompt, stdout);
+  fflush(stdout);
+  mb_input_read();
+  return 0;
+}
+
+/* complete(insertion, above): answers {"host", "complete", text} */
+static int complete(lua_State *L) {
+  mb_editor_complete(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+  return 0;
+}
+
+/* remember(line): in the history */
+static int remember(lua_State *L) {
+  if (edited) mb_editor_remember(luaL_checkstring(L, 1));
+  return 0;
+}
+
+static int columns(lua_State *L) {
+  lua_pushinteger(L, mb_editor_columns());
+  return 1;
+}
+
+static int is_terminal(lua_State *L) {
+  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
+/* Processes */
+
+/* end_with(pid): the program ends with this process instead of the script's */
+static int end_with(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_local(h->scheduler, mb_check_pid(h, L, 1, "end_with", 1));
+  luaL_argcheck(L, p, 1, "no process of this scheduler");
+  h->script = p;
+  return 0;
+}
+
+/* evaluating(yes, interrupts): the calling process runs a user's line from now on; interrupts of the terminal are for
+ * it. */
+static int evaluating(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  int begins = lua_toboolean(L, 1);
+  if (lua_toboolean(L, 2)) mb_set_foreground(h, begins ? mb_pid_of(p) : 0);
+  p->flags &= (uint8_t)~MB_BROKEN;
+  return 0;
+}
+
+/* interrupt(pid): as the terminal's interrupt does to the process in the foreground */
+static int interrupt(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_local(h->scheduler, mb_check_pid(h, L, 1, "interrupt", 1));
+  if (p) mb_break(h, p);
+  return 0;
+}
+
+/* use_globals(table): of the calling process; what another one's load("return _G") gives */
+static int use_globals(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  if (lua_topointer(L, 1) == h->globals) {
+    p->flags |= MB_SCRIPT;
+  } else {
+    mb_push_locals(h, L, p, 1);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, MB_LOCAL_GLOBALS);
+  }
+  return 0;
+}
+
+/* pid(text) -> pid, or nil when it is the text of none */
+static int read_pid(lua_State *L) {
+  mb_pid pid;
+  if (mb_pid_parse(luaL_checkstring(L, 1), &pid))
+    mb_push_id(L, pid);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* lead(pid): gets what the calling process prints, and those that it spawns */
+static int lead(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_current(h, L)->leader = mb_check_pid(h, L, 1, "lead", 1);
+  return 0;
+}
+
+/* Sockets */
+
+static int numbered(lua_State *L, int number) {
+  if (number < 0) return failed(L, number);
+  lua_pushinteger(L, number);
+  return 1;
+}
+
+/* listen(path) -> number | nil, text */
+static int do_listen(lua_State *L) { return numbered(L, mb_channel_listen(luaL_checkstring(L, 1))); }
+
+/* connect(path) -> number | nil, text */
+static int do_connect(lua_State *L) { return numbered(L, mb_channel_connect(luaL_checkstring(L, 1))); }
+
+/* own(number): what comes is for the calling process from now on, {"host", "data", number, bytes} and {"host",
+ * "closed", number}; from a listener {"host", "accepted", number} */
+static int own(lua_State *L) {
+  int err = mb_channel_own((int)luaL_checkinteger(L, 1), self(L));
+  return err ? failed(L, err) : (lua_pushboolean(L, 1), 1);
+}
+
+/* send(number, bytes) -> how many wait to be sent | nil, text */
+static int do_send(lua_State *L) {
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 2, &size);
+  int64_t kept = mb_channel_send((int)luaL_checkinteger(L, 1), bytes, size);
+  if (kept < 0) return failed(L, (int)kept);
+  lua_pushinteger(L, kept);
+  return 1;
+}
+
+static int do_close(lua_State *L) {
+  mb_channel_close((int)luaL_checkinteger(L, 1));
+  return 0;
+}
+
+/* Files */
+
+/* private_file(path) -> true | nil, text: make it, and the directories above it, for this user alone */
+static int private_file(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  int fd;
+  for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    lua_pushlstring(L, path, (size_t)(slash - path));
+    if (mkdir(lua_tostring(L, -1), 0700) != 0 && errno != EEXIST) return failed(L, uv_translate_sys_error(errno));
+    lua_pop(L, 1);
+  }
+  fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return failed(L, uv_translate_sys_error(errno));
+  close(fd);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* entries(directory) -> sequence of names, empty when it cannot be read */
+static int entries(lua_State *L) {
+  DIR *directory = opendir(luaL_checkstring(L, 1));
+  lua_Integer n = 0;
+  lua_newtable(L);
+  if (!directory) return 1;
+  for (struct dirent *entry; (entry = readdir(directory));) {
+    lua_pushstring(L, entry->d_name);
+    lua_rawseti(L, -2, ++n);
+  }
+  closedir(directory);
+  return 1;
+}
+
+int luaopen_moonbeam_host(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"open_terminal", open_terminal}, {"read_line", read_line},
+      {"complete", complete},           {"remember", remember},
+      {"columns", columns},             {"is_terminal", is_terminal},
+      {"end_with", end_with},           {"evaluating", evaluating},
+      {"interrupt", interrupt},         {"use_globals", use_globals},
+      {"pid", read_pid},                {"lead", lead},
+      {"listen", do_listen},
+      {"connect", do_connect},          {"own", own},
+      {"send", do_send},                {"close", do_close},
+      {"private_file", private_file},   {"entries", entries},
+      {NULL, NULL}};
+  struct mb_heap *h = mb_heap_find(L);
+  host = h->L;
+  mb_channel_setup(h->scheduler->loop, on_channel);
+  lua_newtable(L);
+  mb_set_functions(h, L, functions);
+  return 1;
+}

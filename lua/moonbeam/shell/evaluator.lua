@@ -1,0 +1,121 @@
+--- The process of the prompt: asks its session for lines, runs them and shows what comes of it.
+-- @module moonbeam.shell.evaluator
+
+local core = require "moonbeam.core"
+local host = require "moonbeam.host"
+local display = require "moonbeam.shell.display"
+local helpers = require "moonbeam.shell.helpers"
+
+local evaluator = {}
+
+-- What outlives an evaluator, by session: globals, results by number, the number of the next input. A module's own
+-- tables are shared by the processes of a scheduler, and all of these live on the first.
+local kept = {}
+
+--- The globals of a session; internal.
+function evaluator.globals(session) return kept[session] and kept[session].globals or {} end
+
+--- The session is over; internal.
+function evaluator.forget(session) kept[session] = nil end
+
+-- The next line; or nil and "end" or "interrupt".
+local function ask(session, prompt)
+  local ok, answered, line, why = pcall(core.call, session, {"read", prompt}, "infinity")
+  if not ok then return nil, "interrupt" end -- meant for the evaluation that has just ended
+  if not answered then core.exit(line) end -- without a session there is nobody to talk to
+  return line, why
+end
+
+-- An expression becomes the arguments of the chunk's own argument: so its calls are no tail calls, and the line that
+-- was typed is there in errors and tracebacks.
+local function compile(text)
+  local expression = text:gsub("^%s*=", "")
+  if load("return " .. expression, "=stdin") then
+    local chunk = load("return (...)(" .. expression .. "\n)", "=stdin")
+    if chunk then return chunk end
+  end
+  return load(text, "=stdin")
+end
+
+-- A chunk out of as many lines as it takes; or nil and "end", "interrupt", or what is wrong with it.
+local function read_chunk(session, n)
+  local text, message
+  while true do
+    local line, why = ask(session, (text and "mb(%d).. " or "mb(%d)> "):format(n))
+    if not line then return nil, why == "end" and message or why end
+    if text or line:find("%S") then
+      local chunk
+      text = text and text .. "\n" .. line or line
+      chunk, message = compile(text)
+      if chunk or not message:find("<eof>$") then return chunk, message end
+    end
+  end
+end
+
+local function handler(e)
+  if core.type(e) == "exit" then return e end
+  return {text = display.error(e, display.traceback(2))}
+end
+
+local function same(...) return ... end
+
+local function run(chunk, foreground)
+  host.evaluating(true, foreground)
+  return table.pack(xpcall(chunk, handler, same))
+end
+
+local function succeed(state, settings, ...)
+  for i = 1, select("#", ...) do print(display.value((select(i, ...)), settings.colors)) end
+  state.results[state.n] = table.pack(...)
+  state.n = state.n + 1
+end
+
+local function fail(failure, settings)
+  if core.type(failure) ~= "exit" then
+    if settings.terminal and failure.text:find("^[^\n]*interrupted!") then io.write("\n") end -- after the ^C
+    display.complain(failure.text, settings)
+  elseif not failure.bare then
+    display.complain("** (exit) " .. display.reason(failure.reason), settings)
+  end
+  return failure.bare
+end
+
+-- Run a chunk and show its results or its failure: whether the user wants to leave.
+local function evaluate(chunk, state, settings)
+  local ok, results = pcall(run, chunk, settings.foreground)
+  host.evaluating(false, settings.foreground)
+  if not ok then return fail({text = display.error(results)}, settings) end -- broken before it had begun
+  if not results[1] then return fail(results[2], settings) end
+  return succeed(state, settings, table.unpack(results, 2, results.n))
+end
+
+--- The evaluator's process; returns when the user leaves.
+-- @param session pid
+function evaluator.run(session)
+  local _, settings = core.call(session, {"settings"}, "infinity")
+  local state = kept[session]
+  if state then
+    host.use_globals(state.globals)
+  else
+    state = {globals = load("return _G")(), results = {}, n = 1}
+    kept[session] = state
+    helpers.install(state.globals)
+  end
+  if settings.leads then host.lead(session) end
+  host.evaluating(false, settings.foreground)
+  helpers.begin(state)
+  local leaves
+  repeat
+    local chunk, why = read_chunk(session, state.n)
+    if chunk then
+      leaves = evaluate(chunk, state, settings)
+    elseif why == "end" then
+      leaves = true
+    elseif why ~= "interrupt" then
+      display.complain(display.error(why), settings)
+    end
+  until leaves
+  core.call(session, {"leave"}, "infinity")
+end
+
+return evaluator

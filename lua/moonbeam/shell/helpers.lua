@@ -1,0 +1,229 @@
+--- The functions of the prompt: globals there, unless the program has such names itself. See Elixir's `IEx.Helpers`.
+-- @module moonbeam.shell.helpers
+
+local core = require "moonbeam.core"
+local host = require "moonbeam.host"
+local inspect = require "moonbeam.inspect"
+local docs = require "moonbeam.shell.docs"
+local reload = require "moonbeam.shell.reload"
+
+local helpers = {}
+
+-- Evaluators by pid: what is kept for their sessions.
+local states = {}
+
+--- The calling process is the evaluator of a session from now on; internal.
+function helpers.begin(state)
+  for pid in next, states do
+    if not core.process_alive(pid) then states[pid] = nil end
+  end
+  states[core.self()] = state
+end
+
+--- Put the functions where they are not in the way; internal.
+-- @param globals table
+function helpers.install(globals)
+  for _, name in ipairs{"c", "h", "i", "pid", "processes", "v"} do
+    if rawget(globals, name) == nil then globals[name] = helpers[name] end
+  end
+end
+
+--- The results of an earlier input. See IEx's `v/1`.
+-- @param[opt=-1] n its number; negative ones count from the last
+-- @return all of its results
+function helpers.v(n)
+  n = n == nil and -1 or n
+  local state = states[core.self()]
+  if math.type(n) ~= "integer" then core.argument_error("v", 1, "integer expected, got " .. core.type(n)) end
+  local results = state and state.results[n < 0 and state.n + n or n]
+  if not results then core.argument_error("v", 1, ("v(%d) is out of bounds"):format(n)) end
+  return table.unpack(results, 1, results.n)
+end
+
+--- A pid from its text, with or without `#PID<` and `>`. See IEx's `pid/1`.
+-- @param text as in "0.5.0"
+-- @return pid
+function helpers.pid(text)
+  if type(text) ~= "string" then core.argument_error("pid", 1, "string expected, got " .. core.type(text)) end
+  return host.pid(text) or core.argument_error("pid", 1, ("'%s' is no pid; one looks like 0.5.0"):format(text))
+end
+
+local general = [[
+%s
+
+  h(name)         about a function or module, by name or value: h("Task.await"), h(spawn)
+  i(value)        about a value
+  v([n])          the results of input n
+  pid("0.5.0")    a pid from its text
+  processes([by]) the processes, sorted by "reductions", "memory" or "mailbox"
+  flush()         prints the messages of the mailbox and empties it
+  c(module)       loads a module's file again
+  exit()          leaves, as Ctrl-D does
+
+Tab completes, Ctrl-R searches the history, Ctrl-C breaks an evaluation, and twice leaves.
+]]
+
+--- Print what the library's documentation says. See IEx's `h/1`.
+-- @param[opt] what name of a function or a module, or the value itself; without it: about the prompt
+function helpers.h(...)
+  local what = ...
+  if select("#", ...) == 0 then
+    io.write(general:format(require("moonbeam")._VERSION .. ", " .. _VERSION))
+    return
+  end
+  for name, helper in next, helpers do
+    if helper == what then what = name end
+  end
+  local text = docs.about(what)
+  print(text or "No documentation for " .. (type(what) == "string" and what or inspect(what)) .. " was found")
+end
+
+-- i: what there is to say about a value, by type, as pairs of a heading and a text.
+
+local function yes_no(value) return value and "true" or "false" end
+
+local function list(values)
+  local texts = {}
+  for n, value in ipairs(values or {}) do texts[n] = inspect(value) end
+  return #texts > 0 and table.concat(texts, ", ") or "none"
+end
+
+local about = {}
+
+function about.pid(value, say)
+  local alive = core.process_alive(value)
+  say("Alive", yes_no(alive))
+  if not alive then return end
+  local function info(key) return core.process_info(value, key) end
+  say("Name", info("registered_name") or "not registered")
+  say("Links", list(info("links")))
+  say("Monitored by", list(info("monitored_by")))
+  say("Message queue length", tostring(info("message_queue_len")))
+  say("Status", info("status"))
+  say("Current location", info("current_location"))
+  say("Scheduler", tostring(info("scheduler")))
+end
+
+about["function"] = function(value, say)
+  local info = debug.getinfo(value, "Su")
+  if info.what == "C" then
+    say("Defined in", "C")
+  else
+    local parameters = {}
+    for n = 1, info.nparams do parameters[n] = debug.getlocal(value, n) end
+    if info.isvararg then parameters[#parameters + 1] = "..." end
+    say("Defined in", ("%s:%d"):format(info.short_src, info.linedefined))
+    say("Parameters", "(" .. table.concat(parameters, ", ") .. ")")
+    say("Upvalues", tostring(info.nups))
+  end
+  local text = docs.about(value)
+  if text then say("Description", text:match("\n\n([^\n]*)")) end
+end
+
+function about.string(value, say)
+  say("Length", ("%d bytes"):format(#value))
+  local characters = utf8.len(value)
+  say("Text", characters and ("valid UTF-8, %d characters"):format(characters) or "not UTF-8")
+end
+
+function about.table(value, say)
+  local items, pairs_ = rawlen(value), 0
+  for _ in next, value do pairs_ = pairs_ + 1 end
+  say("Items", ("%d, and %d other fields"):format(items, math.max(0, pairs_ - items)))
+  say("Metatable", debug.getmetatable(value) and "yes" or "no")
+  for name, module in next, package.loaded do
+    if module == value then say("Module", tostring(name)) end
+  end
+  local text = docs.about(value)
+  if text then say("Description", text:match("\n\n([^\n]*)")) end
+end
+
+function about.number(value, say)
+  say("Kind", math.type(value))
+  if math.type(value) == "integer" then say("Hexadecimal", ("0x%x"):format(value)) end
+end
+
+--- Print what there is to know about a value. See IEx's `i/1`.
+-- @param[opt] value the last result when it is left out
+function helpers.i(...)
+  local value = ...
+  if select("#", ...) == 0 then value = helpers.v() end
+  local kind = core.type(value)
+  local function say(heading, text)
+    if text then print(heading .. "\n  " .. text:gsub("\n", "\n  ")) end
+  end
+  say("Value", inspect(value, {limit = 50}))
+  say("Type", kind)
+  if about[kind] then about[kind](value, say) end
+end
+
+-- processes: a sequence of rows that shows as a table.
+
+local MOST_ROWS = 50
+local keys = {reductions = "reductions", memory = "memory", mailbox = "message_queue_len"}
+local columns = {
+  {"pid", "%-16s"}, {"name or function", "%-28s"}, {"reductions", "%12s"}, {"memory", "%10s"}, {"mailbox", "%8s"},
+  {"current", "  %s"},
+}
+
+helpers.processes_mt = {
+  __name = "processes",
+  __tostring = function(rows)
+    local lines = {""}
+    for n, column in ipairs(columns) do lines[1] = lines[1] .. (n > 1 and " " or "") .. column[2]:format(column[1]) end
+    for _, row in ipairs(rows) do
+      local cells = {}
+      for n, column in ipairs(columns) do
+        cells[n] = column[2]:format(tostring(row[column[1]] or ""))
+      end
+      lines[#lines + 1] = table.concat(cells, " "):gsub("%s+$", "")
+    end
+    if rows.count > #rows then lines[#lines + 1] = ("... %d in all"):format(rows.count) end
+    return table.concat(lines, "\n")
+  end,
+}
+
+--- The processes that have done, hold or wait for most, as a table that shows as one; the first 50.
+-- @param[opt="reductions"] by "reductions", "memory" or "mailbox"
+-- @return sequence of rows, tables by column, and count: how many processes there are
+function helpers.processes(by)
+  local key = keys[by or "reductions"]
+  if not key then
+    core.argument_error("processes", 1, ('"reductions", "memory" or "mailbox" expected, got %s'):format(inspect(by)))
+  end
+  local found = {}
+  for _, pid in ipairs(core.process_list()) do
+    local value = core.process_info(pid, key)
+    if value then found[#found + 1] = {pid = pid, value = value} end
+  end
+  table.sort(found, function(a, b)
+    if a.value ~= b.value then return a.value > b.value end
+    return a.pid < b.pid
+  end)
+  local rows = setmetatable({count = #found}, helpers.processes_mt)
+  for n = 1, math.min(MOST_ROWS, #found) do
+    local pid = found[n].pid
+    local function info(what) return core.process_info(pid, what) end
+    rows[#rows + 1] = {
+      pid = pid, ["name or function"] = info("registered_name") or info("initial_location") or "-",
+      reductions = info("reductions"), memory = info("memory"), mailbox = info("message_queue_len"),
+      current = info("current_location") or "-",
+    }
+  end
+  return rows
+end
+
+--- Load a module's file again, for all processes: its table gets the functions of the new one. See IEx's `r/1`.
+-- Raises, with the old one in place, when the file cannot be loaded.
+-- @param module its name, as for require
+-- @return the module
+function helpers.c(module)
+  if type(module) ~= "string" then
+    core.argument_error("c", 1, "name of a module expected, got " .. core.type(module))
+  end
+  local ok, result = pcall(reload.everywhere, module)
+  if not ok then core.raise_at_caller((tostring(result):gsub("^[^\n]-reload%.lua:%d+: ", ""))) end
+  return result
+end
+
+return helpers

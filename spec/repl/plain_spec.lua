@@ -1,0 +1,159 @@
+local helper = require "spec.helper"
+
+local moonbeam = (os.getenv("MOONBEAM_BUILD") or "build/release") .. "/bin/moonbeam"
+
+-- What a prompt that reads these lines from a pipe writes, both streams, below lua's version; and its status.
+local function feed(...)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "w"))
+  for _, line in ipairs{...} do file:write(line, "\n") end
+  file:close()
+  local output, code = helper.run(("cat %s | %s -i"):format(name, moonbeam))
+  os.remove(name)
+  return output:match("^[^\n]*\n(.*)$"), code
+end
+
+describe("the prompt without a terminal", function()
+  it("writes plain lines, and leaves with 0 at the end of the input", function()
+    local output, code = feed("x = 20", "x + 1", "nil, 'two'", "function f()", "return x end", "f()", "= 5")
+    assert.equal('21\nnil\n"two"\n20\n5\n', output)
+    assert.equal(0, code)
+    output, code = helper.run("printf 'error(\"e\")' | " .. moonbeam .. " -i 2>/dev/null | tail -n +2")
+    assert.equal("", output)
+    assert.equal(0, code)
+  end)
+
+  it("prints what is wrong and goes on", function()
+    assert.equal("** (error) stdin:1: e\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in main chunk\n1\n",
+      (feed("error('e')", "1")))
+    assert.matches("^%*%* %(error%) stdin:1: syntax error near 'y'\n1\n$", (feed("x y", "1")))
+    assert.matches("'end' expected.*near <eof>\n$", (feed("for i = 1, 2 do")))
+    assert.matches('^%*%* %(exit%) "why"\ntrue\n$', (feed("me = self() exit('why')", "me == self()")))
+    assert.matches('^%*%* %(EXIT from #PID<[%d.]+>%) shell process exited with reason: {"a", 1}\n7\n$',
+      (feed("x = 7 spawn_link(function() exit{'a', 1} end) receive()", "x")))
+  end)
+
+  it("shows exit reasons as Elixir does", function()
+    local function shown(reason) return (feed("exit(" .. reason .. ")"):gsub("^%*%* %(exit%) ", ""):gsub("\n$", "")) end
+    assert.equal("normal", shown("'normal'"))
+    assert.equal("killed", shown("'killed'"))
+    assert.equal('shutdown: "late"', shown("{'shutdown', 'late'}"))
+    assert.equal("bad return value: 5", shown("{'bad_return_value', 5}"))
+    assert.equal("an exception was raised:\n    ** (error) e\n    trace", shown("{'error', 'e', 'trace'}"))
+    assert.matches('^exited in: GenServer.call%("nobody", 5000%)\n    %*%* %(EXIT%) no process: ',
+      (feed("GenServer.call('nobody', 1)"):gsub("^%*%* %(exit%) ", "")))
+    assert.equal('{"other", 1}', shown("{'other', 1}"))
+  end)
+
+  it("leaves io.read what follows", function()
+    assert.equal('"the next line"\n2\n', (feed("io.read()", "the next line", "1 + 1")))
+  end)
+
+  it("lets others go on while it waits for a line", function()
+    local output = helper.run(([[
+out=$(mktemp)
+{
+  echo 'spawn(function() receive{after = {50, print}} print("ticked") end)'
+  until grep -q ticked $out; do sleep 0.01; done
+  echo '"after"'
+} | %s -i >$out
+tail -n 2 $out; rm $out]]):format(moonbeam))
+    assert.equal('ticked\n"after"\n', output)
+  end)
+
+  it("reads a program when it is not asked to prompt", function()
+    assert.equal("3\n", (helper.run("echo 'print(1 + 2)' | " .. moonbeam)))
+  end)
+end)
+
+describe("the prompt's helpers", function()
+  it("v gives earlier results", function()
+    assert.equal("1\n2\n3\n2\n3\n1\n1\n2\n3\n", (feed("1", "2, 3", "v(2)", "v(1)", "v()", "v(-3)")))
+    assert.matches("stdin:1: bad argument #1 to 'v' %(v%(9%) is out of bounds%)", (feed("v(9)")))
+  end)
+
+  it("pid reads the text of one", function()
+    assert.equal("true\ntrue\n#PID<0.5.0>\n", (feed("pid(tostring(self())) == self()",
+      "pid(tostring(self()):match('[%d.]+')) == self()", "pid('0.5.0')")))
+    assert.matches("stdin:1: bad argument #1 to 'pid' %('x' is no pid; one looks like 0.5.0%)", (feed("pid('x')")))
+  end)
+
+  it("i tells about values", function()
+    local output = feed("i(self())", "i('höt')", "i(function(a, b) end)", "i{1, x = 2}", "i(7)", "i(Task)", "i(spawn)")
+    for _, part in ipairs{
+        "Type\n  pid\nAlive\n  true\nName\n  not registered", "Length\n  4 bytes\nText\n  valid UTF%-8, 3 characters",
+        "Defined in\n  stdin:1\nParameters\n  %(a, b%)", "Items\n  1, and 1 other fields",
+        "Kind\n  integer\nHexadecimal\n  0x7", "Module\n  moonbeam%.task\n",
+        "Description\n  Run a function in a new process"} do
+      assert.matches(part, output)
+    end
+  end)
+
+  it("h shows the documentation, by name and by value", function()
+    local by_name, by_value = feed("h('Task.await')"), feed("h(Task.await)")
+    assert.equal(by_name, by_value)
+    assert.matches("^Task.await%(task %[, ms = 5000%]%)\n\nWait for a task's results.*" ..
+      "\nParameters\n  task\n.*\nExample\n", by_name)
+    assert.matches("^send%(dest, msg%)\n\nSend a copy of a message", (feed("h(send)")))
+    assert.matches("Functions\n.*  Agent.update\n", (feed("h(Agent)")))
+    assert.matches('^v%(%[n = %-1%]%)', (feed("h(v)")))
+    assert.matches('^No documentation for "?nothing', (feed("h('nothing')")))
+    assert.matches("h%(name%).*processes%(%[by%]%)", (feed("h()")))
+  end)
+
+  it("h knows every public function", function()
+    local output = helper.run(moonbeam .. [[ -e '
+      local docs, mb = require "moonbeam.shell.docs", require "moonbeam"
+      for name, value in pairs(mb) do
+        if name ~= "_VERSION" and not docs.about(value) then print(name) end
+        for field, inner in pairs(type(value) == "table" and name:find("^%u") and value or {}) do
+          if type(inner) == "function" and not docs.about(inner) then print(name .. "." .. field) end
+        end
+      end']])
+    for name in output:gmatch("%S+") do -- but for those whose comment calls them internal
+      local found = helper.run("grep -rh -B 4 '^function " .. name .. "(' lua/moonbeam")
+      assert.matches("internal", found, name)
+    end
+  end)
+
+  it("processes is a table of rows, sorted, that shows as one", function()
+    local output = feed("p = spawn(function() receive{ {'never'} } end)",
+      "Process.register(p, 'worker') send(p, 1) send(p, 2)",
+      "processes('mailbox')", "processes('mailbox')[1].pid == p, processes('memory').count", "processes('size')")
+    assert.matches("^pid +name or function +reductions +memory +mailbox +current\n" ..
+      "#PID<[%d.]+> +worker +%d+ +%d+ +2 +stdin:1\n", output)
+    assert.matches("\ntrue\n3\n", output)
+    assert.matches("stdin:1: bad argument #1 to 'processes'", output)
+  end)
+
+  it("c loads a module again, in its own table and on every scheduler", function()
+    local directory = helper.run("mktemp -d"):match("%S+")
+    local function say(n)
+      return ("f = io.open('%s/mod.lua', 'w') f:write('return {n = %s}') f:close()"):format(directory, n)
+    end
+    local output = helper.run(([[cat > %s/in <<'END'
+package.path = "%s/?.lua;" .. package.path
+%s
+m = require "mod"
+function tell(to) send(to, require("mod").n) end
+function there() Process.spawn(tell, {scheduler = 2}, self()) return receive() end
+m.n, there()
+%s
+c("mod") == m, m.n, there()
+%s
+c("mod")
+m.n, require("mod") == m
+c("nomodule")
+END
+%s --schedulers 2 -i < %s/in 2>&1 | tail -n +2
+]]):format(directory, directory, say(1), say(2), say("+"), moonbeam, directory))
+    helper.run("rm -rf " .. directory)
+    assert.matches("^1\n1\ntrue\n2\n2\n%*%* %(error%).*mod.lua.*\n2\ntrue\n" ..
+      "%*%* %(error%) stdin:1: module 'nomodule' not found", output)
+  end)
+
+  it("keeps out of the way of the program's own names", function()
+    local output = helper.run("printf 'h, i\\nv(1)' | " .. moonbeam .. " -e 'h, i = 1, 2' -i | tail -n +2")
+    assert.equal("1\n2\n1\n2\n", output)
+  end)
+end)
