@@ -128,7 +128,7 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o) {
   h->scheduler->stay = o->no_halt;
   h->node->setup = (struct mb_node_setup){o->new_state, o->close_state, open_all};
   h->runtime->scheduler_count = o->schedulers > 0 ? (uint32_t)o->schedulers : mb_node_schedulers(0);
-  h->unclaimed_break = o->unclaimed_break;
+  h->breaking.unclaimed = o->unclaimed_break;
   atomic_store(&script_scheduler, h->scheduler);
   return 0;
 }

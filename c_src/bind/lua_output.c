@@ -13,7 +13,7 @@ const struct mb_screen *_Atomic mb_screen;
 
 /* The leader of the running process, while it lives; else 0. */
 static mb_pid leader_of(const struct mb_heap *h) {
-  const struct mb_process *p = h->scheduler ? h->scheduler->current : NULL;
+  const struct mb_process *p = h && h->scheduler ? h->scheduler->current : NULL;
   return p && p->leader && mb_lookup(h->runtime, p->leader) ? p->leader : 0;
 }
 
@@ -40,7 +40,7 @@ static void print_line(const char *line, size_t size, int newline) {
 
 /* print(...): one write of the whole line. No upvalues, as the library's has none. */
 static int do_print(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
+  struct mb_heap *h = mb_heap_find(L);
   mb_pid leader = leader_of(h);
   int n = lua_gettop(L);
   luaL_Buffer b;
@@ -113,7 +113,7 @@ static int file_write(lua_State *L) {
   luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
   if (!stream || !stream->closef) return lua_tocfunction(L, lua_upvalueindex(1))(L);
   check_strings(L, 2);
-  return write_all(mb_heap_of(L), L);
+  return write_all(mb_heap_find(L), L);
 }
 
 /* io.write(...); upvalue 1 as above. */
@@ -127,7 +127,7 @@ static int io_write(lua_State *L) {
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
   }
   lua_insert(L, 1);
-  return write_all(mb_heap_of(L), L);
+  return write_all(mb_heap_find(L), L);
 }
 
 /* field of the table on the top of the stack, in place of the library's, which f keeps as its upvalue if it wants it. */
