@@ -71,9 +71,6 @@ function helpers.h(...)
     io.write(general:format(require("moonbeam")._VERSION .. ", " .. _VERSION))
     return
   end
-  for name, helper in next, helpers do
-    if helper == what then what = name end
-  end
   local text = docs.about(what)
   print(text or "No documentation for " .. (type(what) == "string" and what or inspect(what)) .. " was found")
 end
