@@ -58,14 +58,18 @@ static void push_share(lua_State *L) {
   lua_pushfstring(L, "%s/share/lua/5.4", exe);
 }
 
-/* os.exit([code [, close]]): the program ends, whichever scheduler this is. */
+/* os.exit([code [, close]]): the program ends, whichever scheduler this is. Without `close`, and where Lua
+ * cannot leave (sort, require), the caller's own variables and the Lua state are not closed, as in plain Lua; other
+ * processes are killed, and theirs are. */
 static int host_exit(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
                                    : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
   struct mb_process *p = mb_current(h, L);
-  if (!lua_toboolean(L, 2)) mb_node_leave(h->node, h->scheduler, status);
-  mb_node_exit(h->node, status);
+  int close = lua_toboolean(L, 2), stuck = !mb_can_yield(h, L);
+  if (!close || stuck) p->local |= MB_LOCAL_LEFT;
+  if (stuck) mb_node_leave(h->node, h->scheduler, status);
+  mb_node_exit(h->node, status, close ? MB_NODE_CLOSES : MB_NODE_LEAVES);
   mb_process_doom(h->scheduler, p, h->runtime->killed);
   mb_leave_if_doomed(h, L, p);
   return luaL_error(L, "the program is exiting");
@@ -197,7 +201,6 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   mb_set_foreground(h, mb_pid_of(p));
   top = lua_gettop(L);
   err = mb_scheduler_run(s, NULL);
-  mb_node_left(h->node);
   if (atomic_load(&h->node->exiting)) {
     out->kind = MB_ENDED_STATUS;
     out->status = atomic_load(&h->node->exit_status);
@@ -218,6 +221,8 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
 }
 
 int mb_host_close(lua_State *L) {
+  struct mb_heap *h = mb_heap_open(L);
+  int leaves = atomic_load(&h->node->exiting) == MB_NODE_LEAVES;
   atomic_store(&script_scheduler, NULL);
-  return mb_heap_close(mb_heap_open(L));
+  return mb_heap_close(h) != 0 ? -1 : leaves;
 }

@@ -48,8 +48,8 @@ void mb_host_break(void);
 int mb_host_is_exit(lua_State *L, int index);
 int mb_host_raise_exit(lua_State *L);
 
-/* Kill every process, end the threads, close the loops. 0: lua_close may follow; -1: a thread did not end within a
- * second, and the program has to without closing anything. */
+/* Kill every process, end the threads, close the loops. 0: lua_close may follow; 1: it may not, for the program ends by
+ * an os.exit that was not to close anything; -1: a thread did not end within a second, and the program has to as it is. */
 int mb_host_close(lua_State *L);
 
 #endif

@@ -30,7 +30,6 @@ struct mb_workers {
   uv_mutex_t ending;     /* guards `running` and `left`; partner: a thread's last act */
   uv_cond_t ended;
   unsigned running;
-  unsigned left; /* schedulers that have stopped for mb_node_leave; under `ending` */
   uint32_t count;
   struct worker *list;
 };
@@ -82,6 +81,16 @@ static int prepare(lua_State *L) {
   return 0;
 }
 
+/* The thread of a scheduler other than the first is about to end. */
+static void retire(struct mb_workers *all, struct mb_scheduler *s) {
+  mb_scheduler_kill_all(s);
+  mb_ticker_detach(s);
+  uv_mutex_lock(&all->ending);
+  all->running--;
+  uv_cond_signal(&all->ended);
+  uv_mutex_unlock(&all->ending);
+}
+
 static void work(void *data) {
   struct worker *w = data;
   struct mb_workers *all = w->node->workers;
@@ -99,13 +108,7 @@ static void work(void *data) {
   }
   (void)mb_arise(w->scheduler);
   (void)mb_scheduler_run(w->scheduler, NULL);
-  mb_node_left(w->node);
-  mb_scheduler_kill_all(w->scheduler);
-  mb_ticker_detach(w->scheduler);
-  uv_mutex_lock(&all->ending);
-  all->running--;
-  uv_cond_signal(&all->ended);
-  uv_mutex_unlock(&all->ending);
+  retire(all, w->scheduler);
 }
 
 void mb_node_start(struct mb_scheduler *s) {
@@ -156,26 +159,22 @@ struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers) {
   return n;
 }
 
-/* Wait until *count, which `ending` guards, is as many as wanted, for a second: whether it is. */
-static int wait_for(struct mb_workers *all, const unsigned *count, unsigned wanted) {
-  uint64_t until = uv_hrtime() + PATIENCE_MS * 1000000ull, now;
-  int done;
-  uv_mutex_lock(&all->ending);
-  while (*count != wanted && (now = uv_hrtime()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
-  done = *count == wanted;
-  uv_mutex_unlock(&all->ending);
-  return done;
-}
-
 int mb_node_stop(struct mb_node *n) {
   struct mb_workers *all = n->workers;
+  uint64_t until = uv_hrtime() + PATIENCE_MS * 1000000ull, now;
+  unsigned running;
   for (uint32_t i = 0; i < all->count; i++) mb_scheduler_stop(all->list[i].scheduler);
   mb_scheduler_kill_all(&n->runtime.schedulers[0]);
-  if (!wait_for(all, &all->running, 0)) return -1;
+  uv_mutex_lock(&all->ending);
+  while (all->running && (now = uv_hrtime()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
+  running = all->running;
+  uv_mutex_unlock(&all->ending);
+  if (running) return -1;
   for (uint32_t i = 0; i < all->count; i++) uv_thread_join(&all->list[i].thread);
   for (uint32_t i = 0; i <= all->count; i++) /* what was on its way to a scheduler that had ended */
     mb_scheduler_kill_all(&n->runtime.schedulers[i]);
-  for (uint32_t i = 0; i < all->count; i++) n->setup.close_state(all->list[i].L, all->list[i].data);
+  if (atomic_load(&n->exiting) != MB_NODE_LEAVES)
+    for (uint32_t i = 0; i < all->count; i++) n->setup.close_state(all->list[i].L, all->list[i].data);
   return 0;
 }
 
@@ -202,36 +201,26 @@ static void end_late(void *status) {
   _exit((int)(intptr_t)status);
 }
 
-void mb_node_exit(struct mb_node *n, int status) {
+void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how) {
   int not_yet = MB_NODE_RUNS;
   pthread_t thread;
-  if (!atomic_compare_exchange_strong(&n->exiting, &not_yet, MB_NODE_CLOSES)) return;
+  if (!atomic_compare_exchange_strong(&n->exiting, &not_yet, (int)how)) return;
   atomic_store(&n->exit_status, status);
   if (pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))end_late, (void *)(intptr_t)status) == 0)
     pthread_detach(thread);
   mb_scheduler_stop(&n->runtime.schedulers[0]);
 }
 
-void mb_node_left(struct mb_node *n) {
-  struct mb_workers *all = n->workers;
-  if (atomic_load(&n->exiting) != MB_NODE_LEAVES) return;
-  uv_mutex_lock(&all->ending);
-  all->left++;
-  uv_cond_signal(&all->ended);
-  uv_mutex_unlock(&all->ending);
-  for (;;) pause();
-}
-
-void mb_node_leave(struct mb_node *n, const struct mb_scheduler *s, int status) {
-  struct mb_workers *all = n->workers;
-  int not_yet = MB_NODE_RUNS;
-  if (!atomic_compare_exchange_strong(&n->exiting, &not_yet, MB_NODE_LEAVES)) {
-    mb_node_left(n);
-    return;
+void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status) {
+  mb_node_exit(n, status, MB_NODE_LEAVES);
+  if (s->id != 0) {
+    retire(n->workers, s);
+    pthread_exit(NULL); /* the first scheduler, which has been told, ends the program */
   }
-  for (uint32_t i = 0; i <= all->count; i++)
-    if (&n->runtime.schedulers[i] != s) mb_scheduler_stop(&n->runtime.schedulers[i]);
-  (void)wait_for(all, &all->left, all->count);
+  if (mb_node_stop(n) != 0) {
+    fflush(stdout);
+    _exit(status);
+  }
   exit(status);
 }
 

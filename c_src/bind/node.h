@@ -30,7 +30,11 @@ struct mb_node {
   atomic_int exiting, exit_status;
 };
 
-enum mb_node_end { MB_NODE_RUNS, MB_NODE_CLOSES, MB_NODE_LEAVES };
+enum mb_node_end {
+  MB_NODE_RUNS,
+  MB_NODE_CLOSES, /* processes are killed, and the Lua states closed */
+  MB_NODE_LEAVES  /* processes are killed; the states, with their finalizers, are left as they are */
+};
 
 /* How many schedulers a new node may have: MOONBEAM_SCHEDULERS, else `otherwise`; 0: as many as cores. */
 uint32_t mb_node_schedulers(uint32_t otherwise);
@@ -48,16 +52,12 @@ void mb_node_free(struct mb_node *n);
 /* The upcall: make the other schedulers with their threads. */
 void mb_node_start(struct mb_scheduler *s);
 
-/* End the program with this status, closing everything: the first scheduler stops, and if it has not ended a second
- * later the program ends all the same. Any thread. */
-void mb_node_exit(struct mb_node *n, int status);
+/* End the program with this status: the first scheduler stops, and if the program has not ended a second later it ends all
+ * the same. Any thread. */
+void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how);
 
-/* End the program with this status as C's exit does, closing nothing: the other schedulers stop where they are, s is
- * the caller's. Returns only when mb_node_exit has come first. */
-void mb_node_leave(struct mb_node *n, const struct mb_scheduler *s, int status);
-
-/* A scheduler has come out of mb_scheduler_run: does not return if that was on account of mb_node_leave. */
-void mb_node_left(struct mb_node *n);
+/* The same from inside of a process on s that cannot give up the processor and has MB_LOCAL_LEFT. Does not return. */
+_Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
 
 /* Let the other heaps find modules where this one does, and the other way round. */
 void mb_node_publish_paths(struct mb_heap *h, lua_State *L);

@@ -126,7 +126,9 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     h->main_reason = mb_reason_retain(p->reason);
     if (!s->stay) mb_scheduler_stop(s);
   }
-  if (co && !p->start) {
+  if (p->local & MB_LOCAL_LEFT) {
+    p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
+  } else if (co && !p->start) {
     /* One that is ended in the middle may be inside xpcall, whose handler Lua would not forget. */
     int interrupted = lua_status(co) == LUA_YIELD;
     h->closing++;

@@ -58,7 +58,7 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
   struct mb_script script = {.options = o, .argc = argc, .argv = argv};
   struct mb_host_outcome outcome;
   /* lua prompts or reads stdin unless there is a script or -e, -v or -i gave it something to do */
-  int idle = o->script == argc && !o->execute && !o->show_version && !o->remote, status;
+  int idle = o->script == argc && !o->execute && !o->show_version && !o->remote, status, closed;
   script.read_stdin = idle && !isatty(STDIN_FILENO);
   script.prompt = o->interactive || (idle && !script.read_stdin);
   luaL_checkversion(L);
@@ -84,11 +84,13 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
   }
   status = conclude(&outcome, &script);
   free(outcome.text);
-  if (mb_host_close(L) != 0) {
+  closed = mb_host_close(L);
+  if (closed != 0) {
     fflush(stdout);
     mb_editor_close();
     mb_channel_end();
     mb_die_of_signal();
+    if (closed > 0) exit(status);
     _exit(status);
   }
   return status;

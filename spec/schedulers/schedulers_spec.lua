@@ -188,6 +188,10 @@ describe("the end", function()
   for how, want in pairs{
     ["return"] = 0,
     ["os.exit(7, true)"] = 7,
+    ["os.exit(8)"] = helper.is_host and 8 or nil,
+    ["table.sort({1, 2}, function() os.exit(6) end)"] = helper.is_host and 6 or nil,
+    ["Process.spawn(function() table.sort({1, 2}, function() os.exit(5) end) end, {scheduler = 2}) receive()"] =
+      helper.is_host and 5 or nil,
     ["os.exit(true, true)"] = 0,
     ["error('the end', 0)"] = 1,
     ["Process.spawn(function() os.exit(9, true) end, {scheduler = 3}) receive()"] = helper.is_host and 9 or nil,
