@@ -20,8 +20,9 @@ struct mb_preempt;
 /* What a process keeps on the Lua side: p->local, made when first needed. */
 enum mb_local {
   MB_LOCAL_VALUES = 1,  /* locals[slot index] exists: {[1] = dictionary, [2] = globals} */
-  MB_LOCAL_LEFT = 4,    /* it has left the program: what it has open is not closed */
-  MB_LOCAL_ESCAPED = 2  /* its coroutine has been seen by user code: never use it again */
+  MB_LOCAL_ESCAPED = 2, /* its coroutine has been seen by user code: never use it again */
+  MB_LOCAL_HOOKED = 4,  /* nor then: a hook may have raised there, and Lua leaves hooks off after that */
+  MB_LOCAL_LEFT = 8     /* it has left the program: what it has open is not closed */
 };
 enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS = 2 };
 

@@ -153,6 +153,11 @@ lua_Hook mb_preempt_users_hook(const struct mb_heap *h, lua_State *L, int *mask,
   return t->user_hook;
 }
 
+int mb_preempt_is_hooked(lua_State *L) {
+  lua_Hook f = lua_gethook(L);
+  return f && f != hook;
+}
+
 /* The report of slices that last too long */
 
 enum { PLACE_DEPTH = 32 }; /* levels looked at: lua_getstack counts from the top, so a deep stack would cost its square */
@@ -244,6 +249,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
     /* Whoever catches what is raised is asked again at the next instruction: one in n might always be where
      * yielding is forbidden. */
     if (h->preempt->every > 0) lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+    if (!can) p->local |= MB_LOCAL_HOOKED;
     if (!can || p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);
     return 1;
   }
@@ -365,6 +371,7 @@ static void look_back(struct mb_heap *h, lua_State *running) {
 /* debug.sethook([thread,] [hook, mask [, count]]) */
 static int set_hook(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
+  struct mb_process *p = mb_running(h);
   lua_State *running = h->preempt->running, *at;
   int first = lua_isthread(L, 1) ? 2 : 1;
   if (!lua_isnoneornil(L, first)) { /* so that the library's does not raise */
@@ -374,6 +381,7 @@ static int set_hook(lua_State *L) {
   }
   at = look_away(L, h->preempt);
   (void)original(L);
+  if (p && at == mb_coroutine(p)) p->local |= MB_LOCAL_HOOKED;
   if (lua_gethook(at) && (lua_gethookmask(at) & LUA_MASKCOUNT) && lua_gethookcount(at) > COUNT_STEP) {
     struct counted *c;
     mb_push_ref(h, L, MB_REF_HOOKS);

@@ -25,6 +25,9 @@ void mb_preempt_ended(struct mb_heap *h, lua_State *L);
 /* A new thread has taken over the hook of the one that made it: give it the user's only. */
 void mb_preempt_adopt(struct mb_heap *h, lua_State *co);
 
+/* Whether the user has a hook on L. */
+int mb_preempt_is_hooked(lua_State *L);
+
 /* Read MOONBEAM_PREEMPT and MOONBEAM_LONG_SCHEDULE; make the ticker ready if it is wanted. */
 int mb_preempt_open(struct mb_heap *h);
 

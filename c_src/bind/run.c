@@ -138,7 +138,8 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     mb_preempt_leave(h);
     h->closing--;
     lua_settop(co, 0);
-    if (interrupted || (p->local & MB_LOCAL_ESCAPED) || h->idle_coroutines >= KEEP_COROUTINES) {
+    if (interrupted || p->local & (MB_LOCAL_ESCAPED | MB_LOCAL_HOOKED) || mb_preempt_is_hooked(co) ||
+        h->idle_coroutines >= KEEP_COROUTINES) {
       forget(h, MB_REF_THREADS, p);
       p->context = NULL;
     } else {

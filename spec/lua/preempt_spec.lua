@@ -373,6 +373,27 @@ describe("the user's own hooks", function()
     end)
   end)
 
+  it("end with their process", function()
+    local me = self()
+    in_process(function() debug.sethook(function() send(me, "heard") end, "l") end)
+    while receive(0) == "heard" do end
+    in_process(function() assert(debug.gethook() == nil) end)
+    assert.is_nil(receive(0))
+  end)
+
+  it("may end their process by an error, and the next one is preempted", function()
+    local me = self()
+    local reason = helper.exit_reason(function()
+      debug.sethook(function() error("too long", 0) end, "", 10000)
+      while true do end
+    end)
+    assert.equal("too long", reason[2])
+    killed(function()
+      send(me, "ready")
+      while true do end
+    end)
+  end)
+
   it("refuse what the library refuses", function()
     in_process(function()
       local ok, e = pcall(debug.sethook, 5, "l")
