@@ -230,14 +230,29 @@ lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms) {
 
 /* The hook */
 
+/* Raise, and let whoever catches it be asked again at the next instruction, and so on until it has left: a tick or one
+ * instruction in n may always find it where yielding is forbidden. What is raised is Lua's memory error, for which no
+ * message handler is called: one would run inside the hook, where no hook could end it. */
+static void expel(struct mb_heap *h, lua_State *L) {
+  struct mb_preempt *t = h->preempt;
+  h->scheduler->current->local |= MB_LOCAL_HOOKED;
+  if (t->every > 0) {
+    lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+  } else {
+    lua_sethook(L, NULL, 0, 0); /* the user's hook has ended with its process */
+    arm(t, L);
+  }
+  lua_pushliteral(L, "not enough memory");
+  lua_error(L);
+}
+
 /* The slice of what runs on L is over. 1: it has to yield. Raises where it has to leave and cannot yield. */
 static int slice_is_over(struct mb_heap *h, lua_State *L) {
   struct mb_scheduler *s = h->scheduler;
   struct mb_process *p = s->current;
   int can = mb_can_yield(h, L);
   if (h->closing) {
-    if (mb_slice_age(s) > CLOSING_MS * 1000000ull)
-      luaL_error(L, "process is exiting (its clean-up took longer than %d ms)", CLOSING_MS);
+    if (mb_slice_age(s) > CLOSING_MS * 1000000ull) expel(h, L);
     return 0;
   }
   if (!p) return 0;
@@ -246,11 +261,8 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   if (!can && atomic_load_explicit(&s->stop, memory_order_relaxed) && !(p->flags & MB_IN_PLACE))
     mb_process_doom(s, p, h->runtime->killed); /* the end of the program does not wait for it */
   if (p->state == MB_EXITING) {
-    /* Whoever catches what is raised is asked again at the next instruction: one in n might always be where
-     * yielding is forbidden. */
-    if (h->preempt->every > 0) lua_sethook(L, hook, LUA_MASKCOUNT, 1);
-    if (!can) p->local |= MB_LOCAL_HOOKED;
-    if (!can || p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);
+    if (p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);
+    if (!can) expel(h, L);
     return 1;
   }
   check_length(h, L, L, can);

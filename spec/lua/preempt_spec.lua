@@ -90,6 +90,36 @@ describe("preemption", function()
     assert.equal("over", reason)
   end)
 
+  it("LUA-08 an exit where yielding is forbidden cannot be caught for ever", function()
+    local function stay(sort)
+      pcall(Process.exit, self(), "over")
+      while true do
+        pcall(function() while true do end end)
+        if sort then pcall(table.sort, {2, 1}, function() while true do end end) end
+      end
+    end
+    for _, victim in ipairs{
+      function(f) table.sort({2, 1}, function() f(true) end) end,
+      function(f) ("x"):gsub("x", function() f() end) end,
+      function(f) table.sort({2, 1}, coroutine.wrap(f)) end,
+      function(f) tostring(setmetatable({}, {__tostring = f})) end,
+      function(f) load(f) end,
+      function(f) xpcall(error, f) end,
+      function(f) mb.match(mb.is(f), 1) end,
+    } do
+      assert.equal("over", helper.exit_reason(victim, stay))
+    end
+  end)
+
+  it("LUA-08 no message handler holds a process that has to leave", function()
+    assert.equal("over", helper.exit_reason(function()
+      xpcall(error, function()
+        pcall(Process.exit, self(), "over")
+        while true do end
+      end)
+    end))
+  end)
+
   it("LUA-08 lets a kill reach a busy loop that the user's hook watches", function()
     local me = self()
     killed(function()
@@ -99,14 +129,21 @@ describe("preemption", function()
     end)
   end)
 
-  it("LUA-08 cuts clean-up code that never ends", function()
+  it("LUA-08 cuts clean-up code that never ends, whatever it catches", function()
     local me = self()
-    killed(function()
-      local guard <close> = setmetatable({}, {__close = function() while true do end end})
-      send(me, "ready")
-      receive()
-      return guard
-    end)
+    for _, stay in ipairs{
+      function() while true do end end,
+      function() while true do pcall(function() while true do end end) end end,
+      function() xpcall(error, function() while true do end end) end,
+      function() coroutine.wrap(function() while true do pcall(function() while true do end end) end end)() end,
+    } do
+      killed(function()
+        local guard <close> = setmetatable({}, {__close = stay})
+        send(me, "ready")
+        receive()
+        return guard
+      end)
+    end
   end)
 
   it("LUA-03 loses no item of a generator", function()
