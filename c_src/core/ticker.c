@@ -45,11 +45,15 @@ static int take_signal(void) {
   return ok;
 }
 
-static void give_signal_back(void) {
+/* Whether the signal is still ours: whoever has taken it over is sent none. */
+static int has_signal(void) {
   struct sigaction now;
+  return sigaction(SIGURG, NULL, &now) == 0 && now.sa_handler == on_signal;
+}
+
+static void give_signal_back(void) {
   pthread_mutex_lock(&signal_mutex);
-  if (--signal_users == 0 && sigaction(SIGURG, NULL, &now) == 0 && now.sa_handler == on_signal)
-    sigaction(SIGURG, &signal_before, NULL);
+  if (--signal_users == 0 && has_signal()) sigaction(SIGURG, &signal_before, NULL);
   pthread_mutex_unlock(&signal_mutex);
 }
 
@@ -77,7 +81,7 @@ static int inspect(struct mb_scheduler *s, int *moved) {
     slice->strikes++;
     slice->signalled = 1;
     if ((slice->strikes & (slice->strikes - 1)) == 0 || slice->strikes % MOST_STRIKES == 0)
-      if (slice->attached) pthread_kill(slice->thread, SIGURG);
+      if (slice->attached && has_signal()) pthread_kill(slice->thread, SIGURG);
   } else {
     *moved = 1;
     slice->strikes = 0;

@@ -1,9 +1,9 @@
 /* The ticker: a thread that notices slices that last too long and interrupts their scheduler's thread with a
  * signal. It sleeps while nothing runs, and it is not started before a runtime has two processes.
  *
- * The signal's disposition belongs to the whole program. SIGURG is taken only when nobody else has it, and
- * given back when the last runtime that uses it ends; its default is to be ignored, so one that comes late
- * does no harm. */
+ * The signal's disposition belongs to the whole program. SIGURG is taken only when nobody else has it, no longer sent
+ * when somebody has taken it over, and given back when the last runtime that uses it ends; its default is to be ignored,
+ * so one that comes late does no harm. */
 #ifndef MB_TICKER_H
 #define MB_TICKER_H
 

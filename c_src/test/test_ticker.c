@@ -56,7 +56,12 @@ static void end(void) {
   mb_runtime_deinit(&rt);
 }
 
-static void somebody_elses(int number) { (void)number; }
+static volatile sig_atomic_t received;
+
+static void somebody_elses(int number) {
+  (void)number;
+  received++;
+}
 
 static int handler_is(void (*handler)(int)) {
   struct sigaction now;
@@ -87,7 +92,18 @@ int main(void) {
   end();
   CHECK(handler_is(SIG_DFL));
 
+  begin(); /* taken over by somebody else: what is overdue is noticed, but nothing is sent */
+  mb_ticker_attach(&rt.schedulers[0]);
   CHECK(sigaction(SIGURG, &theirs, NULL) == 0);
+  received = 0;
+  mb_slice_renew(&rt.schedulers[0]);
+  for (int waited = 0; !mb_slice_age(&rt.schedulers[0]); waited++) {
+    CHECK(waited < 5000);
+    uv_sleep(1);
+  }
+  end();
+  CHECK(received == 0 && handler_is(somebody_elses));
+
   begin();
   CHECK(atomic_load(&rt.ticker.state) == MB_TICKER_OFF && handler_is(somebody_elses));
   end();
