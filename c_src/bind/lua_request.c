@@ -113,10 +113,11 @@ static int refused(lua_State *L, const char *reason) {
   return 2;
 }
 
+/* (server, request, ms [, name of the user's function, for errors]) -> as call_on */
 static int request(lua_State *L, enum mb_signal_kind kind) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  const char *name = kind == MB_CALL ? "GenServer.call" : "GenServer.stop";
+  const char *name = luaL_optstring(L, 4, kind == MB_CALL ? "GenServer.call" : "GenServer.stop");
   mb_pid server = server_pid(h, L, 1, name);
   uint64_t deadline = mb_check_deadline(h, L, 3, name, 3, 1);
   struct mb_signal *s = NULL; /* the request, unless it has been handed over */
@@ -167,11 +168,11 @@ static int send_request(lua_State *L) {
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
-/* cast(server, request) -> true */
+/* cast(server, request [, name of the user's function]) -> true */
 static int cast(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  mb_pid server = server_pid(h, L, 1, "GenServer.cast");
+  mb_pid server = server_pid(h, L, 1, luaL_optstring(L, 3, "GenServer.cast"));
   struct mb_signal *s;
   lua_settop(L, 2);
   if (!mb_hand_over_request(h, L, server, 0, 0, 2)) {

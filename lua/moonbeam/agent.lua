@@ -20,6 +20,7 @@ local Agent = {}
 -- assert(Agent.get(counter) == 1)
 function Agent.start(fn, opts)
   call.check_function(fn, "Agent.start", 1)
+  call.start_options(opts, "Agent.start", 2)
   return GenServer.start(callbacks, fn, opts)
 end
 
@@ -32,6 +33,7 @@ end
 -- assert(Process.whereis("settings") == agent)
 function Agent.start_link(fn, opts)
   call.check_function(fn, "Agent.start_link", 1)
+  call.start_options(opts, "Agent.start_link", 2)
   return GenServer.start_link(callbacks, fn, opts)
 end
 
@@ -45,7 +47,7 @@ end
 -- assert(Agent.get(agent, function(t) return t.a end) == 1)
 function Agent.get(agent, fn, ms)
   if fn ~= nil then call.check_function(fn, "Agent.get", 2) end
-  return GenServer.call(agent, {"get", fn}, ms)
+  return GenServer.call(agent, {"get", fn}, ms, "Agent.get")
 end
 
 --- Make fn's result the new state; when fn returns nothing at all, the state stays, with what fn changed
@@ -60,7 +62,7 @@ end
 -- assert(Agent.get(agent).a == 1)
 function Agent.update(agent, fn, ms)
   call.check_function(fn, "Agent.update", 2)
-  return GenServer.call(agent, {"update", fn}, ms)
+  return GenServer.call(agent, {"update", fn}, ms, "Agent.update")
 end
 
 --- fn returns a reply and a new state, both. See Elixir's `Agent.get_and_update/3`.
@@ -74,7 +76,7 @@ end
 -- assert(Agent.get(agent) == 2)
 function Agent.get_and_update(agent, fn, ms)
   call.check_function(fn, "Agent.get_and_update", 2)
-  return GenServer.call(agent, {"get_and_update", fn}, ms)
+  return GenServer.call(agent, {"get_and_update", fn}, ms, "Agent.get_and_update")
 end
 
 --- As `update`, without waiting. See Elixir's `Agent.cast/2`.
@@ -87,7 +89,7 @@ end
 -- assert(Agent.get(agent) == 2)
 function Agent.cast(agent, fn)
   call.check_function(fn, "Agent.cast", 2)
-  return GenServer.cast(agent, fn)
+  return GenServer.cast(agent, fn, "Agent.cast")
 end
 
 --- Stop an agent and wait until it is gone. See Elixir's `Agent.stop/3`.
@@ -96,7 +98,7 @@ end
 -- @param[opt="infinity"] ms
 -- @return true
 -- @usage assert(Agent.stop(Agent.start(function() return 1 end)))
-function Agent.stop(agent, reason, ms) return GenServer.stop(agent, reason, ms) end
+function Agent.stop(agent, reason, ms) return GenServer.stop(agent, reason, ms, "Agent.stop") end
 
 --- How a supervisor starts an agent.
 -- @param fn function of the first state

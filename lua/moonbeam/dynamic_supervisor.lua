@@ -54,7 +54,9 @@ function DynamicSupervisor.init(options)
   return "ok", options or {}
 end
 
-local function request(supervisor, ...) return GenServer.call(supervisor, {...}, "infinity") end
+local function request(supervisor, name, ...)
+  return GenServer.call(supervisor, {name, ...}, "infinity", "DynamicSupervisor." .. name)
+end
 
 --- Start a child for a record of moonbeam.child_spec, unchecked; internal, for supervisors that are made of this one.
 -- @param supervisor pid, name or via table
@@ -113,7 +115,9 @@ function DynamicSupervisor.count_children(supervisor) return request(supervisor,
 -- @param[opt="infinity"] ms
 -- @return true when it is gone
 -- @usage assert(DynamicSupervisor.stop(DynamicSupervisor.start_link()))
-function DynamicSupervisor.stop(supervisor, reason, ms) return GenServer.stop(supervisor, reason, ms) end
+function DynamicSupervisor.stop(supervisor, reason, ms)
+  return GenServer.stop(supervisor, reason, ms, "DynamicSupervisor.stop")
+end
 
 --- How a supervisor starts a dynamic supervisor.
 -- @param[opt] options as for start_link

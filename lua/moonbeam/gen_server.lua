@@ -63,17 +63,9 @@ local function start(linked, fname, module, arg, opts)
   if type(module) ~= "table" then
     core.argument_error(fname, 1, "table of callbacks expected, got " .. core.type(module))
   end
-  if opts ~= nil and type(opts) ~= "table" then
-    core.argument_error(fname, 3, "table of options expected, got " .. core.type(opts))
-  end
-  local name, timeout = nil, "infinity"
-  if opts then
-    name = opts.name
-    call.check_name(name, fname, 3)
-    timeout = call.timeout(opts.timeout, "infinity", fname, 3)
-    local holder = holder_of(name)
-    if holder then return nil, {"already_started", holder} end
-  end
+  local name, timeout = call.start_options(opts, fname, 3)
+  local holder = holder_of(name)
+  if holder then return nil, {"already_started", holder} end
   local ancestors = core.process_get("$ancestors")
   ancestors = ancestors and table.move(ancestors, 1, #ancestors, 2, {}) or {}
   ancestors[1] = core.self()
@@ -110,6 +102,9 @@ function GenServer.start_link(module, arg, opts)
   return start(true, "GenServer.start_link", module, arg, opts)
 end
 
+-- Modules that are built on the functions below give their own function's name as the last argument: `user` is whom an
+-- error about the arguments names.
+
 local function fail(function_name, server_, arguments, reason)
   return exit({reason, {"GenServer", function_name, {server_, arguments}}})
 end
@@ -131,14 +126,14 @@ end
 -- function Echo.init() return "ok", 0 end
 -- function Echo.handle_call(request, from, n) return "reply", request, n + 1 end
 -- assert(GenServer.call(GenServer.start(Echo), "hello") == "hello")
-function GenServer.call(server_, request, ms)
+function GenServer.call(server_, request, ms, user)
   if ms == nil then ms = 5000 end
   local to = server_
   if type(to) == "table" then
-    to = call.resolve(to, "GenServer.call")
+    to = call.resolve(to, user or "GenServer.call")
     if to == nil then return fail("call", server_, ms, "noproc") end
   end
-  return answered(server_, ms, core_call(to, request, ms))
+  return answered(server_, ms, core_call(to, request, ms, user))
 end
 
 --- Send a request without waiting. See Elixir's `GenServer.cast/2`.
@@ -152,12 +147,12 @@ end
 -- local pid = GenServer.start(Echo)
 -- GenServer.cast(pid, "hello")
 -- GenServer.stop(pid)
-function GenServer.cast(server_, request)
+function GenServer.cast(server_, request, user)
   if type(server_) == "table" then
-    server_ = call.resolve(server_, "GenServer.cast")
+    server_ = call.resolve(server_, user or "GenServer.cast")
     if server_ == nil then return true end
   end
-  return core_cast(server_, request)
+  return core_cast(server_, request, user)
 end
 
 --- Answer a call, from handle_call or later, from any process. See Elixir's `GenServer.reply/2`.
@@ -191,13 +186,14 @@ end
 -- function Echo.init() return "ok", 0 end
 -- local pid = GenServer.start(Echo)
 -- assert(GenServer.stop(pid) and not Process.alive(pid))
-function GenServer.stop(server_, reason, ms)
+function GenServer.stop(server_, reason, ms, user)
+  user = user or "GenServer.stop"
   if reason == nil then reason = "normal" end
-  ms = call.timeout(ms, "infinity", "GenServer.stop", 3)
+  ms = call.timeout(ms, "infinity", user, 3)
   local to = server_
-  if type(to) == "table" then to = call.resolve(to, "GenServer.stop") end
+  if type(to) == "table" then to = call.resolve(to, user) end
   local ended, why = nil, "noproc"
-  if to ~= nil or server_ == nil then ended, why = core.system(to, {"terminate", reason}, ms) end
+  if to ~= nil or server_ == nil then ended, why = core.system(to, {"terminate", reason}, ms, user) end
   if ended == false and why ~= "timeout" and call.same(why, reason) then return true end
   return exit({why, {"GenServer", "stop", {server_, reason, ms}}})
 end

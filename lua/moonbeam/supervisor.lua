@@ -90,7 +90,9 @@ function Supervisor.init(children, options)
   return "ok", options, expand(children, options, "Supervisor.init")
 end
 
-local function request(supervisor, ...) return GenServer.call(supervisor, {...}, "infinity") end
+local function request(supervisor, name, ...)
+  return GenServer.call(supervisor, {name, ...}, "infinity", "Supervisor." .. name)
+end
 
 --- Add a child at the end and start it. See Elixir's `Supervisor.start_child/2`.
 -- @param supervisor pid, name or via table
@@ -159,7 +161,9 @@ function Supervisor.count_children(supervisor) return request(supervisor, "count
 -- @param[opt="infinity"] ms
 -- @return true when it is gone
 -- @usage assert(Supervisor.stop(Supervisor.start_link({}, {strategy = "one_for_one"})))
-function Supervisor.stop(supervisor, reason, ms) return GenServer.stop(supervisor, reason, ms) end
+function Supervisor.stop(supervisor, reason, ms)
+  return GenServer.stop(supervisor, reason, ms, "Supervisor.stop")
+end
 
 -- {children, options}, the arguments of start_link, as the argument of the module Supervisor.
 local function is_arguments(x)

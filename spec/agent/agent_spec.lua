@@ -116,11 +116,22 @@ describe("Agent", function()
     Agent.stop(pid)
   end)
 
-  it("raises at the caller for what is no function", function()
-    local pid = agent(1)
-    local ok, message = pcall(function() Agent.update(pid, 5) end)
-    assert.is_false(ok)
-    assert.matches("agent_spec.lua:%d+: bad argument #2 to 'Agent.update' %(function expected, got number%)", message)
+  it("raises at the caller, naming function and argument", function()
+    local pid, fn = agent(1), function() end
+    local cases = {
+      {"Agent.start", 1, 5}, {"Agent.start", 2, fn, 5}, {"Agent.start", 2, fn, {name = 5}},
+      {"Agent.start_link", 1, nil}, {"Agent.start_link", 2, fn, {timeout = -1}},
+      {"Agent.get", 1, 5}, {"Agent.get", 1, {}, fn}, {"Agent.get", 2, pid, 5}, {"Agent.get", 3, pid, fn, -1},
+      {"Agent.update", 1, nil, fn}, {"Agent.update", 2, pid, 5}, {"Agent.update", 3, pid, fn, "soon"},
+      {"Agent.get_and_update", 1, 5, fn}, {"Agent.get_and_update", 2, pid}, {"Agent.get_and_update", 3, pid, fn, 1.5},
+      {"Agent.cast", 1, true, fn}, {"Agent.cast", 2, pid, 5},
+      {"Agent.stop", 1, 5}, {"Agent.stop", 1, nil}, {"Agent.stop", 3, pid, "normal", -1},
+    }
+    for _, case in ipairs(cases) do
+      local ok, message = pcall(Agent[case[1]:match("%.(.*)")], table.unpack(case, 3, 5))
+      assert.is_false(ok)
+      assert.matches(("agent_spec.lua:%%d+: bad argument #%d to '%s'"):format(case[2], case[1]), message)
+    end
     Agent.stop(pid)
   end)
 end)

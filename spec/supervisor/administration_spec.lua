@@ -21,6 +21,21 @@ describe("Supervisor", function()
     Supervisor.stop(sup)
   end)
 
+  it("names function and argument for what is no supervisor", function()
+    local child = spec("a")
+    for module, names in pairs{
+      Supervisor = {"start_child", "terminate_child", "restart_child", "delete_child", "which_children",
+        "count_children", "stop"},
+      DynamicSupervisor = {"start_child", "which_children", "count_children", "stop"},
+    } do
+      for _, name in ipairs(names) do
+        local ok, message = pcall(mb[module][name], 5, name == "start_child" and child or "a")
+        assert.is_false(ok)
+        assert.matches(("administration_spec.lua:%%d+: bad argument #1 to '%s.%s'"):format(module, name), message)
+      end
+    end
+  end)
+
   it("SUPA-02 start_child gives what the start function gives", function()
     local sup = start()
     local function why(id, fn, ...)

@@ -155,7 +155,9 @@ end
 -- @param[opt="infinity"] ms
 -- @return true when it is gone
 -- @usage assert(Task.Supervisor.stop(Task.Supervisor.start_link()))
-function TaskSupervisor.stop(supervisor, reason, ms) return GenServer.stop(supervisor, reason, ms) end
+function TaskSupervisor.stop(supervisor, reason, ms)
+  return GenServer.stop(supervisor, reason, ms, "Task.Supervisor.stop")
+end
 
 --- As `Task.async_stream`, with tasks that are children of the supervisor. See Elixir's
 -- `Task.Supervisor.async_stream/4`.
