@@ -40,7 +40,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
 void mb_break_foreground(struct mb_heap *h) {
   struct mb_break *b = &h->breaking;
   const struct mb_process *p = h->scheduler->current;
-  lua_State *running = mb_preempt_running(h);
+  lua_State *running = h->running;
   b->asked = 1;
   mb_scheduler_notice(h->scheduler);
   if (running && p && mb_pid_of(p) == b->foreground)

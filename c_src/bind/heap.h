@@ -65,6 +65,9 @@ struct mb_heap {
   struct mb_modules *modules;
   struct mb_sites *sites;
   struct mb_preempt *preempt;
+  /* The thread where user code runs; NULL: nowhere. Shared with the signal handler, which runs on the same thread. Another
+   * one that asks for something has been resumed by code that does not know the runtime's yields. */
+  lua_State *volatile running;
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */

@@ -17,7 +17,8 @@ static int is_runtime_yield(const struct mb_heap *h) {
  * with the error there. While co waits this function does not return; k goes on afterwards. */
 static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k) {
   struct mb_heap *h = mb_any_heap_of(L);
-  int yieldable = lua_isyieldable(L), status, results;
+  lua_State *running = h->running;
+  int yieldable = lua_isyieldable(L) && running == L, status, results;
   if (!lua_checkstack(co, narg)) {
     lua_pushliteral(L, "too many arguments to resume");
     return -1;
@@ -26,7 +27,7 @@ static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k
   h->unyieldable += !yieldable;
   mb_preempt_enter(h, co);
   status = lua_resume(co, L, narg, &results);
-  mb_preempt_enter(h, L);
+  mb_preempt_enter(h, running ? running : L);
   h->unyieldable -= !yieldable;
   if (status == LUA_YIELD && yieldable && is_runtime_yield(h)) {
     lua_pop(co, results);
@@ -71,11 +72,12 @@ static int co_resume(lua_State *L) {
 
 /* Close a suspended or failed coroutine; lua_resetthread's status. Its clean-up code may not yield. */
 static int close_thread(struct mb_heap *h, lua_State *L, lua_State *co) {
+  lua_State *running = h->running;
   int status;
   h->unyieldable++;
   mb_preempt_enter(h, co);
   status = lua_resetthread(co);
-  mb_preempt_enter(h, L);
+  mb_preempt_enter(h, running ? running : L);
   h->unyieldable--;
   return status;
 }

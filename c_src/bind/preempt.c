@@ -23,7 +23,6 @@ enum {
 
 struct mb_preempt {
   /* Shared with the signal handler, which runs on the same thread; only compiler order matters. */
-  lua_State *volatile running; /* where user code runs; NULL: nowhere */
   lua_State *volatile armed;   /* where the hook is, by time */
   uint64_t armed_at;           /* ns: when the handler asked for the processor */
   /* The user's hook at `armed`, put back when ours has fired. */
@@ -78,11 +77,11 @@ static void disarm(struct mb_preempt *t) {
 /* L is about to yield in a hook. Lua marks the function that runs and takes the mark away at its next count or line
  * event, which no hook hears of. Such an event must come at once, or the mark would swallow one of a hook that is set
  * later in the same function. After a yield at a count event, Lua counts one to the next. */
-static void await_event(struct mb_preempt *t, lua_State *L) {
+static void await_event(struct mb_heap *h, lua_State *L) {
   int mask, count;
   lua_Hook user = users(L, &mask, &count);
   if (mask & (LUA_MASKLINE | LUA_MASKCOUNT)) return;
-  t->running = NULL; /* the handler arms nothing meanwhile; who resumes or runs next enters */
+  h->running = NULL; /* the handler arms nothing meanwhile; who resumes or runs next enters */
   if (user)
     lua_sethook(L, user, mask | LUA_MASKCOUNT, NEVER);
   else
@@ -108,10 +107,10 @@ static int is_long(const struct mb_heap *h) {
 void mb_preempt_interrupt(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   struct mb_preempt *t = h ? h->preempt : NULL;
-  if (!t || !t->running || t->armed || is_at(t, t->running)) return;
+  if (!t || !h->running || t->armed || is_at(t, h->running)) return;
   if (!h->closing && !mb_scheduler_wanted(s) && !is_long(h)) return;
   t->armed_at = uv_hrtime();
-  arm(t, t->running);
+  arm(t, h->running);
 }
 
 void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
@@ -120,17 +119,17 @@ void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
     lua_Hook now = lua_gethook(L);
     if (!now || (now == hook && lua_gethookcount(L) != t->every)) lua_sethook(L, hook, LUA_MASKCOUNT, t->every);
   }
-  t->running = L; /* first: from here on the handler arms nothing else */
+  h->running = L; /* first: from here on the handler arms nothing else */
   if (t->armed && t->armed != L) { /* what was meant for the one is now meant for the other */
-    t->running = NULL;
+    h->running = NULL;
     disarm(t);
     if (!is_at(t, L)) arm(t, L);
-    t->running = L;
+    h->running = L;
   }
 }
 
 void mb_preempt_leave(struct mb_heap *h) {
-  h->preempt->running = NULL; /* first: from here on the handler arms nothing */
+  h->running = NULL; /* first: from here on the handler arms nothing */
   if (h->preempt->armed) disarm(h->preempt);
 }
 
@@ -142,8 +141,6 @@ void mb_preempt_adopt(struct mb_heap *h, lua_State *co) {
   else
     lua_sethook(co, NULL, 0, 0);
 }
-
-lua_State *mb_preempt_running(const struct mb_heap *h) { return h->preempt->running; }
 
 lua_Hook mb_preempt_users_hook(const struct mb_heap *h, lua_State *L, int *mask, int *count) {
   const struct mb_preempt *t = h->preempt;
@@ -292,7 +289,7 @@ static void armed_hook(struct mb_heap *h, struct mb_preempt *t, lua_State *L, lu
     disarm(t);
     if (user) user(L, ar);
     if (slice_is_over(h, L)) {
-      await_event(t, L);
+      await_event(h, L);
       lua_yield(L, 0);
     }
     return;
@@ -365,12 +362,12 @@ static void count_step(lua_State *L, struct counted *c) {
 static int original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(2))(L); }
 
 /* Take our hook off, and let nothing arm it again until look_back. */
-static lua_State *look_away(lua_State *L, struct mb_preempt *t) {
+static lua_State *look_away(struct mb_heap *h, lua_State *L) {
   lua_State *at = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
   lua_Hook user;
   int mask, count;
-  t->running = NULL;
-  disarm(t);
+  h->running = NULL;
+  disarm(h->preempt);
   user = users(at, &mask, &count);
   if (user != lua_gethook(at) || count != lua_gethookcount(at)) lua_sethook(at, user, mask, count);
   return at;
@@ -384,14 +381,14 @@ static void look_back(struct mb_heap *h, lua_State *running) {
 static int set_hook(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
   struct mb_process *p = mb_running(h);
-  lua_State *running = h->preempt->running, *at;
+  lua_State *running = h->running, *at;
   int first = lua_isthread(L, 1) ? 2 : 1;
   if (!lua_isnoneornil(L, first)) { /* so that the library's does not raise */
     luaL_checkstring(L, first + 1);
     luaL_checktype(L, first, LUA_TFUNCTION);
     luaL_optinteger(L, first + 2, 0);
   }
-  at = look_away(L, h->preempt);
+  at = look_away(h, L);
   (void)original(L);
   if (p && at == mb_coroutine(p)) p->local |= MB_LOCAL_HOOKED;
   if (lua_gethook(at) && (lua_gethookmask(at) & LUA_MASKCOUNT) && lua_gethookcount(at) > COUNT_STEP) {
@@ -413,7 +410,7 @@ static int set_hook(lua_State *L) {
 /* debug.gethook([thread]) */
 static int get_hook(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
-  lua_State *running = h->preempt->running, *at = look_away(L, h->preempt);
+  lua_State *running = h->running, *at = look_away(h, L);
   struct counted *c = NULL;
   int results;
   if (lua_gethook(at) == counted_hook) {

@@ -34,9 +34,7 @@ int mb_preempt_open(struct mb_heap *h);
 /* Replace debug.sethook and debug.gethook, which would show and lose the hooks above. */
 void mb_open_hooks(struct mb_heap *h, lua_State *L);
 
-/* Where user code runs at this moment, NULL for nowhere; and the hook the user has there, under ours. Async-signal-safe on
- * the scheduler's thread. */
-lua_State *mb_preempt_running(const struct mb_heap *h);
+/* The hook that the user has on a thread, under ours. Async-signal-safe on the scheduler's thread. */
 lua_Hook mb_preempt_users_hook(const struct mb_heap *h, lua_State *L, int *mask, int *count);
 
 struct mb_preempt *mb_preempt_new(void);

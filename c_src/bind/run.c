@@ -212,7 +212,7 @@ struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L) {
 
 static void block_in_place(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   struct mb_scheduler *s = h->scheduler;
-  lua_State *runner = h->runner;
+  lua_State *runner = h->runner, *running = h->running;
   mb_pid pid = mb_pid_of(p);
   int unyieldable = h->unyieldable, err;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -228,7 +228,7 @@ static void block_in_place(struct mb_heap *h, lua_State *L, struct mb_process *p
   }
   s->current = p;
   p->state = MB_RUNNING;
-  mb_preempt_enter(h, L);
+  mb_preempt_enter(h, running ? running : L);
   if (err)
     mb_raise(h, L, "deadlock: the main process waits for a message and nothing is left that could "
                    "send one (no runnable process, timer or handle); use a timeout");
@@ -264,9 +264,12 @@ void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   mb_leave_if_doomed(h, L, p);
   if (h->closing)
     mb_raise(h, L, "cannot wait: process is exiting (a to-be-closed variable may not block)");
-  if (!mb_can_yield(h, L))
-    mb_raise(h, L, "attempt to yield across a C-call boundary (a process cannot wait inside sort, "
-                   "gsub, a metamethod called from C and the like)");
+  if (mb_can_yield(h, L)) return;
+  if (lua_isyieldable(L) && h->running != L)
+    mb_raise(h, L, "cannot wait: this coroutine was resumed past the runtime (by a C library, or by a function of the "
+                   "coroutine library that was kept from before moonbeam was loaded: load it first)");
+  mb_raise(h, L, "attempt to yield across a C-call boundary (a process cannot wait inside sort, "
+                 "gsub, a metamethod called from C and the like)");
 }
 
 static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {

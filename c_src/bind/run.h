@@ -29,7 +29,7 @@ void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p);
 static inline int mb_can_yield(const struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = h->scheduler->current;
   if (p && p->flags & MB_IN_PLACE) return !h->uninterruptible;
-  return lua_isyieldable(L) && !h->unyieldable;
+  return lua_isyieldable(L) && !h->unyieldable && h->running == L;
 }
 
 /* Let the others run, once round, while p is in place. */

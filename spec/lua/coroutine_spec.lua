@@ -103,6 +103,40 @@ describe("a process's own coroutines", function()
     end)
   end)
 
+  it("LUA-03 lose nothing where a module has kept the library's functions from before", function()
+    if helper.is_host then return assert.is_true(helper.is_host) end -- nothing is loaded before it
+    local directory = os.tmpname()
+    os.remove(directory)
+    os.execute("mkdir " .. directory)
+    local file = assert(io.open(directory .. "/early.lua", "w"))
+    file:write[[
+      local wrap, yield = coroutine.wrap, coroutine.yield
+      return {count = function(n, work)
+        local count = 0
+        for _ in wrap(function() for i = 1, n do work() yield(i) end end) do count = count + 1 end
+        return count
+      end}
+    ]]
+    file:close()
+    local output = helper.run_script(([[
+      package.path = "%s/?.lua;" .. package.path
+      require "early"
+      local wrap, yield = coroutine.wrap, coroutine.yield
+      require "moonbeam".import()
+      local me = self()
+      spawn(function() while true do end end)
+      spawn(function()
+        local function work() local x = 0 for i = 1, 20000 do x = x + i end end
+        send(me, require "early".count(300, work))
+        send(me, select(2, pcall(require "early".count, 1, function() sleep(1) end)))
+        send(me, wrap(function() sleep(1) yield("these travel as the new ones") end)())
+      end)
+      for _ = 1, 3 do print(receive()) end
+    ]]):format(directory))
+    os.execute("rm -r " .. directory)
+    assert.matches("^300\n[^\n]*cannot wait: this coroutine was resumed past the runtime[^\n]*\nthese travel as the new ones\n$", output)
+  end)
+
   it("are main to the script and the main chunk", function()
     assert.equal("true\tfalse\nfalse\ttrue\n", (helper.run_script[[
       require "moonbeam"
