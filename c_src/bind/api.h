@@ -14,6 +14,7 @@ void mb_open_request(struct mb_heap *h, lua_State *L);
 void mb_open_registry(struct mb_heap *h, lua_State *L);
 void mb_open_value(struct mb_heap *h, lua_State *L);
 void mb_open_system(struct mb_heap *h, lua_State *L);
+void mb_open_module(struct mb_heap *h, lua_State *L);
 
 /* Puts the runtime's functions into the standard library's table of coroutines; the stack stays. */
 void mb_open_coroutine(struct mb_heap *h, lua_State *L);

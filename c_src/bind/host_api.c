@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "codec.h"
 #include "crash.h"
@@ -23,11 +24,7 @@ static int load_file(lua_State *L) {
   return 1;
 }
 
-static int readable(const char *path) {
-  FILE *f = fopen(path, "r");
-  if (f) fclose(f);
-  return f != NULL;
-}
+static int readable(const char *path) { return access(path, R_OK) == 0; }
 
 /* A searcher for moonbeam.*: <directory of the executable>/../share/lua/5.4. */
 static int search_library(lua_State *L) {

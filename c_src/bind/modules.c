@@ -233,7 +233,13 @@ void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_
   if (module < size) {
     if (!lua_istable(L, -1)) luaL_error(L, "cannot receive: module '%s' is no table", name);
     lua_pushlstring(L, name + module + 1, size - module - 1);
-    lua_rawget(L, -2);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) { /* it may not have been loaded yet: see lua_module.c */
+      lua_pop(L, 1);
+      lua_gettable(L, -2);
+    } else {
+      lua_remove(L, -2);
+    }
     if (lua_isnil(L, -1))
       luaL_error(L, "cannot receive: module '%s' has no field '%s'", name, name + module + 1);
     lua_remove(L, -2);
@@ -246,12 +252,12 @@ void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_
 
 void mb_modules_alias(struct mb_heap *h, lua_State *L, int index, const char *module,
                       const char *field) {
-  size_t size = strlen(module) + 1 + strlen(field);
+  size_t size = strlen(module) + (field ? 1 + strlen(field) : 0);
   char *name = malloc(size + 1);
   index = lua_absindex(L, index);
   if (!name) luaL_error(L, "not enough memory");
   strcpy(name, module);
-  strcpy(name + strlen(module) + 1, field);
+  if (field) strcpy(name + strlen(module) + 1, field);
   mb_push_ref(h, L, MB_REF_NAMED);
   note(h, L, lua_gettop(L), index, name, size);
   lua_pop(L, 1);

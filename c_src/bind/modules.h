@@ -30,7 +30,8 @@ int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index);
 /* Push the value behind a name. Raises when the module cannot be loaded or lacks the field. */
 void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_t size);
 
-/* Let the value at `index` travel as `name` (a standard function that was replaced by ours). */
+/* Let the value at `index` travel as a field of a module, or with field NULL as the module: a standard function that was
+ * replaced by ours, another table of the module's. */
 void mb_modules_alias(struct mb_heap *h, lua_State *L, int index, const char *module,
                       const char *field);
 

@@ -185,6 +185,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_request(h, L);
   mb_open_registry(h, L);
   mb_open_system(h, L);
+  mb_open_module(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");
   return 1;

@@ -251,13 +251,14 @@ mb._VERSION = "Moonbeam " .. core.version
 
 mb.Process = require "moonbeam.process"
 mb.Logger = require "moonbeam.logger"
-mb.GenServer = require "moonbeam.gen_server"
-mb.Agent = require "moonbeam.agent"
-mb.Task = require "moonbeam.task"
-mb.Registry = require "moonbeam.registry"
-mb.Supervisor = require "moonbeam.supervisor"
-mb.DynamicSupervisor = require "moonbeam.dynamic_supervisor"
-mb.PartitionSupervisor = require "moonbeam.partition_supervisor"
+-- Their files are loaded when they are first used: starting takes as long as a program needs.
+mb.GenServer = core.lazy "moonbeam.gen_server"
+mb.Agent = core.lazy "moonbeam.agent"
+mb.Task = core.lazy "moonbeam.task"
+mb.Registry = core.lazy "moonbeam.registry"
+mb.Supervisor = core.lazy "moonbeam.supervisor"
+mb.DynamicSupervisor = core.lazy "moonbeam.dynamic_supervisor"
+mb.PartitionSupervisor = core.lazy "moonbeam.partition_supervisor"
 
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",

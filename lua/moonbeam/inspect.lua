@@ -66,6 +66,8 @@ end
 local function render_table(t, state, depth, indent)
   if state.open[t] then return "<cycle>" end
   if depth > state.depth or state.budget <= 0 then return "{...}" end
+  local mt = getmetatable(t)
+  if type(mt) == "table" and rawget(mt, "__module") then pairs(t) end -- loads a module of ours that has not been
   state.open[t] = true
   local items, n = {}, rawlen(t)
   local inner = indent .. "  "

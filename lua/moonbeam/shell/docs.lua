@@ -13,7 +13,7 @@ local function public_names()
     if type(value) == "string" then return end
     if not names[value] then
       names[value] = {}
-      for field, inner in next, depth < 2 and type(value) == "table" and name:find("^%u") and value or {} do
+      for field, inner in pairs(depth < 2 and type(value) == "table" and name:find("^%u") and value or {}) do
         if type(field) == "string" then add(name .. "." .. field, inner, depth + 1) end
       end
     end

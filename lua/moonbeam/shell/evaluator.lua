@@ -89,9 +89,17 @@ local function evaluate(chunk, state, settings)
   return succeed(state, settings, table.unpack(results, 2, results.n))
 end
 
+-- Let the library's modules have their fields: others load them when they use one, here they are looked at.
+local function load_modules()
+  for _, value in next, require "moonbeam" do
+    if type(value) == "table" then pairs(value) end
+  end
+end
+
 --- The evaluator's process; returns when the user leaves.
 -- @param session pid
 function evaluator.run(session)
+  load_modules()
   local _, settings = core.call(session, {"settings"}, "infinity")
   local state = kept[session]
   if state then
