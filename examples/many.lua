@@ -1,7 +1,8 @@
 -- Very many processes at once: each is alive until it has answered a message.
 --
 --    moonbeam examples/many.lua [n = 200000]
-require("moonbeam").import()
+local mb = require "moonbeam"
+mb.import()
 
 local n = math.tointeger(tonumber(arg and arg[1] or 200000))
 if not n or n < 1 then error("usage: many.lua [number of processes]", 0) end
@@ -21,8 +22,13 @@ local function answer(parent)
   send(m[1], m[2] + 1)
 end
 
-local function await_ready(count)
-  for _ = 1, count do receive{ {"ready"} } end
+local BATCH = 1000 -- steps of the progress that is shown
+
+local function await_ready(count, progress)
+  for i = 1, count do
+    receive{ {"ready"} }
+    if i % BATCH == 0 then progress:step(BATCH) end
+  end
 end
 
 -- One process so that the measure does not include what the first of them sets up.
@@ -32,17 +38,23 @@ await_ready(1)
 receive()
 collectgarbage()
 
+local progress = mb.progress(2 * n, "spawning")
+
 local pids = {}
 for i = 1, n do pids[i] = false end
 local before = resident()
 local start = monotonic_time()
-for i = 1, n do pids[i] = spawn(answer, me) end
+for i = 1, n do
+  pids[i] = spawn(answer, me)
+  if i % BATCH == 0 then progress:step(BATCH) end
+end
 local spawned = monotonic_time()
-await_ready(n) -- all of them have run up to their receive
+await_ready(n, progress) -- all of them have run up to their receive
 local waiting = monotonic_time()
 collectgarbage()
 local after = resident()
 
+progress:done()
 print(("%d processes alive"):format(#Process.list() - 1))
 print(("spawn: %.0f a second, %.0f with their first run"):format(n / (spawned - start) * 1000, n / (waiting - start) * 1000))
 if before then print(("memory: %.0f bytes a process"):format((after - before) / n)) end

@@ -1,6 +1,7 @@
 /* What the runtime's Lua files need of the machine below: errors at the user's line, the log, counters,
  * the names every process finds. */
 #include <string.h>
+#include <unistd.h>
 
 #include "api.h"
 #include "crash.h"
@@ -204,6 +205,12 @@ static int own_files(lua_State *L) {
   return 0;
 }
 
+/* is_terminal(descriptor) */
+static int is_terminal(lua_State *L) {
+  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 void mb_open_system(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"argument_error", argument_error},
                                        {"raise_at_caller", raise_at_caller},
@@ -218,6 +225,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"define", define},
                                        {"set_inspect", set_inspect},
                                        {"own_files", own_files},
+                                       {"is_terminal", is_terminal},
                                        {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }

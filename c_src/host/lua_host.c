@@ -144,11 +144,6 @@ static int columns(lua_State *L) {
   return 1;
 }
 
-static int is_terminal(lua_State *L) {
-  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
-  return 1;
-}
-
 /* Processes */
 
 /* end_with(pid): the program ends with this process instead of the script's */
@@ -283,8 +278,8 @@ int luaopen_moonbeam_host(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"open_terminal", open_terminal}, {"read_line", read_line},
       {"complete", complete},           {"remember", remember},
-      {"columns", columns},             {"is_terminal", is_terminal},
-      {"end_with", end_with},           {"evaluating", evaluating},
+      {"columns", columns},             {"end_with", end_with},
+      {"evaluating", evaluating},
       {"interrupt", interrupt},         {"use_globals", use_globals},
       {"pid", read_pid},                {"lead", lead},
       {"listen", do_listen},

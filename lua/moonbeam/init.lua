@@ -246,6 +246,25 @@ end
 -- @usage assert(#require("moonbeam").schedulers() >= 1)
 mb.schedulers = core.schedulers
 
+--- A line on standard error that shows how far long work has come; nothing at all when that is no terminal.
+-- `progress:step([n])` counts one step or n of them, `progress:done()` takes the line away.
+-- @param total how many steps there are, a number > 0
+-- @param[opt] label what stands before it
+-- @return progress
+-- @usage
+-- local progress = require("moonbeam").progress(3, "counting")
+-- for _ = 1, 3 do progress:step() end
+-- progress:done()
+function mb.progress(total, label)
+  if type(total) ~= "number" or not (total > 0) then
+    core.argument_error("progress", 1, "number > 0 expected, got " .. core.type(total))
+  end
+  if label ~= nil and type(label) ~= "string" then
+    core.argument_error("progress", 2, "string expected, got " .. core.type(label))
+  end
+  return require "moonbeam.progress".new(total, label)
+end
+
 --- The runtime's version.
 mb._VERSION = "Moonbeam " .. core.version
 

@@ -1,0 +1,49 @@
+--- Progress of long work, on standard error: what `moonbeam.progress` gives.
+-- @module moonbeam.progress
+
+local core = require "moonbeam.core"
+
+local WIDTH, REFRESH_MS = 30, 100
+
+local Progress = {__name = "progress"}
+Progress.__index = Progress
+
+local function draw(self)
+  local share = math.min(1, self.count / self.total)
+  local filled = math.floor(share * WIDTH)
+  io.stderr:write(("\r\27[K%s[%s%s] %3d%%"):format(self.label and self.label .. " " or "", ("="):rep(filled),
+    (" "):rep(WIDTH - filled), math.floor(share * 100)))
+  io.stderr:flush()
+end
+
+--- More has been done; shown ten times a second at most.
+-- @param[opt=1] n how much
+-- @return the progress
+-- @usage require("moonbeam").progress(10):step(5):done()
+function Progress:step(n)
+  self.count = self.count + (n or 1)
+  if not self.shown then return self end
+  local now = core.monotonic_time()
+  if now >= self.next then
+    self.next = now + REFRESH_MS
+    draw(self)
+  end
+  return self
+end
+
+--- The work is over: what was shown goes.
+-- @usage require("moonbeam").progress(10):done()
+function Progress:done()
+  if self.shown and self.next > 0 then
+    io.stderr:write("\r\27[K")
+    io.stderr:flush()
+  end
+  self.shown = false
+end
+
+--- A new one; internal, see `moonbeam.progress`.
+function Progress.new(total, label)
+  return setmetatable({total = total, label = label, count = 0, next = 0, shown = core.is_terminal(2)}, Progress)
+end
+
+return Progress
