@@ -130,7 +130,7 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
   } else if (co && !p->start) {
     /* One that is ended in the middle may be inside xpcall, whose handler Lua would not forget. */
-    int interrupted = lua_status(co) == LUA_YIELD;
+    int ended = lua_status(co), interrupted = ended == LUA_YIELD;
     h->closing++;
     mb_close_nested(h, co);
     mb_preempt_enter(h, co);
@@ -145,6 +145,8 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     } else {
       h->idle_coroutines++;
     }
+    /* What filled the memory is garbage now; whoever asks malloc next would find nothing left. */
+    if (ended == LUA_ERRMEM) (void)lua_gc(h->runner, LUA_GCCOLLECT);
   }
   if (p->local & MB_LOCAL_VALUES) forget(h, MB_REF_LOCALS, p);
   p->local = 0;

@@ -224,6 +224,22 @@ describe("exit(reason)", function()
     helper.in_process(function() return ("x"):rep(100) end)
   end)
 
+  it("gives back what a process filled before others need it", function()
+    if helper.scale > 1 then return end -- sanitizers and valgrind need more address space
+    local output = helper.run_script([[
+      local mb = require "moonbeam"
+      mb.Logger.configure{level = "none"}
+      local big = ("x"):rep(20 * 2^20) -- its copies are made by malloc, which knows no garbage
+      local _, ref = mb.spawn_monitor(function()
+        local t = {}
+        for i = 1, 1e9 do t[i] = ("x"):rep(100000) .. i end
+      end)
+      local reason = mb.receive{ {{"DOWN", ref, "process", mb.any, mb.any}, function(_, r) return r end} }
+      print(reason[1], reason[2], #mb.send(mb.self(), big))
+    ]], "", "ulimit -v 250000; MOONBEAM_SCHEDULERS=1")
+    assert.equal("error\tnot enough memory\t20971520\n", output)
+  end)
+
   it("LUA-17 survives errors in its own callbacks", function()
     assert.equal("error", exit_reason(function()
       error(setmetatable({}, {__tostring = function() error("in tostring") end}))
