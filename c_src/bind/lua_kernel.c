@@ -200,7 +200,8 @@ static mb_pid resolve(struct mb_heap *h, lua_State *L, int at, const char *funct
 /* If the value at `at` is a via table, {"via", module, term}, push the module's whereis_name and the term: 1. */
 static int push_via(lua_State *L, int at) {
   int top = lua_gettop(L);
-  if (lua_istable(L, at) && lua_rawlen(L, at) == 3 && lua_rawgeti(L, at, 1) == LUA_TSTRING &&
+  if (!lua_istable(L, at)) return 0;
+  if (lua_rawlen(L, at) == 3 && lua_rawgeti(L, at, 1) == LUA_TSTRING &&
       strcmp(lua_tostring(L, -1), "via") == 0 && lua_rawgeti(L, at, 2) == LUA_TTABLE &&
       lua_getfield(L, -1, "whereis_name") == LUA_TFUNCTION) {
     lua_replace(L, top + 1);
@@ -233,16 +234,18 @@ static int send_via(lua_State *L, int status, lua_KContext unused) {
 static int do_send(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  mb_pid to;
+  mb_pid to = mb_to_pid(L, 1);
   struct mb_signal *s;
   lua_settop(L, 2);
-  if (push_via(L, 1)) {
-    lua_callk(L, 1, 1, 0, send_via);
-    return send_via(L, LUA_OK, 0);
+  if (!to) {
+    if (push_via(L, 1)) {
+      lua_callk(L, 1, 1, 0, send_via);
+      return send_via(L, LUA_OK, 0);
+    }
+    to = resolve(h, L, 1, "send", 1);
+    if (to == 0)
+      return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
   }
-  to = resolve(h, L, 1, "send", 1);
-  if (to == 0)
-    return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
   if (mb_hand_over(h, L, to, 2)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   if (to == UINT64_MAX)
