@@ -10,9 +10,11 @@ void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions
 void mb_open_receive(struct mb_heap *h, lua_State *L);
 void mb_open_kernel(struct mb_heap *h, lua_State *L);
 void mb_open_process(struct mb_heap *h, lua_State *L);
+void mb_open_server(struct mb_heap *h, lua_State *L);
 void mb_open_request(struct mb_heap *h, lua_State *L);
 void mb_open_registry(struct mb_heap *h, lua_State *L);
 void mb_open_value(struct mb_heap *h, lua_State *L);
+void mb_open_log(struct mb_heap *h, lua_State *L);
 void mb_open_system(struct mb_heap *h, lua_State *L);
 void mb_open_module(struct mb_heap *h, lua_State *L);
 

@@ -4,14 +4,17 @@
 
 #include "heap.h"
 
-enum mb_log_level { MB_LOG_DEBUG, MB_LOG_INFO, MB_LOG_WARNING, MB_LOG_ERROR, MB_LOG_NONE };
-
 /* Doom p with the error on the top of its coroutine's stack: the reason of an exit, or
  * {"error", value, traceback}, which is logged. Never raises. */
 void mb_crash(struct mb_heap *h, struct mb_process *p, lua_State *co);
 
-/* Write one entry, "HH:MM:SS.mmm [level] text", to stderr in one write when the level allows it. */
-void mb_log(struct mb_heap *h, enum mb_log_level level, const char *text, size_t size);
+/* Push the report of how p, which is alive, comes to its end: a table with kind = "crash", pid, name, reason, error and
+ * traceback when it is an error's, spawned_at, parent, callers, ancestors. The reason is at `reason`. May raise. */
+void mb_push_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int reason);
+
+/* Push the text of such a report. Values of the user's are shown by `short_text`, the stack index of a function, in
+ * protected calls: this raises only when memory is out. A server's report has more fields; see moonbeam.report. */
+void mb_push_crash_text(lua_State *L, int report, int short_text);
 
 /* Push the inspect text of the value at index; falls back to a plain text. May raise. */
 void mb_push_inspect(struct mb_heap *h, lua_State *L, int index);

@@ -18,6 +18,22 @@ int mb_push_locals(struct mb_heap *h, lua_State *L, struct mb_process *p, int ma
   return 1;
 }
 
+int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
+  if (!mb_push_locals(h, L, p, make)) return 0;
+  if (lua_rawgeti(L, -1, MB_LOCAL_DICTIONARY) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    if (!make) {
+      lua_pop(L, 1);
+      return 0;
+    }
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, MB_LOCAL_DICTIONARY);
+  }
+  lua_remove(L, -2);
+  return 1;
+}
+
 void mb_environment_define(struct mb_heap *h, lua_State *L, const char *name) {
   mb_push_ref(h, L, MB_REF_BASE);
   lua_insert(L, -2);

@@ -30,4 +30,7 @@ void mb_environment_define(struct mb_heap *h, lua_State *L, const char *name);
  * make them if `make`, else push nothing. 1 when pushed. */
 int mb_push_locals(struct mb_heap *h, lua_State *L, struct mb_process *p, int make);
 
+/* Push the dictionary of p; 0 and nothing pushed when it has none and make is not set. */
+int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, int make);
+
 #endif

@@ -34,7 +34,9 @@ enum mb_heap_ref {
   MB_REF_ENV_MT,  /* metatable of private environments: __index = base */
   MB_REF_EXIT_MT, /* metatable of what exit() raises */
   MB_REF_PREDICATE_MT, /* metatable of is(fn) */
-  MB_REF_INSPECT,
+  MB_REF_INSPECT,      /* moonbeam.inspect, false before it is loaded */
+  MB_REF_LOG,          /* moonbeam.log, likewise */
+  MB_REF_LOG_SETTINGS, /* of the log, as decoded at version log_version */
   MB_REF_FACTORIES, /* code cache: number -> factory */
   MB_REF_CODE,      /* identity of code -> a closure of it, weak: the identity holds while that lives */
   MB_REF_NAMED,     /* module value -> its name, see modules.h */
@@ -82,6 +84,7 @@ struct mb_heap {
   lua_Alloc alloc;     /* the allocator below the memory limit */
   void *alloc_data;
   size_t memory_used, memory_limit; /* counted only while a limit is set; 0: none */
+  unsigned log_version;
   unsigned paths_version;            /* see node.h */
   const char *path_seen, *cpath_seen; /* the strings last published or adopted, by address */
   int ref[MB_REF_COUNT];

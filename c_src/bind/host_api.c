@@ -198,6 +198,7 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   mb_set_foreground(h, mb_pid_of(p));
   top = lua_gettop(L);
   err = mb_scheduler_run(s, NULL);
+  if (!atomic_load(&stopped)) mb_log_settle(h); /* what is printed about the end comes after it */
   if (atomic_load(&h->node->exiting)) {
     out->kind = MB_ENDED_STATUS;
     out->status = atomic_load(&h->node->exit_status);
@@ -216,6 +217,8 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   lua_settop(L, top);
   return err;
 }
+
+void mb_host_flush_log(lua_State *L) { (void)mb_writer_drain(mb_heap_open(L)->node->log.writer); }
 
 int mb_host_close(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);

@@ -38,6 +38,9 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o);
  * scheduler until that process ends; with no_halt for ever. The stack loses function and arguments. */
 int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out);
 
+/* Wait until what has been logged is written, for a second at most without progress. */
+void mb_host_flush_log(lua_State *L);
+
 /* Let mb_host_run return. Async-signal-safe. */
 void mb_host_stop(void);
 

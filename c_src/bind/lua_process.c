@@ -208,18 +208,16 @@ static void push_monitors(lua_State *L, const struct mb_process *p) {
 static void push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   int top = lua_gettop(L);
   lua_newtable(L);
-  if (!mb_push_locals(h, L, p, 0)) return;
-  if (lua_rawgeti(L, -1, MB_LOCAL_DICTIONARY) == LUA_TTABLE) {
-    lua_pushnil(L);
-    while (lua_next(L, top + 3)) {
-      for (int i = 0; i < 2; i++) {
-        struct mb_reason *copy = mb_encode_reason(h, L, top + 4 + i);
-        mb_push_reason(h, L, copy);
-        mb_reason_release(copy);
-      }
-      if (!lua_isnil(L, top + 6)) lua_rawset(L, top + 1);
-      lua_settop(L, top + 4);
+  if (!mb_push_dictionary(h, L, p, 0)) return;
+  lua_pushnil(L);
+  while (lua_next(L, top + 2)) {
+    for (int i = 0; i < 2; i++) {
+      struct mb_reason *copy = mb_encode_reason(h, L, top + 3 + i);
+      mb_push_reason(h, L, copy);
+      mb_reason_release(copy);
     }
+    if (!lua_isnil(L, top + 5)) lua_rawset(L, top + 1);
+    lua_settop(L, top + 3);
   }
   lua_settop(L, top + 1);
 }
@@ -478,22 +476,9 @@ void mb_answer(struct mb_scheduler *s, struct mb_request *r) {
 
 /* The dictionary */
 
-/* Push the calling process's dictionary; 0 and nothing pushed when it has none and make is not set. */
+/* As mb_push_dictionary, of the calling process. */
 static int push_own(struct mb_heap *h, lua_State *L, int make) {
-  struct mb_process *p = mb_current(h, L);
-  if (!mb_push_locals(h, L, p, make)) return 0;
-  if (lua_rawgeti(L, -1, MB_LOCAL_DICTIONARY) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    if (!make) {
-      lua_pop(L, 1);
-      return 0;
-    }
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, MB_LOCAL_DICTIONARY);
-  }
-  lua_remove(L, -2);
-  return 1;
+  return mb_push_dictionary(h, L, mb_current(h, L), make);
 }
 
 static void check_key(struct mb_heap *h, lua_State *L, const char *function) {

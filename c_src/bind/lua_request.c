@@ -146,17 +146,19 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
 }
 
 static int call(lua_State *L) { return request(L, MB_CALL); }
+
+/* system(server, request, ms, function): as call; function is the user's, for errors */
 static int system_request(lua_State *L) { return request(L, MB_SYSTEM); }
 
-/* send_request(pid, request) -> ref: a call that does not wait; await(ref) does. */
-static int send_request(lua_State *L) {
+/* Send a request that does not wait; await(ref) does. Stack: pid, request. */
+static int post_request(lua_State *L, enum mb_signal_kind kind, const char *function) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  mb_pid to = mb_check_pid(h, L, 1, "send_request", 1);
+  mb_pid to = mb_check_pid(h, L, 1, function, 1);
   struct mb_signal *s;
   mb_ref ref = 0;
   lua_settop(L, 2);
-  s = mb_encode_signal(h, L, 2, 1, "send request", MB_CALL);
+  s = mb_encode_signal(h, L, 2, 1, "send request", kind);
   if (mb_monitor(h->scheduler, p, to, NULL, 0, 1, &ref) != 0) {
     mb_signal_free(s);
     return luaL_error(L, "not enough memory");
@@ -167,6 +169,12 @@ static int send_request(lua_State *L) {
   mb_push_id(L, ref);
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
+
+/* send_request(pid, request) -> ref */
+static int send_request(lua_State *L) { return post_request(L, MB_CALL, "send_request"); }
+
+/* send_system(pid, request) -> ref */
+static int send_system(lua_State *L) { return post_request(L, MB_SYSTEM, "send_system"); }
 
 /* cast(server, request [, name of the user's function]) -> true */
 static int cast(lua_State *L) {
@@ -205,7 +213,35 @@ static int reply(lua_State *L) {
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
-/* next_event([ms]): the oldest message, taken apart for a server's loop. */
+/* Push a message taken apart for a server's loop: kind and what belongs to it. */
+static void push_event(struct mb_heap *h, lua_State *L, const struct mb_signal *s) {
+  switch ((enum mb_signal_kind)s->kind) {
+    case MB_CALL:
+    case MB_SYSTEM:
+      lua_pushstring(L, s->kind == MB_CALL ? "call" : "system");
+      lua_createtable(L, 2, 0);
+      mb_push_id(L, s->from);
+      lua_rawseti(L, -2, 1);
+      mb_push_id(L, s->ref);
+      lua_rawseti(L, -2, 2);
+      mb_decode(h, L, s->data, s->size);
+      break;
+    case MB_CAST:
+      lua_pushliteral(L, "cast");
+      mb_decode(h, L, s->data, s->size);
+      break;
+    case MB_EXITED:
+      lua_pushliteral(L, "exit");
+      mb_push_id(L, s->from);
+      mb_push_reason(h, L, s->reason);
+      break;
+    default:
+      lua_pushliteral(L, "info");
+      mb_push_message(h, L, s);
+  }
+}
+
+/* next_event([ms]): the oldest message. */
 static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
@@ -215,30 +251,7 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
   for (;;) {
     struct mb_signal *s = p->mailbox.head;
     if (s) {
-      switch ((enum mb_signal_kind)s->kind) {
-        case MB_CALL:
-        case MB_SYSTEM:
-          lua_pushstring(L, s->kind == MB_CALL ? "call" : "system");
-          lua_createtable(L, 2, 0);
-          mb_push_id(L, s->from);
-          lua_rawseti(L, 2, 1);
-          mb_push_id(L, s->ref);
-          lua_rawseti(L, 2, 2);
-          mb_decode(h, L, s->data, s->size);
-          break;
-        case MB_CAST:
-          lua_pushliteral(L, "cast");
-          mb_decode(h, L, s->data, s->size);
-          break;
-        case MB_EXITED:
-          lua_pushliteral(L, "exit");
-          mb_push_id(L, s->from);
-          mb_push_reason(h, L, s->reason);
-          break;
-        default:
-          lua_pushliteral(L, "info");
-          mb_push_message(h, L, s);
-      }
+      push_event(h, L, s);
       mb_take_message(h, p, s);
       return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     }
@@ -255,6 +268,39 @@ static int next_event(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   uint64_t deadline = mb_check_deadline(h, L, 1, "next_event", 1, 1);
   return next_event_on(L, LUA_OK, (lua_KContext)deadline);
+}
+
+/* next_system_event(parent | nil): as next_event, but system requests and the parent's exit alone; the others stay
+ * where they are. Stack: 1 parent. */
+static int next_system_event_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_pid parent = mb_to_pid(L, 1);
+  (void)status;
+  (void)unused;
+  for (;;) {
+    struct mb_process *p = mb_current(h, L);
+    for (struct mb_signal *s; (s = p->mailbox.scan); p->mailbox.scan = s->next) {
+      if (s->kind != MB_SYSTEM && !(s->kind == MB_EXITED && parent && s->from == parent)) continue;
+      lua_settop(L, 0);
+      push_event(h, L, s);
+      mb_take_message(h, p, s);
+      return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
+    }
+    mb_block(h, L, p, 0, 0, next_system_event_on);
+  }
+}
+
+static int next_system_event(lua_State *L) {
+  lua_settop(L, 1);
+  mb_mailbox_rewind(&mb_current(mb_heap_of(L), L)->mailbox, 0);
+  return next_system_event_on(L, LUA_OK, 0);
+}
+
+/* has_message() -> whether a message waits */
+static int has_message(lua_State *L) {
+  const struct mb_process *p = mb_current(mb_heap_of(L), L);
+  lua_pushboolean(L, p->mailbox.head || atomic_load_explicit(&p->inbox, memory_order_relaxed));
+  return 1;
 }
 
 /* await(ref | {[ref] = true...}, ms [, on]) -> ref, "reply", values... | ref, "down", reason | nil. With `on`, what the
@@ -368,7 +414,9 @@ static int monitoring(lua_State *L) {
 void mb_open_request(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {
       {"call", call},       {"system", system_request}, {"cast", cast},
-      {"send_request", send_request}, {"reply", reply}, {"next_event", next_event}, {"await", await},
+      {"send_request", send_request}, {"send_system", send_system},
+      {"next_system_event", next_system_event}, {"has_message", has_message},
+      {"reply", reply}, {"next_event", next_event}, {"await", await},
       {"flush_exit", flush_exit}, {"take_exits", take_exits}, {"monitoring", monitoring},
       {NULL, NULL}};
   mb_set_functions(h, L, functions);

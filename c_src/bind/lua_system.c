@@ -1,10 +1,9 @@
-/* What the runtime's Lua files need of the machine below: errors at the user's line, the log, counters,
- * the names every process finds. */
+/* What the runtime's Lua files need of the machine below: errors at the user's line, counters, the
+ * names every process finds. */
 #include <string.h>
 #include <unistd.h>
 
 #include "api.h"
-#include "crash.h"
 #include "environment.h"
 #include "errors.h"
 #include "preempt.h"
@@ -20,28 +19,6 @@ static int argument_error(lua_State *L) {
 /* raise_at_caller(message) */
 static int raise_at_caller(lua_State *L) {
   return mb_raise(mb_heap_of(L), L, "%s", luaL_checkstring(L, 1));
-}
-
-static const char *const level_names[] = {"debug", "info", "warning", "error", "none", NULL};
-
-/* log(level, text) */
-static int log_entry(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  int level = luaL_checkoption(L, 1, NULL, level_names);
-  size_t size;
-  const char *text = luaL_checklstring(L, 2, &size);
-  if (level != MB_LOG_NONE) mb_log(h, (enum mb_log_level)level, text, size);
-  return 0;
-}
-
-/* log_level([level]) -> the level before */
-static int log_level(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  int old = atomic_load_explicit(&h->node->log_level, memory_order_relaxed);
-  if (!lua_isnoneornil(L, 1))
-    atomic_store_explicit(&h->node->log_level, luaL_checkoption(L, 1, NULL, level_names), memory_order_relaxed);
-  lua_pushstring(L, level_names[old]);
-  return 1;
 }
 
 /* long_schedule([ms]) -> the threshold before; slices that last longer are reported, 0: none */
@@ -76,6 +53,7 @@ static int census(lua_State *L) {
               atomic_load_explicit(&s->delayed_count, memory_order_relaxed);
     messages += atomic_load_explicit(&s->messages, memory_order_relaxed);
   }
+  if (atomic_load(&h->node->log.process)) processes--; /* the handler's is the log's own */
   lua_createtable(L, 0, 6);
   set_integer(L, "processes", processes);
   set_integer(L, "timers", timers);
@@ -214,8 +192,6 @@ static int is_terminal(lua_State *L) {
 void mb_open_system(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"argument_error", argument_error},
                                        {"raise_at_caller", raise_at_caller},
-                                       {"log", log_entry},
-                                       {"log_level", log_level},
                                        {"long_schedule", long_schedule},
                                        {"census", census},
                                        {"schedulers", schedulers},

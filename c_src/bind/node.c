@@ -143,7 +143,9 @@ struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers) {
   struct mb_node *n = calloc(1, sizeof *n);
   struct mb_workers *all = calloc(1, sizeof *all);
   pthread_mutexattr_t recursive;
-  if (!n || !all || mb_runtime_init(&n->runtime, &mb_heap_upcalls, limit, schedulers) != 0) {
+  if (!n || !all || mb_log_init(&n->log) != 0 ||
+      mb_runtime_init(&n->runtime, &mb_heap_upcalls, limit, schedulers) != 0) {
+    if (n) mb_log_deinit(&n->log);
     free(all);
     free(n);
     return NULL;
@@ -163,13 +165,17 @@ int mb_node_stop(struct mb_node *n) {
   struct mb_workers *all = n->workers;
   uint64_t until = uv_hrtime() + PATIENCE_MS * 1000000ull, now;
   unsigned running;
+  atomic_store(&n->log.ending, 1);
   for (uint32_t i = 0; i < all->count; i++) mb_scheduler_stop(all->list[i].scheduler);
   mb_scheduler_kill_all(&n->runtime.schedulers[0]);
   uv_mutex_lock(&all->ending);
   while (all->running && (now = uv_hrtime()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
   running = all->running;
   uv_mutex_unlock(&all->ending);
-  if (running) return -1;
+  if (running) {
+    (void)mb_writer_drain(n->log.writer);
+    return -1;
+  }
   for (uint32_t i = 0; i < all->count; i++) uv_thread_join(&all->list[i].thread);
   for (uint32_t i = 0; i <= all->count; i++) /* what was on its way to a scheduler that had ended */
     mb_scheduler_kill_all(&n->runtime.schedulers[i]);
@@ -180,6 +186,7 @@ int mb_node_stop(struct mb_node *n) {
 
 void mb_node_free(struct mb_node *n) {
   struct mb_workers *all = n->workers;
+  mb_log_deinit(&n->log);
   mb_runtime_deinit(&n->runtime);
   pthread_mutex_destroy(&all->mutex);
   uv_mutex_destroy(&all->ending);

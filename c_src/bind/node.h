@@ -5,6 +5,7 @@
 
 #include <lua.h>
 
+#include "log.h"
 #include "runtime.h"
 
 struct mb_heap;
@@ -20,9 +21,10 @@ struct mb_node {
   struct mb_runtime runtime;
   struct mb_node_setup setup;
   struct mb_workers *workers;
-  /* Settings of all heaps. Relaxed: it does not matter which of two processes sees a change first. */
-  atomic_int log_level;
-  _Atomic uint64_t long_ns; /* slices that last longer are reported; 0: none */
+  struct mb_log log;
+  /* Slices that last longer are reported; 0: none. Relaxed: it does not matter which of two processes sees a change
+   * first. */
+  _Atomic uint64_t long_ns;
   /* Where modules are found, as last seen by a heap that was about to look for one. */
   atomic_uint paths_version; /* release and acquire: changed after the paths */
   char *path, *cpath;        /* under the workers' mutex */

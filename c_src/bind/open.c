@@ -106,7 +106,6 @@ static void make_node(struct mb_heap *h, lua_State *L) {
   if (!h->node) luaL_error(L, "moonbeam: cannot start the runtime");
   h->owner = 1;
   h->runtime = &h->node->runtime;
-  h->node->log_level = MB_LOG_INFO;
 }
 
 struct mb_heap *mb_heap_open(lua_State *L) {
@@ -153,8 +152,10 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->ref[MB_REF_NAMED] = new_table(L, "k");
   h->ref[MB_REF_RESOLVED] = new_table(L, NULL);
   h->ref[MB_REF_BACKED] = new_table(L, NULL);
-  lua_pushboolean(L, 0);
-  h->ref[MB_REF_INSPECT] = luaL_ref(L, LUA_REGISTRYINDEX);
+  for (enum mb_heap_ref r = MB_REF_INSPECT; r <= MB_REF_LOG_SETTINGS; r++) { /* set later */
+    lua_pushboolean(L, 0);
+    h->ref[r] = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
   mb_open_output(h, L); /* before the environment takes print over */
   mb_environment_open(h, L);
   mb_open_coroutine(h, L);
@@ -164,6 +165,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
     h->runtime->killed = constant(h, L, "killed");
     h->runtime->noproc = constant(h, L, "noproc");
     h->runtime->noconnection = constant(h, L, "noconnection");
+    h->node->log.wake = constant(h, L, "log");
   }
   mb_open_c_modules(h, L);
   h->no_memory = no_memory_reason(h, L);
@@ -184,6 +186,8 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_process(h, L);
   mb_open_request(h, L);
   mb_open_registry(h, L);
+  mb_open_log(h, L);
+  mb_open_server(h, L);
   mb_open_system(h, L);
   mb_open_module(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);

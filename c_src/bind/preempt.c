@@ -183,7 +183,6 @@ static int report(lua_State *L) {
   struct mb_process *p = h->scheduler->current;
   char pid[MB_ID_TEXT];
   const char *text;
-  size_t size;
   int named;
   mb_pid_text(mb_pid_of(p), pid);
   named = mb_push_name(h, L, p);
@@ -191,8 +190,7 @@ static int report(lua_State *L) {
                          named ? " (" : "", named ? lua_tostring(L, -1) : "", named ? ")" : "",
                          (int)h->scheduler->id + 1, (int)(lua_tointeger(L, 3) / 1000000));
   luaL_traceback(L, of, text, of == L); /* without this function */
-  text = lua_tolstring(L, -1, &size);
-  mb_log(h, MB_LOG_WARNING, text, size);
+  mb_log(h, L, MB_LOG_WARNING);
   return 0;
 }
 

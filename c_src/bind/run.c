@@ -126,6 +126,7 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     h->main_reason = mb_reason_retain(p->reason);
     if (!s->stay) mb_scheduler_stop(s);
   }
+  mb_log_bury(h, p);
   if (p->local & MB_LOCAL_LEFT) {
     p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
   } else if (co && !p->start) {

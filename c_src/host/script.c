@@ -141,6 +141,7 @@ static void finish_step(lua_State *L, struct mb_script *s, int status) {
   if (status != LUA_OK && status != LUA_YIELD) {
     const char *text = lua_tostring(L, -1);
     if (mb_host_is_exit(L, -1)) lua_error(L);
+    mb_host_flush_log(L); /* what was logged before comes before */
     mb_say(text ? text : "(error message not a string)");
     if (!(s->read_stdin && s->step == script_step(s))) fail(L, s); /* else lua does not care either */
   } else if (action && action->kind == 'l') {

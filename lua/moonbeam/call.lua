@@ -56,11 +56,16 @@ function call.start_options(opts, fname, index)
   return opts.name, call.timeout(opts.timeout, "infinity", fname, index)
 end
 
+--- Whether a value can be called.
+function call.is_callable(fn)
+  if type(fn) == "function" then return true end
+  local mt = getmetatable(fn)
+  return type(mt) == "table" and mt.__call ~= nil
+end
+
 --- A function argument; raises naming function and argument.
 function call.check_function(fn, fname, index)
-  if type(fn) == "function" then return fn end
-  local mt = getmetatable(fn)
-  if type(mt) == "table" and mt.__call then return fn end
+  if type(fn) == "function" or call.is_callable(fn) then return fn end
   return core.argument_error(fname, index, "function expected, got " .. core.type(fn))
 end
 

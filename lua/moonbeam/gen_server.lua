@@ -8,14 +8,18 @@
 --    handle_cast(request, state), handle_info(message, state), handle_continue(x, state)
 --                                       -> "noreply", state [, extra] | "stop", reason, state
 --    terminate(reason, state)
+--    code_change(old, state, extra)     -> "ok", state | "error", reason; see `reload`
+--    format_status(status)              -> status: a table with state, message and reason, as reports show them
 --
--- extra is ms (then handle_info("timeout", state) unless a message comes first), "hibernate" or
--- {"continue", x}. Other results stop the server with {"bad_return_value", v}.
+-- extra is ms (then handle_info("timeout", state) unless a message comes first), "hibernate" (no message is expected
+-- soon: the last one is forgotten, and garbage is collected until the next comes) or {"continue", x}. Other results stop the server with {"bad_return_value", v}.
 -- @module moonbeam.gen_server
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
+local reload = require "moonbeam.reload"
 local server = require "moonbeam.server"
+local sys = require "moonbeam.sys"
 
 local core_call, core_cast, core_reply, exit = core.call, core.cast, core.reply, core.exit
 local type = type
@@ -66,10 +70,7 @@ local function start(linked, fname, module, arg, opts)
   local name, timeout = call.start_options(opts, fname, 3)
   local holder = holder_of(name)
   if holder then return nil, {"already_started", holder} end
-  local ancestors = core.process_get("$ancestors")
-  ancestors = ancestors and table.move(ancestors, 1, #ancestors, 2, {}) or {}
-  ancestors[1] = core.self()
-  local pid, ref = core.spawn_async(linked, server.run, module, arg, name, linked, ancestors)
+  local pid, ref = core.spawn_async(linked, server.run, module, arg, name, linked, core.ancestors())
   return settled(pid, ref, linked, core.await(ref, timeout))
 end
 
@@ -209,6 +210,34 @@ function GenServer.whereis(server_)
     core.argument_error("GenServer.whereis", 1, "pid, name or via table expected, got " .. core.type(to))
   end
   return to
+end
+
+GenServer.get_state, GenServer.replace_state, GenServer.get_status = sys.get_state, sys.replace_state, sys.get_status
+GenServer.suspend, GenServer.resume, GenServer.trace = sys.suspend, sys.resume, sys.trace
+
+--- Load a module anew, on all schedulers, and let its running servers go on with the new code. See Elixir's
+-- `c:GenServer.code_change/3` and Erlang's `release_handler`.
+--
+-- The module's table stays the same and gets the new functions, so whoever holds it calls those. Each server goes on with
+-- the old code until, between two messages, it changes over: its state becomes what the new code's
+-- code_change(old, state, extra) makes of it; old is the `vsn` field of the old code. A server whose code_change returns
+-- "error", reason stops with {"code_change", reason}, and one whose code_change raises with the error: a supervisor
+-- starts it with the new code. A module that cannot be loaded changes nothing.
+-- @param module the name that require knows, or the module's table
+-- @param[opt] extra for code_change
+-- @param[opt=5000] ms integer >= 0 or "infinity": how long servers are waited for; those that are late change over later
+-- @return how many servers have changed over, and a sequence of {pid, reason} for those that have not | nil, message
+-- @usage
+-- package.loaded.counter = nil
+-- local ok, message = GenServer.reload("counter")
+-- assert(ok == nil and message == "module 'counter' is not loaded")
+function GenServer.reload(module, extra, ms)
+  local name = module
+  if type(module) == "table" then name = core.module_name(module) end
+  if type(name) ~= "string" then
+    core.argument_error("GenServer.reload", 1, "a loaded module's name or table expected, got " .. core.type(module))
+  end
+  return reload.reload(name, extra, call.timeout(ms, 5000, "GenServer.reload", 3))
 end
 
 return GenServer

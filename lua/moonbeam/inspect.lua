@@ -99,7 +99,10 @@ end
 
 function render(v, state, depth, indent)
   local kind = type(v)
-  if kind == "string" then return quote(v) end
+  if kind == "string" then
+    if #v > state.printable_limit then return quote(v:sub(1, state.printable_limit)) .. "..." end
+    return quote(v)
+  end
   if kind == "table" then return own_text(v) or render_table(v, state, depth, indent) end
   if kind == "function" then return function_text(v) end
   if kind == "userdata" then return own_text(v) or tostring(v) end
@@ -110,7 +113,8 @@ end
 -- One line while it fits the width, else indented; strings are quoted, cycles are shown as `<cycle>`, a
 -- table with __tostring shows that. Never raises on account of the value.
 -- @param value any value
--- @param[opt] opts table: width (80), depth (30 levels), limit (1000 items of a table)
+-- @param[opt] opts table: width (80), depth (30 levels), limit (1000 items of a table), budget (100000 items in all:
+-- shared tables can unfold into very many), printable_limit (bytes of a string; all of them)
 -- @return string
 -- @usage assert(inspect({1, "two", x = true}) == '{1, "two", x = true}')
 local function inspect(value, opts)
@@ -121,8 +125,8 @@ local function inspect(value, opts)
   end
   local state = {
     width = opts.width or 80, depth = opts.depth or 30, limit = opts.limit or 1000,
+    printable_limit = opts.printable_limit or math.huge, budget = opts.budget or 100000,
     open = {},
-    budget = 100000, -- items in all: shared tables can unfold into very many
   }
   local ok, text = pcall(render, value, state, 1, "")
   return ok and text or "<" .. type(value) .. ">"

@@ -1,55 +1,158 @@
---- Log entries, written to stderr as `12:01:02.345 [error] text`. See Elixir's `Logger`.
+--- Log entries, written to stderr as `12:01:02.345 [error] text`, or given to a handler. See Elixir's `Logger`.
+--
+-- An entry below the level costs next to nothing. Writing is done by a thread of its own, so that a terminal or a pipe
+-- that is slow holds up nobody; what does not fit into 4 MB is dropped, and an entry says how much. Reports of crashes are
+-- never dropped. When the program ends, what is left is written, as long as somebody takes it.
 -- @module moonbeam.logger
 
 local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local log = require "moonbeam.log"
 
 local Logger = {}
 
-local order = {debug = 1, info = 2, warning = 3, error = 4, none = 5}
+local levels = {debug = true, info = true, warning = true, error = true, none = true}
 
-local function log(level, message)
-  if order[level] < order[core.log_level()] then return true end
-  if type(message) == "function" then message = message() end
-  core.log(level, type(message) == "string" and message or require "moonbeam.inspect"(message))
-  return true
-end
-
---- Log at a level. A function is called for its result only when the level is on.
--- @param message string, function, or a value that is inspected
+--- Log at a level. A function is called for its result (or results: a message and metadata) only when the level is on.
+-- A table becomes a report: handlers find it in `event.metadata.report`.
+-- @function debug
+-- @param message string, function, table, or another value
+-- @param[opt] metadata table, beside the process's own
 -- @return true
 -- @usage Logger.debug(function() return "not built unless wanted" end)
-function Logger.debug(message) return log("debug", message) end
+Logger.debug = core.log_debug
 
 --- As `debug`, at the level of its name.
+-- @function info
 -- @param message as for debug
+-- @param[opt] metadata table
 -- @return true
--- @usage Logger.info("something to know")
-function Logger.info(message) return log("info", message) end
+-- @usage Logger.info("something to know", {user = "ann"})
+Logger.info = core.log_info
 
 --- As `debug`, at the level of its name.
+-- @function warning
 -- @param message as for debug
+-- @param[opt] metadata table
 -- @return true
 -- @usage Logger.warning("something to know")
-function Logger.warning(message) return log("warning", message) end
+Logger.warning = core.log_warning
 
 --- As `debug`, at the level of its name.
+-- @function error
 -- @param message as for debug
+-- @param[opt] metadata table
 -- @return true
 -- @usage Logger.error("something to know")
-function Logger.error(message) return log("error", message) end
+Logger.error = core.log_error
 
---- Configure the log.
--- @param options table: level = "debug" | "info" (at first) | "warning" | "error" | "none"
--- @return the level before
--- @usage Logger.configure{level = "warning"}
-function Logger.configure(options)
+local checks = {}
+
+function checks.level(v) return levels[v] or ("unknown level " .. tostring(v)) end
+
+function checks.handler(v)
+  return v == "default" or call.is_callable(v) or ('handler is a function or "default", got ' .. core.type(v))
+end
+
+function checks.format(v)
+  return type(v) == "string" or call.is_callable(v) or ("format is a string or a function, got " .. core.type(v))
+end
+
+function checks.metadata(v)
+  return v == "all" or type(v) == "table" or ('metadata is a sequence of keys or "all", got ' .. core.type(v))
+end
+
+local function check(options)
   if type(options) ~= "table" then
     core.argument_error("Logger.configure", 1, "table expected, got " .. core.type(options))
   end
-  if options.level ~= nil and not order[options.level] then
-    core.argument_error("Logger.configure", 1, "unknown level " .. tostring(options.level))
+  for name, value in next, options do
+    local verdict = checks[name] and checks[name](value) or "unknown option " .. tostring(name)
+    if verdict ~= true then core.argument_error("Logger.configure", 1, verdict) end
   end
+end
+
+-- The settings of the text with those of options in place of their own; nil when all are as at first.
+local function settings_with(options)
+  local now = core.log_settings() or {}
+  local format, metadata = options.format, options.metadata
+  if format == nil then format = now.format end
+  if metadata == nil then metadata = now.metadata end
+  if format == "default" then format = nil end
+  if type(metadata) == "table" and #metadata == 0 then metadata = nil end
+  if format == nil and metadata == nil then return nil end
+  return {format = format, metadata = metadata}
+end
+
+--- Configure the log, for all processes.
+--
+-- A handler is a function of one event, a table with level, message (text), metadata, time (ms since 1970) and pid; it runs
+-- in the logger's own process, one event at a time, and is copied there. Crashes come as `metadata.report`, a table with
+-- kind = "crash", pid, reason and more. A handler that raises is reported, and the default takes over.
+--
+-- A format is a text in which $time, $date, $level, $message, $metadata and $pid are replaced, or a function from an event to
+-- text, which runs in the process that logs; "default" brings the first one back.
+-- @param options table: level = "debug" | "info" (at first) | "warning" | "error" | "none"; handler = function | "default";
+-- format = string | function; metadata = sequence of keys that $metadata shows | "all"
+-- @return the level before
+-- @usage
+-- local before = Logger.configure{level = "warning", format = "$date $time [$level] $metadata$message", metadata = {"user"}}
+-- assert(before == "info")
+-- Logger.error("shown with the user", {user = "ann"})
+-- @usage
+-- Logger.configure{handler = function(event) io.stderr:write(event.level, ": ", event.message, "\n") end}
+-- Logger.error("handled")
+-- Logger.configure{handler = "default"}
+function Logger.configure(options)
+  check(options)
+  if options.format ~= nil or options.metadata ~= nil then core.log_configure(settings_with(options)) end
+  if options.handler ~= nil then log.set_handler(options.handler ~= "default" and options.handler or nil) end
   return core.log_level(options.level)
+end
+
+--- Metadata of the calling process, which all of its events have. See Elixir's `Logger.metadata/1`.
+-- @param[opt] metadata table that is added to what there is
+-- @return true; without an argument a table of what there is
+-- @usage
+-- Logger.metadata{request = 17}
+-- assert(Logger.metadata().request == 17)
+function Logger.metadata(metadata)
+  local all = {}
+  for k, v in next, core.process_get(log.METADATA) or {} do all[k] = v end
+  if metadata == nil then return all end
+  if type(metadata) ~= "table" then
+    core.argument_error("Logger.metadata", 1, "table expected, got " .. core.type(metadata))
+  end
+  for k, v in next, metadata do all[k] = v end
+  core.process_put(log.METADATA, all)
+  return true
+end
+
+--- As `metadata`, in place of what there is. See Elixir's `Logger.reset_metadata/1`.
+-- @param[opt] metadata table; none when left out
+-- @return true
+-- @usage
+-- Logger.metadata{request = 17}
+-- Logger.reset_metadata()
+-- assert(next(Logger.metadata()) == nil)
+function Logger.reset_metadata(metadata)
+  core.process_delete(log.METADATA)
+  return Logger.metadata(metadata or {})
+end
+
+--- Wait until everything logged so far has been handled, or written. See Elixir's `Logger.flush/0`.
+-- @param[opt=5000] ms integer >= 0 or "infinity"
+-- @return true | nil, "timeout"
+-- @usage
+-- Logger.error("on its way")
+-- assert(Logger.flush())
+function Logger.flush(ms)
+  ms = call.timeout(ms, 5000, "Logger.flush", 1)
+  local ref = core.log_flush()
+  local done = core.await(ref, ms)
+  core.demonitor(ref, "flush")
+  if done then return true end
+  return nil, "timeout"
 end
 
 return Logger

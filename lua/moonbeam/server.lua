@@ -1,12 +1,16 @@
 --- The server's side of GenServer: one process's loop around a module of callbacks.
 --
 -- The loop runs in one protected call for the server's whole life; the state is kept where terminate finds
--- it after an error. What a callback returns is counted, so that nil states and nil replies work.
+-- it after an error. What a callback returns is counted, so that nil states and nil replies work. System requests
+-- (moonbeam.sys) leave the loop of messages, which costs nothing while there are none.
 -- @module moonbeam.server
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local inspect = require "moonbeam.inspect"
+local reload = require "moonbeam.reload"
+local report = require "moonbeam.report"
+local sys = require "moonbeam.sys"
 
 local next_event, reply, exit = core.next_event, core.reply, core.exit
 local select, type = select, type
@@ -37,6 +41,32 @@ local function is_extra(extra)
   if extra == nil or extra == "hibernate" or extra == "infinity" then return true end
   if type(extra) == "number" then return extra == math.huge or (extra >= 0 and extra % 1 == 0) end
   return type(extra) == "table" and extra[1] == "continue"
+end
+
+-- Collect what is garbage in this heap when the server is about to wait for long: up to one cycle, or two when it began
+-- in the middle of one, in steps between which others may run, until a message comes. What was left of the last time does
+-- not make it start again.
+local left_over = 0 -- KB
+
+-- The timeout of a server that hibernates.
+local HIBERNATE = math.huge
+
+local function compact()
+  local before = collectgarbage("count")
+  if before < left_over * 1.1 + 256 then return end
+  for _ = 1, 2 do
+    repeat
+      if core.has_message() then return end
+    until collectgarbage("step", 200)
+    left_over = collectgarbage("count")
+    if left_over < before * 0.9 then return end
+  end
+end
+
+local function hibernate(s)
+  s.last = nil -- it may be large
+  compact()
+  return HIBERNATE
 end
 
 local after
@@ -72,40 +102,44 @@ end
 
 -- What the last part of a callback's results makes of the next wait.
 function after(s, extra)
-  if type(extra) == "number" then return extra end
+  if type(extra) == "number" then return extra < HIBERNATE and extra or nil end
+  if extra == "hibernate" then return hibernate(s) end
   if type(extra) ~= "table" then return nil end
-  local handle_continue = s.module.handle_continue
+  local handle_continue = s.callbacks.handle_continue
   if not handle_continue then missing(s, "handle_continue") end
   s.last = {"continue", extra[2]}
   return handled(s, handle_continue(extra[2], s.state))
 end
 
 local function informed(s, message)
-  local handle_info = s.module.handle_info
+  local handle_info = s.callbacks.handle_info
   if handle_info then return handled(s, handle_info(message, s.state)) end
   core.log("error", ("GenServer %s received an unexpected message and has no handle_info: %s")
     :format(s.name and inspect(s.name) or inspect(core.self()), inspect(message)))
 end
 
-local function system_request(s, from, request)
+-- The next wait is as it was.
+local function system_request(s, timeout, from, request)
   if request[1] == "terminate" then return stop(s, request[2]) end
-  if request[1] == "get_state" then
-    reply(from[1], from[2], s.state)
-  end
+  local stops, reason = sys.handle(s, from, request)
+  if stops then return stop(s, reason) end
+  if timeout == HIBERNATE then compact() end
+  return timeout
 end
 
+-- Messages, until the server stops or gets a system request; what to wait for next.
 local function serve(s, timeout)
-  local module = s.module
+  local callbacks = s.callbacks
   while timeout ~= stopped do
     local kind, a, b = next_event(timeout)
     if kind == "call" then
       s.last = b
-      local handle_call = module.handle_call
+      local handle_call = callbacks.handle_call
       if not handle_call then missing(s, "handle_call") end
       timeout = called(s, a, handle_call(b, a, s.state))
     elseif kind == "cast" then
       s.last = a
-      local handle_cast = module.handle_cast
+      local handle_cast = callbacks.handle_cast
       if not handle_cast then missing(s, "handle_cast") end
       timeout = handled(s, handle_cast(a, s.state))
     elseif kind == "info" then
@@ -122,23 +156,36 @@ local function serve(s, timeout)
         timeout = informed(s, s.last)
       end
     else
-      timeout = system_request(s, a, b)
+      return system_request(s, timeout, a, b)
     end
+  end
+  return timeout
+end
+
+-- System requests and the parent's exit, until the server stops or is resumed.
+local function wait_suspended(s, timeout)
+  while timeout ~= stopped and s.suspended do
+    local kind, a, b = core.next_system_event(s.parent)
+    if kind == "exit" then return stop(s, b) end
+    timeout = system_request(s, timeout, a, b)
+  end
+  return timeout
+end
+
+local function live(s, timeout)
+  while timeout ~= stopped do
+    timeout = serve(s, timeout)
+    if s.suspended then timeout = wait_suspended(s, timeout) end
   end
 end
 
-local function report(s, reason)
-  local text = reason
-  if type(reason) == "table" and reason[1] == "error" then
-    local value = reason[2]
-    text = "(error) " .. (type(value) == "string" and value or inspect(value)) .. "\n" .. tostring(reason[3])
-  else
-    text = "(stop) " .. inspect(reason)
-  end
-  local state = inspect(s.state, {limit = 50, depth = 6})
-  if #state > 2000 then state = state:sub(1, 2000) .. "..." end
-  core.log("error", ("GenServer %s%s terminating\n** %s\nLast message: %s\nState: %s"):format(
-    tostring(core.self()), s.name and " (" .. inspect(s.name) .. ")" or "", text, inspect(s.last), state))
+local function log_crash(s, reason)
+  if core.log_level() == "none" then return end
+  local status = sys.status(s, reason)
+  local entry = core.crash_report(status.reason)
+  entry.behaviour, entry.name, entry.module = "GenServer", s.name, core.process_get("$module")
+  entry.last_message, entry.state = status.message, report.short(status.state)
+  core.log("error", entry)
 end
 
 -- The end: terminate, the last reply, the report, and the exit itself.
@@ -149,12 +196,12 @@ local function finish(s, reason)
     if not ok then reason = failure[1] end
   end
   if s.last_from then reply(s.last_from[1], s.last_from[2], s.last_reply) end
-  if not call.is_ordinary(reason) then report(s, reason) end
+  if not call.is_ordinary(reason) then log_crash(s, reason) end
   return exit(reason)
 end
 
 local function run_loop(s, timeout)
-  local ok, failure = xpcall(serve, call.reason_of, s, timeout)
+  local ok, failure = xpcall(live, call.reason_of, s, timeout)
   if ok then return finish(s, s.reason) end
   return finish(s, failure[1])
 end
@@ -199,12 +246,12 @@ end
 -- @param arg for init
 -- @param name nil, string or via table
 -- @param linked whether owner is its parent
--- @param ancestors sequence of pids
+-- @param ancestors sequence of pids and names
 function server.run(owner, ref, module, arg, name, linked, ancestors)
-  core.process_put("$ancestors", ancestors)
+  module = reload.enter(ancestors, module)
   local ok, holder = take_name(name)
   if not ok then return reply(owner, ref, "taken", holder) end
-  local s = {module = module, name = name, parent = linked and owner or nil, state = nil, last = nil}
+  local s = {module = module, callbacks = module, name = name, parent = linked and owner or nil, state = nil, last = nil}
   if type(module.init) ~= "function" then missing(s, "init") end
   return started(s, owner, ref, module.init(arg))
 end

@@ -1,0 +1,108 @@
+/* The text of a crash's report. In C, so that nothing but the user's own values, each in a protected call, can keep it
+ * from being made: a report is written in what is left of a dying process's time. */
+#include "crash.h"
+#include "pid.h"
+
+enum field { BEHAVIOUR, PID, NAME, REASON, ERROR, TRACEBACK, LAST_MESSAGE, STATE, SPAWNED_AT, PARENT, CALLERS, ANCESTORS, COUNT };
+static const char *const names[COUNT] = {"behaviour", "pid", "name", "reason", "error", "traceback", "last_message", "state",
+                                         "spawned_at", "parent", "callers", "ancestors"};
+
+/* Replace the value at a stack index by its text. */
+static void shorten(lua_State *L, int at, int short_text) {
+  lua_pushvalue(L, short_text);
+  lua_pushvalue(L, at);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
+    lua_pop(L, 1);
+    lua_pushfstring(L, "(a %s)", luaL_typename(L, at));
+  }
+  lua_replace(L, at);
+}
+
+/* Add the value at a stack index: text as it is, a pid as such. */
+static void add(lua_State *L, luaL_Buffer *b, int at) {
+  char text[MB_ID_TEXT];
+  mb_pid pid = mb_to_pid(L, at);
+  size_t size;
+  if (pid) {
+    size = mb_pid_text(pid, text);
+    luaL_addlstring(b, text, size);
+  } else if (lua_type(L, at) == LUA_TSTRING) {
+    const char *string = lua_tolstring(L, at, &size);
+    luaL_addlstring(b, string, size);
+  }
+}
+
+/* Add "\ntitle: item, item" for a sequence of pids and names. */
+static void add_list(lua_State *L, luaL_Buffer *b, const char *title, int at) {
+  lua_Integer n = lua_istable(L, at) ? (lua_Integer)lua_rawlen(L, at) : 0;
+  if (n == 0) return;
+  luaL_addchar(b, '\n');
+  luaL_addstring(b, title);
+  luaL_addstring(b, ": ");
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (i > 1) luaL_addstring(b, ", ");
+    lua_rawgeti(L, at, i);
+    lua_replace(L, at + COUNT); /* a place that is kept for it: the buffer is above */
+    add(L, b, at + COUNT);
+  }
+}
+
+void mb_push_crash_text(lua_State *L, int report, int short_text) {
+  int first, is_server;
+  luaL_Buffer b;
+  luaL_checkstack(L, 3 * COUNT, NULL);
+  first = lua_gettop(L) + 1;
+  for (int i = 0; i < COUNT; i++) {
+    lua_pushstring(L, names[i]);
+    lua_rawget(L, report);
+  }
+  lua_settop(L, first + 2 * COUNT);
+  is_server = !lua_isnil(L, first + BEHAVIOUR);
+  if (is_server) shorten(L, first + LAST_MESSAGE, short_text);
+  if (is_server && !lua_isnil(L, first + NAME)) shorten(L, first + NAME, short_text);
+  if (lua_isnil(L, first + ERROR))
+    shorten(L, first + REASON, short_text);
+  else if (lua_type(L, first + ERROR) != LUA_TSTRING)
+    shorten(L, first + ERROR, short_text);
+  luaL_buffinit(L, &b);
+  if (is_server)
+    add(L, &b, first + BEHAVIOUR);
+  else
+    luaL_addstring(&b, "Process");
+  luaL_addchar(&b, ' ');
+  add(L, &b, first + PID);
+  if (!lua_isnil(L, first + NAME)) {
+    luaL_addstring(&b, " (");
+    add(L, &b, first + NAME);
+    luaL_addchar(&b, ')');
+  }
+  luaL_addstring(&b, " terminating\n** ");
+  if (lua_isnil(L, first + ERROR)) {
+    luaL_addstring(&b, "(stop) ");
+    add(L, &b, first + REASON);
+  } else {
+    luaL_addstring(&b, "(error) ");
+    add(L, &b, first + ERROR);
+    luaL_addchar(&b, '\n');
+    add(L, &b, first + TRACEBACK);
+  }
+  if (is_server) {
+    luaL_addstring(&b, "\nLast message: ");
+    add(L, &b, first + LAST_MESSAGE);
+    luaL_addstring(&b, "\nState: ");
+    add(L, &b, first + STATE);
+  }
+  if (!lua_isnil(L, first + SPAWNED_AT)) {
+    luaL_addstring(&b, "\nspawned at ");
+    add(L, &b, first + SPAWNED_AT);
+    if (!lua_isnil(L, first + PARENT)) {
+      luaL_addstring(&b, " by ");
+      add(L, &b, first + PARENT);
+    }
+  }
+  add_list(L, &b, "callers", first + CALLERS);
+  add_list(L, &b, "ancestors", first + ANCESTORS);
+  luaL_pushresult(&b);
+  lua_replace(L, first);
+  lua_settop(L, first);
+}

@@ -1,0 +1,91 @@
+/* The log: where the entries of C and of Lua meet.
+ *
+ * An entry that the level lets through becomes a text for the writer's thread (core/writer.h), or, while a handler of the
+ * user's is set, an event for the process that runs it. Events are encoded tables in a backlog of their own; the process
+ * gets one message when there are some, and takes them out one by one. What it does not get to, because it dies or
+ * raises, is written as text: no event depends on the handler's fate.
+ *
+ * What entries say is made in Lua (lua/moonbeam/log.lua); without it, and where it fails, plain texts are made here. */
+#ifndef MB_LOG_H
+#define MB_LOG_H
+
+#include <lua.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "pid.h"
+#include "writer.h"
+
+struct mb_heap;
+struct mb_process;
+struct mb_reason;
+
+enum mb_log_level { MB_LOG_DEBUG, MB_LOG_INFO, MB_LOG_WARNING, MB_LOG_ERROR, MB_LOG_NONE };
+extern const char *const mb_log_levels[]; /* their names, NULL at the end */
+
+enum mb_event_kind {
+  MB_EVENT_ENTRY,   /* bytes: the event, encoded */
+  MB_EVENT_HANDLER, /* bytes: the function for what follows, encoded */
+  MB_EVENT_MARK     /* bytes: a struct mb_writer_mark */
+};
+
+struct mb_log {
+  atomic_int level; /* relaxed: it does not matter which of two processes sees a change first */
+  struct mb_writer *writer;
+  atomic_int active;        /* events go to the process. Changed under the mutex */
+  _Atomic(mb_pid) process;  /* who takes events, or is about to end; 0: nobody. Changed under the mutex */
+  atomic_uint version;      /* of the settings; 0: none. Release and acquire: changed after them */
+  pthread_mutex_t mutex;    /* guards all below. Partners: every scheduler's thread; no Lua inside */
+  struct mb_backlog events;
+  struct mb_record *taken; /* what the process is handling */
+  int roused;             /* it has been told, and has not found the backlog empty since */
+  struct mb_reason *settings; /* encoded; NULL: the default */
+  unsigned versions;          /* how often there were others */
+  struct mb_reason *wake;     /* the message to the process; constant */
+  atomic_int ending;          /* the program ends */
+};
+
+/* 0, or -1 when memory is out. */
+int mb_log_init(struct mb_log *log);
+
+/* Write what is left, as long as somebody reads it; free. Before the runtime goes. */
+void mb_log_deinit(struct mb_log *log);
+
+/* Whether entries of this level are wanted. */
+static inline int mb_log_wants(const struct mb_log *log, enum mb_log_level level) {
+  return (int)level >= atomic_load_explicit(&log->level, memory_order_relaxed);
+}
+
+/* Log the value on the top of L's stack, a text or a table that moonbeam.report knows, and pop it. Never raises. */
+void mb_log(struct mb_heap *h, lua_State *L, enum mb_log_level level);
+
+/* An entry of the running process could not be made; why is on the top of the stack, and stays there. */
+void mb_log_failure(struct mb_heap *h, lua_State *L);
+
+/* As mb_log, from Lua: value at index 1, metadata or nil at 2; with `trusted`, the value may be a report of a crash. Raises
+ * what a message's function raises. The function that calls this returns what it returns. */
+int mb_log_value(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted);
+
+/* Let the writer write "HH:MM:SS.mmm [level] text"; time in ms since 1970. */
+void mb_log_write(struct mb_log *log, enum mb_log_level level, int64_t time, const char *text, size_t size, int keep);
+
+/* Let the writer write a text as it is. */
+void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, int keep);
+
+/* ms since 1970. */
+int64_t mb_system_time(void);
+
+/* Append to the events and tell their process; the entry is taken over when this returns 1. 0: there is no handler. */
+int mb_log_event(struct mb_heap *h, struct mb_record *e, int keep);
+
+/* The process that takes events takes no more: write as text what is left. The stack of L has room for 8. */
+void mb_log_abandon(struct mb_heap *h, lua_State *L);
+
+/* As above, when p, which is dead, is that process. Owner's thread. */
+void mb_log_bury(struct mb_heap *h, struct mb_process *p);
+
+/* The script has ended: let the handler take what is left, for up to a second, and the writer write it. The thread of
+ * the first scheduler, outside of processes. */
+void mb_log_settle(struct mb_heap *h);
+
+#endif

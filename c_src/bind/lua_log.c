@@ -1,0 +1,344 @@
+/* The functions of the log, for moonbeam.log and Logger. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "codec.h"
+#include "crash.h"
+#include "errors.h"
+#include "run.h"
+
+static struct mb_log *log_of(const struct mb_heap *h) { return &h->node->log; }
+
+/* log(level, text | report [, metadata]) -> true: for the runtime's own Lua files */
+static int log_entry(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  enum mb_log_level level = (enum mb_log_level)luaL_checkoption(L, 1, NULL, mb_log_levels);
+  if (level == MB_LOG_NONE || !mb_log_wants(log_of(h), level)) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_remove(L, 1);
+  return mb_log_value(h, L, level, 1);
+}
+
+/* Logger.debug and the others; upvalue 2: the level */
+static int log_at(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  enum mb_log_level level = (enum mb_log_level)lua_tointeger(L, lua_upvalueindex(2));
+  if (mb_log_wants(log_of(h), level)) {
+    const char *name = lua_pushfstring(L, "Logger.%s", mb_log_levels[level]);
+    lua_insert(L, 1);
+    if (lua_isnone(L, 2)) return mb_bad_argument(h, L, name, 1, "message expected, got no value");
+    if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3)) return mb_bad_type(h, L, name, 2, "table of metadata", 3);
+    lua_remove(L, 1);
+    return mb_log_value(h, L, level, 0);
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* log_level([level]) -> the level before */
+static int log_level(lua_State *L) {
+  struct mb_log *log = log_of(mb_heap_of(L));
+  int old = atomic_load_explicit(&log->level, memory_order_relaxed);
+  if (!lua_isnoneornil(L, 1))
+    atomic_store_explicit(&log->level, luaL_checkoption(L, 1, NULL, mb_log_levels), memory_order_relaxed);
+  lua_pushstring(L, mb_log_levels[old]);
+  return 1;
+}
+
+/* log_write(text, keep [, level, time]): with a level, in the default format */
+static int log_write(lua_State *L) {
+  struct mb_log *log = log_of(mb_heap_of(L));
+  size_t size;
+  const char *text = luaL_checklstring(L, 1, &size);
+  int keep = lua_toboolean(L, 2);
+  if (lua_isnoneornil(L, 3))
+    mb_log_write_raw(log, text, size, keep);
+  else
+    mb_log_write(log, (enum mb_log_level)luaL_checkoption(L, 3, NULL, mb_log_levels), (int64_t)luaL_checkinteger(L, 4),
+                 text, size, keep);
+  return 0;
+}
+
+/* An entry with the encoded value at stack index `at`. Raises when it cannot travel. */
+static struct mb_record *encode_entry(struct mb_heap *h, lua_State *L, int at, enum mb_event_kind kind,
+                                     const char *doing) {
+  const struct mb_buffer *out;
+  struct mb_record *e;
+  mb_encode(h, L, at, 1, doing, &out);
+  e = mb_record_new(kind, out->size);
+  if (!e) luaL_error(L, "not enough memory");
+  memcpy(e->bytes, out->bytes, out->size);
+  return e;
+}
+
+/* log_event(event, keep) -> whether there is a handler that gets it. Raises when the event cannot travel. */
+static int log_event(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_log *log = log_of(h);
+  struct mb_process *p = h->scheduler->current;
+  int keep = lua_toboolean(L, 2), taken = 0;
+  /* what the handler itself logs does not come back to it */
+  if (atomic_load(&log->active) && !(p && mb_pid_of(p) == atomic_load(&log->process))) {
+    struct mb_record *e;
+    lua_settop(L, 1);
+    e = encode_entry(h, L, 1, MB_EVENT_ENTRY, "log");
+    taken = mb_log_event(h, e, keep);
+    if (!taken) free(e);
+  }
+  lua_pushboolean(L, taken);
+  return 1;
+}
+
+/* log_handler(fn | nil [, pid]) -> the pid that runs it, or false: nobody does yet, a new process is needed. With nil the
+ * process ends when it has handled what there is. */
+static int log_handler(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_log *log = log_of(h);
+  struct mb_record *e = NULL;
+  mb_pid process;
+  if (!lua_isnil(L, 1)) {
+    mb_pid offered = lua_isnoneornil(L, 2) ? 0 : mb_check_pid(h, L, 2, "log_handler", 2);
+    lua_settop(L, 1);
+    e = encode_entry(h, L, 1, MB_EVENT_HANDLER, "set handler");
+    pthread_mutex_lock(&log->mutex);
+    process = atomic_load(&log->process);
+    if (!process) atomic_store(&log->process, process = offered);
+    if (process) atomic_store(&log->active, 1);
+    pthread_mutex_unlock(&log->mutex);
+    if (!process || !mb_log_event(h, e, 1)) free(e);
+  } else {
+    e = mb_record_new(MB_EVENT_HANDLER, 0); /* what follows is not for it */
+    if (!e) return luaL_error(L, "not enough memory");
+    if (!mb_log_event(h, e, 1)) free(e);
+    pthread_mutex_lock(&log->mutex);
+    atomic_store(&log->active, 0);
+    process = atomic_load(&log->process);
+    pthread_mutex_unlock(&log->mutex);
+  }
+  if (process)
+    mb_push_id(L, process);
+  else
+    lua_pushboolean(L, 0);
+  return 1;
+}
+
+/* The next event for its process; NULL: there is none. *kind as log_take returns it, then. */
+static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const char **kind, uint64_t *missing) {
+  struct mb_log *log = log_of(h);
+  struct mb_record *done, *e = NULL;
+  *missing = 0;
+  *kind = NULL;
+  pthread_mutex_lock(&log->mutex);
+  done = log->taken;
+  log->taken = NULL;
+  if (mb_pid_of(p) != atomic_load(&log->process)) {
+    log->taken = done;
+    done = NULL;
+    *kind = "end";
+  } else if (mb_backlog_any(&log->events)) {
+    struct mb_record *first = log->events.head;
+    if (first && first->missing) { /* told of first, and taken by the next call */
+      *missing = first->missing;
+      first->missing = 0;
+    } else {
+      e = mb_backlog_take(&log->events, missing);
+      if (e && e->kind != MB_EVENT_MARK) log->taken = e;
+    }
+  } else {
+    log->roused = 0;
+    if (!atomic_load(&log->active)) {
+      atomic_store(&log->process, 0);
+      *kind = "end";
+    }
+    if (atomic_load(&log->ending)) mb_scheduler_stop(&h->runtime->schedulers[0]); /* partner: mb_log_settle */
+  }
+  pthread_mutex_unlock(&log->mutex);
+  free(done);
+  return e;
+}
+
+/* log_take() -> "event", event | "handler", fn | "missing", n | "end" | nil: nothing yet, a message will tell. What has
+ * been taken counts as handled at the next call. */
+static int log_take(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  for (;;) {
+    const char *kind;
+    uint64_t missing;
+    struct mb_record *e = take(h, p, &kind, &missing);
+    if (missing) {
+      lua_pushliteral(L, "missing");
+      lua_pushinteger(L, (lua_Integer)missing);
+      return 2;
+    }
+    if (!e) {
+      lua_pushstring(L, kind);
+      return 1;
+    }
+    if (e->kind == MB_EVENT_MARK) {
+      mb_writer_reach(e);
+    } else if (e->size) { /* the log's until the next call */
+      lua_pushstring(L, e->kind == MB_EVENT_ENTRY ? "event" : "handler");
+      mb_decode(h, L, (const unsigned char *)e->bytes, e->size);
+      return 2;
+    }
+  }
+}
+
+/* log_release(): the handler has failed; what it has not handled is written */
+static int log_release(lua_State *L) {
+  luaL_checkstack(L, 8, NULL);
+  mb_log_abandon(mb_heap_of(L), L);
+  return 0;
+}
+
+/* Flushing */
+
+struct flush {
+  struct mb_runtime *runtime;
+  mb_pid pid;
+  struct mb_signal *answer;
+};
+
+static void on_reached(void *data) {
+  struct flush *f = data;
+  mb_signal_post(f->runtime, f->pid, f->answer);
+  free(f);
+}
+
+/* log_flush() -> a reference whose reply tells that all entries so far have been handled or written */
+static int log_flush(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_log *log = log_of(h);
+  struct mb_process *p = mb_current(h, L);
+  struct flush *f = malloc(sizeof *f);
+  struct mb_signal *answer = mb_signal_new(MB_REPLY, log->wake->size);
+  struct mb_writer_mark mark = {on_reached, f};
+  struct mb_record *e = mb_record_new(MB_EVENT_MARK, sizeof mark);
+  mb_ref ref = 0;
+  if (!f || !answer || !e || mb_alias(h->scheduler, p, &ref) != 0) {
+    free(f);
+    if (answer) mb_signal_free(answer);
+    free(e);
+    return luaL_error(L, "not enough memory");
+  }
+  answer->ref = ref;
+  memcpy(answer->data, log->wake->data, log->wake->size);
+  *f = (struct flush){h->runtime, mb_pid_of(p), answer};
+  memcpy(e->bytes, &mark, sizeof mark);
+  if (!mb_log_event(h, e, 1)) {
+    e->kind = MB_WRITE_MARK;
+    mb_writer_put(log->writer, e, 1);
+  }
+  mb_push_id(L, ref);
+  return 1;
+}
+
+/* Settings */
+
+/* log_configure(value | nil): how texts are made, for all heaps; nil: as at first. Raises when it cannot travel. */
+static int log_configure(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_log *log = log_of(h);
+  struct mb_reason *settings = NULL, *old;
+  lua_settop(L, 1);
+  if (!lua_isnil(L, 1)) {
+    const struct mb_buffer *out;
+    mb_encode(h, L, 1, 1, "configure Logger", &out);
+    settings = mb_reason_new(MB_REASON_OTHER, out->bytes, (uint32_t)out->size);
+    if (!settings) return luaL_error(L, "not enough memory");
+  }
+  pthread_mutex_lock(&log->mutex);
+  old = log->settings;
+  log->settings = settings;
+  if (settings) log->versions++;
+  /* release: partner of the acquire in log_settings */
+  atomic_store_explicit(&log->version, settings ? log->versions : 0, memory_order_release);
+  pthread_mutex_unlock(&log->mutex);
+  mb_reason_release(old);
+  return 0;
+}
+
+static int push_settings(lua_State *L) {
+  mb_push_reason(lua_touserdata(L, 1), L, lua_touserdata(L, 2));
+  return 1;
+}
+
+/* log_settings() -> what log_configure has set, or nil; the same value until it is set again */
+static int log_settings(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_log *log = log_of(h);
+  unsigned version = atomic_load_explicit(&log->version, memory_order_acquire);
+  if (version && version != h->log_version) {
+    struct mb_reason *settings;
+    int status;
+    pthread_mutex_lock(&log->mutex);
+    settings = mb_reason_retain(log->settings);
+    version = atomic_load_explicit(&log->version, memory_order_relaxed);
+    pthread_mutex_unlock(&log->mutex);
+    if (!settings) return 0;
+    lua_pushcfunction(L, push_settings);
+    lua_pushlightuserdata(L, h);
+    lua_pushlightuserdata(L, settings);
+    status = lua_pcall(L, 2, 1, 0);
+    mb_reason_release(settings);
+    if (status != LUA_OK) return lua_error(L);
+    lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_LOG_SETTINGS]);
+    h->log_version = version;
+  }
+  if (!version) return 0;
+  mb_push_ref(h, L, MB_REF_LOG_SETTINGS);
+  return 1;
+}
+
+/* crash_report(reason) -> the report of how the running process ends; see crash.h */
+static int crash_report(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  lua_settop(L, 1);
+  mb_push_crash(h, L, mb_current(h, L), 1);
+  return 1;
+}
+
+/* set_log(functions): emit(level, value, metadata) makes an event and passes it on, write(event) makes its text */
+static int set_log(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_LOG]);
+  return 0;
+}
+
+/* system_time() -> ms since 1970 */
+static int system_time(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)mb_system_time());
+  return 1;
+}
+
+void mb_open_log(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"log", log_entry},
+                                       {"log_level", log_level},
+                                       {"log_write", log_write},
+                                       {"log_event", log_event},
+                                       {"log_handler", log_handler},
+                                       {"log_take", log_take},
+                                       {"log_release", log_release},
+                                       {"log_flush", log_flush},
+                                       {"log_configure", log_configure},
+                                       {"log_settings", log_settings},
+                                       {"crash_report", crash_report},
+                                       {"set_log", set_log},
+                                       {"system_time", system_time},
+                                       {NULL, NULL}};
+  mb_set_functions(h, L, functions);
+  for (int level = MB_LOG_DEBUG; level < MB_LOG_NONE; level++) { /* log_debug and so on */
+    const char *name = lua_pushfstring(L, "log_%s", mb_log_levels[level]);
+    lua_pushlightuserdata(L, h);
+    lua_pushinteger(L, level);
+    lua_pushcclosure(L, log_at, 2);
+    lua_setfield(L, -3, name);
+    lua_pop(L, 1);
+  }
+}

@@ -1,0 +1,159 @@
+/* The log's writer: order, whole entries, what is dropped and what is not, a reader that does not read. */
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "check.h"
+#include "writer.h"
+
+enum { LIMIT = 100000, BIG = 500, SMALL = 20 };
+
+static size_t notice(char *text, size_t size, uint64_t dropped) {
+  return (size_t)snprintf(text, size, "dropped %llu\n", (unsigned long long)dropped);
+}
+
+static void put(struct mb_writer *w, const char *text, int keep) {
+  struct mb_record *e = mb_record_new(MB_WRITE_TEXT, strlen(text));
+  CHECK(e);
+  memcpy(e->bytes, text, e->size);
+  mb_writer_put(w, e, keep);
+}
+
+static void on_mark(void *data) { atomic_fetch_add((atomic_int *)data, 1); }
+
+static void put_mark(struct mb_writer *w, atomic_int *count) {
+  struct mb_writer_mark mark = {on_mark, count};
+  struct mb_record *e = mb_record_new(MB_WRITE_MARK, sizeof mark);
+  CHECK(e);
+  memcpy(e->bytes, &mark, sizeof mark);
+  mb_writer_put(w, e, 0);
+}
+
+/* The backlog by itself: everything comes out or is counted, in order. */
+static void backlog(void) {
+  struct mb_backlog b = {.limit = LIMIT};
+  uint64_t missing, in = 0, out = 0, lost = 0, next = 0, kept = 0;
+  for (int round = 0; round < 100000; round++) {
+    if (check_random() % 5 < 3) {
+      struct mb_record *e = mb_record_new(0, sizeof in + check_random() % BIG);
+      int keep = check_random() % 20 == 0;
+      memcpy(e->bytes, &in, sizeof in);
+      in++;
+      if (!mb_backlog_put(&b, e, keep)) {
+        CHECK(!keep);
+        free(e);
+      }
+      kept += (uint64_t)keep;
+    } else {
+      struct mb_record *e = mb_backlog_take(&b, &missing);
+      lost += missing;
+      next += missing;
+      if (e) {
+        uint64_t number;
+        memcpy(&number, e->bytes, sizeof number);
+        CHECK(number == next);
+        next++;
+        out++;
+        free(e);
+      }
+    }
+    CHECK(b.bytes <= LIMIT + kept * (BIG + 100));
+  }
+  while (mb_backlog_any(&b)) {
+    struct mb_record *e = mb_backlog_take(&b, &missing);
+    lost += missing;
+    if (e) out++;
+    free(e);
+  }
+  CHECK(lost > 0 && in == out + lost && b.bytes == 0);
+}
+
+static struct mb_writer *writer;
+
+static void put_many(void *data) {
+  char text[SMALL];
+  for (int i = 0; i < 1000; i++) {
+    snprintf(text, sizeof text, "%c %d\n", *(char *)data, i);
+    put(writer, text, 1);
+  }
+}
+
+/* Several threads: lines are whole, those of a thread in order, and a mark comes after them. */
+static void threads(void) {
+  static char names[] = "abcd";
+  uv_thread_t thread[4];
+  atomic_int marks = 0;
+  int next[4] = {0};
+  char line[SMALL];
+  FILE *f = tmpfile();
+  CHECK(f);
+  writer = mb_writer_new(fileno(f), LIMIT, notice, NULL);
+  for (int i = 0; i < 4; i++) CHECK(uv_thread_create(&thread[i], put_many, &names[i]) == 0);
+  for (int i = 0; i < 4; i++) uv_thread_join(&thread[i]);
+  put_mark(writer, &marks);
+  CHECK(mb_writer_drain(writer) && marks == 1);
+  mb_writer_free(writer);
+  rewind(f);
+  while (fgets(line, sizeof line, f)) {
+    char name;
+    int number;
+    CHECK(sscanf(line, "%c %d\n", &name, &number) == 2);
+    CHECK(number == next[name - 'a']++);
+  }
+  for (int i = 0; i < 4; i++) CHECK(next[i] == 1000);
+  fclose(f);
+}
+
+/* A pipe that nobody reads: nobody waits but who drains, and that one not for ever. What is read later tells what is
+ * missing, and what was to be kept is there. */
+static void blocked(int read_after) {
+  int ends[2];
+  atomic_int marks = 0;
+  char line[256], text[128];
+  unsigned long long dropped = 0;
+  int seen = 0, kept = 0;
+  uint64_t before = uv_hrtime();
+  FILE *f;
+  CHECK(pipe(ends) == 0);
+  writer = mb_writer_new(ends[1], LIMIT, notice, NULL);
+  memset(text, '.', sizeof text - 2);
+  strcpy(text + sizeof text - 2, "\n");
+  for (int i = 0; i < 20000; i++) put(writer, i % 1000 ? text : "keep\n", i % 1000 == 0);
+  put_mark(writer, &marks);
+  CHECK(uv_hrtime() - before < 1000000000ull);
+  if (!read_after) {
+    CHECK(!mb_writer_drain(writer) && marks == 0);
+    mb_writer_free(writer); /* the thread is in a write that does not end */
+    CHECK(marks == 1 && uv_hrtime() - before < 4000000000ull);
+    close(ends[0]);
+    close(ends[1]);
+    return;
+  }
+  f = fdopen(ends[0], "r");
+  while (seen + kept + (int)dropped < 20000) {
+    unsigned long long n;
+    CHECK(fgets(line, sizeof line, f));
+    if (sscanf(line, "dropped %llu\n", &n) == 1)
+      dropped += n;
+    else if (strcmp(line, "keep\n") == 0)
+      kept++;
+    else
+      seen++;
+  }
+  CHECK(kept == 20 && dropped > 0 && seen > 0);
+  CHECK(mb_writer_drain(writer) && marks == 1);
+  mb_writer_free(writer);
+  fclose(f);
+  close(ends[1]);
+}
+
+int main(void) {
+  backlog();
+  threads();
+  blocked(1);
+  blocked(0);
+  return 0;
+}

@@ -1,0 +1,101 @@
+--- Loading a module anew under its running servers. Internal; see GenServer.reload.
+--
+-- A server of a loaded module does not run the module's table but a stand-in for it, one per heap, which falls back on the
+-- table. When the module is loaded anew its table gets the new fields, so that everybody calls the new functions, and the
+-- stand-in gets the old ones; servers go on with it until each, between two messages, changes over with its state.
+-- @module moonbeam.reload
+
+local core = require "moonbeam.core"
+local inspect = require "moonbeam.inspect"
+
+local reload = {}
+
+-- Module's table -> its stand-in.
+local running = {}
+
+--- Make the calling process a server: what it runs.
+function reload.enter(ancestors, module) return core.enter_server(ancestors, module, running) end
+
+--- What a server of a loaded module runs when it starts now.
+function reload.code(module) return core.stand_in(module, running) end
+
+-- Wait for the answers of servers: how many have changed over, and what became of the others.
+local function collect(pids, waiting, ms)
+  local deadline = ms ~= "infinity" and core.monotonic_time() + ms
+  local changed, failures = 0, {}
+  while next(waiting) do
+    local left = deadline and math.max(0, math.ceil(deadline - core.monotonic_time())) or "infinity"
+    local ref, kind, value = core.await(waiting, left)
+    if ref == nil then break end
+    waiting[ref] = nil
+    core.demonitor(ref, "flush")
+    if kind == "reply" then
+      changed = changed + 1
+    elseif value ~= "noproc" then
+      failures[#failures + 1] = {pids[ref], value}
+    end
+  end
+  for ref in next, waiting do
+    core.demonitor(ref, "flush")
+    failures[#failures + 1] = {pids[ref], "timeout"}
+  end
+  return changed, failures
+end
+
+--- Load anew in this heap and let the servers here change over; tells `owner`. A field, so that it travels by name.
+function reload.here(owner, name, extra, ms)
+  local loaded, message = core.reload_module(name, running)
+  if not loaded then return core.send(owner, {"reloaded", loaded, message}) end
+  local pids, waiting = {}, {}
+  for _, pid in ipairs(core.servers_of(name)) do
+    local ref = core.send_system(pid, {"change_code", extra})
+    pids[ref], waiting[ref] = pid, true
+  end
+  local changed, failures = collect(pids, waiting, ms)
+  core.send(owner, {"reloaded", true, changed, failures})
+end
+
+-- Do that in the heaps from the scheduler `first` to `last`, at the same time, adding to the outcome.
+local function visit(outcome, first, last, name, extra, ms)
+  for i = first, last do
+    core.process_spawn(reload.here, {scheduler = i, monitor = true}, core.self(), name, extra, ms)
+  end
+  local open = last - first + 1
+  while open > 0 do
+    local message = core.take()
+    if message[1] == "DOWN" then
+      open = open - 1
+      if message[5] ~= "normal" then outcome.message = inspect(message[5]) end
+    elseif message[2] then
+      outcome.loaded = true
+      outcome.changed = outcome.changed + message[3]
+      table.move(message[4], 1, #message[4], #outcome.failures + 1, outcome.failures)
+    elseif message[2] == nil then
+      outcome.message = message[3]
+    end
+  end
+end
+
+--- The process of a reload: the first heap by itself, so that a module that cannot be loaded changes nothing.
+function reload.run(owner, ref, name, extra, ms)
+  local outcome = {changed = 0, failures = {}}
+  visit(outcome, 1, 1, name, extra, ms)
+  if not outcome.message then visit(outcome, 2, core.started_schedulers(), name, extra, ms) end
+  if outcome.message then return core.reply(owner, ref, nil, outcome.message) end
+  if not outcome.loaded then return core.reply(owner, ref, nil, ("module '%s' is not loaded"):format(name)) end
+  core.reply(owner, ref, outcome.changed, outcome.failures)
+end
+
+local function finished(ref, kind, ...)
+  core.demonitor(ref, "flush")
+  if kind == "reply" then return ... end
+  return core.exit({(...), {"GenServer", "reload", {}}})
+end
+
+--- See GenServer.reload.
+function reload.reload(name, extra, ms)
+  local _, ref = core.spawn_async(false, reload.run, name, extra, ms)
+  return finished(core.await(ref))
+end
+
+return reload

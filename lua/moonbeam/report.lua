@@ -1,0 +1,81 @@
+--- Reports: tables that tell of a death, for the log. Handlers get them as they are, people as text. Internal.
+--
+-- A report has a `kind`:
+--
+-- * "crash": a process ends for a reason that is not ordinary. behaviour ("Process" when left out, "GenServer"), pid,
+--   name, reason (as its DOWN says), error and traceback when it is an error's, spawned_at ("file:line"), parent, callers
+--   and ancestors (sequences of pids and names); of servers also module, last_message, and state (text, cut short)
+-- * "supervisor": something happened to a child. context ("child_terminated", "start_error", "shutdown_error", or
+--   "shutdown": the limit of restarts is reached), supervisor (pid), name (the supervisor's), id, pid (the child's), reason,
+--   start (text), restart, restarts (how many in the time), max_restarts, max_seconds
+-- * "trace": what a traced server does, see GenServer.trace. pid, name, event, text
+--
+-- The text of a crash is made in c_src/bind/crash_text.c; any other table is shown by inspect.
+-- @module moonbeam.report
+
+local core = require "moonbeam.core"
+local inspect = require "moonbeam.inspect"
+
+local report = {}
+
+-- What is shown of values whose size nobody knows.
+local SHOWN = {limit = 50, depth = 6, budget = 500, printable_limit = 1000}
+local SHOWN_BYTES = 2000
+
+--- A value as text that is not longer than a log can bear.
+function report.short(value)
+  local text = inspect(value, SHOWN)
+  if #text > SHOWN_BYTES then text = text:sub(1, SHOWN_BYTES) .. "..." end
+  return text
+end
+
+local function reason_text(reason)
+  if type(reason) ~= "table" or reason[1] ~= "error" then return "(exit) " .. report.short(reason) end
+  local value, traceback = reason[2], reason[3]
+  return "(error) " .. (type(value) == "string" and value or report.short(value)) ..
+    (traceback ~= nil and "\n" .. tostring(traceback) or "")
+end
+
+local texts = {}
+
+local contexts = {
+  child_terminated = "terminated",
+  start_error = "failed to start",
+  shutdown_error = "shut down abnormally",
+  shutdown = "caused shutdown",
+}
+
+function texts.supervisor(r)
+  return ("Child %s of Supervisor %s%s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s"):format(
+    r.id == nil and "undefined" or inspect(r.id), r.supervisor, r.name and " (" .. r.name .. ")" or "", contexts[r.context],
+    reason_text(r.reason), inspect(r.pid), r.start, r.restart, r.restarts, r.max_restarts, r.max_seconds)
+end
+
+function texts.trace(r) return r.text end
+
+--- The text of a report, and whether it tells of a death and must not be lost.
+function report.text(r)
+  local kind = rawget(r, "kind")
+  local make = texts[kind]
+  if make then
+    local ok, text = pcall(make, r)
+    if ok and type(text) == "string" then return text, kind ~= "trace" end
+  end
+  return inspect(r), false
+end
+
+--- A copy of what can travel anywhere: the rest as text.
+function report.plain(value, depth)
+  depth = depth or 4
+  local kind = core.type(value)
+  if kind == "table" and depth > 0 then
+    local copy = {}
+    for k, v in next, value do copy[report.plain(k, 0)] = report.plain(v, depth - 1) end
+    return copy
+  elseif kind == "table" or kind == "function" or kind == "userdata" or kind == "thread" or kind == "exit" then
+    return report.short(value)
+  end
+  return value
+end
+
+return report

@@ -1,0 +1,238 @@
+--- System requests: looking into a server and holding it, for debugging. See Erlang's `sys`.
+--
+-- A server answers them between two messages, in the order in which they come. The first half runs in the server's process;
+-- the functions of the second are GenServer's.
+-- @module moonbeam.sys
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local inspect = require "moonbeam.inspect"
+local log = require "moonbeam.log"
+local reload = require "moonbeam.reload"
+local report = require "moonbeam.report"
+
+local reply, exit = core.reply, core.exit
+local select, type, pcall = select, type, pcall
+
+local sys = {}
+
+-- The server's side. s is its record, see moonbeam.server: module, callbacks (what its loop calls), name, state, last (message).
+
+-- Tracing: callbacks that tell what they get and what they return.
+
+local function label(s) return s.name ~= nil and inspect(s.name) or tostring(core.self()) end
+
+local function tell(s, event, text)
+  log.emit("debug", {kind = "trace", pid = core.self(), name = s.name, event = event,
+    text = ("*DBG* %s %s"):format(label(s), text)})
+end
+
+local function tell_results(s, from, ...)
+  local tag, first, second = ...
+  if tag == "reply" then
+    tell(s, "reply", ("sent %s to %s, new state %s"):format(report.short(first), tostring(from[1]), report.short(second)))
+  elseif tag == "noreply" then
+    tell(s, "state", "new state " .. report.short(first))
+  else
+    tell(s, "other", "returned " .. report.short({...}))
+  end
+  return ...
+end
+
+-- What is told of the arguments of each.
+local traced = {
+  handle_call = function(s, request, from)
+    tell(s, "call", ("got call %s from %s"):format(report.short(request), tostring(from[1])))
+    return from
+  end,
+  handle_cast = function(s, request) tell(s, "cast", "got cast " .. report.short(request)) end,
+  handle_info = function(s, message) tell(s, "info", "got " .. report.short(message)) end,
+  handle_continue = function(s, x) tell(s, "continue", "continues with " .. report.short(x)) end,
+}
+
+local function traced_callbacks(s)
+  local callbacks = {}
+  for name, tell_arguments in next, traced do
+    local callback = s.module[name]
+    callbacks[name] = callback and function(...)
+      return tell_results(s, tell_arguments(s, ...), callback(...))
+    end
+  end
+  return callbacks
+end
+
+-- Its module or whether it is traced has changed.
+local function set_callbacks(s) s.callbacks = s.traced and traced_callbacks(s) or s.module end
+
+--- What may be shown of a server: a table with state, message and reason, as its format_status wants it.
+function sys.status(s, reason)
+  local status = {state = s.state, message = s.last, reason = reason}
+  local format_status = s.module.format_status
+  if not format_status then return status end
+  local ok, shown = pcall(format_status, status)
+  if ok and type(shown) == "table" then return shown end
+  local why = "format_status failed: " .. (ok and "it returned a " .. type(shown) .. ", no table" or tostring(shown))
+  return {state = why, message = why, reason = reason}
+end
+
+-- Answer; a value that cannot travel is refused, and the server lives on. Whether it went.
+local function answer(from, ok, value)
+  local sent, message = pcall(reply, from[1], from[2], ok, value)
+  if not sent then reply(from[1], from[2], false, tostring(message)) end
+  return sent
+end
+
+local handlers = {}
+
+function handlers.get_state(s, from) answer(from, true, s.state) end
+
+local function replaced(s, from, ok, ...)
+  if not ok then return answer(from, false, "the function failed: " .. tostring((...))) end
+  local state = s.state
+  if select("#", ...) > 0 then state = ... end
+  if answer(from, true, state) then s.state = state end
+end
+
+function handlers.replace_state(s, from, fn) replaced(s, from, pcall(fn, s.state)) end
+
+function handlers.get_status(s, from)
+  local status = sys.status(s)
+  answer(from, true, {
+    status = s.suspended and "suspended" or "running", traced = s.traced or false, pid = core.self(), name = s.name,
+    module = core.process_get("$module"), parent = s.parent, state = status.state, last_message = status.message,
+  })
+end
+
+function handlers.suspend(s, from)
+  s.suspended = true
+  answer(from, true, true)
+end
+
+function handlers.resume(s, from)
+  s.suspended = nil
+  answer(from, true, true)
+end
+
+function handlers.trace(s, from, on)
+  s.traced = on or nil
+  set_callbacks(s)
+  answer(from, true, true)
+end
+
+local function changed(code, from, s, ...)
+  local n, tag, value = select("#", ...), ...
+  if tag == "error" and n == 2 then return "stop", {"code_change", value} end
+  if tag ~= "ok" or n ~= 2 then return exit({"bad_return_value", n > 1 and {...} or tag}) end
+  s.module, s.state = code, value
+  set_callbacks(s)
+  answer(from, true, true)
+end
+
+-- The module has been loaded anew: go on with its new code, and the state that it makes of the old one.
+function handlers.change_code(s, from, extra)
+  local code = reload.code(require(core.process_get("$module")))
+  if code == s.module or not code.code_change then return changed(code, from, s, "ok", s.state) end
+  return changed(code, from, s, code.code_change(s.module.vsn, s.state, extra))
+end
+
+--- Handle a system request but "terminate". "stop", reason when the server is to stop.
+function sys.handle(s, from, request)
+  local handler = handlers[request[1]]
+  if handler then return handler(s, from, request[2]) end
+  answer(from, false, "unknown system request " .. inspect(request[1]))
+end
+
+-- The client's side
+
+local function answered(fname, server, ms, arrived, ok, value)
+  if not arrived then return exit({ok, {"GenServer", fname, {server, ms}}}) end
+  if ok then return value end
+  return core.raise_at_caller(("GenServer.%s: %s"):format(fname, value))
+end
+
+local function ask(fname, server, ms, index, op, argument)
+  local full = "GenServer." .. fname
+  ms = call.timeout(ms, 5000, full, index)
+  local to = server
+  if type(to) == "table" then
+    to = call.resolve(to, full)
+    if to == nil then return exit({"noproc", {"GenServer", fname, {server, ms}}}) end
+  end
+  return answered(fname, server, ms, core.system(to, {op, argument}, ms, full))
+end
+
+--- A copy of a server's state. See Erlang's `sys:get_state/2`.
+-- For debugging: a server's own functions are the way to its state. Raises when the state cannot be copied; exits as
+-- `GenServer.call` does.
+-- @param server pid, name or via table
+-- @param[opt=5000] ms integer >= 0 or "infinity"
+-- @return the state
+-- @usage
+-- local agent = Agent.start(function() return {a = 1} end)
+-- assert(GenServer.get_state(agent).a == 1)
+function sys.get_state(server, ms) return ask("get_state", server, ms, 2, "get_state") end
+
+--- Let a server go on with another state. See Erlang's `sys:replace_state/3`.
+-- fn runs in the server; when it returns nothing the state stays, with what fn changed in it. When it raises, the state
+-- stays and the caller gets the error.
+-- @param server pid, name or via table
+-- @param fn function from the state to the new one; copied
+-- @param[opt=5000] ms
+-- @return the new state
+-- @usage
+-- local agent = Agent.start(function() return 1 end)
+-- assert(GenServer.replace_state(agent, function(n) return n + 1 end) == 2)
+function sys.replace_state(server, fn, ms)
+  call.check_function(fn, "GenServer.replace_state", 2)
+  return ask("replace_state", server, ms, 3, "replace_state", fn)
+end
+
+--- What a server is doing: a table with status ("running" | "suspended"), module, name, pid, parent, traced, and state and
+-- last_message as the server's format_status shows them. See Erlang's `sys:get_status/2`.
+-- @param server pid, name or via table
+-- @param[opt=5000] ms
+-- @return table
+-- @usage assert(GenServer.get_status(Agent.start(function() return 1 end)).status == "running")
+function sys.get_status(server, ms) return ask("get_status", server, ms, 2, "get_status") end
+
+--- Hold a server: it handles nothing but system requests and its parent's exit until `resume`; what comes meanwhile waits.
+-- See Erlang's `sys:suspend/2`.
+-- @param server pid, name or via table
+-- @param[opt=5000] ms
+-- @return true
+-- @usage
+-- local agent = Agent.start(function() return 1 end)
+-- GenServer.suspend(agent)
+-- local ok = pcall(Agent.get, agent, nil, 10)
+-- assert(not ok)
+-- GenServer.resume(agent)
+-- assert(Agent.get(agent) == 1)
+function sys.suspend(server, ms) return ask("suspend", server, ms, 2, "suspend") end
+
+--- Let a server go on that was suspended. See Erlang's `sys:resume/2`.
+-- @param server pid, name or via table
+-- @param[opt=5000] ms
+-- @return true
+-- @usage GenServer.resume(Agent.start(function() return 1 end))
+function sys.resume(server, ms) return ask("resume", server, ms, 2, "resume") end
+
+--- Log what a server gets and answers, and its new states, whatever the log's level; or stop that. Handlers get each as
+-- `metadata.report` with kind = "trace" and event = "call", "cast", "info", "continue", "reply", "state" or "other".
+-- See Erlang's `sys:trace/3`.
+-- @param server pid, name or via table
+-- @param on boolean
+-- @param[opt=5000] ms
+-- @return true
+-- @usage
+-- local agent = Agent.start(function() return 1 end, {name = "traced"})
+-- GenServer.trace("traced", true)
+-- Agent.update(agent, function(n) return n + 1 end) -- [debug] *DBG* "traced" got call ...
+-- GenServer.trace("traced", false)
+function sys.trace(server, on, ms)
+  if type(on) ~= "boolean" then
+    core.argument_error("GenServer.trace", 2, "boolean expected, got " .. core.type(on))
+  end
+  return ask("trace", server, ms, 3, "trace", on)
+end
+
+return sys

@@ -1,0 +1,233 @@
+local mb = require "moonbeam"
+local helper = require "spec.helper"
+local logging = require "spec.logging"
+local self, spawn, any, Process, Task, GenServer = mb.self, mb.spawn, mb.any, mb.Process, mb.Task, mb.GenServer
+
+-- "crash_spec.lua:<line of the caller>"
+local function here() return "crash_spec.lua:" .. debug.getinfo(2, "l").currentline end
+
+describe("the report of a crash", function()
+  helper.setup()
+  logging.setup()
+
+  it("has the process, its name, the reason and where it was spawned", function()
+    local pid, ref = mb.spawn_monitor(function() mb.receive() error("the error") end) local line = here()
+    Process.register(pid, "crashing")
+    mb.send(pid, "go on")
+    local report, event = logging.next_report()
+    local reason = helper.await{"DOWN", ref, "process", pid, any}
+    assert.equal("error", event.level)
+    assert.equal(pid, event.pid)
+    assert.equal("crash", report.kind)
+    assert.equal(pid, report.pid)
+    assert.equal("crashing", report.name)
+    assert.same(reason, report.reason)
+    assert.matches("crash_spec.lua:%d+: the error$", report.error)
+    assert.matches("^stack traceback:", report.traceback)
+    assert.equal(self(), report.parent)
+    assert.matches(line, report.spawned_at, 1, true)
+    assert.matches('^Process #PID<[%d.]+> %(crashing%) terminating\n%*%* %(error%) [^\n]*the error\nstack traceback:',
+      event.message)
+    assert.matches("\nspawned at [^\n]*" .. line:gsub("%p", "%%%0") .. " by " .. tostring(self()):gsub("%p", "%%%0"),
+      event.message)
+  end)
+
+  it("has the callers of a task, who caused it", function()
+    local outer = spawn(function()
+      mb.Process.flag("trap_exit", true)
+      local task = Task.async(function() Task.start(function() error("inner") end) mb.receive() end)
+      mb.receive()
+      mb.Task.shutdown(task)
+    end)
+    local report, event = logging.next_report()
+    assert.equal(2, #report.callers)
+    assert.equal(outer, report.callers[2])
+    assert.equal(report.parent, report.callers[1])
+    assert.matches(("callers: %s, %s"):format(report.callers[1], outer), event.message, 1, true)
+    mb.send(outer, "end")
+    helper.reason_of(outer)
+  end)
+
+  it("keeps any value that was raised", function()
+    for _, value in ipairs{12, true, {code = 5}} do
+      spawn(function() error(value) end)
+      assert.same(value, logging.next_report().error)
+    end
+    spawn(function() error(nil) end)
+    assert.equal("nil", logging.next_report().error)
+    spawn(function() error(io.stdout) end)
+    assert.matches("^file %(", logging.next_report().error)
+    spawn(function() error(setmetatable({}, {__tostring = function() error("no text") end})) end)
+    local _, event = logging.next_report()
+    assert.matches("terminating\n%*%* %(error%) ", event.message)
+  end)
+
+  it("is not made for exits", function()
+    local _, ref = mb.spawn_monitor(function() mb.exit("reason") end)
+    helper.await{"DOWN", ref, "process", any, "reason"}
+    spawn(function() error("the next") end)
+    assert.matches("the next$", logging.next_report().error)
+  end)
+
+  it("is cut short when a value's own code does not return, and harms nobody", function()
+    spawn(function() error(setmetatable({}, {__tostring = function() while true do end end})) end)
+    local event = logging.next_event()
+    assert.is_string(event.message)
+  end)
+end)
+
+describe("the report of a server's crash", function()
+  helper.setup()
+  logging.setup()
+
+  local Server = {
+    init = function(state) return "ok", state end,
+    handle_call = function(_, _, state) return "stop", "a reason", state end,
+    handle_cast = function() error("bad cast") end,
+  }
+
+  it("has its last message and its state beside the rest", function()
+    local pid = assert(GenServer.start(Server, {secret = 1}, {name = "the server"})) local line = here()
+    GenServer.cast(pid, {"do", 5})
+    local report, event = logging.next_report()
+    assert.equal("crash", report.kind)
+    assert.equal("GenServer", report.behaviour)
+    assert.equal(pid, report.pid)
+    assert.equal("the server", report.name)
+    assert.same({"do", 5}, report.last_message)
+    assert.equal("{secret = 1}", report.state)
+    assert.matches("bad cast$", report.error)
+    assert.matches("^stack traceback:", report.traceback)
+    assert.matches(line, report.spawned_at, 1, true)
+    assert.same({self()}, report.ancestors)
+    assert.matches('^GenServer #PID<[%d.]+> %("the server"%) terminating\n%*%* %(error%) [^\n]*bad cast\nstack traceback:.*\n'
+      .. 'Last message: {"do", 5}\nState: {secret = 1}\nspawned at [^\n]+\nancestors: #PID', event.message)
+  end)
+
+  it("has a reason that is no error", function()
+    local pid = assert(GenServer.start(Server, 1))
+    helper.catch_exit(GenServer.call, pid, "stop")
+    local report, event = logging.next_report()
+    assert.equal("a reason", report.reason)
+    assert.is_nil(report.error)
+    assert.matches('terminating\n%*%* %(stop%) "a reason"\nLast message: "stop"\nState: 1\n', event.message)
+  end)
+
+  it("shows little of a state that is large", function()
+    local state = {text = ("x"):rep(3000000), list = {}}
+    for i = 1, 10000 do state.list[i] = {i, {i, {i}}} end
+    local pid = assert(GenServer.start(Server, state))
+    local before = mb.monotonic_time()
+    GenServer.cast(pid, ("y"):rep(100000))
+    local report, event = logging.next_report()
+    assert.is_true(#report.state <= 2100 and #event.message < 8000)
+    assert.is_true(mb.monotonic_time() - before < 1000 * helper.scale)
+  end)
+
+  it("names the ancestors, by name where they have one", function()
+    local me = self()
+    Process.register(me, "the test")
+    local parent = assert(GenServer.start({
+      init = function() return "ok", 0 end,
+      handle_call = function(module, _, state) return "reply", mb.GenServer.start(module, 1), state end,
+    }, nil, {name = "the parent"}))
+    local pid = GenServer.call(parent, Server)
+    assert.same({"the parent", "the test"}, Process.info(pid, "dictionary")["$ancestors"])
+    GenServer.cast(pid, 1)
+    local report, event = logging.next_report()
+    assert.same({"the parent", "the test"}, report.ancestors)
+    assert.matches('\nancestors: the parent, the test$', event.message)
+    GenServer.stop(parent)
+    Process.unregister("the test")
+  end)
+
+  it("has what cannot travel as text", function()
+    local pid = assert(GenServer.start({
+      init = function() return "ok", {file = io.stdout} end,
+      handle_cast = function() error(io.stderr) end,
+    }))
+    GenServer.cast(pid, 1)
+    local report = logging.next_report()
+    assert.matches("file %(", report.error)
+    assert.matches("{file = file %(", report.state)
+    assert.equal(1, report.last_message)
+  end)
+
+  it("is not made for an ordinary end", function()
+    for _, reason in ipairs{"normal", "shutdown", {"shutdown", 1}} do
+      local pid = assert(GenServer.start(Server, 1))
+      GenServer.stop(pid, reason)
+    end
+    spawn(function() error("the next") end)
+    assert.equal("Process", logging.next_report().behaviour or "Process")
+  end)
+end)
+
+describe("format_status", function()
+  helper.setup()
+  logging.setup()
+
+  local function start(format_status)
+    return assert(GenServer.start({
+      init = function(state) return "ok", state end,
+      handle_cast = function(request, state) return "stop", request, state end,
+      format_status = format_status,
+    }, {password = "secret", user = "ann"}))
+  end
+
+  it("says what reports show of state, message and reason", function()
+    local pid = start(function(status)
+      return {state = {user = status.state.user}, message = "hidden", reason = status.reason}
+    end)
+    assert.same({user = "ann"}, GenServer.get_status(pid).state)
+    GenServer.cast(pid, "secret reason")
+    local report, event = logging.next_report()
+    assert.equal('{user = "ann"}', report.state)
+    assert.equal("hidden", report.last_message)
+    assert.equal("secret reason", report.reason)
+    assert.not_matches('"secret"', event.message)
+  end)
+
+  it("shows nothing when it fails", function()
+    for _, format_status in ipairs{function() error("bad") end, function() return "no table" end} do
+      local pid = start(format_status)
+      GenServer.cast(pid, "reason")
+      local report, event = logging.next_report()
+      assert.equal("reason", report.reason)
+      assert.matches("format_status failed", report.state)
+      assert.not_matches("secret", event.message)
+    end
+  end)
+end)
+
+describe("a supervisor's report", function()
+  helper.setup()
+  logging.setup()
+
+  it("has the child, the reason and how often it was restarted", function()
+    local supervisor = assert(mb.Supervisor.start_link({
+      {id = "worker", start = {GenServer.start_link, {
+        init = function() return "ok", 0 end,
+        handle_cast = function() error("bad cast") end,
+      }}},
+    }, {strategy = "one_for_one", name = "the supervisor"}))
+    local child = mb.Supervisor.which_children(supervisor)[1][2]
+    GenServer.cast(child, "crash")
+    local report = logging.next_report()
+    assert.equal("crash", report.kind)
+    assert.same({"the supervisor", self()}, report.ancestors)
+    local event
+    report, event = logging.next_report()
+    assert.equal("supervisor", report.kind)
+    assert.equal("child_terminated", report.context)
+    assert.equal(supervisor, report.supervisor)
+    assert.equal("the supervisor", report.name)
+    assert.equal("worker", report.id)
+    assert.equal(child, report.pid)
+    assert.matches("bad cast$", report.reason[2])
+    assert.same({1, 3, 5}, {report.restarts, report.max_restarts, report.max_seconds})
+    assert.matches('^Child "worker" of Supervisor #PID<[%d.]+> %(the supervisor%) terminated\n%*%* %(error%) [^\n]*bad cast\n'
+      .. "stack traceback:.*\nPid: #PID<[%d.]+>\nStart: .*\nRestart: permanent, 1 of at most 3 within 5 s$", event.message)
+    mb.Supervisor.stop(supervisor)
+  end)
+end)
