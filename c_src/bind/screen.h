@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 struct mb_screen {
-  int (*begin)(FILE *to);        /* whether there is an end to come */
+  int (*begin)(FILE *to);         /* whether there is an end to come */
   void (*end)(int line_complete); /* whether what was written ends with a newline */
 };
 

@@ -28,6 +28,7 @@ static struct {
   EditLine *el;
   FILE *out;
   int editing; /* a line is on the screen */
+  int midway;  /* what was written last does not end with a newline */
   char *prompt;
 
   /* The loop's thread only. */
@@ -101,21 +102,27 @@ static int screen_begin(FILE *to) {
   locale_t before;
   if (!isatty(fileno(to))) return 0;
   pthread_mutex_lock(&e.mutex);
-  if (!e.editing) {
-    pthread_mutex_unlock(&e.mutex);
-    return 0;
+  if (e.editing) {
+    before = use_locale();
+    take_off();
+    uselocale(before);
   }
-  before = use_locale();
-  take_off();
-  uselocale(before);
   return 1;
 }
 
+static void end_line(void) {
+  if (e.midway) fputc('\n', e.out);
+  e.midway = 0;
+}
+
 static void screen_end(int line_complete) {
-  locale_t before = use_locale();
-  if (!line_complete) fputc('\n', e.out);
-  draw();
-  uselocale(before);
+  e.midway = !line_complete;
+  if (e.editing) {
+    locale_t before = use_locale();
+    end_line();
+    draw();
+    uselocale(before);
+  }
   pthread_mutex_unlock(&e.mutex);
 }
 
@@ -203,6 +210,7 @@ static void edit(void) {
     const char *line;
     int size;
     while (!e.wanted) leave();
+    end_line();
     e.editing = 1;
     line = el_gets(e.el, &size);
     e.editing = 0;

@@ -158,7 +158,7 @@ static void finish_step(lua_State *L, struct mb_script *s, int status) {
 static int run_on(lua_State *L, int status, lua_KContext context);
 
 static int run(lua_State *L, struct mb_script *s) {
-  for (; s->step <= prompt_step(s);) {
+  while (s->step <= prompt_step(s)) {
     int arguments = load_step(L, s);
     if (arguments == NOTHING) {
       s->step++;

@@ -73,6 +73,11 @@ describe("editing at the prompt", function()
     t:await('"日本éüx"\nmb%(2%)>$')
   end)
 
+  it("begins on a line of its own", function()
+    t = terminal.prompt()
+    t:enter("io.write('without an end') x = 1", "\nwithout an end\nmb%(2%)>$")
+  end)
+
   it("breaks an evaluation with Ctrl-C, in a loop and in a wait", function()
     t = terminal.prompt(nil, {environment = "MOONBEAM_LONG_SCHEDULE=0"}) -- the sort would be reported
     t:enter("me = self() x = 1", "mb%(2%)>$")

@@ -59,7 +59,7 @@ end
 
 function events.interrupt(s)
   if s.waiting then
-    s.device.put(HINT)
+    if s.settings.terminal then s.device.put(HINT) end
     answer(s, nil, "interrupt")
   elseif s.settings.leads then -- else the terminal's interrupt has reached it already
     host.interrupt(s.evaluator)
