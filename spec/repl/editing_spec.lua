@@ -79,7 +79,7 @@ describe("editing at the prompt", function()
   end)
 
   it("breaks an evaluation with Ctrl-C, in a loop and in a wait", function()
-    t = terminal.prompt(nil, {environment = "MOONBEAM_LONG_SCHEDULE=0"}) -- the sort would be reported
+    t = terminal.prompt()
     t:enter("me = self() x = 1", "mb%(2%)>$")
     t:enter("print('begun') while true do end", "\nbegun$")
     t:press("C-c")
