@@ -1,8 +1,6 @@
 --- Values as text.
 -- @module moonbeam.inspect
 
-local core = require "moonbeam.core"
-
 local keywords = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return
   then true until while]]):gmatch("%a+") do keywords[word] = true end
@@ -114,15 +112,12 @@ end
 -- table with __tostring shows that. Never raises on account of the value.
 -- @param value any value
 -- @param[opt] opts table: width (80), depth (30 levels), limit (1000 items of a table), budget (100000 items in all:
--- shared tables can unfold into very many), printable_limit (bytes of a string; all of them)
+-- shared tables can unfold into very many), printable_limit (bytes of a string; all of them); anything else is ignored,
+-- so that what a function gives, receive for one, can be looked at as it is
 -- @return string
 -- @usage assert(inspect({1, "two", x = true}) == '{1, "two", x = true}')
 local function inspect(value, opts)
-  if opts == nil then
-    opts = {}
-  elseif type(opts) ~= "table" then
-    core.argument_error("inspect", 2, "table of options expected, got " .. core.type(opts))
-  end
+  if type(opts) ~= "table" then opts = {} end
   local state = {
     width = opts.width or 80, depth = opts.depth or 30, limit = opts.limit or 1000,
     printable_limit = opts.printable_limit or math.huge, budget = opts.budget or 100000,
