@@ -9,6 +9,7 @@
 
 #include "break.h"
 #include "buffer.h"
+#include "map.h"
 #include "node.h"
 
 struct mb_codes;
@@ -70,6 +71,9 @@ struct mb_heap {
   /* The thread where user code runs; NULL: nowhere. Shared with the signal handler, which runs on the same thread. Another
    * one that asks for something has been resumed by code that does not know the runtime's yields. */
   lua_State *volatile running;
+  /* Coroutines that only the scheduler goes on with: those inside which a process waits, and processes' own that user
+   * code has seen. Address -> 1. */
+  struct mb_map held;
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */

@@ -13,6 +13,15 @@ static int is_runtime_yield(const struct mb_heap *h) {
   return h->preempted || (p && p->state != MB_RUNNING && !h->closing);
 }
 
+/* From here on only the scheduler goes on with co. Without memory for that nobody is kept from it. */
+static void hold(struct mb_heap *h, lua_State *co) { (void)mb_map_put(&h->held, (uintptr_t)co, 1); }
+
+static void release(struct mb_heap *h, lua_State *co) { mb_map_remove(&h->held, (uintptr_t)co, NULL); }
+
+static int is_held(const struct mb_heap *h, lua_State *co) {
+  return h->held.count && mb_map_get(&h->held, (uintptr_t)co);
+}
+
 /* Resume co with the narg values on the top of L. The number of results, which are on the top then, or -1
  * with the error there. While co waits this function does not return; k goes on afterwards. */
 static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k) {
@@ -31,6 +40,7 @@ static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k
   h->unyieldable -= !yieldable;
   if (status == LUA_YIELD && yieldable && is_runtime_yield(h)) {
     lua_pop(co, results);
+    hold(h, co);
     lua_yieldk(L, 0, 0, k);
   }
   if (status == LUA_OK || status == LUA_YIELD) {
@@ -44,6 +54,19 @@ static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k
   }
   lua_xmove(co, L, 1);
   return -1;
+}
+
+/* As resume_through, for the user. */
+static int resume_anew(lua_State *L, lua_State *co, int narg, lua_KFunction k) {
+  if (!is_held(mb_any_heap_of(L), co)) return resume_through(L, co, narg, k);
+  lua_pushliteral(L, "cannot resume non-suspended coroutine");
+  return -1;
+}
+
+/* As resume_through, when what co waited for is over. */
+static int resume_again(lua_State *L, lua_State *co, lua_KFunction k) {
+  release(mb_any_heap_of(L), co);
+  return resume_through(L, co, 0, k);
 }
 
 static lua_State *check_coroutine(lua_State *L) {
@@ -62,12 +85,12 @@ static int resumed(lua_State *L, int results) {
 static int resume_on(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
-  return resumed(L, resume_through(L, lua_tothread(L, 1), 0, resume_on));
+  return resumed(L, resume_again(L, lua_tothread(L, 1), resume_on));
 }
 
 static int co_resume(lua_State *L) {
   lua_State *co = check_coroutine(L);
-  return resumed(L, resume_through(L, co, lua_gettop(L) - 1, resume_on));
+  return resumed(L, resume_anew(L, co, lua_gettop(L) - 1, resume_on));
 }
 
 /* Close a suspended or failed coroutine; lua_resetthread's status. Its clean-up code may not yield. */
@@ -103,12 +126,12 @@ static int wrapped_on(lua_State *L, int status, lua_KContext ctx) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
   (void)status;
   (void)ctx;
-  return unwrapped(L, co, resume_through(L, co, 0, wrapped_on));
+  return unwrapped(L, co, resume_again(L, co, wrapped_on));
 }
 
 static int wrapped(lua_State *L) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
-  return unwrapped(L, co, resume_through(L, co, lua_gettop(L), wrapped_on));
+  return unwrapped(L, co, resume_anew(L, co, lua_gettop(L), wrapped_on));
 }
 
 static int co_create(lua_State *L) {
@@ -146,7 +169,10 @@ static int co_yield(lua_State *L) {
 static int co_running(lua_State *L) {
   struct mb_process *p = process_of(mb_any_heap_of(L), L);
   int main = lua_pushthread(L);
-  if (p) p->local |= MB_LOCAL_ESCAPED;
+  if (p && !(p->local & MB_LOCAL_ESCAPED)) {
+    p->local |= MB_LOCAL_ESCAPED;
+    hold(mb_any_heap_of(L), L);
+  }
   lua_pushboolean(L, main || (p && (p->flags & MB_SCRIPT)));
   return 2;
 }
@@ -157,15 +183,30 @@ static int co_isyieldable(lua_State *L) {
   return 1;
 }
 
+static const char *status_of(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  if (co == L) return "running";
+  if (is_held(mb_any_heap_of(L), co)) return "normal";
+  if (lua_status(co) == LUA_YIELD) return "suspended";
+  if (lua_status(co) != LUA_OK) return "dead";
+  if (lua_getstack(co, 0, &ar)) return "normal";
+  return lua_gettop(co) ? "suspended" : "dead";
+}
+
+static int co_status(lua_State *L) {
+  lua_pushstring(L, status_of(L, check_coroutine(L)));
+  return 1;
+}
+
 static int co_close(lua_State *L) {
   lua_State *co = check_coroutine(L);
-  lua_Debug ar;
-  int status = lua_status(co);
-  if (co == L) return luaL_error(L, "cannot close a running coroutine");
-  if (status == LUA_OK && lua_getstack(co, 0, &ar)) return luaL_error(L, "cannot close a normal coroutine");
-  status = close_thread(mb_any_heap_of(L), L, co);
-  lua_pushboolean(L, status == LUA_OK);
-  if (status == LUA_OK) return 1;
+  const char *is = status_of(L, co);
+  if (*is != 's' && *is != 'd') return luaL_error(L, "cannot close a %s coroutine", is);
+  if (close_thread(mb_any_heap_of(L), L, co) == LUA_OK) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushboolean(L, 0);
   lua_xmove(co, L, 1);
   return 2;
 }
@@ -197,6 +238,7 @@ void mb_close_nested(struct mb_heap *h, lua_State *co) {
   while (depth < MOST && (co = resumed_by(co))) chain[depth++] = co;
   while (depth > 0) {
     co = chain[--depth];
+    release(h, co);
     mb_preempt_enter(h, co);
     (void)lua_resetthread(co);
     mb_preempt_leave(h);
@@ -207,7 +249,8 @@ void mb_open_coroutine(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"create", co_create},   {"resume", co_resume},
                                        {"wrap", co_wrap},       {"yield", co_yield},
                                        {"running", co_running}, {"isyieldable", co_isyieldable},
-                                       {"close", co_close},     {NULL, NULL}};
+                                       {"status", co_status},   {"close", co_close},
+                                       {NULL, NULL}};
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "coroutine") == LUA_TTABLE) {
     for (const luaL_Reg *f = functions; f->name; f++) { /* who kept the old one: it travels as the new */

@@ -49,6 +49,7 @@ static int collect_heap(lua_State *L) {
   mb_modules_free(h->modules);
   mb_sites_free(h);
   mb_preempt_free(h->preempt);
+  mb_map_deinit(&h->held);
   free(h->script_text);
   h->workspace = h->key = NULL;
   h->codes = NULL;

@@ -139,6 +139,7 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     mb_preempt_leave(h);
     h->closing--;
     lua_settop(co, 0);
+    if (p->local & MB_LOCAL_ESCAPED) mb_map_remove(&h->held, (uintptr_t)co, NULL);
     if (interrupted || p->local & (MB_LOCAL_ESCAPED | MB_LOCAL_HOOKED) || mb_preempt_is_hooked(co) ||
         h->idle_coroutines >= KEEP_COROUTINES) {
       forget(h, MB_REF_THREADS, p);

@@ -78,6 +78,36 @@ describe("a process's own coroutines", function()
     end)
   end)
 
+  it("LUA-03 of a process that waits are no other's to go on with", function()
+    in_process(function()
+      local me, here = self(), {scheduler = "here", monitor = true}
+      for _, which in ipairs{"its own", "inner"} do
+        local owner = Process.spawn(function()
+          local shared = require "spec.helper" -- a module: one for all who live here
+          shared.coroutine = coroutine.running()
+          if which == "inner" then
+            shared.coroutine = coroutine.create(receive)
+            send(me, {coroutine.resume(shared.coroutine)})
+          else
+            send(me, {true, receive()})
+          end
+        end, here)
+        while Process.info(owner, "status") ~= "waiting" do mb.sleep(0) end
+        local thief, ref = Process.spawn(function()
+          local co = require "spec.helper".coroutine
+          assert(coroutine.status(co) == "normal")
+          local ok, e = coroutine.resume(co)
+          assert(not ok and e == "cannot resume non-suspended coroutine", e)
+          ok, e = pcall(coroutine.close, co)
+          assert(not ok and e:find("cannot close a normal coroutine"), e)
+        end, here)
+        assert("normal" == await{"DOWN", ref, "process", thief, any})
+        send(owner, "m")
+        assert("m" == await{true, any})
+      end
+    end)
+  end)
+
   it("die with a process that is killed while one waits", function()
     local me = self()
     local pid, ref = spawn_monitor(function()
