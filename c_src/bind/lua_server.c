@@ -14,6 +14,7 @@
 /* module_name(table) -> the name that require knows it by; nil when there is none */
 static int module_name(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  mb_modules_refresh(mb_heap_of(L), L);
   if (!mb_modules_name(mb_heap_of(L), L, 1, 0)) lua_pushnil(L);
   return 1;
 }
