@@ -12,6 +12,7 @@ struct mb_modules {
   uint64_t filter[FILTER_BITS / 64]; /* a bit for every object with a name: most have none */
   struct mb_map sources;             /* chunk names (by address) seen when modules were looked through */
   int stale;
+  int settled; /* the heap is open: Lua's library is as it is everywhere */
 };
 
 struct mb_modules *mb_modules_new(void) {
@@ -56,11 +57,16 @@ static void note(struct mb_heap *h, lua_State *L, int named, int index, const ch
   lua_pop(L, 1);
 }
 
-static int is_standard(const char *module) {
+static int is_of_lua(const char *module) {
   static const char *const names[] = {"package", "coroutine", "table", "io",    "os",
                                       "string",  "math",      "utf8",  "debug", NULL};
   for (int i = 0; names[i]; i++)
     if (strcmp(names[i], module) == 0) return 1;
+  return 0;
+}
+
+static int is_standard(const char *module) {
+  if (is_of_lua(module)) return 1;
   return strncmp(module, "moonbeam", 8) == 0 && (module[8] == '\0' || module[8] == '.');
 }
 
@@ -106,12 +112,14 @@ static int is_backed(struct mb_heap *h, lua_State *L, const char *module) {
   return backed;
 }
 
-/* Name the fields of the module table on the top of the stack. */
+/* Name the fields of the module table on the top of the stack. What a program puts into the tables of Lua's library is
+ * no module's: other heaps do not have it, and it can be copied unless it is a C function. */
 static void note_fields(struct mb_heap *h, lua_State *L, int named, const char *module) {
-  int table = lua_gettop(L);
+  int table = lua_gettop(L), foreign = h->modules->settled && is_of_lua(module);
   lua_pushnil(L);
   while (lua_next(L, table)) {
-    if (lua_type(L, -2) == LUA_TSTRING && (lua_isfunction(L, -1) || lua_istable(L, -1))) {
+    if (lua_type(L, -2) == LUA_TSTRING &&
+        (foreign ? lua_iscfunction(L, -1) : lua_isfunction(L, -1) || lua_istable(L, -1))) {
       luaL_Buffer b;
       size_t size;
       const char *field = lua_tolstring(L, -2, &size), *name;
@@ -166,6 +174,11 @@ static void look_through(struct mb_heap *h, lua_State *L) {
     lua_pop(L, 1);
   }
   lua_pop(L, 2);
+}
+
+void mb_modules_settle(struct mb_heap *h, lua_State *L) {
+  look_through(h, L);
+  h->modules->settled = 1;
 }
 
 void mb_modules_refresh(struct mb_heap *h, lua_State *L) {
@@ -240,8 +253,11 @@ void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_
     } else {
       lua_remove(L, -2);
     }
-    if (lua_isnil(L, -1))
-      luaL_error(L, "cannot receive: module '%s' has no field '%s'", name, name + module + 1);
+    if (lua_isnil(L, -1)) {
+      lua_pushlstring(L, name + module + 1, size - module - 1); /* `name` ends without a zero */
+      luaL_error(L, "cannot receive: module '%s' has no field '%s' on scheduler %d; what a process adds to a module "
+                    "stays on its own", name, lua_tostring(L, -1), (int)h->scheduler->id + 1);
+    }
     lua_remove(L, -2);
   }
   lua_insert(L, -2); /* resolved, value, name */

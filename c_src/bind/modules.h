@@ -13,6 +13,9 @@
 struct mb_modules *mb_modules_new(void);
 void mb_modules_free(struct mb_modules *m);
 
+/* The heap is open: functions and tables that appear in Lua's library from here on are the program's and travel by value. */
+void mb_modules_settle(struct mb_heap *h, lua_State *L);
+
 /* New modules may have been loaded: look again before the next answer. */
 void mb_modules_touch(struct mb_heap *h);
 

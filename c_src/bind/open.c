@@ -170,6 +170,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   }
   mb_open_c_modules(h, L);
   h->no_memory = no_memory_reason(h, L);
+  mb_modules_settle(h, L);
   return h;
 }
 

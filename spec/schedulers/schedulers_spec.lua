@@ -122,6 +122,20 @@ describe("schedulers", function()
     assert(ok, text)
   end)
 
+  it("get what a program has added to Lua's library by value, and a clear word where that cannot be", function()
+    holds(2, [[
+      function string.trim(s) return (s:gsub("^%s+", "")) end
+      local me, trim = self(), string.trim
+      Process.spawn(function() send(me, trim("  x")) end, {scheduler = 2})
+      assert(receive() == "x")
+      Logger.configure{level = "none"}
+      function Task.late() end
+      Process.spawn(Task.late, {scheduler = 2, monitor = true})
+      local reason = receive()[5]
+      assert(reason[2]:find("module 'moonbeam.task' has no field 'late' on scheduler 2;", 1, true), reason[2])
+    ]])
+  end)
+
   it("do not hide a deadlock", function()
     local output, code = run(3, [[
       for at = 1, 3 do Process.spawn(function() receive() end, {scheduler = at}) end
