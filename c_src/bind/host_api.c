@@ -222,7 +222,7 @@ void mb_host_flush_log(lua_State *L) { (void)mb_writer_drain(mb_heap_open(L)->no
 
 int mb_host_close(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
-  int leaves = atomic_load(&h->node->exiting) == MB_NODE_LEAVES;
   atomic_store(&script_scheduler, NULL);
-  return mb_heap_close(h) != 0 ? -1 : leaves;
+  if (atomic_load(&h->node->exiting) == MB_NODE_LEAVES) return mb_node_stop(h->node) != 0 ? -1 : 1;
+  return mb_heap_close(h);
 }
