@@ -241,6 +241,7 @@ void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_
       mb_push_ref(h, L, MB_REF_REQUIRE);
       lua_pushlstring(L, name, module);
       lua_call(L, 1, 1);
+      mb_modules_touch(h);
     }
   }
   if (module < size) {

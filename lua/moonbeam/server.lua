@@ -43,21 +43,30 @@ local function is_extra(extra)
   return type(extra) == "table" and extra[1] == "continue"
 end
 
--- Collect what is garbage in this heap when the server is about to wait for long: up to one cycle, or two when it began
--- in the middle of one, in steps between which others may run, until a message comes. What was left of the last time does
--- not make it start again.
-local left_over = 0 -- KB
-
 -- The timeout of a server that hibernates.
 local HIBERNATE = math.huge
+
+-- Let the collector of this heap finish its cycle, in steps between which others may run; false when a message came.
+local function finish_cycle()
+  if collectgarbage("incremental") == "generational" then -- as in stock Lua, which has no steps for it then
+    collectgarbage("generational") -- collects everything on the way
+    return true
+  end
+  repeat
+    if core.has_message() then return false end
+  until collectgarbage("step", 200)
+  return true
+end
+
+-- Collect this heap's garbage when a server is about to wait for long: two cycles when the first, which may have been going
+-- on, finds little. What was left the last time does not make it start again.
+local left_over = 0 -- KB
 
 local function compact()
   local before = collectgarbage("count")
   if before < left_over * 1.1 + 256 then return end
   for _ = 1, 2 do
-    repeat
-      if core.has_message() then return end
-    until collectgarbage("step", 200)
+    if not finish_cycle() then return end
     left_over = collectgarbage("count")
     if left_over < before * 0.9 then return end
   end
