@@ -24,7 +24,8 @@ enum {
 struct mb_preempt {
   /* Shared with the signal handler, which runs on the same thread; only compiler order matters. */
   lua_State *volatile armed;   /* where the hook is, by time */
-  uint64_t armed_at;           /* ns: when the handler asked for the processor */
+  uint64_t asked_at;           /* ns: when the handler last asked for the processor, */
+  uint64_t asked_in;           /* in which slice; 0: it has been answered */
   /* The user's hook at `armed`, put back when ours has fired. */
   lua_Hook user_hook;
   int user_mask, user_count;
@@ -108,8 +109,8 @@ void mb_preempt_interrupt(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   struct mb_preempt *t = h ? h->preempt : NULL;
   if (!t || !h->running || t->armed || is_at(t, h->running)) return;
-  if (!h->closing && !mb_scheduler_wanted(s) && !is_long(h)) return;
-  t->armed_at = uv_hrtime();
+  t->asked_at = uv_hrtime();
+  t->asked_in = slice_number(s);
   arm(t, h->running);
 }
 
@@ -195,13 +196,13 @@ static int report(lua_State *L) {
 }
 
 /* Report the slice of `of` when it has lasted too long and could not be cut: it may not yield here, or it was in a
- * C function since it was asked to, by time. Once per slice and per place. Uses the stack of L. */
+ * C function since it was asked to. Once per slice and per place. Uses the stack of L. */
 static void check_length(struct mb_heap *h, lua_State *L, lua_State *of, int could_yield) {
   struct mb_preempt *t = h->preempt;
   struct mb_scheduler *s = h->scheduler;
   uint64_t key;
   if (!is_long(h) || !s->current || !lua_checkstack(L, 4)) return;
-  if (could_yield && (t->every > 0 || uv_hrtime() - t->armed_at < long_ns(h))) return;
+  if (could_yield && (t->asked_in != slice_number(s) || uv_hrtime() - t->asked_at < long_ns(h))) return;
   t->reported = slice_number(s);
   key = place(of);
   if (t->places.count >= MOST_PLACES || mb_map_get(&t->places, key) || mb_map_put(&t->places, key, 1) != 0)
@@ -284,9 +285,12 @@ static void armed_hook(struct mb_heap *h, struct mb_preempt *t, lua_State *L, lu
     t->at_entry = 0;
     t->entries++;
   } else {
+    int over;
     disarm(t);
     if (user) user(L, ar);
-    if (slice_is_over(h, L)) {
+    over = slice_is_over(h, L);
+    t->asked_in = 0;
+    if (over) {
       await_event(h, L);
       lua_yield(L, 0);
     }

@@ -10,7 +10,7 @@
 enum {
   IDLE_TICKS = 64, /* ticks without anything new before the ticker goes to sleep or slows down */
   SLOW_FACTOR = 8, /* how much slower while nothing moves */
-  MOST_STRIKES = 16 /* a slice that does not give way is interrupted at least every so many ticks */
+  MOST_STRIKES = 16 /* a slice that does not give way is interrupted at least every so many ms */
 };
 
 /* The scheduler that this thread runs. The handler reads it on its own thread; attaching touches it first,
@@ -57,8 +57,9 @@ static void give_signal_back(void) {
   pthread_mutex_unlock(&signal_mutex);
 }
 
-/* Whether a scheduler is at work; *moved is set when it has changed processes since the last tick. */
-static int inspect(struct mb_scheduler *s, int *moved) {
+/* Whether a scheduler is at work; *moved is set when it has changed processes since the last tick, which was
+ * `lasted` ms ago. */
+static int inspect(struct mb_scheduler *s, unsigned lasted, int *moved) {
   struct mb_slice *slice = &s->slice;
   uint64_t number;
   if (!atomic_load_explicit(&slice->busy, memory_order_relaxed)) {
@@ -80,7 +81,7 @@ static int inspect(struct mb_scheduler *s, int *moved) {
     }
     slice->strikes++;
     slice->signalled = 1;
-    if ((slice->strikes & (slice->strikes - 1)) == 0 || slice->strikes % MOST_STRIKES == 0)
+    if ((slice->strikes & (slice->strikes - 1)) == 0 || slice->strikes % (MOST_STRIKES / lasted) == 0)
       if (slice->attached && has_signal()) pthread_kill(slice->thread, SIGURG);
   } else {
     *moved = 1;
@@ -94,12 +95,12 @@ static int inspect(struct mb_scheduler *s, int *moved) {
 static void tick(void *data) {
   struct mb_runtime *rt = data;
   struct mb_ticker *t = &rt->ticker;
-  unsigned quiet = 0;
+  unsigned quiet = 0, lasted = 1;
   uv_mutex_lock(&t->mutex);
   while (!t->quit) {
     int busy = 0, moved = 0;
     uint32_t count = atomic_load_explicit(&rt->started, memory_order_acquire);
-    for (uint32_t i = 0; i < count; i++) busy |= inspect(&rt->schedulers[i], &moved);
+    for (uint32_t i = 0; i < count; i++) busy |= inspect(&rt->schedulers[i], lasted, &moved);
     quiet = moved ? 0 : quiet + 1;
     if (!busy && quiet >= IDLE_TICKS) {
       /* sequentially consistent: partner of mb_ticker_wake; one of the two sees the other */
@@ -109,7 +110,8 @@ static void tick(void *data) {
       atomic_store(&t->asleep, 0);
       quiet = 0;
     } else {
-      (void)uv_cond_timedwait(&t->cond, &t->mutex, MB_TICK_NS * (quiet >= IDLE_TICKS ? SLOW_FACTOR : 1));
+      lasted = quiet >= IDLE_TICKS ? SLOW_FACTOR : 1;
+      (void)uv_cond_timedwait(&t->cond, &t->mutex, MB_TICK_NS * lasted);
     }
   }
   uv_mutex_unlock(&t->mutex);
