@@ -1,5 +1,5 @@
-/* Breaking: the error "interrupted!" is raised in a process, wherever it is, as lua does for SIGINT; pcall can catch it.
- * A process that runs meets it at its next event: any instruction, call or return; one that waits, in its wait. */
+/* Breaking: the error "interrupted!" is raised in a process, wherever it is, as lua does for SIGINT; pcall can catch
+ * it. A process that runs meets it at its next event: any instruction, call or return; one that waits, in its wait. */
 #ifndef MB_BREAK_H
 #define MB_BREAK_H
 

@@ -3,8 +3,8 @@
 #include "api.h"
 #include "modules.h"
 
-/* Fill the module's table, at stack index 1, from its file, and take its metatable off. In one call from Lua, so that no
- * other process of the heap sees half of it. */
+/* Fill the module's table, at stack index 1, from its file, and take its metatable off. In one call from Lua, so that
+ * no other process of the heap sees half of it. */
 static void load(struct mb_heap *h, lua_State *L) {
   const char *name;
   int loaded, status;

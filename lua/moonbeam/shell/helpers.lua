@@ -5,7 +5,6 @@ local core = require "moonbeam.core"
 local host = require "moonbeam.host"
 local inspect = require "moonbeam.inspect"
 local docs = require "moonbeam.shell.docs"
-local reload = require "moonbeam.shell.reload"
 
 local helpers = {}
 
@@ -210,17 +209,22 @@ function helpers.processes(by)
   return rows
 end
 
---- Load a module's file again, for all processes: its table gets the functions of the new one. See IEx's `r/1`.
--- Raises, with the old one in place, when the file cannot be loaded.
+--- Load a module's file again, for all processes, and let its servers change over: as `GenServer.reload`, for a prompt. A
+-- module that has not been loaded is. Raises, with the old one in place, when the file cannot be loaded. See IEx's `r/1`.
 -- @param module its name, as for require
 -- @return the module
 function helpers.c(module)
   if type(module) ~= "string" then
     core.argument_error("c", 1, "name of a module expected, got " .. core.type(module))
   end
-  local ok, result = pcall(reload.everywhere, module)
-  if not ok then core.raise_at_caller((tostring(result):gsub("^[^\n]-reload%.lua:%d+: ", ""))) end
-  return result
+  local ok, message
+  if package.loaded[module] == nil then
+    ok, message = pcall(require, module)
+  else
+    ok, message = require "moonbeam.gen_server".reload(module)
+  end
+  if not ok then core.raise_at_caller((tostring(message):gsub("^[^\n]-helpers%.lua:%d+: ", ""))) end
+  return require(module)
 end
 
 return helpers
