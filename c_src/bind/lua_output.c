@@ -130,9 +130,9 @@ static int io_write(lua_State *L) {
   return write_all(mb_heap_find(L), L);
 }
 
-/* field of the table on the top of the stack, in place of the library's, which f keeps as its upvalue if it wants it.
- * */
-static void replace(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f, int keeps) {
+/* field of the table on the top of the stack, in place of the library's, which f may keep as its upvalue. */
+static void replace(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f,
+                    int keeps) {
   if (lua_getfield(L, -1, field) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
     if (module) mb_modules_alias(h, L, -1, module, field);
     if (!keeps) lua_pop(L, 1);
