@@ -283,9 +283,10 @@ function Task.shutdown(task, ms)
   if not brutal then ms = call.timeout(ms, 5000, "Task.shutdown", 2) end
   if task.completed then return true, task.value end
   local ref = task.ref
+  local active = core.monitoring(ref) -- asked first: its DOWN may come at any moment
   local answer = pack(core_await(ref, 0))
   if answer[2] == "down" then return ended(answer[3], brutal) end
-  if answer[1] == nil and not core.monitoring(ref) and not task.let_go then return false, "noproc" end
+  if answer[1] == nil and not active and not task.let_go then return false, "noproc" end
   local reason = end_process(task.pid, brutal, ms)
   if answer[1] == nil then
     -- an active monitor of a dead process is about to tell of it

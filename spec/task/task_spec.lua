@@ -347,6 +347,17 @@ describe("Task.shutdown and ignore", function()
     end
   end)
 
+  it("TSHUT-05 tells of a kill whenever the news of it comes", function()
+    Process.flag("trap_exit", true)
+    for _ = 1, 100 do
+      local task = Task.async(forever)
+      Process.exit(task.pid, "kill")
+      assert.same({false, "killed"}, {Task.shutdown(task)})
+      receive{ {{"EXIT", task.pid, "killed"}}, after = 0 } -- it may have come before the unlink
+      nothing_left()
+    end
+  end)
+
   it("TSHUT-06 brutal_kill maps only killed to nil", function()
     Process.flag("trap_exit", true)
     local task = Task.async(function() exit("shutdown") end)
