@@ -453,14 +453,19 @@ void mb_open_hooks(struct mb_heap *h, lua_State *L) {
 int mb_preempt_open(struct mb_heap *h) {
   const char *how = getenv("MOONBEAM_PREEMPT"), *threshold = getenv("MOONBEAM_LONG_SCHEDULE");
   struct mb_preempt *t = h->preempt;
-  if (h->owner) h->node->long_ns = (threshold ? strtoul(threshold, NULL, 10) : LONG_SCHEDULE_MS) * 1000000ull;
+  unsigned long long_ms;
   if (how && strcmp(how, "off") == 0) {
     t->every = MB_PREEMPT_OFF;
   } else if (how && *how) {
     long n = strtol(how, NULL, 10);
     t->every = n > 0 && n < INT32_MAX ? (int)n : MB_PREEMPT_BY_TIME;
   }
-  return h->owner && t->every != MB_PREEMPT_OFF ? mb_ticker_init(h->runtime) : 0;
+  if (!h->owner) return 0;
+  /* Where slices are counted, what is printed does not depend on the clock unless that is wanted. */
+  long_ms = t->every > 0 ? 0 : LONG_SCHEDULE_MS;
+  if (threshold && *threshold) long_ms = strtoul(threshold, NULL, 10);
+  h->node->long_ns = long_ms * 1000000ull;
+  return t->every != MB_PREEMPT_OFF ? mb_ticker_init(h->runtime) : 0;
 }
 
 struct mb_preempt *mb_preempt_new(void) {

@@ -210,8 +210,8 @@ mb.type = core.type
 
 --- The length of a slice, in ms, from which on it is reported: a process that a C function, or a callback of one such
 -- as sort's or gsub's, keeps from giving way holds up the others of its scheduler. Each place is reported once, as a
--- warning with the Lua stack. 50 at first, or the environment's MOONBEAM_LONG_SCHEDULE; 0 reports none. See Erlang's
--- `system_monitor` with `long_schedule`.
+-- warning with the Lua stack. 50 at first (0 under `MOONBEAM_PREEMPT=n`), or the environment's MOONBEAM_LONG_SCHEDULE; 0
+-- reports none. See Erlang's `system_monitor` with `long_schedule`.
 -- @function long_schedule
 -- @param[opt] ms the new length
 -- @return the length before

@@ -305,6 +305,15 @@ describe("preemption", function()
     assert.truthy(output:find("done\n", 1, true), output)
   end)
 
+  it("reports no long slice where slices are counted, unless that is wanted", function()
+    for setting, threshold in pairs{
+      ["MOONBEAM_PREEMPT="] = "50", ["MOONBEAM_PREEMPT=100"] = "0", ["MOONBEAM_PREEMPT=100 MOONBEAM_LONG_SCHEDULE=7"] = "7",
+    } do
+      assert.equal(threshold .. "\n", (run_script([[print(require "moonbeam".long_schedule())]], "",
+        "MOONBEAM_LONG_SCHEDULE= " .. setting)))
+    end
+  end)
+
   it("of a deep stack costs about as much as a traceback of it #time", function()
     local output = run_script([[
       local mb = require "moonbeam"
