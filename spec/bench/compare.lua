@@ -11,7 +11,7 @@ local rows = {
 }
 
 local sides = {
-  {name = "moonbeam", command = interpreter .. " spec/bench/bench.lua", values = {}},
+  {name = "moonbeam", command = interpreter .. " --schedulers 1 spec/bench/bench.lua", values = {}},
   {name = "elixir", command = 'elixir --erl "+S 1:1 +P 2000000" spec/bench/bench.exs', values = {}},
 }
 
