@@ -49,13 +49,21 @@ function helper.setup()
   end)
 end
 
+-- The mailbox as text. Made by a process of its own: looking at a value may call its code, which need not return.
+local function mailbox()
+  local inspect, exit = mb.inspect, mb.exit
+  local pid, ref = mb.spawn_monitor(function(messages) exit(inspect(messages)) end, Process.info(mb.self(), "messages"))
+  local text = mb.receive{ {{"DOWN", ref, "process", pid, mb.any}}, after = helper.patience }
+  Process.exit(pid, "kill")
+  return type(text) == "string" and text or "(no text of it could be made)"
+end
+
 --- Receive by pattern, with the patience for the worst case: the captures.
 function helper.await(pattern, ms)
   return mb.receive{
     {pattern},
     after = {ms or helper.patience, function()
-      error("nothing matched " .. mb.inspect(pattern) .. "; mailbox: " ..
-        mb.inspect(Process.info(mb.self(), "messages")), 0)
+      error("nothing matched " .. mb.inspect(pattern) .. "; mailbox: " .. mailbox(), 0)
     end},
   }
 end
