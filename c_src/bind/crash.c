@@ -119,7 +119,7 @@ static int crash(lua_State *L) {
 }
 
 void mb_crash(struct mb_heap *h, struct mb_process *p, lua_State *co) {
-  lua_State *L = h->runner;
+  lua_State *L = h->reporter;
   int top = lua_gettop(L);
   if (lua_checkstack(L, 12) && lua_checkstack(co, 4)) {
     lua_pushcfunction(L, crash);

@@ -56,6 +56,7 @@ struct mb_heap {
   lua_State *L;      /* the state's main thread */
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
+  lua_State *reporter; /* runs what reports a crash: the runner may be inside a hook, where nothing could cut that short */
   struct mb_process *main; /* the main chunk's process in stock Lua, made when first needed */
   struct mb_reason *main_reason; /* why the last main process died */
   struct mb_reason *no_memory;   /* reason of a process that ran out of memory while dying of it */

@@ -145,6 +145,9 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->scheduler->heap = h;
   err = mb_preempt_open(h);
   if (err) luaL_error(L, "moonbeam: cannot start the runtime (error %d)", err);
+  h->reporter = lua_newthread(L);
+  mb_preempt_adopt(h, h->reporter);
+  (void)luaL_ref(L, LUA_REGISTRYINDEX); /* keeps it as long as the state */
   h->ref[MB_REF_THREADS] = new_table(L, NULL);
   h->ref[MB_REF_LOCALS] = new_table(L, NULL);
   h->ref[MB_REF_FACTORIES] = new_table(L, NULL);

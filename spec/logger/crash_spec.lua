@@ -74,6 +74,22 @@ describe("the report of a crash", function()
     local event = logging.next_event()
     assert.is_string(event.message)
   end)
+
+  it("is cut short, too, when it is made while the main chunk is preempted", function()
+    local output = helper.run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      Logger.configure{handler = "default"}
+      local _, ref = spawn_monitor(function()
+        error(setmetatable({}, {__tostring = function() while true do end end}))
+      end)
+      while Process.info(self(), "message_queue_len") == 0 do -- computes; the others run when it is preempted
+        for _ = 1, 1000 do end
+      end
+      print(receive()[2] == ref)
+    ]], "2>/dev/null", "MOONBEAM_PREEMPT=100 MOONBEAM_SCHEDULERS=1")
+    assert.matches("true\n$", output)
+  end)
 end)
 
 describe("the report of a server's crash", function()
