@@ -24,6 +24,7 @@ local function leftovers(baseline)
     if #more == 0 then return nil end
     if mb.monotonic_time() > deadline then
       for _, pid in ipairs(Process.list()) do
+        mb.unlink(pid) -- the test has failed; its processes shall not take the other tests with them
         if pid ~= mb.self() then Process.exit(pid, "kill") end
       end
       return "left behind: " .. table.concat(more, ", ")

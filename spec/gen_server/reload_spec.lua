@@ -22,6 +22,7 @@ describe("GenServer.reload", function()
       function S.init(state) return "ok", state end
       function S.handle_call(request, _, state)
         if request == "version" then return "reply", {%d, state}, state end
+        mb.Process.put("waits", true)
         mb.receive{ {"go on"} }
         return "reply", {%d, state}, state
       end
@@ -87,6 +88,7 @@ describe("GenServer.reload", function()
     local S = require "reloaded_server"
     local pid = assert(GenServer.start(S, 0))
     local task = mb.Task.async(function() return mb.GenServer.call(pid, "wait") end)
+    while not Process.info(pid, "dictionary").waits do mb.sleep(1) end
     local second = mb.Task.async(function()
       while Process.info(pid, "message_queue_len") == 0 and not mb.receive(1) do end
       return mb.GenServer.call(pid, "version")
