@@ -44,11 +44,12 @@ static size_t notice(char *text, size_t size, uint64_t dropped) {
 }
 
 /* Each entry is written beside a line editor. */
+static int is_screen(void) { return atomic_load_explicit(&mb_screen, memory_order_relaxed) != NULL; }
 static const void *begin_on_screen(void) { return mb_screen_begin(stderr); }
 static void end_on_screen(const void *screen) { mb_screen_end(screen, 1); }
 
 int mb_log_init(struct mb_log *log) {
-  static const struct mb_writer_frame frame = {begin_on_screen, end_on_screen};
+  static const struct mb_writer_frame frame = {is_screen, begin_on_screen, end_on_screen};
   *log = (struct mb_log){.level = MB_LOG_INFO, .events = {.limit = LIMIT}};
   log->writer = mb_writer_new(STDERR_FILENO, LIMIT, notice, &frame);
   if (!log->writer) return -1;

@@ -1,11 +1,15 @@
 #include "writer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +35,11 @@ struct mb_writer {
   unsigned draining;    /* how many wait for progress */
   int running, ending;
   pthread_t thread;
+  /* Writing at once: to what the descriptor was when it was looked at. */
+  enum { UNKNOWN, FILE_LIKE, NON_BLOCKING, SOCKET, THREAD_ONLY } way;
+  dev_t device;
+  ino_t inode;
+  int now_fd; /* NON_BLOCKING: the same pipe or terminal, opened again: the flag belongs to this one alone */
   struct mb_writer *next; /* under `exits` */
 };
 
@@ -52,6 +61,51 @@ static void write_all(int fd, const char *bytes, size_t size) {
       return;
     }
   }
+}
+
+/* See what the descriptor is, and how it can be written to without waiting. The mutex is held. */
+static void look_at(struct mb_writer *w) {
+  struct stat st;
+  char path[64];
+  if (fstat(w->fd, &st) != 0) st = (struct stat){0};
+  if (w->way != UNKNOWN && st.st_dev == w->device && st.st_ino == w->inode) return;
+  if (w->now_fd >= 0) close(w->now_fd);
+  w->now_fd = -1;
+  w->device = st.st_dev;
+  w->inode = st.st_ino;
+  w->way = S_ISREG(st.st_mode) ? FILE_LIKE : S_ISSOCK(st.st_mode) ? SOCKET : THREAD_ONLY;
+  if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
+    snprintf(path, sizeof path, "/proc/self/fd/%d", w->fd);
+    w->now_fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (w->now_fd >= 0) w->way = NON_BLOCKING;
+  }
+}
+
+/* Write without waiting: how many bytes went. A reader that has gone takes everything, and nobody is killed. The mutex is
+ * held. */
+static size_t write_now(struct mb_writer *w, const char *bytes, size_t size) {
+  static const struct timespec no_time;
+  sigset_t pipe, before;
+  ssize_t wrote;
+  look_at(w);
+  if (w->way == THREAD_ONLY) return 0;
+  if (w->way == FILE_LIKE) {
+    write_all(w->fd, bytes, size);
+    return size;
+  }
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  if (w->way == SOCKET)
+    wrote = send(w->fd, bytes, size, MSG_DONTWAIT);
+  else
+    wrote = write(w->now_fd, bytes, size);
+  if (wrote < 0 && errno == EPIPE) {
+    wrote = (ssize_t)size;
+    if (!sigismember(&before, SIGPIPE)) (void)sigtimedwait(&pipe, NULL, &no_time); /* ours, which waits */
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return wrote > 0 ? (size_t)wrote : 0;
 }
 
 /* As write_all, on the thread: the one place where it can be cancelled. */
@@ -152,6 +206,7 @@ struct mb_writer *mb_writer_new(int fd, size_t limit, mb_writer_notice notice, c
   pthread_condattr_t monotonic;
   if (!w) return NULL;
   w->fd = fd;
+  w->now_fd = -1;
   w->notice = notice;
   w->frame = frame;
   w->backlog.limit = limit;
@@ -169,17 +224,35 @@ struct mb_writer *mb_writer_new(int fd, size_t limit, mb_writer_notice notice, c
   return w;
 }
 
+/* What is left of an entry of which `wrote` bytes have gone; takes e. NULL: nothing. */
+static struct mb_record *rest_of(struct mb_record *e, size_t wrote) {
+  struct mb_record *rest = NULL;
+  if (wrote == 0) return e;
+  if (wrote < e->size && (rest = mb_record_new(e->kind, e->size - wrote))) memcpy(rest->bytes, e->bytes + wrote, rest->size);
+  free(e);
+  return rest;
+}
+
 void mb_writer_put(struct mb_writer *w, struct mb_record *e, int keep) {
-  int dropped = 0, direct;
+  int idle, dropped = 0, late = 0;
   pthread_mutex_lock(&w->mutex);
-  direct = w->ending || (!w->running && start(w) != 0); /* late, or there are no threads: it is written here */
-  if (!direct) {
-    dropped = !mb_backlog_put(&w->backlog, e, keep || e->kind == MB_WRITE_MARK);
-    pthread_cond_signal(&w->filled);
+  idle = !w->busy && !mb_backlog_any(&w->backlog) && !(w->frame && w->frame->needed());
+  if (idle && e->kind == MB_WRITE_TEXT) {
+    size_t wrote = write_now(w, e->bytes, e->size);
+    e = rest_of(e, wrote);
+    keep |= wrote > 0;
+  }
+  if (e && !(idle && e->kind == MB_WRITE_MARK)) { /* a mark has been reached when nothing waits */
+    late = w->ending || (!w->running && start(w) != 0); /* or there are no threads: it is written here */
+    if (!late) {
+      dropped = !mb_backlog_put(&w->backlog, e, keep || e->kind == MB_WRITE_MARK);
+      pthread_cond_signal(&w->filled);
+      if (!dropped) e = NULL;
+    }
   }
   pthread_mutex_unlock(&w->mutex);
-  if (direct && e->kind == MB_WRITE_TEXT) write_all(w->fd, e->bytes, e->size);
-  if (direct || dropped) entry_end(e);
+  if (late && e->kind == MB_WRITE_TEXT) write_all(w->fd, e->bytes, e->size);
+  if (e) entry_end(e);
 }
 
 int mb_writer_pressed(struct mb_writer *w) {
@@ -240,6 +313,7 @@ void mb_writer_free(struct mb_writer *w) {
     struct mb_record *e = mb_backlog_take(&w->backlog, &missing);
     if (e) entry_end(e);
   }
+  if (w->now_fd >= 0) close(w->now_fd);
   pthread_mutex_destroy(&w->mutex);
   pthread_cond_destroy(&w->filled);
   pthread_cond_destroy(&w->progress);

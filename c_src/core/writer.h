@@ -1,9 +1,9 @@
-/* A thread that writes the log's entries to a file descriptor, so that nobody else waits for a slow terminal or a pipe
- * that is not read.
+/* Writes the log's entries to a file descriptor, so that nobody waits for a slow terminal or a pipe that is not read.
  *
- * Each entry is one write, so entries do not interleave. What does not fit into the backlog is dropped and counted, and
- * the count is written where the entries are missing. The thread starts with the first entry. When the program exits,
- * what is left is written, as long as the reader takes it. */
+ * An entry is written at once where the system takes it at once. Where it does not, this entry and those that follow go
+ * to a backlog, and a thread, started then, does the waiting. Each entry is one write, so entries do not interleave. What
+ * does not fit into the backlog is dropped and counted, and the count is written where the entries are missing. When the
+ * program exits, what is left is written, as long as the reader takes it. */
 #ifndef MB_WRITER_H
 #define MB_WRITER_H
 
@@ -29,13 +29,16 @@ void mb_writer_reach(struct mb_record *mark);
 /* The text about dropped entries: writes up to size bytes, returns how many. Called on the writer's thread. */
 typedef size_t (*mb_writer_notice)(char *text, size_t size, uint64_t dropped);
 
-/* Around each write, on the writer's thread: what begin gives is end's. */
+/* Around each write, on the writer's thread: what begin gives is end's. While it is needed, all is written there, for
+ * begin may wait for others. */
 struct mb_writer_frame {
+  int (*needed)(void); /* any thread */
   const void *(*begin)(void);
   void (*end)(const void *begun);
 };
 
-/* A new writer; frame: NULL, or for as long as the writer lives. NULL when memory is out. */
+/* A new writer; frame: NULL, or for as long as the writer lives. NULL when memory is out. The descriptor stays the
+ * caller's. */
 struct mb_writer *mb_writer_new(int fd, size_t limit, mb_writer_notice notice, const struct mb_writer_frame *frame);
 
 /* Write the entry, which is taken over; it is dropped when the backlog is full, unless keep is set. Any thread; waits

@@ -1,8 +1,9 @@
 --- Log entries, written to stderr as `12:01:02.345 [error] text`, or given to a handler. See Elixir's `Logger`.
 --
--- An entry below the level costs next to nothing. Writing is done by a thread of its own, so that a terminal or a pipe
--- that is slow holds up nobody; what does not fit into 4 MB is dropped, and an entry says how much. Reports of crashes are
--- never dropped. When the program ends, what is left is written, as long as somebody takes it.
+-- An entry below the level costs next to nothing. A terminal or a pipe that is slow holds up no other process: what it does
+-- not take at once waits, up to 4 MB of it, and a process that logs faster than entries are taken waits a little, too. What
+-- does not fit is dropped, and an entry says how much; reports of crashes are never dropped. When the program ends, what is
+-- left is written, as long as somebody takes it.
 -- @module moonbeam.logger
 
 local core = require "moonbeam.core"

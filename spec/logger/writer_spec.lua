@@ -82,6 +82,21 @@ describe("the log's writer", function()
     for i = 1, 8 do assert.equal(5000, next_of[tostring(i)]) end
   end)
 
+  it("writes at once, before what the process prints next", function()
+    local output = helper.run_script[[
+      local mb = require "moonbeam"
+      io.stdout:setvbuf("no")
+      for i = 1, 20 do
+        mb.Logger.error("entry " .. i)
+        print("printed " .. i)
+        io.stderr:write("to stderr " .. i .. "\n")
+      end
+    ]]
+    local expected = {}
+    for i = 1, 20 do expected[i] = ("entry %d\nprinted %d\nto stderr %d\n"):format(i, i, i) end
+    assert.equal(table.concat(expected), (output:gsub("%d+:%d+:%d+%.%d+ %[error%] ", "")))
+  end)
+
   it("has written everything when the program ends, whichever way", function()
     for how, expected in pairs{
       ["return"] = 0, ["os.exit(3)"] = 3, ["os.exit(3, true)"] = 3, ["error('the end', 0)"] = 1, ["mb.exit('reason')"] = 1,
