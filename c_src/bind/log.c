@@ -349,7 +349,7 @@ static int report_end(lua_State *L) {
 
 void mb_log_bury(struct mb_heap *h, struct mb_process *p) {
   struct mb_log *log = &h->node->log;
-  lua_State *L = h->runner;
+  lua_State *L = h->reporter;
   int top = lua_gettop(L);
   if (mb_pid_of(p) != atomic_load_explicit(&log->process, memory_order_relaxed) || !lua_checkstack(L, 8)) return;
   h->closing++;
