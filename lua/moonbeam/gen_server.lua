@@ -12,11 +12,13 @@
 --    format_status(status)              -> status: a table with state, message and reason, as reports show them
 --
 -- extra is ms (then handle_info("timeout", state) unless a message comes first), "hibernate" (no message is expected
--- soon: the last one is forgotten, and garbage is collected until the next comes) or {"continue", x}. Other results stop the server with {"bad_return_value", v}.
+-- soon: the last one is forgotten, and garbage is collected until the next comes) or {"continue", x}. Other results stop the
+-- server with {"bad_return_value", v}.
 -- @module moonbeam.gen_server
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
+local multi_call = require "moonbeam.multi_call"
 local reload = require "moonbeam.reload"
 local server = require "moonbeam.server"
 local sys = require "moonbeam.sys"
@@ -212,6 +214,7 @@ function GenServer.whereis(server_)
   return to
 end
 
+GenServer.multi_call, GenServer.abcast = multi_call.multi_call, multi_call.abcast
 GenServer.get_state, GenServer.replace_state, GenServer.get_status = sys.get_state, sys.replace_state, sys.get_status
 GenServer.suspend, GenServer.resume, GenServer.trace = sys.suspend, sys.resume, sys.trace
 
