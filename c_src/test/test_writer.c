@@ -150,8 +150,51 @@ static void blocked(int read_after) {
   close(ends[1]);
 }
 
+/* A pipe that has room is written to at once, a thread not needed; and when its reader has gone nobody is killed. */
+static void at_once(void) {
+  int ends[2];
+  char text[16] = "";
+  CHECK(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+  writer = mb_writer_new(ends[1], LIMIT, notice, NULL);
+  put(writer, "first\n", 0);
+  CHECK(write(ends[1], "second\n", 7) == 7);
+  CHECK(read(ends[0], text, sizeof text - 1) == 13 && strcmp(text, "first\nsecond\n") == 0);
+  CHECK((fcntl(ends[1], F_GETFL) & O_NONBLOCK) == 0); /* the flag is not left with others */
+  close(ends[0]);
+  put(writer, "third\n", 0);
+  CHECK(mb_writer_drain(writer));
+  mb_writer_free(writer);
+  close(ends[1]);
+}
+
+static int needs;
+static atomic_int begun;
+static int needed(void) { return needs; }
+static const void *begin(void) { return &needs; }
+static void end(const void *what) {
+  CHECK(what == &needs);
+  atomic_fetch_add(&begun, 1);
+}
+
+/* What needs a frame is written on the thread, inside it. */
+static void framed(void) {
+  static const struct mb_writer_frame frame = {needed, begin, end};
+  FILE *f = tmpfile();
+  CHECK(f);
+  writer = mb_writer_new(fileno(f), LIMIT, notice, &frame);
+  put(writer, "as it is\n", 0);
+  CHECK(begun == 0);
+  needs = 1;
+  put(writer, "framed\n", 0);
+  CHECK(mb_writer_drain(writer) && begun == 1);
+  mb_writer_free(writer);
+  fclose(f);
+}
+
 int main(void) {
   backlog();
+  at_once();
+  framed();
   threads();
   blocked(1);
   blocked(0);
