@@ -6,11 +6,13 @@ local await = helper.await
 describe("GenServer.reload", function()
   helper.setup()
 
-  local directory, path
+  -- A module of its own for every test: each heap keeps what it has loaded.
+  local directory, path, name
+  local count = 0
 
   -- The module's file, from now on.
   local function write(source)
-    local file = assert(io.open(directory .. "/reloaded_server.lua", "w"))
+    local file = assert(io.open(directory .. "/" .. name .. ".lua", "w"))
     file:write(source)
     file:close()
   end
@@ -33,7 +35,8 @@ describe("GenServer.reload", function()
   end
 
   before_each(function()
-    directory, path = os.tmpname(), package.path
+    count = count + 1
+    directory, path, name = os.tmpname(), package.path, "reloaded_server_" .. count
     os.remove(directory)
     assert(os.execute("mkdir " .. directory))
     package.path = directory .. "/?.lua;" .. path
@@ -42,18 +45,18 @@ describe("GenServer.reload", function()
 
   after_each(function()
     package.path = path
-    package.loaded.reloaded_server = nil
+    package.loaded[name] = nil
     os.execute("rm -r " .. directory)
   end)
 
   it("lets running servers go on with the new code and what it makes of their state", function()
-    local S = require "reloaded_server"
+    local S = require(name)
     local pids = {}
     for i = 1, 5 do pids[i] = assert(GenServer.start(S, i)) end
     write(version(2, [[
       function S.code_change(old, state, extra) return "ok", {from = old, state = state, extra = extra} end
     ]]))
-    local changed, failures = GenServer.reload("reloaded_server", "extra")
+    local changed, failures = GenServer.reload(name, "extra")
     assert.same({}, failures)
     assert.equal(5, changed)
     for i, pid in ipairs(pids) do
@@ -64,10 +67,10 @@ describe("GenServer.reload", function()
 
   it("keeps the module's table, with the new functions and without the old", function()
     write(version(1, "function S.only_old() end"))
-    local S = require "reloaded_server"
+    local S = require(name)
     write(version(2, "function S.only_new() return 'new' end"))
     assert.equal(0, GenServer.reload(S))
-    assert.equal(S, require "reloaded_server")
+    assert.equal(S, require(name))
     assert.equal(2, S.vsn)
     assert.is_nil(S.only_old)
     assert.equal("new", S.only_new())
@@ -76,16 +79,16 @@ describe("GenServer.reload", function()
   end)
 
   it("leaves the state when the new code has no code_change", function()
-    local S = require "reloaded_server"
+    local S = require(name)
     local pid = assert(GenServer.start(S, {a = 1}))
     write(version(2))
-    assert.equal(1, GenServer.reload("reloaded_server"))
+    assert.equal(1, GenServer.reload(name))
     assert.same({2, {a = 1}}, (S.version(pid)))
     GenServer.stop(pid)
   end)
 
   it("changes a server between two messages, with all that were sent before handled by the old code", function()
-    local S = require "reloaded_server"
+    local S = require(name)
     local pid = assert(GenServer.start(S, 0))
     local task = mb.Task.async(function() return mb.GenServer.call(pid, "wait") end)
     while not Process.info(pid, "dictionary").waits do mb.sleep(1) end
@@ -94,7 +97,7 @@ describe("GenServer.reload", function()
       return mb.GenServer.call(pid, "version")
     end)
     write(version(2, 'function S.code_change() return "ok", "changed" end'))
-    local changed, failures = GenServer.reload("reloaded_server", nil, 10)
+    local changed, failures = GenServer.reload(name, nil, 10)
     assert.equal(0, changed)
     assert.same({{pid, "timeout"}}, failures)
     mb.send(pid, "go on")
@@ -104,11 +107,11 @@ describe("GenServer.reload", function()
   end)
 
   it("changes suspended servers, which stay suspended", function()
-    local S = require "reloaded_server"
+    local S = require(name)
     local pid = assert(GenServer.start(S, 0))
     GenServer.suspend(pid)
     write(version(2, 'function S.code_change(_, n) return "ok", n + 1 end'))
-    assert.equal(1, GenServer.reload("reloaded_server"))
+    assert.equal(1, GenServer.reload(name))
     assert.equal("suspended", GenServer.get_status(pid).status)
     GenServer.resume(pid)
     assert.same({2, 1}, (S.version(pid)))
@@ -116,7 +119,7 @@ describe("GenServer.reload", function()
   end)
 
   it("stops a server whose state cannot be changed; the others change", function()
-    local S = require "reloaded_server"
+    local S = require(name)
     local pids = {}
     for i, state in ipairs{"fine", "error", "raise", "bad"} do pids[i] = assert(GenServer.start(S, state)) end
     write(version(2, [[
@@ -127,7 +130,7 @@ describe("GenServer.reload", function()
         return "ok", state
       end
     ]]))
-    local changed, failures = GenServer.reload("reloaded_server")
+    local changed, failures = GenServer.reload(name)
     assert.equal(1, changed)
     assert.equal(3, #failures)
     local reasons = {}
@@ -140,12 +143,12 @@ describe("GenServer.reload", function()
   end)
 
   it("lets a supervisor start with the new code what could not change", function()
-    local S = require "reloaded_server"
+    local S = require(name)
     local sup = assert(mb.Supervisor.start_link({{id = "s", start = {GenServer.start_link, S, 1}}}, {strategy = "one_for_one"}))
     local pid = mb.Supervisor.which_children(sup)[1][2]
     local ref = mb.monitor(pid)
     write(version(2, 'function S.code_change() return "error", "no" end'))
-    GenServer.reload("reloaded_server")
+    GenServer.reload(name)
     await{"DOWN", ref, "process", pid, any}
     local new = mb.Supervisor.which_children(sup)[1][2]
     assert.is_true(new ~= pid)
@@ -154,17 +157,17 @@ describe("GenServer.reload", function()
   end)
 
   it("changes nothing when the module cannot be loaded", function()
-    local S = require "reloaded_server"
+    local S = require(name)
     local pid = assert(GenServer.start(S, 0))
     for source, text in pairs{
       ["this is no Lua"] = "syntax error", ["error('at the start')"] = "at the start", ["return 5"] = "is a number, no table",
     } do
       write(source)
-      local ok, message = GenServer.reload("reloaded_server")
+      local ok, message = GenServer.reload(name)
       assert.is_nil(ok)
       assert.matches(text, message)
       assert.same({1, 0}, (S.version(pid)))
-      assert.equal(S, require "reloaded_server")
+      assert.equal(S, require(name))
     end
     GenServer.stop(pid)
   end)
@@ -181,12 +184,12 @@ describe("GenServer.reload", function()
   end)
 
   it("can be done again and again, servers started in between included", function()
-    local S = require "reloaded_server"
+    local S = require(name)
     local pids = {}
     for n = 2, 6 do
       pids[#pids + 1] = assert(GenServer.start(S, {}))
       write(version(n, 'function S.code_change(old, s) s[#s + 1] = old return "ok", s end'))
-      assert.equal(#pids, GenServer.reload("reloaded_server"))
+      assert.equal(#pids, GenServer.reload(name))
     end
     assert.same({6, {1, 2, 3, 4, 5}}, (S.version(pids[1])))
     assert.same({6, {5}}, (S.version(pids[5])))
@@ -194,11 +197,12 @@ describe("GenServer.reload", function()
   end)
 
   it("reaches the servers of every scheduler", function()
+    name = "server_of_all"
     write(version(1))
     local output, code = helper.run_script(([[
       package.path = %q .. package.path
       local mb = require "moonbeam"
-      local S = require "reloaded_server"
+      local S = require "server_of_all"
       local pids = {}
       for i = 1, 40 do
         local start = function(to) mb.send(to, {"started", mb.GenServer.start(S, i)}) mb.receive{ {"end"} } end
@@ -208,12 +212,12 @@ describe("GenServer.reload", function()
       local f = io.open(%q, "w")
       f:write([=[%s]=])
       f:close()
-      print(mb.GenServer.reload("reloaded_server"))
+      print(mb.GenServer.reload("server_of_all"))
       for i, pid in ipairs(pids) do
         local answer = S.version(pid)
         assert(answer[1] == 2 and answer[2] == -i, mb.inspect(answer))
       end
-    ]]):format(directory .. "/?.lua;", directory .. "/reloaded_server.lua",
+    ]]):format(directory .. "/?.lua;", directory .. "/server_of_all.lua",
       version(2, 'function S.code_change(_, n) return "ok", -n end')), "", "MOONBEAM_SCHEDULERS=4")
     assert.equal(0, code, output)
     assert.matches("^40\t", output)
