@@ -75,6 +75,14 @@ void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, int kee
 /* ms since 1970. */
 int64_t mb_system_time(void);
 
+/* Push a function of moonbeam.log; 0 and nothing pushed when that is not loaded yet. */
+int mb_log_push_function(struct mb_heap *h, lua_State *L, const char *name);
+
+/* Let the writer take over a mark from among the events: it is reached when what was before it is written. */
+void mb_log_pass_mark(struct mb_log *log, struct mb_record *mark);
+
+/* The rest: log_handler.c. */
+
 /* Append to the events and tell their process; the entry is taken over when this returns 1. 0: there is no handler. */
 int mb_log_event(struct mb_heap *h, struct mb_record *e, int keep);
 
