@@ -67,10 +67,12 @@ static int ancestors(lua_State *L) {
 
 /* enter_server(ancestors, module, running) -> what the server runs. The calling process is a server from now on: its
  * dictionary says so, with "$ancestors" and, if its module is one that require knows, "$module". For such a module the
- * server runs the stand-in that is running[module], which is made when there is none. */
+ * server runs the stand-in that is running[module], which is made when there is none; the runtime's own are not loaded
+ * anew, and are spared the way round. */
 static int enter_server(lua_State *L) {
   enum { ANCESTORS = 1, MODULE, RUNNING, DICTIONARY };
   struct mb_heap *h = mb_heap_of(L);
+  int own;
   lua_settop(L, RUNNING);
   mb_push_dictionary(h, L, mb_current(h, L), 1);
   lua_pushliteral(L, "$ancestors");
@@ -81,8 +83,11 @@ static int enter_server(lua_State *L) {
     lua_pushvalue(L, MODULE);
     return 1;
   }
+  own = strncmp(lua_tostring(L, -1), "moonbeam.", 9) == 0;
   lua_rawset(L, DICTIONARY);
-  return stand_in(L, MODULE, RUNNING);
+  if (!own) return stand_in(L, MODULE, RUNNING);
+  lua_pushvalue(L, MODULE);
+  return 1;
 }
 
 /* servers_of(name) -> the pids of the processes of this heap whose dictionary has name under "$module" */
