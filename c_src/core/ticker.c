@@ -8,7 +8,7 @@
 #include "runtime.h"
 
 enum {
-  IDLE_TICKS = 64, /* ticks without anything new before the ticker goes to sleep or slows down */
+  IDLE_TICKS = 16, /* ticks without anything new before the ticker goes to sleep or slows down */
   SLOW_FACTOR = 8, /* how much slower while nothing moves */
   MOST_STRIKES = 16 /* a slice that does not give way is interrupted at least every so many ms */
 };
