@@ -1,7 +1,7 @@
 -- Fairness on one scheduler: how late a process that sleeps 1 ms wakes beside ten busy loops, and how evenly eleven busy
 -- loops share the processor.
 --
---   moonbeam spec/bench/fairness.lua
+--   moonbeam --schedulers 1 spec/bench/fairness.lua
 --
 -- Wanted: a median under 15 ms and a worst under 60 ms; equal work within 20 %.
 
