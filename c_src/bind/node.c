@@ -245,9 +245,10 @@ static const char *package_field(lua_State *L, const char *field) {
   return text;
 }
 
+/* What is no string has been put there by the program, which means require to fail. */
 static void set_package_field(lua_State *L, const char *field, const char *text) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE && package_field(L, field)) {
     lua_pushstring(L, text);
     lua_setfield(L, -2, field);
   }
@@ -293,7 +294,7 @@ void mb_node_adopt_paths(struct mb_heap *h, lua_State *L) {
   cpath = n->cpath ? strdup(n->cpath) : NULL;
   h->paths_version = atomic_load_explicit(&n->paths_version, memory_order_relaxed);
   pthread_mutex_unlock(&n->workers->mutex);
-  luaL_checkstack(L, 4, NULL);
+  luaL_checkstack(L, 6, NULL);
   if (path) set_package_field(L, "path", path);
   if (cpath) set_package_field(L, "cpath", cpath);
   h->path_seen = package_field(L, "path");

@@ -122,6 +122,26 @@ describe("schedulers", function()
     assert(ok, text)
   end)
 
+  it("leave a package.path that is no string to the process that has put it there", function()
+    holds(2, [[
+      local me, path = self(), package.path
+      local pid = Process.spawn(function()
+        package.path = {}
+        send(me, "ready")
+        receive()
+        send(me, {pcall(require, "no-such-module")})
+      end, {scheduler = 2})
+      assert(receive() == "ready")
+      package.path = path .. ";./another/?.lua"
+      pcall(require, "no-such-module")
+      package.path = path
+      pcall(require, "no-such-module")
+      send(pid, "go on")
+      local m = receive()
+      assert(not m[1] and m[2]:find("'package.path' must be a string", 1, true), m[2])
+    ]])
+  end)
+
   it("get what a program has added to Lua's library by value, and a clear word where that cannot be", function()
     holds(2, [[
       function string.trim(s) return (s:gsub("^%s+", "")) end
