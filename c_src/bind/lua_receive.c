@@ -40,26 +40,23 @@ static int take_oldest(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
   return mb_expired(p, deadline) ? timeout(L) : -1;
 }
 
-/* take([ms]) -> message | nil, "timeout" */
 static int take_on(lua_State *L, int status, lua_KContext deadline);
 
 static int take_or_wait(struct mb_heap *h, lua_State *L, lua_KContext deadline) {
   for (;;) {
     struct mb_process *p = mb_current(h, L);
-    int results = take_oldest(h, L, p, (uint64_t)deadline);
+    int results = mb_handed(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, take_on, MB_OFFER_MESSAGE, 0);
   }
 }
 
 static int take_on(lua_State *L, int status, lua_KContext deadline) {
-  struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = h->scheduler->current;
   (void)status;
-  if (mb_handed(p)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
-  return take_or_wait(h, L, deadline);
+  return take_or_wait(mb_heap_of(L), L, deadline);
 }
 
+/* take([ms]) -> message | nil, "timeout" */
 static int take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   uint64_t deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
@@ -203,13 +200,13 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_process *p = mb_current(h, L);
   int count = (int)lua_tointeger(L, 2);
   (void)status;
-  if (mb_handed(p)) {
-    int results = try_clauses(h, L, count, 3);
-    if (results) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
-    mb_hand_back(h, L, p);
-    p->mailbox.scan = p->mailbox.scan->next;
-  }
   for (;;) {
+    if (mb_handed(p)) {
+      int results = try_clauses(h, L, count, 3);
+      if (results) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
+      mb_hand_back(h, L, p);
+      p->mailbox.scan = p->mailbox.scan->next;
+    }
     while (p->mailbox.scan) {
       struct mb_signal *s = p->mailbox.scan;
       int possible = 0, results;
@@ -259,13 +256,9 @@ static int has_been_checked(lua_State *L) {
 static int select_oldest_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   (void)status;
-  if (lua_gettop(L) == 2 && mb_handed(h->scheduler->current))
-    return mb_worked(h, L, h->scheduler->current, MB_COST_MESSAGE, 2);
-  lua_settop(L, 0);
-  lua_pushnil(L);
   for (;;) {
     struct mb_process *p = mb_current(h, L);
-    int results = take_oldest(h, L, p, (uint64_t)deadline);
+    int results = mb_handed(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results + 1);
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, select_oldest_on, MB_OFFER_MESSAGE, 0);
   }
@@ -278,6 +271,8 @@ static int select_message(lua_State *L) {
   int count;
   if (!lua_istable(L, 1)) {
     deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
+    lua_settop(L, 0);
+    lua_pushnil(L);
     return select_oldest_on(L, LUA_OK, (lua_KContext)deadline);
   }
   lua_settop(L, 1);

@@ -47,14 +47,15 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
   mb_ref ref = mb_to_ref(L, 1);
   struct mb_process *p = mb_current(h, L);
   (void)status;
-  if (mb_handed(p)) {
-    mb_flush_ref(h, p, ref); /* a second reply to this request, too */
-    lua_pushboolean(L, 1);
-    lua_replace(L, 1);
-    return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
-  }
   for (;;) {
-    struct mb_signal *s = find_answer(p, ref);
+    struct mb_signal *s;
+    if (mb_handed(p)) {
+      mb_flush_ref(h, p, ref); /* a second reply to this request, too */
+      lua_pushboolean(L, 1);
+      lua_replace(L, 1);
+      return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
+    }
+    s = find_answer(p, ref);
     if (s) {
       int n = 1;
       lua_pushboolean(L, s->kind == MB_REPLY);
@@ -246,10 +247,9 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   (void)status;
-  if (mb_handed(p)) return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
-  lua_settop(L, 0);
   for (;;) {
     struct mb_signal *s = p->mailbox.head;
+    if (mb_handed(p)) return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     if (s) {
       push_event(h, L, s);
       mb_take_message(h, p, s);
@@ -267,6 +267,7 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
 static int next_event(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   uint64_t deadline = mb_check_deadline(h, L, 1, "next_event", 1, 1);
+  lua_settop(L, 0);
   return next_event_on(L, LUA_OK, (lua_KContext)deadline);
 }
 
@@ -311,13 +312,12 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_process *p = mb_current(h, L);
   mb_ref one = mb_to_ref(L, 1);
   (void)status;
-  if (mb_handed(p)) {
-    lua_pushliteral(L, "reply");
-    lua_insert(L, 2);
-    return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
-  }
-  lua_settop(L, 1);
   for (;;) {
+    if (mb_handed(p)) {
+      lua_pushliteral(L, "reply");
+      lua_insert(L, 2);
+      return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
+    }
     for (struct mb_signal *s; (s = p->mailbox.scan); p->mailbox.scan = s->next) {
       int n = 1;
       if (s->kind != MB_REPLY && s->kind != MB_DOWN) continue;

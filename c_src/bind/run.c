@@ -282,12 +282,24 @@ static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
 }
 
+/* Let p, which has begun to wait, lend its place: see mb_lend. */
+static int lend(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  int goes_on;
+  if (!mb_can_lend(h->scheduler)) return 0;
+  mb_preempt_leave(h);
+  mb_preempt_ended(h, L);
+  goes_on = mb_lend(h->scheduler, p);
+  mb_preempt_enter(h, L);
+  if (goes_on) mb_break_resumed(h, p, L);
+  return goes_on;
+}
+
 void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
               lua_KContext ctx, lua_KFunction k) {
   wait(h, L, p, deadline);
   if (p->flags & MB_IN_PLACE)
     block_in_place(h, L, p);
-  else
+  else if (!lend(h, L, p))
     lua_yieldk(L, 0, ctx, k);
 }
 
@@ -301,7 +313,8 @@ void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
   p->offered = L;
   p->offer = (uint8_t)offer;
   p->awaited = awaited;
-  lua_yieldk(L, 0, ctx, k);
+  if (!lend(h, L, p)) lua_yieldk(L, 0, ctx, k);
+  p->offered = NULL;
 }
 
 /* Spawn sites */

@@ -9,7 +9,6 @@
 #include "runtime.h"
 
 enum {
-  BATCH = 32,            /* processes run between two looks at the clock */
   CROWD = 4,             /* embryos behind a batch that are worth sharing */
   SPIN_NS = 20000,       /* see spin */
   POLL_NS = 1000000,     /* the loop is polled at most this often while there is work */
@@ -293,8 +292,9 @@ static void bury(struct mb_scheduler *s, struct mb_process *p) {
   slot_give(s, p);
 }
 
+/* Bury the dead, as far as the lender, which has to leave its frames first. */
 static void reap(struct mb_scheduler *s) {
-  for (struct mb_process *p; (p = s->dying.head);) {
+  for (struct mb_process *p; (p = s->dying.head) && p != s->lender;) {
     mb_queue_remove(&s->dying, p);
     bury(s, p);
   }
@@ -529,34 +529,52 @@ static void run(struct mb_scheduler *s, struct mb_process *p) {
   }
 }
 
+/* Take the first of those that are ready. */
+static struct mb_process *next_ready(struct mb_scheduler *s) {
+  struct mb_process *p = s->ready.head;
+  mb_queue_remove(&s->ready, p);
+  if (p->state == MB_EMBRYO) s->embryos--;
+  s->ran++;
+  return p;
+}
+
+int mb_lend(struct mb_scheduler *s, struct mb_process *p) {
+  s->lender = p;
+  run(s, next_ready(s));
+  if (s->dying.head && p->state != MB_EXITING) reap(s);
+  s->lender = NULL;
+  s->current = p;
+  if (s->ready.head != p || s->dying.head || s->look_soon || atomic_load_explicit(&s->stop, memory_order_relaxed) ||
+      atomic_load_explicit(&s->noticed, memory_order_relaxed))
+    return 0;
+  mb_slice_begin(s, next_ready(s));
+  return 1;
+}
+
 int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
   mb_pid pid = in_place ? atomic_load_explicit(&in_place->pid, memory_order_relaxed) : 0;
-  unsigned ran = 0;
   mb_ticker_attach(s);
   for (;;) {
     struct mb_process *p;
     if (s->dying.head) reap(s);
     if (atomic_load_explicit(&s->stop, memory_order_relaxed)) return 0;
     if (in_place && atomic_load_explicit(&in_place->pid, memory_order_relaxed) != pid) return 0;
-    if (ran >= BATCH || s->look_soon) {
+    if (s->ran >= MB_BATCH || s->look_soon) {
       /* Who holds the processor for a whole slice keeps those behind from starting; a batch of short runs does
        * not, unless there is a crowd. */
       unsigned least = s->look_soon ? 1 : CROWD;
-      ran = 0;
+      s->ran = 0;
       s->look_soon = 0;
       look(s, 0);
       mb_share(s, least);
     }
-    p = s->ready.head;
-    if (!p) {
+    if (!s->ready.head) {
       int err = look(s, 1);
-      ran = 0;
+      s->ran = 0;
       if (err) return err;
       continue;
     }
-    mb_queue_remove(&s->ready, p);
-    if (p->state == MB_EMBRYO) s->embryos--;
-    ran++;
+    p = next_ready(s);
     if (p == in_place) {
       mb_slice_begin(s, p);
       return 0;

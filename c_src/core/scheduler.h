@@ -18,6 +18,8 @@
 
 struct mb_runtime;
 
+enum { MB_BATCH = 32 }; /* processes run between two looks at the clock */
+
 struct mb_queue {
   struct mb_process *head, *tail;
   uint32_t count;
@@ -65,7 +67,9 @@ struct mb_scheduler {
   uint64_t born; /* ns */
   struct mb_slice slice; /* shared with the ticker */
   uint64_t reduction_limit; /* of the running process: it gives way when it has done so many */
+  unsigned ran;          /* processes since the last look at timers and the loop */
   int look_soon;         /* a slice has been cut short: look at timers and the loop next */
+  struct mb_process *lender; /* waits with its C frames below those of the process that runs: see mb_lend */
   int spin;              /* others have posted lately: look out for them before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
   atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */
@@ -168,6 +172,20 @@ int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel);
 
 /* Forget the timers aimed at p: it is dead. */
 void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p);
+
+/* A process that has begun to wait may lend its place to the only one that is ready: that one runs a slice on top of the
+ * lender's C frames, and when it has woken the lender, the lender goes on there. This saves the lender the way out of its
+ * frames and back, which is half of what a request and its answer cost. One lends at a time, so at most two processes'
+ * frames lie on a stack. */
+static inline int mb_can_lend(const struct mb_scheduler *s) {
+  const struct mb_process *next = s->ready.head;
+  return next && !next->run_next && !s->lender && !s->look_soon && s->ran < MB_BATCH && !s->dying.head &&
+         !(next->flags & MB_IN_PLACE);
+}
+
+/* After mb_can_lend. 1: p, which waited, has been woken and runs again, in a new slice. 0: it has to leave the processor,
+ * in whatever state it is now. */
+int mb_lend(struct mb_scheduler *s, struct mb_process *p);
 
 /* Append to the mailbox of a local process and wake it. */
 void mb_deliver(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal);
