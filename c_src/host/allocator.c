@@ -82,23 +82,15 @@ static void *take(struct mb_allocator *a, size_t class) {
   return b;
 }
 
-void *mb_allocate(void *data, void *block, size_t old, size_t size) {
-  struct mb_allocator *a = data;
+/* What malloc has a part in, and what changes its size. */
+static __attribute__((noinline)) void *reallocate(struct mb_allocator *a, void *block, size_t old, size_t size) {
   void *result;
-  if (WATCHED) {
-    if (size > 0) return realloc(block, size);
-    free(block);
-    return NULL;
-  }
   if (!block) {
     if (size == 0) return NULL;
-    return size <= MOST_SMALL ? take(a, class_of(size)) : malloc(size);
+    return size <= MOST_SMALL ? carve(a, class_of(size)) : malloc(size);
   }
   if (size == 0) {
-    if (old > MOST_SMALL)
-      free(block);
-    else if (old > 0)
-      give(a, block, class_of(old));
+    free(block);
     return NULL;
   }
   if (old > MOST_SMALL && size > MOST_SMALL) return realloc(block, size);
@@ -111,4 +103,24 @@ void *mb_allocate(void *data, void *block, size_t old, size_t size) {
   else
     give(a, block, class_of(old));
   return result;
+}
+
+void *mb_allocate(void *data, void *block, size_t old, size_t size) {
+  struct mb_allocator *a = data;
+  if (WATCHED) {
+    if (size > 0) return realloc(block, size);
+    free(block);
+    return NULL;
+  }
+  if (!block && size <= MOST_SMALL) {
+    struct block *b = a->free[class_of(size)]; /* nothing is of class 0 */
+    if (b) {
+      a->free[class_of(size)] = b->next;
+      return b;
+    }
+  } else if (size == 0 && old <= MOST_SMALL) {
+    give(a, block, class_of(old));
+    return NULL;
+  }
+  return reallocate(a, block, old, size);
 }
