@@ -623,6 +623,7 @@ static void close_walked(uv_handle_t *h, void *data) {
 
 void mb_scheduler_kill_all(struct mb_scheduler *s) {
   struct mb_table *t = &s->runtime->table;
+  s->lender = NULL; /* the thread does not go back to its frames */
   do {
     mb_receive_posted(s);
     uint32_t extent = mb_table_extent(t);

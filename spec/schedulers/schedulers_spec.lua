@@ -237,5 +237,24 @@ describe("the end", function()
       assert.equal(want, code)
     end)
   end
-end)
 
+  it("closes what a process has open that waits for the one that ends the program", function()
+    local output, code = run(3, [[
+      local asker = Process.spawn(function()
+        local guard <close> = setmetatable({}, {__close = function() io.write("closed\n") end})
+        local pid = Process.spawn(function()
+          receive()
+          table.sort({1, 2}, function() os.exit(4) end)
+        end, {scheduler = "here"})
+        receive()
+        send(pid, "go")
+        receive()
+      end, {scheduler = 1})
+      Process.send_after(asker, "go", 10) -- so that the one that runs before it is the scheduler itself
+      receive()
+    ]])
+    if not helper.is_host then return end
+    assert.equal("closed\n", output)
+    assert.equal(4, code)
+  end)
+end)
