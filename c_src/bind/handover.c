@@ -17,21 +17,34 @@ _Static_assert(LUA_TNIL < LUA_TBOOLEAN && LUA_TBOOLEAN < LUA_TLIGHTUSERDATA && L
                    LUA_TNUMBER < LUA_TSTRING && LUA_TSTRING < LUA_TTABLE,
                "is_scalar");
 
-/* Push a copy of the table at `index` if it is a small one of scalars; else 0 with the stack as before. */
+/* Whether the value at `index` can be the receiver's as it is. Code that has no upvalues is the same for everybody. */
+static int is_constant(lua_State *L, int index) {
+  int type = lua_type(L, index);
+  if (is_scalar(type)) return 1;
+  if (type != LUA_TFUNCTION || lua_iscfunction(L, index)) return 0;
+  if (!lua_getupvalue(L, index, 1)) return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+/* Push a copy of the table at `index` if it is a small one of constants; else 0 with the stack as before. */
 static int copy_table(struct mb_heap *h, lua_State *L, int index) {
   const void *identity = lua_topointer(L, index);
   lua_Unsigned items = lua_rawlen(L, index);
   int top = lua_gettop(L), pairs = 0;
   if (items > MOST_ITEMS || identity == h->globals || mb_modules_marked(h, identity)) return 0;
   if (lua_getmetatable(L, index)) goto no;
-  if (items && !is_scalar(lua_rawgeti(L, index, (lua_Integer)items))) goto no; /* before anything is made */
-  lua_settop(L, top);
+  if (items) { /* look before anything is made */
+    lua_rawgeti(L, index, (lua_Integer)items);
+    if (!is_constant(L, top + 1)) goto no;
+    lua_settop(L, top);
+  }
   lua_createtable(L, (int)items, 0);
   lua_pushnil(L);
   while (lua_next(L, index)) {
     int key = lua_type(L, top + 2);
     lua_Integer i = key == LUA_TNUMBER ? lua_tointeger(L, top + 2) : 0; /* 0 for a float, which is no integer here */
-    if (!is_scalar(lua_type(L, top + 3))) goto no;
+    if (!is_constant(L, top + 3)) goto no;
     if ((lua_Unsigned)i - 1 < items) {
       lua_rawseti(L, top + 1, i);
     } else {
@@ -50,8 +63,8 @@ no:
 
 /* Push a copy of the value at `index`; 0, with the stack as before, when it does not go this way. */
 static int copy(struct mb_heap *h, lua_State *L, int index) {
-  int type = lua_type(L, index);
-  if (!is_scalar(type)) return type == LUA_TTABLE && copy_table(h, L, index);
+  if (lua_istable(L, index)) return copy_table(h, L, index);
+  if (!is_constant(L, index)) return 0;
   lua_pushvalue(L, index);
   return 1;
 }

@@ -36,6 +36,23 @@ describe("a message for a waiting process", function()
     send(pid, "stop")
   end)
 
+  it("LUA-05 may be a function, with upvalues or without", function()
+    local me, n = self(), 2
+    local pid = waiting(function()
+      for _ = 1, 4 do
+        local message = receive()
+        local f = type(message) == "table" and message[2] or message
+        send(me, {"result", f(20)})
+      end
+    end)
+    for _, f in ipairs{function(x) return x + 1 end, function(x) return x * n end} do
+      for _, message in ipairs{f, {"apply", f}} do
+        send(pid, message)
+        assert.equal(f(20), await{"result", any})
+      end
+    end
+  end)
+
   it("LUA-10 is a copy", function()
     local me = self()
     local pid = waiting(function()
