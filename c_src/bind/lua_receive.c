@@ -76,9 +76,14 @@ static int is_callable(lua_State *L, int index) {
   return 1;
 }
 
-/* Check the clauses at stack index 1; returns how many there are. */
-static int check_clauses(struct mb_heap *h, lua_State *L, const char *function) {
-  int count = 0, top = lua_gettop(L);
+/* What has been found out of clauses. */
+struct clauses {
+  int count, after; /* how many; whether there is an `after` */
+};
+
+/* Check the clauses at stack index 1. */
+static struct clauses check_clauses(struct mb_heap *h, lua_State *L, const char *function) {
+  int count = 0, after = 0, top = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     if (lua_isinteger(L, top + 1)) {
@@ -86,6 +91,8 @@ static int check_clauses(struct mb_heap *h, lua_State *L, const char *function) 
     } else if (lua_type(L, top + 1) != LUA_TSTRING || strcmp(lua_tostring(L, top + 1), "after")) {
       mb_bad_argument(h, L, function, 1, "unknown field '%s' beside the clauses; only 'after' may stand there",
                       luaL_tolstring(L, top + 1, NULL));
+    } else {
+      after = 1;
     }
     lua_settop(L, top + 1);
   }
@@ -107,7 +114,7 @@ static int check_clauses(struct mb_heap *h, lua_State *L, const char *function) 
       ill_formed(h, L, function, "clause %d has no pattern", i);
     lua_settop(L, top);
   }
-  return count;
+  return (struct clauses){count, after};
 }
 
 /* The deadline of `after` in the clauses at index 1. */
@@ -243,11 +250,19 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
 
 static const char is_matcher; /* its address is the key in a matcher's metatable */
 
-static int has_been_checked(lua_State *L) {
+enum { FOUND = 0 }; /* the key in a matcher of what has been found out: twice the count, and 1 with an `after` */
+
+/* Whether the table at index 1 is a matcher; then what has been found out of it. */
+static int is_checked(lua_State *L, struct clauses *found) {
   int checked = 0;
   if (lua_getmetatable(L, 1)) {
-    checked = lua_rawgetp(L, -1, &is_matcher) != LUA_TNIL;
-    lua_pop(L, 2);
+    checked = lua_rawgetp(L, 2, &is_matcher) != LUA_TNIL;
+    if (checked) {
+      lua_rawgeti(L, 1, FOUND);
+      found->count = (int)(lua_tointeger(L, 4) >> 1);
+      found->after = (int)(lua_tointeger(L, 4) & 1);
+    }
+    lua_settop(L, 1);
   }
   return checked;
 }
@@ -268,7 +283,7 @@ static int select_message(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   uint64_t deadline;
-  int count;
+  struct clauses clauses;
   if (!lua_istable(L, 1)) {
     deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
     lua_settop(L, 0);
@@ -276,30 +291,31 @@ static int select_message(lua_State *L) {
     return select_oldest_on(L, LUA_OK, (lua_KContext)deadline);
   }
   lua_settop(L, 1);
-  if (has_been_checked(L))
-    count = (int)lua_rawlen(L, 1);
-  else
-    count = check_clauses(h, L, "receive");
-  deadline = after_deadline(h, L, "receive");
-  lua_pushinteger(L, count);
-  mb_mailbox_rewind(&p->mailbox, wanted_ref(L, p, count));
+  if (!is_checked(L, &clauses)) clauses = check_clauses(h, L, "receive");
+  mb_check_takes(h, L);
+  deadline = clauses.after ? after_deadline(h, L, "receive") : 0;
+  lua_pushinteger(L, clauses.count);
+  mb_mailbox_rewind(&p->mailbox, wanted_ref(L, p, clauses.count));
   return select_on(L, LUA_OK, (lua_KContext)deadline);
 }
 
 /* matcher(clauses) -> the same clauses, checked once */
 static int matcher(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  struct clauses found;
   if (!lua_istable(L, 1)) return mb_bad_type(h, L, "matcher", 1, "table of clauses", 1);
   lua_settop(L, 1);
-  check_clauses(h, L, "matcher");
-  (void)after_deadline(h, L, "matcher");
-  lua_newtable(L);
+  found = check_clauses(h, L, "matcher");
+  if (found.after) (void)after_deadline(h, L, "matcher");
+  lua_createtable(L, found.count, 2);
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     lua_pushvalue(L, -2);
     lua_insert(L, -2);
     lua_rawset(L, 2);
   }
+  lua_pushinteger(L, found.count * 2 + found.after);
+  lua_rawseti(L, 2, FOUND);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 2);
   return 1;

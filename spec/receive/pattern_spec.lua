@@ -130,9 +130,12 @@ describe("a guard or predicate", function()
 
   it("cannot take messages or wait: the one that is looked at stays", function()
     local flush_down = mb.monitor("nobody")
+    local everything = mb.matcher{ {any} }
     local takers = {
       function() return receive(0) end,
       function() return receive{ {any}, after = 0 } end,
+      function() return receive{ {any} } end,
+      function() return receive(everything) end,
       function() return mb.sleep(1) end,
       function() return mb.demonitor(flush_down, "flush") end,
       function() return mb.GenServer.call(self(), "x") == nil end,
