@@ -1,6 +1,8 @@
 -- Benchmarks, in nanoseconds (bytes for memory), one `name value` a line; each row checks its own answer.
 -- bench.exs has the same rows for Elixir, compare.lua runs both.
-require("moonbeam").import()
+local mb = require "moonbeam"
+local Task, Agent, send, receive, matcher = mb.Task, mb.Agent, mb.send, mb.receive, mb.matcher
+local self, spawn, spawn_monitor, monotonic_time = mb.self, mb.spawn, mb.spawn_monitor, mb.monotonic_time
 
 local function time(name, n, fn)
   collectgarbage()
@@ -124,4 +126,4 @@ end
 
 local _, ref = spawn_monitor(main)
 local m = receive()
-assert(m[2] == ref and m[5] == "normal", inspect(m))
+assert(m[2] == ref and m[5] == "normal", mb.inspect(m))
