@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdatomic.h>
 
 #include "break.h"
 #include "buffer.h"
@@ -100,12 +101,27 @@ static inline struct mb_heap *mb_any_heap_of(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+/* Where the calling thread runs user code, and of which heap: what h->running says, found without asking Lua. */
+struct mb_here {
+  lua_State *running; /* NULL: nowhere */
+  struct mb_heap *heap;
+  unsigned closed; /* mb_heaps_closed by then */
+};
+extern _Thread_local struct mb_here mb_here;
+
+/* How many heaps have been closed. A state may be closed by another thread than it ran on, whose mb_here it is still: this
+ * tells. Relaxed: whoever lets two threads use one state orders their accesses himself. */
+extern atomic_uint mb_heaps_closed;
+
 /* Raise that the runtime has ended. */
 void mb_heap_ended(lua_State *L);
 
 /* The same for what needs the runtime: finalizers that run while the state closes hear that it has ended. */
 static inline struct mb_heap *mb_heap_of(lua_State *L) {
-  struct mb_heap *h = mb_any_heap_of(L);
+  struct mb_heap *h;
+  if (mb_here.running == L && mb_here.closed == atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed))
+    return mb_here.heap;
+  h = mb_any_heap_of(L);
   if (!h->scheduler) mb_heap_ended(L);
   return h;
 }

@@ -59,7 +59,8 @@ static int take_on(lua_State *L, int status, lua_KContext deadline) {
 /* take([ms]) -> message | nil, "timeout" */
 static int take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  uint64_t deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
+  uint64_t deadline = 0;
+  if (!lua_isnoneornil(L, 1) || h->uninterruptible) deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
   return take_or_wait(h, L, (lua_KContext)deadline);
 }
 

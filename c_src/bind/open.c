@@ -17,6 +17,9 @@
 /* Their addresses are keys in the registry. */
 static const char heap_key, core_key;
 
+_Thread_local struct mb_here mb_here;
+atomic_uint mb_heaps_closed;
+
 void mb_heap_ended(lua_State *L) { luaL_error(L, "the runtime has ended: the Lua state is closing"); }
 
 int mb_heap_close(struct mb_heap *h) {
@@ -28,6 +31,7 @@ int mb_heap_close(struct mb_heap *h) {
     if (mb_node_stop(h->node) != 0) return -1;
   }
   mb_preempt_leave(h); /* the ticker may still interrupt this thread */
+  atomic_fetch_add_explicit(&mb_heaps_closed, 1, memory_order_relaxed);
   h->scheduler = NULL;
   h->runtime = NULL;
   if (h->owner) mb_node_free(h->node);

@@ -120,6 +120,7 @@ void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
     lua_Hook now = lua_gethook(L);
     if (!now || (now == hook && lua_gethookcount(L) != t->every)) lua_sethook(L, hook, LUA_MASKCOUNT, t->every);
   }
+  mb_here = (struct mb_here){L, h, atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed)};
   h->running = L; /* first: from here on the handler arms nothing else */
   if (t->armed && t->armed != L) { /* what was meant for the one is now meant for the other */
     h->running = NULL;
@@ -130,6 +131,7 @@ void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
 }
 
 void mb_preempt_leave(struct mb_heap *h) {
+  mb_here.running = NULL;
   h->running = NULL; /* first: from here on the handler arms nothing */
   if (h->preempt->armed) disarm(h->preempt);
 }

@@ -259,11 +259,6 @@ int mb_give_way(struct mb_heap *h, lua_State *L, struct mb_process *p, int resul
   return lua_yieldk(L, 0, results, pass_results);
 }
 
-int mb_can_wait(struct mb_heap *h, lua_State *L) {
-  const struct mb_process *p = h->scheduler->current;
-  return !h->closing && p && p->state != MB_EXITING && mb_can_yield(h, L);
-}
-
 void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   mb_leave_if_doomed(h, L, p);
   if (h->closing)
@@ -277,7 +272,7 @@ void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
 }
 
 static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
-  mb_cannot_wait(h, L, p);
+  if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
   mb_break_waiting(h, L, p);
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
 }

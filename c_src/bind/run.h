@@ -18,8 +18,7 @@ void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t de
 void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
                        lua_KContext ctx, lua_KFunction k, int offer, mb_ref awaited);
 
-/* Whether mb_block would not raise; and what it raises otherwise. */
-int mb_can_wait(struct mb_heap *h, lua_State *L);
+/* Raise what keeps p from waiting, if anything does: see mb_can_wait. */
 void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
 /* Leave if the running process has been doomed by what it just did. */
@@ -30,6 +29,12 @@ static inline int mb_can_yield(const struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = h->scheduler->current;
   if (p && p->flags & MB_IN_PLACE) return !h->uninterruptible;
   return lua_isyieldable(L) && !h->unyieldable && h->running == L;
+}
+
+/* Whether mb_block would not raise. */
+static inline int mb_can_wait(const struct mb_heap *h, lua_State *L) {
+  const struct mb_process *p = h->scheduler->current;
+  return !h->closing && p && p->state != MB_EXITING && mb_can_yield(h, L);
 }
 
 /* Let the others run, once round, while p is in place. */

@@ -87,8 +87,8 @@ end
 -- local sum = receive{ {{"add", is.number, is.number}, function(a, b) return a + b end} }
 -- assert(sum == 5)
 function mb.receive(what)
-  if what then return pass_on(select_message(what)) end
-  return take(what)
+  if what == nil then return take() end
+  return pass_on(select_message(what))
 end
 
 --- The pattern that matches everything and captures it.
