@@ -26,7 +26,7 @@ int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, in
       lua_pop(L, 1);
       return 0;
     }
-    lua_newtable(L);
+    lua_createtable(L, 0, 2); /* what the library keeps there, and one of the user's */
     lua_pushvalue(L, -1);
     lua_rawseti(L, -3, MB_LOCAL_DICTIONARY);
   }
