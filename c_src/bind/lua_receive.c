@@ -77,14 +77,12 @@ static int is_callable(lua_State *L, int index) {
   return 1;
 }
 
-/* What has been found out of clauses. */
-struct clauses {
-  int count, after; /* how many; whether there is an `after` */
-};
+/* The shape of a table of clauses: how many there are, times SHAPE_ONE, and whether any of these is there. */
+enum { SHAPE_AFTER = 1, SHAPE_GUARDS = 2, SHAPE_ONE = 4 };
 
-/* Check the clauses at stack index 1. */
-static struct clauses check_clauses(struct mb_heap *h, lua_State *L, const char *function) {
-  int count = 0, after = 0, top = lua_gettop(L);
+/* Check the clauses at stack index 1; returns their shape. */
+static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *function) {
+  int count = 0, flags = 0, top = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     if (lua_isinteger(L, top + 1)) {
@@ -93,7 +91,7 @@ static struct clauses check_clauses(struct mb_heap *h, lua_State *L, const char 
       mb_bad_argument(h, L, function, 1, "unknown field '%s' beside the clauses; only 'after' may stand there",
                       luaL_tolstring(L, top + 1, NULL));
     } else {
-      after = 1;
+      flags |= SHAPE_AFTER;
     }
     lua_settop(L, top + 1);
   }
@@ -106,6 +104,7 @@ static struct clauses check_clauses(struct mb_heap *h, lua_State *L, const char 
                    ? lua_tointeger(L, top + 2) == 1 || (lua_tointeger(L, top + 2) == 2 && is_callable(L, top + 3))
                    : lua_type(L, top + 2) == LUA_TSTRING && strcmp(lua_tostring(L, top + 2), "when") == 0 &&
                          is_callable(L, top + 3);
+      if (!lua_isinteger(L, top + 2)) flags |= SHAPE_GUARDS;
       if (!ok)
         ill_formed(h, L, function, "clause %d is ill-formed: it is {pattern, [when = guard,] [body]}, guard and body functions", i);
       lua_settop(L, top + 2);
@@ -115,7 +114,7 @@ static struct clauses check_clauses(struct mb_heap *h, lua_State *L, const char 
       ill_formed(h, L, function, "clause %d has no pattern", i);
     lua_settop(L, top);
   }
-  return (struct clauses){count, after};
+  return (lua_Integer)count * SHAPE_ONE + flags;
 }
 
 /* The deadline of `after` in the clauses at index 1. */
@@ -136,6 +135,13 @@ static uint64_t after_deadline(struct mb_heap *h, lua_State *L, const char *func
   return deadline;
 }
 
+/* Push clause i of those at index 1, which have been checked, and its pattern. A matcher may have been changed since. */
+static void push_clause(struct mb_heap *h, lua_State *L, lua_Integer i) {
+  if (lua_rawgeti(L, 1, i) != LUA_TTABLE)
+    mb_bad_argument(h, L, "receive", 1, "clause %d is no table any more: the matcher has been changed", (int)i);
+  lua_rawgeti(L, -1, 1);
+}
+
 /* Whether the pattern on the top of the stack is the reference, or a table with it among its items and fields. */
 static int asks_for(lua_State *L, mb_ref ref) {
   int pattern = lua_gettop(L), found = 0;
@@ -150,13 +156,12 @@ static int asks_for(lua_State *L, mb_ref ref) {
 }
 
 /* The mailbox's newest reference, if no clause can match a message without it and the mailbox is long; else 0. */
-static mb_ref wanted_ref(lua_State *L, struct mb_process *p, int count) {
+static mb_ref wanted_ref(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_Integer shape) {
   int top = lua_gettop(L), all = 1;
   mb_ref mark = p->mailbox.mark;
   if (!mark || p->mailbox.count < LONG_MAILBOX) return 0;
-  for (int i = 1; i <= count && all; i++) {
-    lua_rawgeti(L, 1, i);
-    lua_rawgeti(L, top + 1, 1);
+  for (lua_Integer i = 1; i <= shape / SHAPE_ONE && all; i++) {
+    push_clause(h, L, i);
     all = asks_for(L, mark);
     lua_settop(L, top);
   }
@@ -178,21 +183,22 @@ static int guard_holds(struct mb_heap *h, lua_State *L, int guard, int first) {
 
 /* Try the value at `value` against the clauses at index 1. 0, or how many results were pushed:
  * body | nil, captures... */
-static int try_clauses(struct mb_heap *h, lua_State *L, int count, int value) {
-  for (int i = 1; i <= count; i++) {
+static int try_clauses(struct mb_heap *h, lua_State *L, lua_Integer shape, int value) {
+  for (lua_Integer i = 1; i <= shape / SHAPE_ONE; i++) {
     int top = lua_gettop(L); /* top + 1: clause, 2: pattern, 3: body; then the captures */
-    lua_rawgeti(L, 1, i);
-    lua_rawgeti(L, top + 1, 1);
+    push_clause(h, L, i);
     lua_rawgeti(L, top + 1, 2);
     if (mb_match(h, L, top + 2, value)) {
       int ok = 1;
       if (lua_gettop(L) == top + 3) lua_pushvalue(L, value);
-      lua_pushliteral(L, "when");
-      if (lua_rawget(L, top + 1) != LUA_TNIL) {
-        lua_replace(L, top + 2);
-        ok = guard_holds(h, L, top + 2, top + 4);
-      } else {
-        lua_pop(L, 1);
+      if (shape & SHAPE_GUARDS) {
+        lua_pushliteral(L, "when");
+        if (lua_rawget(L, top + 1) != LUA_TNIL) {
+          lua_replace(L, top + 2);
+          ok = guard_holds(h, L, top + 2, top + 4);
+        } else {
+          lua_pop(L, 1);
+        }
       }
       if (ok) return lua_gettop(L) - top - 2;
     }
@@ -202,15 +208,15 @@ static int try_clauses(struct mb_heap *h, lua_State *L, int count, int value) {
 }
 
 /* select(clauses | ms) -> body | nil, captures...; after a timeout the function of `after`, or
- * nil, nil, "timeout". Stack: clauses, number of clauses. */
+ * nil, nil, "timeout". Stack: clauses, their shape. */
 static int select_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  int count = (int)lua_tointeger(L, 2);
+  lua_Integer shape = lua_tointeger(L, 2);
   (void)status;
   for (;;) {
     if (mb_handed(p)) {
-      int results = try_clauses(h, L, count, 3);
+      int results = try_clauses(h, L, shape, 3);
       if (results) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
       mb_hand_back(h, L, p);
       p->mailbox.scan = p->mailbox.scan->next;
@@ -218,15 +224,14 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
     while (p->mailbox.scan) {
       struct mb_signal *s = p->mailbox.scan;
       int possible = 0, results;
-      for (int i = 1; i <= count && !possible; i++) {
-        lua_rawgeti(L, 1, i);
-        lua_rawgeti(L, 3, 1);
+      for (lua_Integer i = 1; i <= shape / SHAPE_ONE && !possible; i++) {
+        push_clause(h, L, i);
         possible = !mb_cannot_match(h, L, 4, s);
         lua_settop(L, 2);
       }
       if (possible) {
         mb_push_message(h, L, s);
-        results = try_clauses(h, L, count, 3);
+        results = try_clauses(h, L, shape, 3);
         if (results) {
           mb_take_message(h, p, s);
           return mb_worked(h, L, p, MB_COST_MESSAGE, results);
@@ -251,21 +256,19 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
 
 static const char is_matcher; /* its address is the key in a matcher's metatable */
 
-enum { FOUND = 0 }; /* the key in a matcher of what has been found out: twice the count, and 1 with an `after` */
+enum { SHAPE_KEY = 0 }; /* where a matcher keeps its shape */
 
-/* Whether the table at index 1 is a matcher; then what has been found out of it. */
-static int is_checked(lua_State *L, struct clauses *found) {
-  int checked = 0;
+/* The shape of the clauses at index 1, which have been checked if they are a matcher's, and are now if not. */
+static lua_Integer shape_of(struct mb_heap *h, lua_State *L) {
+  lua_Integer shape = -1;
   if (lua_getmetatable(L, 1)) {
-    checked = lua_rawgetp(L, 2, &is_matcher) != LUA_TNIL;
-    if (checked) {
-      lua_rawgeti(L, 1, FOUND);
-      found->count = (int)(lua_tointeger(L, 4) >> 1);
-      found->after = (int)(lua_tointeger(L, 4) & 1);
+    if (lua_rawgetp(L, 2, &is_matcher) != LUA_TNIL) {
+      lua_rawgeti(L, 1, SHAPE_KEY);
+      shape = lua_tointeger(L, 4);
     }
     lua_settop(L, 1);
   }
-  return checked;
+  return shape >= 0 ? shape : check_clauses(h, L, "receive");
 }
 
 /* select(ms): as take, with nil for the body before the results. */
@@ -284,7 +287,7 @@ static int select_message(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   uint64_t deadline;
-  struct clauses clauses;
+  lua_Integer shape;
   if (!lua_istable(L, 1)) {
     deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
     lua_settop(L, 0);
@@ -292,31 +295,31 @@ static int select_message(lua_State *L) {
     return select_oldest_on(L, LUA_OK, (lua_KContext)deadline);
   }
   lua_settop(L, 1);
-  if (!is_checked(L, &clauses)) clauses = check_clauses(h, L, "receive");
+  shape = shape_of(h, L);
   mb_check_takes(h, L);
-  deadline = clauses.after ? after_deadline(h, L, "receive") : 0;
-  lua_pushinteger(L, clauses.count);
-  mb_mailbox_rewind(&p->mailbox, wanted_ref(L, p, clauses.count));
+  deadline = shape & SHAPE_AFTER ? after_deadline(h, L, "receive") : 0;
+  lua_pushinteger(L, shape);
+  mb_mailbox_rewind(&p->mailbox, wanted_ref(h, L, p, shape));
   return select_on(L, LUA_OK, (lua_KContext)deadline);
 }
 
 /* matcher(clauses) -> the same clauses, checked once */
 static int matcher(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct clauses found;
+  lua_Integer shape;
   if (!lua_istable(L, 1)) return mb_bad_type(h, L, "matcher", 1, "table of clauses", 1);
   lua_settop(L, 1);
-  found = check_clauses(h, L, "matcher");
-  if (found.after) (void)after_deadline(h, L, "matcher");
-  lua_createtable(L, found.count, 2);
+  shape = check_clauses(h, L, "matcher");
+  if (shape & SHAPE_AFTER) (void)after_deadline(h, L, "matcher");
+  lua_createtable(L, (int)(shape / SHAPE_ONE), 2);
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     lua_pushvalue(L, -2);
     lua_insert(L, -2);
     lua_rawset(L, 2);
   }
-  lua_pushinteger(L, found.count * 2 + found.after);
-  lua_rawseti(L, 2, FOUND);
+  lua_pushinteger(L, shape);
+  lua_rawseti(L, 2, SHAPE_KEY);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 2);
   return 1;

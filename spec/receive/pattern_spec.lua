@@ -109,6 +109,11 @@ describe("a pattern", function()
     assert.equal("timeout", select(2, receive(next_job)))
     assert.is_false(pcall(mb.matcher, { {} }))
     assert.is_false(pcall(mb.matcher, 5))
+    next_job[1] = "no clause"
+    send(self(), {"job", 1})
+    assert.error_matches(function() receive(next_job) end,
+      "bad argument #1 to 'receive' %(clause 1 is no table any more: the matcher has been changed%)")
+    assert.same({"job", 1}, receive(0))
   end)
 
   it("does not match encoded look-alikes", function()
