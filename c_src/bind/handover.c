@@ -8,7 +8,16 @@
 enum {
   MOST_ITEMS = 64, /* of a table that is copied here */
   MOST_PAIRS = 16, /* beside the items: their number is not known beforehand, so the copy grows */
+  MOST_TABLES = 8, /* of a value, inside each other */
   MOST_VALUES = 8  /* of a reply: the receiver's stack has room for so many beside its own */
+};
+
+/* One value's copying. A table that is met twice is one table for the receiver, too, which is the codec's work. */
+struct copying {
+  struct mb_heap *h;
+  lua_State *L;
+  const void *met[MOST_TABLES];
+  int count;
 };
 
 static int is_scalar(int type) { return type <= LUA_TSTRING && type >= LUA_TNIL; }
@@ -27,16 +36,27 @@ static int is_constant(lua_State *L, int index) {
   return 0;
 }
 
-/* Push a copy of the table at `index` if it is a small one of constants; else 0 with the stack as before. */
-static int copy_table(struct mb_heap *h, lua_State *L, int index) {
+/* Note that a table is copied: 0 when it is met again, or is one too many. */
+static int meet(struct copying *c, const void *table) {
+  for (int i = 0; i < c->count; i++)
+    if (c->met[i] == table) return 0;
+  if (c->count == MOST_TABLES) return 0;
+  c->met[c->count++] = table;
+  return 1;
+}
+
+/* Push a copy of the table at `index` if it is a small one of constants and such tables; else 0 with the stack as before. */
+static int copy_table(struct copying *c, int index) {
+  lua_State *L = c->L;
   const void *identity = lua_topointer(L, index);
   lua_Unsigned items = lua_rawlen(L, index);
   int top = lua_gettop(L), pairs = 0;
-  if (items > MOST_ITEMS || identity == h->globals || mb_modules_marked(h, identity)) return 0;
-  if (lua_getmetatable(L, index)) goto no;
+  if (items > MOST_ITEMS || identity == c->h->globals || mb_modules_marked(c->h, identity)) return 0;
+  if (!meet(c, identity) || lua_getmetatable(L, index)) goto no;
+  if (c->count > 1) luaL_checkstack(L, 8, NULL);
   if (items) { /* look before anything is made */
     lua_rawgeti(L, index, (lua_Integer)items);
-    if (!is_constant(L, top + 1)) goto no;
+    if (!lua_istable(L, top + 1) && !is_constant(L, top + 1)) goto no;
     lua_settop(L, top);
   }
   lua_createtable(L, (int)items, 0);
@@ -44,7 +64,10 @@ static int copy_table(struct mb_heap *h, lua_State *L, int index) {
   while (lua_next(L, index)) {
     int key = lua_type(L, top + 2);
     lua_Integer i = key == LUA_TNUMBER ? lua_tointeger(L, top + 2) : 0; /* 0 for a float, which is no integer here */
-    if (!is_constant(L, top + 3)) goto no;
+    if (!is_constant(L, top + 3)) {
+      if (!lua_istable(L, top + 3) || !copy_table(c, top + 3)) goto no;
+      lua_replace(L, top + 3);
+    }
     if ((lua_Unsigned)i - 1 < items) {
       lua_rawseti(L, top + 1, i);
     } else {
@@ -63,7 +86,13 @@ no:
 
 /* Push a copy of the value at `index`; 0, with the stack as before, when it does not go this way. */
 static int copy(struct mb_heap *h, lua_State *L, int index) {
-  if (lua_istable(L, index)) return copy_table(h, L, index);
+  if (lua_istable(L, index)) {
+    struct copying c; /* `met` need not be cleared */
+    c.h = h;
+    c.L = L;
+    c.count = 0;
+    return copy_table(&c, index);
+  }
   if (!is_constant(L, index)) return 0;
   lua_pushvalue(L, index);
   return 1;

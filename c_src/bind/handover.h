@@ -1,8 +1,8 @@
 /* Handing over: a receiver of the same heap that is waiting gets a copy put on its stack, and nothing is encoded,
  * queued or decoded on the way.
  *
- * Only values that copy without a memory of what has been met go this way: scalars, functions without upvalues, and tables
- * of these without metatable. The receiver offers its stack when it begins to wait; its mailbox holds nothing then that
+ * Only what copies simply goes this way: scalars, functions without upvalues, and few small tables of these without
+ * metatable, none of which is met twice. The receiver offers its stack when it begins to wait; its mailbox holds nothing then that
  * it has not looked at. Requests and replies that have been handed over count as received. A message counts as the next
  * one in the mailbox: whoever wants to see the mailbox, or does not want the message, has it put there first. Owner's
  * thread. */

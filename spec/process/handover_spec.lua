@@ -24,7 +24,8 @@ describe("a message for a waiting process", function()
       end
     end)
     local values = {false, true, 7, -1.5, "text", ("long "):rep(100), me, mb.make_ref(), {}, {1, 2, "three"},
-                    {"a", b = 1, [2.5] = true}, {1, nil, 3}, {{nested = {}}}}
+                    {"a", b = 1, [2.5] = true}, {1, nil, 3}, {{nested = {}}}, {"a", {"b", {"c", {d = {}}}}, {1, {2}}},
+                    {{{{{{{{{"deep"}}}}}}}}}, {{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}}}
     for _, value in ipairs(values) do
       send(pid, value)
       local got, kind = await{"got", any, any}
@@ -65,6 +66,38 @@ describe("a message for a waiting process", function()
     t[2] = "changed"
     assert.same({"theirs", "still mine"}, receive(helper.patience))
     assert.same({"mine", "changed"}, t)
+  end)
+
+  it("LUA-10 is a copy all through, in which what was one table is one, and cycles close", function()
+    local me = self()
+    local pid = waiting(function()
+      while true do
+        local m = receive()
+        if m == "stop" then return end
+        m.inner.changed = true
+        send(me, {"looked", m.inner == m.other, m.inner.back == m})
+      end
+    end)
+    local inner = {}
+    for _, case in ipairs{{other = {}}, {other = inner}, {other = inner, cycle = true}} do
+      local m = {inner = inner, other = case.other}
+      inner.back = case.cycle and m or nil
+      send(pid, m)
+      local same, closed = await{"looked", any, any}
+      assert.equal(case.other == inner, same)
+      assert.equal(case.cycle or false, closed)
+      assert.is_nil(inner.changed)
+    end
+    send(pid, "stop")
+  end)
+
+  it("MSG-11 that cannot be sent raises, wherever the part in question stands", function()
+    local pid = waiting(function() receive() end)
+    for _, m in ipairs{{coroutine.create(print)}, {1, {2, {co = coroutine.create(print)}}}} do
+      assert.error_matches(function() send(pid, m) end, "cannot send message: .*coroutine")
+    end
+    assert.equal("waiting", Process.info(pid, "status"))
+    send(pid, "done")
   end)
 
   it("INFO-05 is seen in its mailbox, in order, until it has run", function()
