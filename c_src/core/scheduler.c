@@ -9,7 +9,7 @@
 #include "runtime.h"
 
 enum {
-  CROWD = 4,             /* embryos behind a batch that are worth sharing */
+  CROWD_NS = 100000,     /* embryos that will take so long are worth sharing: waking somebody takes half of it */
   SPIN_NS = 20000,       /* see spin */
   POLL_NS = 1000000,     /* the loop is polled at most this often while there is work */
   SLOT_BATCH = 64,       /* slots taken from the table at once, at most */
@@ -454,12 +454,13 @@ void mb_receive_posted(struct mb_scheduler *s) {
 
 /* For a little while, look out for posts instead of sleeping: waking takes longer than an answer. */
 static int spin(struct mb_scheduler *s) {
-  uint64_t until = uv_hrtime() + SPIN_NS;
+  uint64_t until = s->looked + SPIN_NS;
   s->spin = 0;
   do {
     for (int i = 0; i < 64; i++)
       if (atomic_load_explicit(&s->posted, memory_order_relaxed)) return 1;
-  } while (uv_hrtime() < until);
+    s->looked = uv_hrtime(); /* spinning is not counted as running */
+  } while (s->looked < until);
   return 0;
 }
 
@@ -475,7 +476,7 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
   uv_run(s->loop, UV_RUN_ONCE);
   deadlock = mb_arise(s);
   mb_ticker_wake(s);
-  s->polled = uv_hrtime();
+  s->looked = s->polled = uv_hrtime();
   atomic_store_explicit(&s->asleep_since, 0, memory_order_relaxed);
   mb_count(&s->slept, (int64_t)(s->polled - now));
   mb_count(&s->wakeups, 1);
@@ -486,6 +487,10 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
 static int look(struct mb_scheduler *s, int may_block) {
   uint64_t now = uv_hrtime(), first;
   int waits, hopeless;
+  s->looked = now;
+  s->ran = 0;
+  s->look_soon = 0;
+  s->ticks = atomic_load_explicit(&s->slice.ticks, memory_order_relaxed);
   expire(s, now);
   mb_receive_posted(s);
   if (atomic_load_explicit(&s->noticed, memory_order_relaxed)) {
@@ -559,18 +564,17 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
     if (s->dying.head) reap(s);
     if (atomic_load_explicit(&s->stop, memory_order_relaxed)) return 0;
     if (in_place && atomic_load_explicit(&in_place->pid, memory_order_relaxed) != pid) return 0;
-    if (s->ran >= MB_BATCH || s->look_soon) {
-      /* Who holds the processor for a whole slice keeps those behind from starting; a batch of short runs does
-       * not, unless there is a crowd. */
-      unsigned least = s->look_soon ? 1 : CROWD;
-      s->ran = 0;
-      s->look_soon = 0;
+    if (mb_look_due(s)) {
+      /* Who holds the processor for a whole slice keeps those behind from starting; a batch of short runs does not,
+       * unless there is a crowd. */
+      unsigned ran = s->look_soon ? 0 : s->ran, least = 1;
+      uint64_t began = s->looked;
       look(s, 0);
+      if (ran) least = (unsigned)(CROWD_NS / ((s->looked - began) / ran + 1)) + 1;
       mb_share(s, least);
     }
     if (!s->ready.head) {
       int err = look(s, 1);
-      s->ran = 0;
       if (err) return err;
       continue;
     }

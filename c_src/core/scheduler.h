@@ -18,7 +18,7 @@
 
 struct mb_runtime;
 
-enum { MB_BATCH = 32 }; /* processes run between two looks at the clock */
+enum { MB_BATCH = 32 }; /* processes run between two looks, at most */
 
 struct mb_queue {
   struct mb_process *head, *tail;
@@ -50,7 +50,8 @@ struct mb_scheduler {
   struct mb_timer_heap timers;
   struct mb_map delayed; /* reference -> struct mb_delayed */
   uint64_t references;   /* counter of the next reference */
-  uint64_t polled;       /* ns: when timers and loop were looked at last */
+  uint64_t looked;       /* ns: when timers and inboxes were looked at last, */
+  uint64_t polled;       /* and when the loop was */
   struct mb_signal *pool; /* small signals for reuse, linked by next */
   uint32_t pool_count;
   unsigned embryos;      /* in ready and not started */
@@ -67,7 +68,8 @@ struct mb_scheduler {
   uint64_t born; /* ns */
   struct mb_slice slice; /* shared with the ticker */
   uint64_t reduction_limit; /* of the running process: it gives way when it has done so many */
-  unsigned ran;          /* processes since the last look at timers and the loop */
+  unsigned ran;          /* processes since the last look at timers and the loop, */
+  unsigned ticks;        /* and slice.ticks by then */
   int look_soon;         /* a slice has been cut short: look at timers and the loop next */
   struct mb_process *lender; /* waits with its C frames below those of the process that runs: see mb_lend */
   int spin;              /* others have posted lately: look out for them before sleeping */
@@ -173,14 +175,20 @@ int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel);
 /* Forget the timers aimed at p: it is dead. */
 void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p);
 
+/* Whether timers, inboxes and the loop are to be looked at before the next process runs: a batch has run, a slice was cut,
+ * or a tick has passed. */
+static inline int mb_look_due(const struct mb_scheduler *s) {
+  return s->ran >= MB_BATCH || s->look_soon ||
+         (s->ran > 0 && s->ticks != atomic_load_explicit(&s->slice.ticks, memory_order_relaxed));
+}
+
 /* A process that has begun to wait may lend its place to the only one that is ready: that one runs a slice on top of the
  * lender's C frames, and when it has woken the lender, the lender goes on there. This saves the lender the way out of its
  * frames and back, which is half of what a request and its answer cost. One lends at a time, so at most two processes'
  * frames lie on a stack. */
 static inline int mb_can_lend(const struct mb_scheduler *s) {
   const struct mb_process *next = s->ready.head;
-  return next && !next->run_next && !s->lender && !s->look_soon && s->ran < MB_BATCH && !s->dying.head &&
-         !(next->flags & MB_IN_PLACE);
+  return next && !next->run_next && !s->lender && !mb_look_due(s) && !s->dying.head && !(next->flags & MB_IN_PLACE);
 }
 
 /* After mb_can_lend. 1: p, which waited, has been woken and runs again, in a new slice. 0: it has to leave the processor,

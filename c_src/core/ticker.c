@@ -67,6 +67,7 @@ static int inspect(struct mb_scheduler *s, unsigned lasted, int *moved) {
     slice->seen = 0;
     return 0;
   }
+  atomic_fetch_add_explicit(&slice->ticks, 1, memory_order_relaxed);
   number = atomic_load_explicit(&slice->number, memory_order_relaxed);
   /* A slice that began when the last one was interrupted has lasted a tick already. */
   if (number == slice->seen || (slice->signalled && number == slice->seen + 1)) {

@@ -22,8 +22,10 @@ struct mb_slice {
   /* Written by the scheduler's thread, read by the ticker. */
   _Atomic uint64_t number; /* of the present slice; one process runs per slice */
   atomic_int busy;         /* 0 while the scheduler blocks in its loop */
-  /* Written by the ticker, read by the scheduler's thread: slice `overdue` lasts since `since` (ns). */
+  /* Written by the ticker, read by the scheduler's thread: slice `overdue` lasts since `since` (ns); how often the
+   * scheduler has been found at work, relaxed: it only says that time passes. */
   _Atomic uint64_t overdue, since;
+  atomic_uint ticks;
   /* The ticker's own. */
   uint64_t seen;
   unsigned strikes; /* ticks that found the same slice */

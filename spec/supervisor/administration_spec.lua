@@ -153,8 +153,13 @@ describe("Supervisor", function()
       end
       local sup = Supervisor.start_link({{id = "counter", start = {start, "counter"}}},
         {strategy = "one_for_one", name = "boss"})
-      Process.exit(Process.whereis("counter"), "boom")
-      while Supervisor.count_children(sup).active == 0 or not Process.whereis("counter") do sleep(1) end
+      local first = Process.whereis("counter")
+      Process.exit(first, "boom")
+      local now = first
+      while not now or now == first or Supervisor.count_children(sup).active == 0 do
+        sleep(1)
+        now = Process.whereis("counter")
+      end
       send(sup, "stray")
       Supervisor.stop(sup)
     ]])
