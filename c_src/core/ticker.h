@@ -1,5 +1,6 @@
 /* The ticker: a thread that notices slices that last too long and interrupts their scheduler's thread with a
- * signal. It sleeps while nothing runs, and it is not started before a runtime has two processes.
+ * signal; it tells every scheduler at work, too, that time has passed. It sleeps while nothing runs, and it is not
+ * started before a runtime has two processes.
  *
  * The signal's disposition belongs to the whole program. SIGURG is taken only when nobody else has it, no longer sent
  * when somebody has taken it over, and given back when the last runtime that uses it ends; its default is to be ignored,
