@@ -1,6 +1,6 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
-local self, send, receive, spawn, any, exit = mb.self, mb.send, mb.receive, mb.spawn, mb.any, mb.exit
+local self, send, receive, any, exit = mb.self, mb.send, mb.receive, mb.any, mb.exit
 local Process, Agent, await, exit_reason, catch_exit = mb.Process, mb.Agent, helper.await, helper.exit_reason, helper.catch_exit
 
 local function agent(state) return assert(Agent.start(function() return state end)) end

@@ -1,6 +1,6 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
-local self, send, receive, any, exit = mb.self, mb.send, mb.receive, mb.any, mb.exit
+local self, send, receive, any = mb.self, mb.send, mb.receive, mb.any
 local Process, GenServer, Task, await = mb.Process, mb.GenServer, mb.Task, helper.await
 
 -- A server that tells what it gets; a function it is sent decides what handle_info returns.

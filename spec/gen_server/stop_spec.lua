@@ -1,7 +1,6 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
-local self, send, receive, spawn, spawn_monitor, any, exit =
-  mb.self, mb.send, mb.receive, mb.spawn, mb.spawn_monitor, mb.any, mb.exit
+local self, send, receive, spawn, any, exit = mb.self, mb.send, mb.receive, mb.spawn, mb.any, mb.exit
 local Process, GenServer, await, exit_reason, catch_exit =
   mb.Process, mb.GenServer, helper.await, helper.exit_reason, helper.catch_exit
 

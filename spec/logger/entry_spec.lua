@@ -1,7 +1,7 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
 local logging = require "spec.logging"
-local self, send, Process, Logger = mb.self, mb.send, mb.Process, mb.Logger
+local self, Logger = mb.self, mb.Logger
 
 describe("an entry", function()
   helper.setup()

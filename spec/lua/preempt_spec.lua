@@ -395,7 +395,7 @@ describe("the user's own hooks", function()
       debug.sethook(hook, "", 3000000)
       local f, mask, n = debug.gethook()
       assert(f == hook and mask == "" and n == 3000000)
-      for i = 1, 40000000 do if count == 3 then break end end
+      for _ = 1, 40000000 do if count == 3 then break end end
       debug.sethook()
       assert(count == 3, count)
       assert(debug.gethook() == nil)

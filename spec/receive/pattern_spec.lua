@@ -92,7 +92,7 @@ describe("a pattern", function()
 
   it("means the same in another process", function()
     local me = self()
-    spawn(function(pattern, more) 
+    spawn(function(pattern, more)
       local matched, s, n = match(pattern, {"x", 1})
       send(me, {matched, s, n, more == any, (match(is.string, "s"))})
     end,

@@ -95,9 +95,9 @@ describe("Registry.lock", function()
   it("REG-19 is freed by the end of the holder", function()
     for _, how in ipairs{"kill", "crash"} do
       with("unique", function()
-        local first, second = holder("k"), nil
+        local first = holder("k")
         await{"has", first}
-        second = holder("k")
+        local second = holder("k")
         clients(2)
         stop(first, how)
         await{"has", second}
@@ -156,12 +156,11 @@ describe("Registry.lock", function()
   end)
 
   it("REG-19 who waits exits when the registry ends", function()
-    local waiting
     with("unique", function()
       local first = holder("k")
       await{"has", first}
       local me = self()
-      waiting = mb.spawn(function()
+      mb.spawn(function()
         local ok, e = pcall(Registry.lock, "reg", "k", print)
         send(me, {"ended", ok, e.reason[1]})
       end)

@@ -1,4 +1,3 @@
-local mb = require "moonbeam"
 local helper = require "spec.helper"
 local terminal = require "spec.repl.terminal"
 

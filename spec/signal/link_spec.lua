@@ -153,7 +153,7 @@ describe("a link", function()
     await("ring")
     send(a, "go")
     for _ = 1, 3 do
-      local ref, reason = await{"DOWN", any, "process", any, any}, nil
+      local ref = await{"DOWN", any, "process", any, any}
       assert.is_truthy(refs[ref])
       refs[ref] = nil
     end

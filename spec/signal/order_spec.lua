@@ -84,9 +84,8 @@ describe("the order of signals", function()
   it("ORD-07 nobody sees half of a death", function()
     Process.flag("trap_exit", true)
     local me, pid = self(), helper.idle()
-    local watchers = {}
-    for i = 1, 5 do
-      watchers[i] = spawn(function()
+    for _ = 1, 5 do
+      spawn(function()
         Process.flag("trap_exit", true)
         mb.link(pid)
         mb.monitor(pid)

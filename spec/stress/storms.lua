@@ -18,27 +18,6 @@ local function ended(ref)
   }
 end
 
--- Wait until nothing but this process is left.
-local function quiet()
-  local deadline = monotonic_time() + patience
-  while true do
-    while receive(0) ~= nil do end
-    local c = mb.census()
-    if c.processes == 1 and c.messages == 0 and c.names == 0 and c.timers == 0 and c.registrations == 0 and
-      c.registries == 0 then return end
-    check(monotonic_time() < deadline, "left behind: %s", inspect(c))
-    sleep(5)
-  end
-end
-
--- Numbers from 1 to a limit, the same ones for the same seed.
-local function dice(seed)
-  return function(limit)
-    seed = (seed * 1103515245 + 12345) & 0x7fffffff
-    return (seed >> 8) % limit + 1
-  end
-end
-
 local function repeatedly(time, round)
   local deadline, rounds = monotonic_time() + time * 1000, 0
   repeat
@@ -462,9 +441,9 @@ function storms.streams(time)
     local function loop()
       for ok, result in Task.async_stream(source, work, {max_concurrency = roll(8), timeout = 20, on_timeout = "kill_task"}) do
         got = got + 1
-        local wanted = expected[given[got]]
-        if result == "timeout" then wanted = result end -- anyone may be late
-        if ok ~= (wanted == nil) or result ~= (wanted or got) then exit{"result", got, given[got], ok, result} end
+        local failure = expected[given[got]]
+        if result == "timeout" then failure = result end -- anyone may be late
+        if ok ~= (failure == nil) or result ~= (failure or got) then exit{"result", got, given[got], ok, result} end
         if ending == "break" and got == leave then break end
         if ending == "raise" and got == leave then error("the consumer is broken", 0) end
       end
@@ -484,7 +463,7 @@ function storms.streams(time)
       refs[i] = ref
       if ending == "kill" then killed[i] = pid end
     end
-    for i, pid in pairs(killed) do
+    for _, pid in pairs(killed) do
       if roll(2) == 1 then sleep(roll(3)) end
       Process.exit(pid, "kill")
     end

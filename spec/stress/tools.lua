@@ -13,7 +13,8 @@ function tools.quiet()
   while true do
     while mb.receive(0) ~= nil do end
     local c = mb.census()
-    if c.processes == 1 and c.messages == 0 and c.names == 0 and c.timers == 0 then return end
+    if c.processes == 1 and c.messages == 0 and c.names == 0 and c.timers == 0 and c.registrations == 0 and
+      c.registries == 0 then return end
     tools.check(mb.monotonic_time() < deadline, "left behind: %s", mb.inspect(c))
     mb.sleep(5)
   end

@@ -1,0 +1,24 @@
+-- luacheck lua spec examples
+std = "lua54"
+max_line_length = 138
+ignore = {
+  "21.*/_.*", -- names that begin with _ may stay unused
+  "212",      -- so may arguments: callbacks take what they are given
+  "211/guard", -- to be closed
+  "511", "512", -- code that is not reached, and loops that end at once, are what some specs are about
+  -- specs keep what must stay alive, set what is not read, and have strings as they are
+  "231", "241", "311", "331", "431", "613",
+  "581",      -- not (x > y) is meant: of NaN, too
+}
+
+-- What `moonbeam` makes global for scripts.
+local kernel = {
+  "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher", "exit", "link",
+  "unlink", "monitor", "demonitor", "make_ref", "sleep", "inspect", "flush", "monotonic_time", "Process", "Task", "Agent",
+  "GenServer", "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "Registry", "Logger", "Node",
+}
+for _, directory in ipairs{"examples", "spec/bench", "spec/stress", "spec/conformance"} do
+  files[directory] = {read_globals = kernel}
+end
+files["examples/tour.lua"] = {globals = {"loop", "_"}} -- it shows what is typed at the prompt
+files["spec"] = {std = "+busted"}
