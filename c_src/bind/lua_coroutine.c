@@ -216,7 +216,7 @@ static lua_State *resumed_by(lua_State *L) {
   lua_State *co = NULL;
   lua_CFunction f;
   lua_Debug ar;
-  if (lua_status(L) != LUA_YIELD || !lua_checkstack(L, 3) || !lua_getstack(L, 0, &ar)) return NULL;
+  if (lua_status(L) > LUA_YIELD || !lua_checkstack(L, 3) || !lua_getstack(L, 0, &ar)) return NULL;
   lua_getinfo(L, "f", &ar);
   f = lua_tocfunction(L, -1);
   if (f == wrapped) {

@@ -8,18 +8,25 @@ local Process, Task, Agent, await, reason_of = mb.Process, mb.Task, mb.Agent, he
 describe("a process that waits while one other is ready", function()
   helper.setup()
 
-  -- Run `ask(pid, me)` in a process, pid being one that runs `answer(asker, me)`; what the spec then receives.
+  -- Begin `asker` with a timer: then no other waits below it, and it is the one that lends.
+  local function begin(asker)
+    Process.send_after(asker, "begin", 1)
+    return asker
+  end
+
+  -- Run `ask(pid, me)` in a process, pid being one that runs `answer(asker, me)`.
   local function between(ask, answer)
     local me = self()
-    return spawn(function()
+    return begin(spawn(function()
       local asker = self()
       local pid = spawn(function()
         receive{ {"begin"} }
         answer(asker, me)
       end)
+      receive{ {"begin"} }
       send(pid, "begin")
       ask(pid, me)
-    end)
+    end))
   end
 
   it("EXIT-20 is killed by it, and what it has open is closed", function()
@@ -41,12 +48,11 @@ describe("a process that waits while one other is ready", function()
     local me = self()
     local asker = spawn(function()
       local _ <close> = setmetatable({}, {__close = function() send(me, "closed") end})
-      receive{ {"go"} }
+      receive{ {"begin"} }
       spawn_link(function() mb.exit("together") end)
       receive()
     end)
-    local ref = mb.monitor(asker)
-    send(asker, "go")
+    local ref = mb.monitor(begin(asker))
     await "closed"
     assert.equal("together", await{"DOWN", ref, "process", asker, any})
   end)
@@ -101,7 +107,8 @@ describe("a process that waits while one other is ready", function()
 
   it("TASK-03 awaits tasks that fail, exit and spawn others", function()
     local me = self()
-    spawn(function()
+    begin(spawn(function()
+      receive{ {"begin"} }
       Process.flag("trap_exit", true)
       for i = 1, 20 do
         local task = Task.async(function()
@@ -114,7 +121,7 @@ describe("a process that waits while one other is ready", function()
         assert(not ok)
       end
       send(me, "all")
-    end)
+    end))
     await "all"
   end)
 
@@ -124,12 +131,14 @@ describe("a process that waits while one other is ready", function()
     local asker = spawn(function()
       local _ <close> = setmetatable({}, {__close = function() send(me, "closed") end})
       local asker = self()
+      receive{ {"begin"} }
       Agent.get(agent, function(n)
         Process.exit(asker, "stop")
         return n
       end)
       send(me, "survived")
     end)
+    begin(asker)
     await "closed"
     assert.equal("noproc", reason_of(asker))
     assert.equal(0, Agent.get(agent))
