@@ -254,18 +254,13 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
   }
 }
 
-static const char is_matcher; /* its address is the key in a matcher's metatable */
-
-enum { SHAPE_KEY = 0 }; /* where a matcher keeps its shape */
+static const char shape_key; /* its address is the key of the shape in a matcher's metatable */
 
 /* The shape of the clauses at index 1, which have been checked if they are a matcher's, and are now if not. */
 static lua_Integer shape_of(struct mb_heap *h, lua_State *L) {
   lua_Integer shape = -1;
   if (lua_getmetatable(L, 1)) {
-    if (lua_rawgetp(L, 2, &is_matcher) != LUA_TNIL) {
-      lua_rawgeti(L, 1, SHAPE_KEY);
-      shape = lua_tointeger(L, 4);
-    }
+    if (lua_rawgetp(L, 2, &shape_key) != LUA_TNIL) shape = lua_tointeger(L, 3);
     lua_settop(L, 1);
   }
   return shape >= 0 ? shape : check_clauses(h, L, "receive");
@@ -303,6 +298,19 @@ static int select_message(lua_State *L) {
   return select_on(L, LUA_OK, (lua_KContext)deadline);
 }
 
+/* Push the metatable of matchers of a shape; upvalue 2 keeps them. */
+static void push_metatable(lua_State *L, lua_Integer shape) {
+  if (lua_rawgeti(L, lua_upvalueindex(2), shape) != LUA_TNIL) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 2);
+  lua_pushliteral(L, "matcher");
+  lua_setfield(L, -2, "__name");
+  lua_pushinteger(L, shape);
+  lua_rawsetp(L, -2, &shape_key);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, lua_upvalueindex(2), shape);
+}
+
 /* matcher(clauses) -> the same clauses, checked once */
 static int matcher(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -311,16 +319,14 @@ static int matcher(lua_State *L) {
   lua_settop(L, 1);
   shape = check_clauses(h, L, "matcher");
   if (shape & SHAPE_AFTER) (void)after_deadline(h, L, "matcher");
-  lua_createtable(L, (int)(shape / SHAPE_ONE), 2);
+  lua_createtable(L, (int)(shape / SHAPE_ONE), shape & SHAPE_AFTER);
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     lua_pushvalue(L, -2);
     lua_insert(L, -2);
     lua_rawset(L, 2);
   }
-  lua_pushinteger(L, shape);
-  lua_rawseti(L, 2, SHAPE_KEY);
-  lua_pushvalue(L, lua_upvalueindex(2));
+  push_metatable(L, shape);
   lua_setmetatable(L, 2);
   return 1;
 }
@@ -362,12 +368,6 @@ void mb_open_receive(struct mb_heap *h, lua_State *L) {
   mb_set_functions(h, L, functions);
   lua_pushlightuserdata(L, h);
   lua_newtable(L);
-  lua_pushliteral(L, "matcher");
-  lua_setfield(L, -2, "__name");
-  lua_pushboolean(L, 1);
-  lua_rawsetp(L, -2, &is_matcher);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -4, "matcher_mt"); /* so that matchers travel */
   lua_pushcclosure(L, matcher, 2);
   lua_setfield(L, -2, "matcher");
 }

@@ -109,6 +109,9 @@ describe("a pattern", function()
     assert.equal("timeout", select(2, receive(next_job)))
     assert.is_false(pcall(mb.matcher, { {} }))
     assert.is_false(pcall(mb.matcher, 5))
+    send(self(), {"job", 2})
+    assert.equal(4, receive(mb.matcher(next_job)))
+    assert.same({1, "after"}, {next(next_job), (next(next_job, 1))})
     next_job[1] = "no clause"
     send(self(), {"job", 1})
     assert.error_matches(function() receive(next_job) end,
