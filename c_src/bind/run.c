@@ -51,21 +51,29 @@ static int decode_start(lua_State *L) {
   return mb_decode(h, L, start->data, start->size);
 }
 
-/* Put function and arguments on the coroutine's stack. 0 when the process died instead. */
+/* Put function and arguments on the coroutine's stack. 0 when the process died instead. They are decoded by the runner:
+ * of its last tenant's life the coroutine remembers how deep C calls were nested, until it is resumed. */
 static int start(struct mb_heap *h, struct mb_process *p) {
-  lua_State *co;
+  lua_State *co, *L = h->runner;
   struct mb_signal *first = p->start;
-  int status;
-  if (!prepare_coroutine(h, p)) {
+  int status, top = lua_gettop(L), count;
+  if (!lua_checkstack(L, 4) || !prepare_coroutine(h, p)) {
     mb_process_doom(h->scheduler, p, h->no_memory);
     return 0;
   }
   co = mb_coroutine(p);
-  mb_preempt_enter(h, co); /* decoding may load modules */
-  lua_pushcfunction(co, decode_start);
-  lua_pushlightuserdata(co, h);
-  lua_pushlightuserdata(co, first);
-  status = lua_pcall(co, 2, LUA_MULTRET, 0);
+  mb_preempt_enter(h, L); /* decoding may load modules */
+  lua_pushcfunction(L, decode_start);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, first);
+  status = lua_pcall(L, 2, LUA_MULTRET, 0);
+  count = lua_gettop(L) - top;
+  if (lua_checkstack(co, count)) {
+    lua_xmove(L, co, count);
+  } else {
+    lua_settop(L, top);
+    mb_process_doom(h->scheduler, p, h->no_memory);
+  }
   p->start = NULL;
   mb_signal_free(first);
   if (p->state == MB_EXITING) return 0;

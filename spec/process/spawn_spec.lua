@@ -162,4 +162,24 @@ describe("spawn", function()
     local before = round(100)
     assert.is_true(round(100000 // helper.scale) - before < 200)
   end)
+
+  -- Only the main chunk of stock Lua waits inside C calls: the host refuses it there.
+  it("begins wherever the main chunk waits, and afterwards, too", function()
+    local me = self()
+    local function get(ms)
+      spawn(function() send(me, "x") end)
+      return receive(ms)
+    end
+    local function deep(n)
+      if n == 0 then return get(20) end
+      local result
+      ;("a"):gsub("a", function() result = deep(n - 1) end)
+      return result
+    end
+    for n = 140, 198 do -- Lua nests 200, busted has some of them
+      pcall(deep, n)
+      while receive(0) do end
+      assert.equal("x", get(helper.patience))
+    end
+  end)
 end)
