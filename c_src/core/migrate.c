@@ -56,8 +56,8 @@ static unsigned give(struct mb_scheduler *s, struct mb_scheduler *to, unsigned w
 void mb_share(struct mb_scheduler *s, unsigned least) {
   struct mb_runtime *rt = s->runtime;
   uint32_t count;
-  unsigned idle = 0, each;
-  if (s->embryos < least || rt->scheduler_count == 1) return;
+  unsigned idle = 0, spare, each;
+  if (s->embryos < least || s->ready.count < 2 || rt->scheduler_count == 1) return;
   count = atomic_load_explicit(&rt->started, memory_order_acquire);
   if (count == 1) {
     rt->upcalls->start(s);
@@ -67,13 +67,18 @@ void mb_share(struct mb_scheduler *s, unsigned least) {
   for (uint32_t i = 0; i < count; i++)
     idle += &rt->schedulers[i] != s && atomic_load_explicit(&rt->schedulers[i].repose, memory_order_relaxed) != MB_AWAKE;
   if (!idle) return;
-  each = (s->embryos + idle) / (idle + 1);
+  spare = s->ready.count - (s->ready.count + idle) / (idle + 1); /* what is left when all have as many, the rest for s */
+  if (spare > s->embryos) spare = s->embryos;
+  each = (spare + idle - 1) / idle;
   if (each > MOST_GIVEN) each = MOST_GIVEN;
-  for (uint32_t i = 0; i < count && idle > 0; i++) {
+  for (uint32_t i = 0; i < count && idle > 0 && spare > 0; i++) {
     struct mb_scheduler *to = &rt->schedulers[i];
+    unsigned given;
     if (to == s || atomic_load_explicit(&to->repose, memory_order_relaxed) == MB_AWAKE) continue;
     idle--;
-    if (!give(s, to, each)) return;
+    given = give(s, to, each < spare ? each : spare);
+    if (!given) return;
+    spare -= given;
   }
 }
 

@@ -9,7 +9,8 @@
 struct mb_process;
 struct mb_scheduler;
 
-/* Give some of the embryos to sleeping schedulers when there are at least `least`. Scheduler thread of s. */
+/* Give some of the embryos, when there are at least `least`, to sleeping schedulers, so that they and s have as many
+ * processes to run. Scheduler thread of s. */
 void mb_share(struct mb_scheduler *s, unsigned least);
 
 /* Give the embryo p, which nobody knows yet, to another scheduler. Scheduler thread of s. */

@@ -42,6 +42,40 @@ describe("placement", function()
     ]])
   end)
 
+  it("keeps what one process begins and waits for, however long it ran before #time", function()
+    local output = helper.run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      local me, stayed = self(), 0
+      for _ = 1, 20 do
+        local started = monotonic_time()
+        repeat until monotonic_time() - started > 1.5 -- a tick passes, and nobody is there to give way to
+        spawn(function() send(me, Process.info(self(), "scheduler")) end)
+        if receive() == Process.info(me, "scheduler") then stayed = stayed + 1 end
+      end
+      print(stayed >= 10 and "ok" or stayed)
+    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=2")
+    assert.equal("ok\n", output)
+  end)
+
+  it("gives some of few processes away that run for long, though none of them is cut #time", function()
+    local output = helper.run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      local me, there = self(), 0
+      for _ = 1, 24 do
+        spawn(function()
+          local started = monotonic_time()
+          repeat until monotonic_time() - started > 0.5
+          send(me, Process.info(self(), "scheduler"))
+        end)
+      end
+      for _ = 1, 24 do if receive() ~= Process.info(me, "scheduler") then there = there + 1 end end
+      print(there > 0 and "ok" or there)
+    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=2")
+    assert.equal("ok\n", output)
+  end)
+
   it("spreads a flood of work", function()
     holds(2, [[
       local me, n = self(), 40
