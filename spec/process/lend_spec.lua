@@ -14,7 +14,7 @@ describe("a process that waits while one other is ready", function()
     return asker
   end
 
-  -- Run `ask(pid, me)` in a process, pid being one that runs `answer(asker, me)`.
+  -- Run `ask(pid, me)` in a process, pid being one that runs `answer(asker, me)` when it is told to begin.
   local function between(ask, answer)
     local me = self()
     return begin(spawn(function()
@@ -24,14 +24,14 @@ describe("a process that waits while one other is ready", function()
         answer(asker, me)
       end)
       receive{ {"begin"} }
-      send(pid, "begin")
       ask(pid, me)
     end))
   end
 
   it("EXIT-20 is killed by it, and what it has open is closed", function()
-    local asker = between(function(_, me)
+    local asker = between(function(pid, me)
       local _ <close> = setmetatable({}, {__close = function() send(me, "closed") end})
+      send(pid, "begin")
       pcall(receive)
       send(me, "survived")
     end, function(asker, me)
@@ -60,6 +60,7 @@ describe("a process that waits while one other is ready", function()
   it("MON-01 hears of its end", function()
     between(function(pid, me)
       local ref = mb.monitor(pid)
+      send(pid, "begin")
       local reason = receive{ {{"DOWN", ref, "process", pid, any}} }
       send(me, {"down", type(reason) == "table" and reason[1] or reason})
     end, function() error("on purpose") end)
@@ -67,7 +68,8 @@ describe("a process that waits while one other is ready", function()
   end)
 
   it("LUA-03 goes on when the other is preempted before it has answered", function()
-    between(function(_, me)
+    between(function(pid, me)
+      send(pid, "begin")
       local answer = receive()
       send(me, {"answer", answer})
     end, function(asker)
@@ -80,6 +82,7 @@ describe("a process that waits while one other is ready", function()
 
   it("LUA-08 goes on inside coroutines, protected calls and iterators", function()
     between(function(pid, me)
+      send(pid, "begin")
       local function ask()
         send(pid, {"next", self()})
         return receive()
