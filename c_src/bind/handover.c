@@ -45,7 +45,7 @@ static int meet(struct copying *c, const void *table) {
   return 1;
 }
 
-/* Push a copy of the table at `index` if it is a small one of constants and such tables; else 0 with the stack as before. */
+/* Push a copy of the table at `index` if it is a small one of constants and such tables; else 0, the stack as before. */
 static int copy_table(struct copying *c, int index) {
   lua_State *L = c->L;
   const void *identity = lua_topointer(L, index);

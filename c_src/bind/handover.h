@@ -2,10 +2,10 @@
  * queued or decoded on the way.
  *
  * Only what copies simply goes this way: scalars, functions without upvalues, and few small tables of these without
- * metatable, none of which is met twice. The receiver offers its stack when it begins to wait; its mailbox holds nothing then that
- * it has not looked at. Requests and replies that have been handed over count as received. A message counts as the next
- * one in the mailbox: whoever wants to see the mailbox, or does not want the message, has it put there first. Owner's
- * thread. */
+ * metatable, none of which is met twice. The receiver offers its stack when it begins to wait; its mailbox holds nothing
+ * then that it has not looked at. Requests and replies that have been handed over count as received. A message counts as
+ * the next one in the mailbox: whoever wants to see the mailbox, or does not want the message, has it put there first.
+ * Owner's thread. */
 #ifndef MB_HANDOVER_H
 #define MB_HANDOVER_H
 

@@ -13,6 +13,13 @@ local function holds(schedulers, source)
   assert.equal(0, code)
 end
 
+-- As holds, on two schedulers that preempt by time.
+local function holds_by_time(source)
+  local output = helper.run_script("local mb = require 'moonbeam' mb.import()\n" .. source .. "\nprint 'ok'", "2>&1",
+    "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=2")
+  assert.equal("ok\n", output)
+end
+
 describe("placement", function()
   it("of a process is where it was asked for", function()
     holds(3, [[
@@ -43,9 +50,7 @@ describe("placement", function()
   end)
 
   it("keeps what one process begins and waits for, however long it ran before #time", function()
-    local output = helper.run_script([[
-      local mb = require "moonbeam"
-      mb.import()
+    holds_by_time([[
       local me, stayed = self(), 0
       for _ = 1, 20 do
         local started = monotonic_time()
@@ -53,15 +58,12 @@ describe("placement", function()
         spawn(function() send(me, Process.info(self(), "scheduler")) end)
         if receive() == Process.info(me, "scheduler") then stayed = stayed + 1 end
       end
-      print(stayed >= 10 and "ok" or stayed)
-    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=2")
-    assert.equal("ok\n", output)
+      assert(stayed >= 10, stayed)
+    ]])
   end)
 
   it("gives some of few processes away that run for long, though none of them is cut #time", function()
-    local output = helper.run_script([[
-      local mb = require "moonbeam"
-      mb.import()
+    holds_by_time([[
       local me, there = self(), 0
       for _ = 1, 24 do
         spawn(function()
@@ -71,9 +73,8 @@ describe("placement", function()
         end)
       end
       for _ = 1, 24 do if receive() ~= Process.info(me, "scheduler") then there = there + 1 end end
-      print(there > 0 and "ok" or there)
-    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=2")
-    assert.equal("ok\n", output)
+      assert(there > 0)
+    ]])
   end)
 
   it("spreads a flood of work", function()
