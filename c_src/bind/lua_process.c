@@ -6,6 +6,7 @@
 #include "api.h"
 #include "codec.h"
 #include "crash.h"
+#include "delayed.h"
 #include "environment.h"
 #include "error.h"
 #include "errors.h"

@@ -11,7 +11,6 @@
 
 #include "migrate.h"
 #include "process.h"
-#include "registry.h"
 #include "repose.h"
 #include "request.h"
 #include "ticker.h"
@@ -23,17 +22,6 @@ enum { MB_BATCH = 32 }; /* processes run between two looks, at most */
 struct mb_queue {
   struct mb_process *head, *tail;
   uint32_t count;
-};
-
-/* A message to be delivered later: send_after. */
-struct mb_delayed {
-  struct mb_timer timer;
-  mb_ref ref;
-  mb_pid to;                 /* 0: to whoever `name` leads to when the time has come */
-  struct mb_signal *signal;  /* owned */
-  struct mb_delayed *next, *prev; /* the target's list, when the target lives here */
-  struct mb_address name;    /* of a registered name, or of a key in a registry */
-  char *name_bytes;          /* owned, or NULL */
 };
 
 struct mb_scheduler {
@@ -163,17 +151,6 @@ struct mb_process *mb_local(struct mb_scheduler *s, mb_pid pid);
 
 /* Whether a pid belongs to another scheduler (where it may be dying this moment). */
 int mb_elsewhere(struct mb_scheduler *s, mb_pid pid);
-
-/* send_after. name: NULL, or who is looked for when the time has come, a key in a registry or, with no key, the holder
- * of a registered name; it is copied. The signal is taken over, on failure too. */
-int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, struct mb_signal *signal,
-             uint64_t deadline, mb_ref *out);
-
-/* ns left until the timer fires, cancelled or not as asked; -1 when there is none such. */
-int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel);
-
-/* Forget the timers aimed at p: it is dead. */
-void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p);
 
 /* Whether timers, inboxes and the loop are to be looked at before the next process runs: a batch has run, a slice was cut,
  * or a tick has passed. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "delayed.h"
 #include "error.h"
 #include "mailbox.h"
 #include "runtime.h"
