@@ -1,5 +1,6 @@
 #include "handover.h"
 
+#include "call_site.h"
 #include "codec.h"
 #include "mailbox.h"
 #include "modules.h"
@@ -98,6 +99,59 @@ static int copy(struct mb_heap *h, lua_State *L, int index) {
   return 1;
 }
 
+/* Whether items 1 to n of the table at `index` can be the receiver's as they are. */
+static int items_are_constants(lua_State *L, int index, int n) {
+  int ok = 1;
+  for (int i = 1; i <= n && ok; i++) {
+    ok = is_scalar(lua_rawgeti(L, index, i)) || is_constant(L, -1);
+    lua_pop(L, 1);
+  }
+  return ok;
+}
+
+/* Push the table at `index`, which is given away, with copies in the place of the tables in it; else 0, and it is as
+ * before. */
+static int pass_table(struct copying *c, int index) {
+  lua_State *L = c->L;
+  int top = lua_gettop(L); /* above it: keys and the copies for them, then lua_next's */
+  (void)meet(c, lua_topointer(L, index));
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    int value = lua_gettop(L);
+    if (!is_scalar(lua_type(L, value - 1))) goto no;
+    if (is_constant(L, value)) {
+      lua_pop(L, 1);
+      continue;
+    }
+    if (!lua_istable(L, value) || !copy_table(c, value)) goto no;
+    lua_replace(L, value);
+    lua_pushvalue(L, value - 1);
+  }
+  while (lua_gettop(L) > top) lua_rawset(L, index);
+  lua_pushvalue(L, index);
+  return 1;
+
+no:
+  lua_settop(L, top);
+  return 0;
+}
+
+/* Push the value at `index`, the last of the running function's arguments, as `copy` does; but a table that the caller has
+ * built for the call goes as it is. */
+static int pass(struct mb_heap *h, lua_State *L, int index, int arguments) {
+  int items = arguments && h->call_sites_known && lua_istable(L, index) ? mb_given_table(L, arguments) : MB_NOT_GIVEN;
+  struct copying c;
+  if (items == MB_NOT_GIVEN) return copy(h, L, index);
+  if (items >= 0 && items_are_constants(L, index, items)) {
+    lua_pushvalue(L, index);
+    return 1;
+  }
+  c.h = h;
+  c.L = L;
+  c.count = 0;
+  return pass_table(&c, index);
+}
+
 /* The process behind a pid if it waits here and takes something on its stack, else NULL. */
 static struct mb_process *receiver(struct mb_heap *h, mb_pid pid) {
   struct mb_process *p = mb_local(h->scheduler, pid);
@@ -119,9 +173,9 @@ static int give(struct mb_heap *h, lua_State *L, struct mb_process *p, int n) {
   return 1;
 }
 
-int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index) {
+int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index, int arguments) {
   struct mb_process *p = receiver(h, to);
-  if (!p || p->offer == MB_OFFER_REPLY || !copy(h, L, index)) return 0;
+  if (!p || p->offer == MB_OFFER_REPLY || !pass(h, L, index, arguments)) return 0;
   if (p->offer == MB_OFFER_MESSAGE) return give(h, L, p, 1);
   lua_pushliteral(L, "info");
   lua_insert(L, -2);

@@ -2,7 +2,8 @@
  * queued or decoded on the way.
  *
  * Only what copies simply goes this way: scalars, functions without upvalues, and few small tables of these without
- * metatable, none of which is met twice. The receiver offers its stack when it begins to wait; its mailbox holds nothing
+ * metatable, none of which is met twice. A message that the sender builds in the call of send itself, as most do, is not
+ * even copied: nobody else can have it (see call_site.h). The receiver offers its stack when it begins to wait; its mailbox holds nothing
  * then that it has not looked at. Requests and replies that have been handed over count as received. A message counts as
  * the next one in the mailbox: whoever wants to see the mailbox, or does not want the message, has it put there first.
  * Owner's thread. */
@@ -19,8 +20,10 @@ enum mb_offer {
 };
 
 /* Hand the value at `index` to the process `to`, which runs next: a message, to a server an event. 1, or 0: it has to
- * be sent. Raises when memory is out; then nothing has happened. The others are alike. */
-int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index);
+ * be sent. Raises when memory is out; then nothing has happened. The others are alike. If the value is the last of the
+ * `arguments` that the running function has been given, it may be the one the caller has built for the call; 0: it is
+ * copied in any case. */
+int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index, int arguments);
 
 /* The same for a request; ref is the monitor of a call, or 0 for a cast. */
 int mb_hand_over_request(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, mb_ref ref, int index);

@@ -67,6 +67,7 @@ struct mb_heap {
   struct mb_workspace *key;       /* for keys of registries; see key.h */
   struct mb_codes *codes;
   int code_identity; /* mb_code_identity works here */
+  int call_sites_known; /* mb_given_table works here */
   struct mb_modules *modules;
   struct mb_sites *sites;
   struct mb_preempt *preempt;

@@ -226,7 +226,7 @@ static int send_via(lua_State *L, int status, lua_KContext unused) {
     return mb_bad_argument(h, L, "send", 1, "no process is registered under %s", lua_tostring(L, -1));
   }
   lua_settop(L, 2);
-  if (!mb_hand_over(h, L, to, 2))
+  if (!mb_hand_over(h, L, to, 2, 0))
     mb_signal_send(h->scheduler, to, mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE));
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
@@ -236,6 +236,7 @@ static int do_send(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   mb_pid to = mb_to_pid(L, 1);
   struct mb_signal *s;
+  int arguments = lua_gettop(L);
   lua_settop(L, 2);
   if (!to) {
     if (push_via(L, 1)) {
@@ -246,7 +247,7 @@ static int do_send(lua_State *L) {
     if (to == 0)
       return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
   }
-  if (mb_hand_over(h, L, to, 2)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
+  if (mb_hand_over(h, L, to, 2, arguments)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   if (to == UINT64_MAX)
     mb_signal_free(s); /* a name on a node that is not there, or held by nobody: like a dead pid */

@@ -91,6 +91,94 @@ describe("a message for a waiting process", function()
     send(pid, "stop")
   end)
 
+  -- A table that is built in the call itself goes as it is: nobody else may have it, or be able to change what is in it.
+  it("LUA-10 is not what the sender keeps, however the call is written", function()
+    local me = self()
+    local pid = waiting(function()
+      while true do
+        local m = receive()
+        if m == "stop" then return end
+        local kept = m.kept or m[2]
+        send(me, {"seen", m.changed or type(kept) == "table" and kept.changed or false})
+      end
+    end)
+    local kept
+    local unset = os.getenv("a variable that nobody sets")
+    local function keep(t) kept = t return t end
+    local function keep_and_send(to, m) kept = m return send(to, m) end
+    local function pass_on(...) kept = select(2, ...) return send(...) end
+    local callable = setmetatable({"nobody", "nonode@nohost"}, {__call = send})
+    local object = setmetatable({}, {__call = function(_, to, m) return keep_and_send(to, m) end})
+    local ways = {
+      function() kept = {1} send(pid, kept) end,
+      function() send(pid, keep{1}) end,
+      function() send(pid, kept or {1}) end,
+      function() send(pid, unset == nil and kept or {1}) end,
+      function() send(pid, unset or kept or {a = 1}) end,
+      function() send(pid, (kept ~= nil and not unset) and kept or {}) end,
+      function() send(pid, (kept or unset) or (unset or {1, 2, 3})) end,
+      function() if unset then kept = {} else kept = {2} end send(pid, kept) end,
+      function() kept = send(pid, {1, 2}) end,
+      function() kept = (send(pid, {a = 1, 2})) end,
+      function() local m <const> = send(pid, {}) kept = m end,
+      function() for _, m in next, {send(pid, {1})} do kept = m end end,
+      function() (function() return keep_and_send(pid, {1, 2}) end)() end,
+      function() keep_and_send(pid, {1, 2}) end,
+      function() pass_on(pid, {1, 2}) end,
+      function() kept = select(3, pcall(send, pid, {1})) or kept send(pid, kept) end,
+      function() object(pid, {1}) end,
+      function() kept = {1} send(pid, {1, kept}) end,
+      function() kept = {1} send(pid, {1, {2, kept}, kept = kept}) end,
+      function() kept = {1} send(pid, {kept = kept, {1}}) end,
+      function() kept = {1} send(pid, {1, kept, nil}) end,
+      function() kept = {1} send(pid, {nil, kept, nil, nil}) end,
+      function() kept = {1} local t = {1, kept} send(pid, {table.unpack(t)}) end,
+      function() (function(...) send(pid, {1, ...}) end)(keep{1}) end,
+      function() kept = {1} send(pid, ({{1, kept}})[1]) end,
+      function() send(pid, setmetatable({{}}, {__index = keep})[1]) end,
+      function() kept = {1} callable(kept, {}) send(pid, kept) end,
+    }
+    for i, way in ipairs(ways) do
+      kept = {1}
+      way()
+      kept.changed = true
+      local changed = await{"seen", any}
+      assert.is_false(changed, ("way %d"):format(i))
+    end
+    send(pid, "stop")
+  end)
+
+  it("LUA-10 is not seen by a debugger's hook in both processes", function()
+    local me, kept = self(), nil
+    local pid = waiting(function() send(me, {"seen", receive().changed or false}) end)
+    debug.sethook(function()
+      local info = debug.getinfo(2, "f")
+      if info and info.func == send then kept = select(2, debug.getlocal(2, 2)) end
+    end, "c")
+    send(pid, {1})
+    debug.sethook()
+    kept.changed = true
+    assert.is_false((await{"seen", any}))
+  end)
+
+  it("LUA-10 arrives whole, built in the call or before", function()
+    local me, two = self(), {2, {3}}
+    local pid = waiting(function() while receive{ {{"echo", any, any}, function(m, to) send(to, {"back", m}) return true end},
+                                                  {any} } ~= "stop" do end end)
+    local function echo(m)
+      local back = await{"back", any}
+      assert.same(m, back)
+    end
+    send(pid, {"echo", {}, me}) echo{}
+    send(pid, {"echo", {1, two, n = two}, me}) echo{1, two, n = two}
+    send(pid, {"echo", {1, two, {two, {}}}, me}) echo{1, two, {two, {}}}
+    send(pid, {"echo", {a = {b = {c = {}}}, [1.5] = {true}, [true] = "yes"}, me}) echo{a = {b = {c = {}}}, [1.5] = {true}, [true] = "yes"}
+    assert.same({2, {3}}, two)
+    assert.error_matches(function() send(pid, {"echo", {1, coroutine.create(print)}, me}) end, "cannot send message: .*coroutine")
+    assert.error_matches(function() send(pid, {two, two, coroutine.create(print)}) end, "cannot send message: .*coroutine")
+    send(pid, "stop")
+  end)
+
   it("MSG-11 that cannot be sent raises, wherever the part in question stands", function()
     local pid = waiting(function() receive() end)
     for _, m in ipairs{{coroutine.create(print)}, {1, {2, {co = coroutine.create(print)}}}} do
