@@ -49,6 +49,13 @@ enum mb_heap_ref {
   MB_REF_COUNT
 };
 
+/* A metatable of matchers and the shape it stands for: see lua_receive.c. */
+struct mb_shape {
+  const void *metatable;
+  lua_Integer shape;
+};
+enum { MB_KNOWN_SHAPES = 8 };
+
 struct mb_heap {
   struct mb_node *node;       /* owned by the heap that made it */
   struct mb_runtime *runtime; /* the node's */
@@ -77,6 +84,8 @@ struct mb_heap {
   /* Coroutines that only the scheduler goes on with: those inside which a process waits, and processes' own that user
    * code has seen. Address -> 1. */
   struct mb_map held;
+  struct mb_shape shapes[MB_KNOWN_SHAPES]; /* the last ones that were looked up */
+  unsigned next_shape;
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */

@@ -78,7 +78,35 @@ static int is_callable(lua_State *L, int index) {
 }
 
 /* The shape of a table of clauses: how many there are, times SHAPE_ONE, and whether any of these is there. */
-enum { SHAPE_AFTER = 1, SHAPE_GUARDS = 2, SHAPE_ONE = 4 };
+enum { SHAPE_AFTER = 1, SHAPE_GUARDS = 2, SHAPE_BODIES = 4, SHAPE_ONE = 8 };
+
+/* Check clause i, on the top of the stack, and drop it; returns which parts of a shape it has. */
+static int check_clause(struct mb_heap *h, lua_State *L, const char *function, int i) {
+  int clause = lua_gettop(L), has_pattern = 0, parts = 0;
+  if (!lua_istable(L, clause))
+    ill_formed(h, L, function, "clause %d is no table: a clause is {pattern, [when = guard,] [body]}", i);
+  lua_pushnil(L);
+  while (lua_next(L, clause)) {
+    int key = clause + 1, value = clause + 2, ok = 0;
+    if (lua_type(L, key) == LUA_TNUMBER) {
+      lua_Integer n = lua_tointeger(L, key); /* 0 for 1.5 */
+      if (n == 1) ok = has_pattern = 1;
+      if (n == 2) {
+        parts |= SHAPE_BODIES;
+        ok = is_callable(L, value);
+      }
+    } else if (lua_type(L, key) == LUA_TSTRING && strcmp(lua_tostring(L, key), "when") == 0) {
+      parts |= SHAPE_GUARDS;
+      ok = is_callable(L, value);
+    }
+    if (!ok)
+      ill_formed(h, L, function, "clause %d is ill-formed: it is {pattern, [when = guard,] [body]}, guard and body functions", i);
+    lua_settop(L, key);
+  }
+  if (!has_pattern) ill_formed(h, L, function, "clause %d has no pattern", i);
+  lua_settop(L, clause - 1);
+  return parts;
+}
 
 /* Check the clauses at stack index 1; returns their shape. */
 static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *function) {
@@ -96,23 +124,8 @@ static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *fu
     lua_settop(L, top + 1);
   }
   for (int i = 1; i <= count; i++) {
-    if (lua_rawgeti(L, 1, i) != LUA_TTABLE)
-      ill_formed(h, L, function, "clause %d is no table: a clause is {pattern, [when = guard,] [body]}", i);
-    lua_pushnil(L);
-    while (lua_next(L, top + 1)) {
-      int ok = lua_isinteger(L, top + 2)
-                   ? lua_tointeger(L, top + 2) == 1 || (lua_tointeger(L, top + 2) == 2 && is_callable(L, top + 3))
-                   : lua_type(L, top + 2) == LUA_TSTRING && strcmp(lua_tostring(L, top + 2), "when") == 0 &&
-                         is_callable(L, top + 3);
-      if (!lua_isinteger(L, top + 2)) flags |= SHAPE_GUARDS;
-      if (!ok)
-        ill_formed(h, L, function, "clause %d is ill-formed: it is {pattern, [when = guard,] [body]}, guard and body functions", i);
-      lua_settop(L, top + 2);
-    }
-    lua_settop(L, top + 1);
-    if (lua_rawgeti(L, top + 1, 1) == LUA_TNIL)
-      ill_formed(h, L, function, "clause %d has no pattern", i);
-    lua_settop(L, top);
+    lua_rawgeti(L, 1, i);
+    flags |= check_clause(h, L, function, i);
   }
   return (lua_Integer)count * SHAPE_ONE + flags;
 }
@@ -181,39 +194,68 @@ static int guard_holds(struct mb_heap *h, lua_State *L, int guard, int first) {
   return ok;
 }
 
-/* Try the value at `value` against the clauses at index 1. 0, or how many results were pushed:
- * body | nil, captures... */
+/* What select gives to Lua's side, which passes it on to a body: at most so many values as they are, then body and number.
+ * Of more values, the first is a table of them all. */
+enum { FEW_VALUES = 3, SELECTED = FEW_VALUES + 2 };
+
+/* Push what select gives when the values are those above `base` and `body` is the body's stack index, 0: none. */
+static int selected(lua_State *L, int base, int body) {
+  int count = lua_gettop(L) - base;
+  if (count > FEW_VALUES) {
+    lua_createtable(L, count, 0);
+    lua_insert(L, base + 1);
+    for (int i = count; i >= 1; i--) lua_rawseti(L, base + 1, i);
+  }
+  lua_settop(L, base + FEW_VALUES);
+  if (body)
+    lua_rawgeti(L, body, 2);
+  else
+    lua_pushnil(L);
+  lua_pushinteger(L, count);
+  return SELECTED;
+}
+
+/* Try the value on the top of the stack, at `value`, against the clauses at index 1. 0, or SELECTED results were pushed. */
 static int try_clauses(struct mb_heap *h, lua_State *L, lua_Integer shape, int value) {
+  int clause = value + 1, pattern = value + 2;
   for (lua_Integer i = 1; i <= shape / SHAPE_ONE; i++) {
-    int top = lua_gettop(L); /* top + 1: clause, 2: pattern, 3: body; then the captures */
     push_clause(h, L, i);
-    lua_rawgeti(L, top + 1, 2);
-    if (mb_match(h, L, top + 2, value)) {
+    if (mb_match(h, L, pattern, value)) {
       int ok = 1;
-      if (lua_gettop(L) == top + 3) lua_pushvalue(L, value);
+      if (lua_gettop(L) == pattern) lua_pushvalue(L, value);
       if (shape & SHAPE_GUARDS) {
         lua_pushliteral(L, "when");
-        if (lua_rawget(L, top + 1) != LUA_TNIL) {
-          lua_replace(L, top + 2);
-          ok = guard_holds(h, L, top + 2, top + 4);
+        if (lua_rawget(L, clause) != LUA_TNIL) {
+          lua_replace(L, pattern);
+          ok = guard_holds(h, L, pattern, pattern + 1);
         } else {
           lua_pop(L, 1);
         }
       }
-      if (ok) return lua_gettop(L) - top - 2;
+      if (ok) return selected(L, pattern, shape & SHAPE_BODIES ? clause : 0);
     }
-    lua_settop(L, top);
+    lua_settop(L, value);
   }
   return 0;
 }
 
-/* select(clauses | ms) -> body | nil, captures...; after a timeout the function of `after`, or
- * nil, nil, "timeout". Stack: clauses, their shape. */
-static int select_on(lua_State *L, int status, lua_KContext deadline) {
-  struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
-  lua_Integer shape = lua_tointeger(L, 2);
-  (void)status;
+/* What select gives after a timeout. */
+static int select_timeout(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  int base = lua_gettop(L) + 1, is_body;
+  lua_getfield(L, 1, "after");
+  is_body = lua_istable(L, base);
+  if (is_body) {
+    is_body = lua_rawgeti(L, base, 2) != LUA_TNIL;
+    lua_pop(L, 1);
+  }
+  if (!is_body) (void)timeout(L);
+  return mb_worked(h, L, p, MB_COST_MESSAGE, selected(L, base, is_body ? base : 0));
+}
+
+static int select_on(lua_State *L, int status, lua_KContext deadline);
+
+/* Stack: clauses, their shape. */
+static int select_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_Integer shape, lua_KContext deadline) {
   for (;;) {
     if (mb_handed(p)) {
       int results = try_clauses(h, L, shape, 3);
@@ -240,44 +282,53 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
       }
       p->mailbox.scan = s->next;
     }
-    if (mb_expired(p, (uint64_t)deadline)) {
-      lua_getfield(L, 1, "after");
-      if (lua_istable(L, -1)) {
-        lua_rawgeti(L, -1, 2);
-        if (!lua_isnil(L, -1)) return 1;
-      }
-      lua_pushnil(L);
-      return mb_worked(h, L, p, MB_COST_MESSAGE, timeout(L) + 1);
-    }
+    if (mb_expired(p, (uint64_t)deadline)) return select_timeout(h, L, p);
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, select_on, MB_OFFER_MESSAGE, 0);
     p = mb_current(h, L);
   }
 }
 
+static int select_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  (void)status;
+  return select_or_wait(h, L, mb_current(h, L), lua_tointeger(L, 2), deadline);
+}
+
 static const char shape_key; /* its address is the key of the shape in a matcher's metatable */
+
+/* The shape that the metatable at index 2 stands for; -1: none. matcher keeps its metatables, so an address stays one's. */
+static lua_Integer shape_of_metatable(struct mb_heap *h, lua_State *L) {
+  const void *identity = lua_topointer(L, 2);
+  for (int i = 0; i < MB_KNOWN_SHAPES; i++)
+    if (h->shapes[i].metatable == identity) return h->shapes[i].shape;
+  if (lua_rawgetp(L, 2, &shape_key) == LUA_TNIL) return -1;
+  h->shapes[h->next_shape++ % MB_KNOWN_SHAPES] = (struct mb_shape){identity, lua_tointeger(L, 3)};
+  return lua_tointeger(L, 3);
+}
 
 /* The shape of the clauses at index 1, which have been checked if they are a matcher's, and are now if not. */
 static lua_Integer shape_of(struct mb_heap *h, lua_State *L) {
   lua_Integer shape = -1;
   if (lua_getmetatable(L, 1)) {
-    if (lua_rawgetp(L, 2, &shape_key) != LUA_TNIL) shape = lua_tointeger(L, 3);
+    shape = shape_of_metatable(h, L);
     lua_settop(L, 1);
   }
   return shape >= 0 ? shape : check_clauses(h, L, "receive");
 }
 
-/* select(ms): as take, with nil for the body before the results. */
 static int select_oldest_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   (void)status;
   for (;;) {
     struct mb_process *p = mb_current(h, L);
     int results = mb_handed(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
-    if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results + 1);
+    if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, selected(L, 0, 0));
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, select_oldest_on, MB_OFFER_MESSAGE, 0);
   }
 }
 
+/* select(clauses | ms) -> 3 values, body | nil, number of values: the values are the captures, or the message, or nil,
+ * "timeout"; of more than 3 the first is a table of all. body is to be called with them. */
 static int select_message(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
@@ -286,7 +337,6 @@ static int select_message(lua_State *L) {
   if (!lua_istable(L, 1)) {
     deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
     lua_settop(L, 0);
-    lua_pushnil(L);
     return select_oldest_on(L, LUA_OK, (lua_KContext)deadline);
   }
   lua_settop(L, 1);
@@ -295,7 +345,7 @@ static int select_message(lua_State *L) {
   deadline = shape & SHAPE_AFTER ? after_deadline(h, L, "receive") : 0;
   lua_pushinteger(L, shape);
   mb_mailbox_rewind(&p->mailbox, wanted_ref(h, L, p, shape));
-  return select_on(L, LUA_OK, (lua_KContext)deadline);
+  return select_or_wait(h, L, p, shape, (lua_KContext)deadline);
 }
 
 /* Push the metatable of matchers of a shape; upvalue 2 keeps them. */

@@ -7,6 +7,8 @@
 #include "errors.h"
 
 enum { NEST = 150, FEW_NAMES = 16 };
+/* One table's match needs MOST_SLOTS of the stack beside the captures of so many items. */
+enum { MOST_SLOTS = 16, FEW_ITEMS = 8 };
 
 static const char *const texts[] = {"any",        "is.string", "is.number", "is.integer",
                                     "is.boolean", "is.table",  "is.func",   "is.pid", "is.ref"};
@@ -44,6 +46,11 @@ static int is_predicate(struct mb_heap *h, lua_State *L, int pattern) {
 
 static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int depth);
 
+/* Whether the key at `index`, which is no string, is one of 1 to `items`. */
+static int is_item(lua_State *L, int index, lua_Integer items) {
+  return (lua_Unsigned)lua_tointeger(L, index) - 1 < (lua_Unsigned)items;
+}
+
 struct name {
   const char *s;
   size_t size;
@@ -64,8 +71,7 @@ static int list_names(lua_State *L, int pattern, lua_Integer items, struct name 
     if (lua_type(L, -1) == LUA_TSTRING) {
       if (count < room) names[count].s = lua_tolstring(L, -1, &names[count].size);
       count++;
-    } else if (!(lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 1 &&
-                 lua_tointeger(L, -1) <= items)) {
+    } else if (!is_item(L, -1, items)) {
       *others = 1;
     }
   }
@@ -97,9 +103,7 @@ static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value,
     lua_pushnil(L);
     while (lua_next(L, pattern)) {
       int at = lua_gettop(L);
-      if (lua_type(L, at - 1) != LUA_TSTRING &&
-          !(lua_isinteger(L, at - 1) && lua_tointeger(L, at - 1) >= 1 &&
-            lua_tointeger(L, at - 1) <= items)) {
+      if (lua_type(L, at - 1) != LUA_TSTRING && !is_item(L, at - 1, items)) {
         lua_pushvalue(L, at - 1);
         if (lua_rawget(L, value) == LUA_TNIL || !match(h, L, at, at + 1, depth + 1)) return 0;
         lua_remove(L, at + 1);
@@ -114,50 +118,69 @@ static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value,
   return 1;
 }
 
+/* The pattern that a light userdatum is, or -1. */
+static int pattern_of(lua_State *L, int index) {
+  uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, index);
+  return mb_pattern_text(v) ? (int)(v >> 3) : -1;
+}
+
+static int match_predicate(struct mb_heap *h, lua_State *L, int pattern, int value) {
+  int ok, top = lua_gettop(L);
+  lua_rawgeti(L, pattern, 1);
+  lua_pushvalue(L, value);
+  h->uninterruptible++;
+  ok = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  h->uninterruptible--;
+  lua_settop(L, top);
+  if (ok) lua_pushvalue(L, value);
+  return ok;
+}
+
+/* Match item i of the table `value` against that of `pattern`. 0 leaves more on the stack. */
+static int match_item(struct mb_heap *h, lua_State *L, int pattern, int value, int depth, lua_Integer i) {
+  int item = lua_gettop(L) + 1, type = lua_rawgeti(L, pattern, i), which;
+  if (type == LUA_TLIGHTUSERDATA && (which = pattern_of(L, item)) >= 0) {
+    lua_pop(L, 1);
+    lua_rawgeti(L, value, i);
+    return is_of(L, (enum mb_pattern)which, item);
+  }
+  lua_rawgeti(L, value, i);
+  if (type == LUA_TTABLE) {
+    if (!match(h, L, item, item + 1, depth + 1)) return 0;
+    lua_remove(L, item); /* the captures move down */
+    lua_remove(L, item);
+    luaL_checkstack(L, MOST_SLOTS, "pattern");
+    return 1;
+  }
+  if (!lua_rawequal(L, item, item + 1)) return 0;
+  lua_settop(L, item - 1);
+  return 1;
+}
+
 static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int depth) {
-  int top = lua_gettop(L);
+  int top = lua_gettop(L), type = lua_type(L, pattern), matches = 1;
   lua_Integer items;
-  luaL_checkstack(L, 12, "pattern");
-  if (lua_islightuserdata(L, pattern)) {
-    uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, pattern);
-    if (mb_pattern_text(v)) {
-      if (!is_of(L, (enum mb_pattern)(v >> 3), value)) return 0;
-      lua_pushvalue(L, value);
-      return 1;
-    }
-  }
-  if (!lua_istable(L, pattern)) return lua_rawequal(L, pattern, value);
-  if (depth > NEST) mb_raise(h, L, "a pattern nests more than %d levels", NEST);
-  if (is_predicate(h, L, pattern)) {
-    int ok;
-    lua_rawgeti(L, pattern, 1);
+  if (type != LUA_TTABLE) {
+    int which = type == LUA_TLIGHTUSERDATA ? pattern_of(L, pattern) : -1;
+    if (which < 0) return lua_rawequal(L, pattern, value);
+    if (!is_of(L, (enum mb_pattern)which, value)) return 0;
+    luaL_checkstack(L, MOST_SLOTS, "pattern");
     lua_pushvalue(L, value);
-    h->uninterruptible++;
-    ok = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_toboolean(L, -1);
-    h->uninterruptible--;
-    lua_settop(L, top);
-    if (ok) lua_pushvalue(L, value);
-    return ok;
+    return 1;
   }
+  luaL_checkstack(L, MOST_SLOTS, "pattern");
+  if (depth > NEST) mb_raise(h, L, "a pattern nests more than %d levels", NEST);
+  if (is_predicate(h, L, pattern)) return match_predicate(h, L, pattern, value);
   if (!lua_istable(L, value)) return 0;
   items = (lua_Integer)lua_rawlen(L, pattern);
   if (items != (lua_Integer)lua_rawlen(L, value)) return 0;
-  for (lua_Integer i = 1; i <= items; i++) {
-    int at = lua_gettop(L);
-    lua_rawgeti(L, pattern, i);
-    lua_rawgeti(L, value, i);
-    if (!match(h, L, at + 1, at + 2, depth + 1)) {
-      lua_settop(L, top);
-      return 0;
-    }
-    lua_remove(L, at + 1);
-    lua_remove(L, at + 1);
+  for (lua_Integer i = 1; i <= items && matches; i++) {
+    if (i % FEW_ITEMS == 0) luaL_checkstack(L, MOST_SLOTS, "pattern");
+    matches = match_item(h, L, pattern, value, depth, i);
   }
-  if (!match_fields(h, L, pattern, value, depth, items)) {
-    lua_settop(L, top);
-    return 0;
-  }
-  return 1;
+  matches = matches && match_fields(h, L, pattern, value, depth, items);
+  if (!matches) lua_settop(L, top);
+  return matches;
 }
 
 int mb_match(struct mb_heap *h, lua_State *L, int pattern, int value) {

@@ -13,7 +13,7 @@ if here then core.own_files(here) end
 local inspect = require "moonbeam.inspect"
 core.set_inspect(inspect)
 
-local select_message, take, type = core.select, core.take, type
+local select_message, take, type, unpack = core.select, core.take, type, table.unpack
 
 local mb = {}
 
@@ -67,12 +67,6 @@ mb.spawn_monitor = core.spawn_monitor
 -- assert(receive()[1] == "hello")
 mb.send = core.send
 
--- Both calls below are tail calls: a body may call the function it stands in for ever.
-local function pass_on(body, ...)
-  if body then return body(...) end
-  return ...
-end
-
 --- Take a message out of the mailbox, waiting for it. See Elixir's `receive/1`.
 -- `receive()` gives the oldest; `receive(ms)` gives nil, "timeout" when none came in time; `receive(0)`
 -- does not wait. `receive{ {pattern, [when = guard,] [body]}, ..., after = ms | {ms, fn} }` takes the oldest
@@ -87,8 +81,19 @@ end
 -- local sum = receive{ {{"add", is.number, is.number}, function(a, b) return a + b end} }
 -- assert(sum == 5)
 function mb.receive(what)
-  if what == nil then return take() end
-  return pass_on(select_message(what))
+  if not what then return (take(what)) end
+  local a, b, c, body, count = select_message(what)
+  if body then -- in a tail call: a body may call the function it stands in for ever
+    if count == 1 then return body(a) end
+    if count == 2 then return body(a, b) end
+    if count == 0 then return body() end
+    if count == 3 then return body(a, b, c) end
+    return body(unpack(a, 1, count))
+  end
+  if count == 1 then return a end
+  if count == 2 then return a, b end
+  if count == 3 then return a, b, c end
+  return unpack(a, 1, count)
 end
 
 --- The pattern that matches everything and captures it.

@@ -102,6 +102,7 @@ defmodule Bench do
     pid = spawn(&echo/0)
     time("ping_pong", 300_000, &ping(pid, &1))
     time("ping_pong_clause", 300_000, &ping(pid, &1))
+    time("ping_pong_clauses", 300_000, &ping(pid, &1))
     bare = spawn(&bare_echo/0)
     time("ping_pong_bare", 300_000, &ping_bare(bare, &1))
     send(bare, :stop)

@@ -2,7 +2,7 @@
 -- bench.exs has the same rows for Elixir, compare.lua runs both.
 local mb = require "moonbeam"
 local Task, Agent, send, receive, matcher = mb.Task, mb.Agent, mb.send, mb.receive, mb.matcher
-local self, spawn, spawn_monitor, monotonic_time = mb.self, mb.spawn, mb.spawn_monitor, mb.monotonic_time
+local self, spawn, spawn_monitor, monotonic_time, is = mb.self, mb.spawn, mb.spawn_monitor, mb.monotonic_time, mb.is
 
 local function time(name, n, fn)
   collectgarbage()
@@ -45,6 +45,19 @@ local function ping_clause(pid)
       receive(pong)
     end
   end
+end
+
+local function clause_echo()
+  local loop
+  local clauses = matcher{
+    {{"ping", is.pid}, function(from)
+      send(from, "pong")
+      return loop()
+    end},
+    {"stop", function() end},
+  }
+  function loop() return receive(clauses) end
+  return loop()
 end
 
 local function bare_echo()
@@ -94,6 +107,9 @@ local function main()
   local pid = spawn(echo)
   time("ping_pong", 300000, ping(pid))
   time("ping_pong_clause", 300000, ping_clause(pid))
+  local matching = spawn(clause_echo)
+  time("ping_pong_clauses", 300000, ping_clause(matching))
+  send(matching, "stop")
   local bare = spawn(bare_echo)
   time("ping_pong_bare", 300000, ping_bare(bare))
   send(bare, "stop")

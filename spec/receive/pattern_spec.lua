@@ -61,6 +61,20 @@ describe("a pattern", function()
     assert.same({true, 1, 2, 3}, {match({any, {any, k = any}}, {1, {2, k = 3}})})
   end)
 
+  it("captures as much as there is, at every depth", function()
+    local pattern, value = {}, {}
+    for i = 1, 60 do
+      pattern[i], value[i] = {any, {any, is.integer}, k = any, [i + 0.5] = any, [true] = any},
+        {-i, {"s", i}, k = i, [i + 0.5] = {}, [true] = false}
+      pattern["f" .. i], value["f" .. i] = any, i
+    end
+    local captures = table.pack(match(pattern, value))
+    assert.equal(1 + 60 * 7, captures.n)
+    assert.same({true, -1, "s", 1, 1}, {table.unpack(captures, 1, 5)})
+    value[60][2][2] = "not an integer"
+    assert.equal(1, select("#", match(pattern, value)))
+  end)
+
   it("matches by type", function()
     local values = {string = "s", number = 1.5, integer = 3, boolean = false, table = {}, func = print,
       pid = self(), ref = mb.make_ref()}

@@ -168,6 +168,40 @@ describe("receive", function()
     assert.same({"plain", 3}, receive{ {{"plain", 3}} })
   end)
 
+  it("gives every capture to the body, or as a result, however many there are", function()
+    local function count(...) return select("#", ...), ... end
+    for n = 0, 40 do
+      local pattern, message, expected = {"m"}, {"m"}, {}
+      for i = 1, n do
+        pattern[i + 1], message[i + 1], expected[i] = any, i % 3 > 0 and i, i % 3 > 0 and i
+      end
+      if n == 0 then expected[1] = message end
+      for _, clauses in ipairs{ {{pattern}}, mb.matcher{ {{"other"}, print}, {pattern} } } do
+        queue(message, message)
+        local results = table.pack(receive(clauses))
+        assert.equal(#expected, results.n)
+        results.n = nil
+        assert.same(expected, results)
+        results = table.pack(receive{ {pattern, count} })
+        assert.equal(#expected, table.remove(results, 1))
+        results.n = nil
+        assert.same(expected, results)
+      end
+    end
+  end)
+
+  it("gives what a body returns, nothing and nil included", function()
+    local function results(body)
+      queue("m")
+      return select("#", receive{ {"m", body} })
+    end
+    assert.equal(0, results(function() end))
+    assert.equal(1, results(function() return nil end))
+    assert.equal(5, results(function() return 1, nil, 3, nil, nil end))
+    assert.equal(0, select("#", receive{ after = {0, function() end} }))
+    assert.equal(2, select("#", receive{ after = 0 }))
+  end)
+
   it("takes after = {ms, fn}: fn's results are receive's", function()
     local a, b = receive{ {"x"}, after = {0, function() return "late", 2 end} }
     assert.same({"late", 2}, {a, b})

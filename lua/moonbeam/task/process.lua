@@ -45,12 +45,11 @@ local function owner_gone(_, reason) return core.exit({"shutdown", reason}) end
 -- else was handed over. Other messages stay for the work to receive.
 function process.wait(owner)
   local watch = core.monitor(owner)
-  local body, a, b = core.select{
+  local ref, work, _, body = core.select{
     {{"$gen_call", {owner, core.any}, core.any}},
     {{"DOWN", watch, "process", core.any, core.any}, owner_gone},
   }
-  if body then return body(a, b) end
-  local ref, work = a, b
+  if body then return body(ref, work) end
   core.demonitor(watch, "flush")
   return work[1](owner, ref, unpack(work, 2, work.n))
 end
