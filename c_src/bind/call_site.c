@@ -58,7 +58,7 @@ int mb_given_table(lua_State *L, int arguments) {
   if (op_of(at[-1]) == OP_JMP) return MB_NOT_GIVEN;
   if (b_of(*at)) return MB_GIVEN; /* fields */
   if (op_of(last) == OP_EXTRAARG) return 0;
-  if (op_of(last) != OP_SETLIST || k_of(last) || b_of(last) == 0) return MB_GIVEN; /* `...` or a call at the end */
+  if (op_of(last) != OP_SETLIST || k_of(last) || b_of(last) == 0) return MB_GIVEN_LIST; /* `...` or a call at the end */
   return (int)(b_of(last) + c_of(last));
 }
 
@@ -79,7 +79,7 @@ int mb_call_sites_known(lua_State *L) {
       "note(5, t) note(6, t or {1}) local kept = note(7, {1})\n"
       "last(9, {1}) note(10, ({t})[1]) note(11, t == kept and {t} or {}) note(12, {}, t)\n"
       "return note(13, {})";
-  static const int expected[16] = {0, 2, MB_GIVEN, MB_GIVEN, MB_GIVEN, MB_NOT_GIVEN, MB_NOT_GIVEN, MB_NOT_GIVEN,
+  static const int expected[16] = {0, 2, MB_GIVEN, MB_GIVEN, MB_GIVEN_LIST, MB_NOT_GIVEN, MB_NOT_GIVEN, MB_NOT_GIVEN,
                                    MB_NOT_GIVEN, MB_NOT_GIVEN, MB_NOT_GIVEN, MB_NOT_GIVEN, MB_NOT_GIVEN, MB_NOT_GIVEN};
   int answers[16] = {0}, known;
   int top = lua_gettop(L);

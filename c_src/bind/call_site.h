@@ -9,8 +9,9 @@
 
 /* Beside the number of items, what mb_given_table says. */
 enum {
-  MB_NOT_GIVEN = -1, /* somebody else may have the table */
-  MB_GIVEN = -2      /* nobody has; what is in it has to be looked up */
+  MB_NOT_GIVEN = -1,  /* somebody else may have the table */
+  MB_GIVEN_LIST = -2, /* nobody has; nothing but items is in it, and what lua_next gives after one comes later */
+  MB_GIVEN = -3       /* nobody has; anything may be in it */
 };
 
 /* Whether the last argument of the C function that runs is a table which the calling code has built right there, as in

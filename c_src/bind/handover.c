@@ -109,6 +109,16 @@ static int items_are_constants(lua_State *L, int index, int n) {
   return ok;
 }
 
+/* How many items the list at `index` has, or MB_GIVEN if there are holes. */
+static int whole_list(lua_State *L, int index) {
+  lua_Unsigned n = lua_rawlen(L, index);
+  if (n == 0 || n > MOST_ITEMS) return MB_GIVEN;
+  lua_pushinteger(L, (lua_Integer)n);
+  if (!lua_next(L, index)) return (int)n;
+  lua_pop(L, 2);
+  return MB_GIVEN;
+}
+
 /* Push the table at `index`, which is given away, with copies in the place of the tables in it; else 0, and it is as
  * before. */
 static int pass_table(struct copying *c, int index) {
@@ -142,6 +152,7 @@ static int pass(struct mb_heap *h, lua_State *L, int index, int arguments) {
   int items = arguments && h->call_sites_known && lua_istable(L, index) ? mb_given_table(L, arguments) : MB_NOT_GIVEN;
   struct copying c;
   if (items == MB_NOT_GIVEN) return copy(h, L, index);
+  if (items == MB_GIVEN_LIST) items = whole_list(L, index);
   if (items >= 0 && items_are_constants(L, index, items)) {
     lua_pushvalue(L, index);
     return 1;

@@ -134,6 +134,10 @@ describe("a message for a waiting process", function()
       function() kept = {1} send(pid, {nil, kept, nil, nil}) end,
       function() kept = {1} local t = {1, kept} send(pid, {table.unpack(t)}) end,
       function() (function(...) send(pid, {1, ...}) end)(keep{1}) end,
+      function() (function(...) send(pid, {...}) end)(nil, keep{1}, nil, nil) end,
+      function() (function(...) send(pid, {nil, ...}) end)(keep{1}, nil) end,
+      function() send(pid, {1, keep{1}}) end,
+      function() send(pid, {kept = keep{1}, (keep{1})}) end,
       function() kept = {1} send(pid, ({{1, kept}})[1]) end,
       function() send(pid, setmetatable({{}}, {__index = keep})[1]) end,
       function() kept = {1} callable(kept, {}) send(pid, kept) end,
@@ -169,7 +173,7 @@ describe("a message for a waiting process", function()
       local back = await{"back", any}
       assert.same(m, back)
     end
-    send(pid, {"echo", {}, me}) echo{}
+    send(pid, {"echo", {}, self()}) echo{}
     send(pid, {"echo", {1, two, n = two}, me}) echo{1, two, n = two}
     send(pid, {"echo", {1, two, {two, {}}}, me}) echo{1, two, {two, {}}}
     send(pid, {"echo", {a = {b = {c = {}}}, [1.5] = {true}, [true] = "yes"}, me}) echo{a = {b = {c = {}}}, [1.5] = {true}, [true] = "yes"}
