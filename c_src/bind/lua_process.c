@@ -13,6 +13,7 @@
 #include "handover.h"
 #include "key.h"
 #include "mailbox.h"
+#include "memory.h"
 #include "run.h"
 
 /* Whether a process can be seen to live, without asking its scheduler. */
@@ -296,12 +297,7 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
     case 7: lua_pushboolean(L, (p->flags & MB_TRAP_EXIT) != 0); break;
     case 8: push_dictionary(h, L, p); break;
     case 9: lua_pushinteger(L, (lua_Integer)p->reductions); break;
-    case 10: { /* slot, coroutine as measured when suspended, and queued messages */
-      size_t size = sizeof *p + (p->start ? p->start->size : 1100);
-      for (struct mb_signal *s = p->mailbox.head; s; s = s->next) size += sizeof *s + s->size;
-      lua_pushinteger(L, (lua_Integer)size);
-      break;
-    }
+    case 10: lua_pushinteger(L, (lua_Integer)mb_memory_of(h, L, p, stack_of(h, L, p))); break;
     case 11: push_location(h, L, p, 0); break;
     case 12:
       co = stack_of(h, L, p);

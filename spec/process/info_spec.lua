@@ -131,6 +131,51 @@ describe("Process.info", function()
     send(pid, "end")
   end)
 
+  it("INFO-02 counts as memory what a process can reach, and nobody else does", function()
+    local me = self()
+    local function memory(make)
+      local pid = spawn(function(f)
+        local value <const> = f()
+        send(me, "ready")
+        receive{ {"end"} }
+        return value
+      end, make)
+      await("ready")
+      local bytes = Process.info(pid, "memory")
+      send(pid, "end")
+      return bytes
+    end
+    local least = memory(function() end)
+    assert.is_true(least > 500 and least < 3000, least)
+    local function more(make) return memory(make) - least end
+    local function between(low, bytes, high) assert.is_true(low - 500 <= bytes and bytes <= high, bytes) end
+    between(100000, more(function() return ("x"):rep(100000) end), 101000)
+    between(72000, more(function() local t = {} for i = 1, 1000 do t[i] = {i} end return t end), 100000)
+    between(40000, more(function() local t = {} for i = 1, 1000 do t[-i] = i end return t end), 50000)
+    between(16000000, more(function() local t = {} for i = 1, 1000000 do t[i] = i end return t end), 17000000)
+    between(50000, more(function()
+      local s, co = ("x"):rep(50000), nil
+      co = coroutine.create(function() local cycle = {co, s} coroutine.yield() return cycle end)
+      coroutine.resume(co)
+      return co
+    end), 53000)
+    between(50000, more(function() Process.put("key", ("x"):rep(50000)) end), 51000)
+    between(50000, more(function() global = ("x"):rep(50000) end), 52000) -- luacheck: ignore
+    between(0, more(function() return {string, mb, receive, require "spec.helper"} end), 500)
+    between(50000, more(function() send(self(), ("x"):rep(50000)) end), 101000) -- the stack may still have it, too
+  end)
+
+  it("INFO-02 counts its own memory, from inside a coroutine, too", function()
+    helper.in_process(function()
+      local before = Process.info(self(), "memory")
+      local s <const> = {("x"):rep(50000)}
+      local thread = coroutine.running()
+      assert(Process.info(self(), "memory") - before >= 50000)
+      local inside = coroutine.wrap(function() return Process.info(self(), "memory"), thread, s end)()
+      assert(inside - before >= 50000)
+    end)
+  end)
+
   it("INFO-03 has no registered_name for the unnamed", function()
     assert.is_nil(Process.info(self(), "registered_name"))
   end)
