@@ -9,27 +9,17 @@
  *               n:int line_info(1)*n   n:int (pc:int line:int)*n
  *               n:int (name:string first_pc:int last_pc:int)*n   n:int name:string*n
  *   int      big-endian groups of 7 bits, the last one with the high bit set
- *   string   size + 1 as an int (0: none), then the bytes
- *
- * An instruction is 32 bits: opcode 7, A 8, k 1, B 8, C 8. */
+ *   string   size + 1 as an int (0: none), then the bytes */
 #include "bytecode.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#if LUA_VERSION_NUM != 504
-#error "the bytecode of this Lua is not known here"
-#endif
+#include "instruction.h"
 
-enum { OP_GETUPVAL = 9, OP_SETUPVAL = 10, OP_GETTABUP = 11, OP_SETTABUP = 15 };
 enum { HEADER = 31, NEST = 220, MOST_FACTORY_UPVALUES = 190, MOST_SHORT_KEYS = 256 };
 enum { K_FLOAT = 0x13, K_INTEGER = 0x03, K_SHORT = 0x04, K_LONG = 0x14 };
-
-static uint32_t op_of(uint32_t i) { return i & 0x7f; }
-static uint32_t a_of(uint32_t i) { return i >> 7 & 0xff; }
-static uint32_t b_of(uint32_t i) { return i >> 16 & 0xff; }
-static uint32_t c_of(uint32_t i) { return i >> 24 & 0xff; }
 
 struct reader {
   const char *at, *end;

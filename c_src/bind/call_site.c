@@ -14,7 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { OP_SETFIELD = 18, OP_NEWTABLE = 19, OP_JMP = 56, OP_CALL = 68, OP_SETLIST = 78, OP_EXTRAARG = 82 };
+#include "instruction.h"
+
 enum { FRAME_OF_C = 2, MOST_STEPS = 48 };
 
 /* A call's frame, as lua_getstack finds it. */
@@ -28,17 +29,11 @@ struct frame {
   unsigned short status;
 };
 
-static uint32_t op_of(uint32_t i) { return i & 0x7f; }
-static uint32_t a_of(uint32_t i) { return i >> 7 & 0xff; }
-static uint32_t k_of(uint32_t i) { return i >> 15 & 1; }
-static uint32_t b_of(uint32_t i) { return i >> 16 & 0xff; }
-static uint32_t c_of(uint32_t i) { return i >> 24 & 0xff; }
-
 int mb_given_table(lua_State *L, int arguments) {
   lua_Debug ar;
   const struct frame *caller;
   const uint32_t *at;
-  uint32_t table, last;
+  uint32_t table, last; /* its register; the instruction before the call */
   /* A debugger may look at the arguments, and at what is being built. */
   if (lua_gethookmask(L) & ~LUA_MASKCOUNT || !lua_getstack(L, 1, &ar)) return MB_NOT_GIVEN;
   caller = (const struct frame *)ar.i_ci;
@@ -47,17 +42,15 @@ int mb_given_table(lua_State *L, int arguments) {
   /* A metamethod __call would have got one argument more; C is 1 where results are dropped. */
   if (op_of(*at) != OP_CALL || b_of(*at) != (uint32_t)arguments + 1 || c_of(*at) != 1) return MB_NOT_GIVEN;
   table = a_of(*at) + (uint32_t)arguments;
-  last = *--at;
-  if (op_of(last) == OP_EXTRAARG) {
-    if (op_of(at[-1]) != OP_NEWTABLE) return MB_NOT_GIVEN;
-  } else if ((op_of(last) != OP_SETLIST && op_of(last) != OP_SETFIELD) || a_of(last) != table) {
+  if (op_of(*--at) == OP_EXTRAARG) at--;
+  last = *at;
+  if ((op_of(last) != OP_SETLIST && op_of(last) != OP_SETFIELD && op_of(last) != OP_NEWTABLE) || a_of(last) != table)
     return MB_NOT_GIVEN;
-  }
   for (int i = 0; op_of(*at) != OP_NEWTABLE || a_of(*at) != table; at--)
     if (i++ == MOST_STEPS) return MB_NOT_GIVEN;
   if (op_of(at[-1]) == OP_JMP) return MB_NOT_GIVEN;
   if (b_of(*at)) return MB_GIVEN; /* fields */
-  if (op_of(last) == OP_EXTRAARG) return 0;
+  if (op_of(last) == OP_NEWTABLE) return 0;
   if (op_of(last) != OP_SETLIST || k_of(last) || b_of(last) == 0) return MB_GIVEN_LIST; /* `...` or a call at the end */
   return (int)(b_of(last) + c_of(last));
 }
