@@ -146,10 +146,11 @@ no:
   return 0;
 }
 
-/* Push the value at `index`, the last of the running function's arguments, as `copy` does; but a table that the caller has
- * built for the call goes as it is. */
+/* Push the value at `index` as `copy` does; but if it is the last of the running function's arguments, and a table that the
+ * caller has built for the call, it goes as it is. */
 static int pass(struct mb_heap *h, lua_State *L, int index, int arguments) {
-  int items = arguments && h->call_sites_known && lua_istable(L, index) ? mb_given_table(L, arguments) : MB_NOT_GIVEN;
+  int last = arguments == index && h->call_sites_known && lua_istable(L, index);
+  int items = last ? mb_given_table(L, arguments) : MB_NOT_GIVEN;
   struct copying c;
   if (items == MB_NOT_GIVEN) return copy(h, L, index);
   if (items == MB_GIVEN_LIST) items = whole_list(L, index);

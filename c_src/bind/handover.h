@@ -21,8 +21,8 @@ enum mb_offer {
 
 /* Hand the value at `index` to the process `to`, which runs next: a message, to a server an event. 1, or 0: it has to
  * be sent. Raises when memory is out; then nothing has happened. The others are alike. If the value is the last of the
- * `arguments` that the running function has been given, it may be the one the caller has built for the call; 0: it is
- * copied in any case. */
+ * `arguments` that the running function has been given, and a table that the caller has built for the call, it is not
+ * copied; with 0 it always is. */
 int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index, int arguments);
 
 /* The same for a request; ref is the monitor of a call, or 0 for a cast. */

@@ -46,6 +46,7 @@ enum mb_heap_ref {
   MB_REF_BACKED,    /* module name -> whether a file stands behind it */
   MB_REF_HOOKS,     /* thread -> its count hook, see preempt.c; weak */
   MB_REF_REQUIRE,   /* the require that was there before */
+  MB_REF_SHAPES,    /* shape -> metatable of matchers, see lua_receive.c */
   MB_REF_COUNT
 };
 
@@ -84,7 +85,7 @@ struct mb_heap {
   /* Coroutines that only the scheduler goes on with: those inside which a process waits, and processes' own that user
    * code has seen. Address -> 1. */
   struct mb_map held;
-  struct mb_shape shapes[MB_KNOWN_SHAPES]; /* the last ones that were looked up */
+  struct mb_shape shapes[MB_KNOWN_SHAPES]; /* the last ones that were made */
   unsigned next_shape;
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */

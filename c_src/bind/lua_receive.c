@@ -78,11 +78,11 @@ static int is_callable(lua_State *L, int index) {
 }
 
 /* The shape of a table of clauses: how many there are, times SHAPE_ONE, and whether any of these is there. */
-enum { SHAPE_AFTER = 1, SHAPE_GUARDS = 2, SHAPE_BODIES = 4, SHAPE_ONE = 8 };
+enum { SHAPE_AFTER = 1, SHAPE_GUARDS = 2, SHAPE_ONE = 4 };
 
-/* Check clause i, on the top of the stack, and drop it; returns which parts of a shape it has. */
+/* Check clause i, on the top of the stack, and drop it; returns SHAPE_GUARDS if it has one. */
 static int check_clause(struct mb_heap *h, lua_State *L, const char *function, int i) {
-  int clause = lua_gettop(L), has_pattern = 0, parts = 0;
+  int clause = lua_gettop(L), has_pattern = 0, guarded = 0;
   if (!lua_istable(L, clause))
     ill_formed(h, L, function, "clause %d is no table: a clause is {pattern, [when = guard,] [body]}", i);
   lua_pushnil(L);
@@ -91,12 +91,9 @@ static int check_clause(struct mb_heap *h, lua_State *L, const char *function, i
     if (lua_type(L, key) == LUA_TNUMBER) {
       lua_Integer n = lua_tointeger(L, key); /* 0 for 1.5 */
       if (n == 1) ok = has_pattern = 1;
-      if (n == 2) {
-        parts |= SHAPE_BODIES;
-        ok = is_callable(L, value);
-      }
+      if (n == 2) ok = is_callable(L, value);
     } else if (lua_type(L, key) == LUA_TSTRING && strcmp(lua_tostring(L, key), "when") == 0) {
-      parts |= SHAPE_GUARDS;
+      guarded = SHAPE_GUARDS;
       ok = is_callable(L, value);
     }
     if (!ok)
@@ -105,7 +102,7 @@ static int check_clause(struct mb_heap *h, lua_State *L, const char *function, i
   }
   if (!has_pattern) ill_formed(h, L, function, "clause %d has no pattern", i);
   lua_settop(L, clause - 1);
-  return parts;
+  return guarded;
 }
 
 /* Check the clauses at stack index 1; returns their shape. */
@@ -232,7 +229,7 @@ static int try_clauses(struct mb_heap *h, lua_State *L, lua_Integer shape, int v
           lua_pop(L, 1);
         }
       }
-      if (ok) return selected(L, pattern, shape & SHAPE_BODIES ? clause : 0);
+      if (ok) return selected(L, pattern, clause);
     }
     lua_settop(L, value);
   }
@@ -296,14 +293,12 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
 
 static const char shape_key; /* its address is the key of the shape in a matcher's metatable */
 
-/* The shape that the metatable at index 2 stands for; -1: none. matcher keeps its metatables, so an address stays one's. */
+/* The shape that the metatable at index 2 stands for; -1: none. A matcher's that has travelled has a metatable of its own. */
 static lua_Integer shape_of_metatable(struct mb_heap *h, lua_State *L) {
   const void *identity = lua_topointer(L, 2);
   for (int i = 0; i < MB_KNOWN_SHAPES; i++)
     if (h->shapes[i].metatable == identity) return h->shapes[i].shape;
-  if (lua_rawgetp(L, 2, &shape_key) == LUA_TNIL) return -1;
-  h->shapes[h->next_shape++ % MB_KNOWN_SHAPES] = (struct mb_shape){identity, lua_tointeger(L, 3)};
-  return lua_tointeger(L, 3);
+  return lua_rawgetp(L, 2, &shape_key) == LUA_TNIL ? -1 : lua_tointeger(L, 3);
 }
 
 /* The shape of the clauses at index 1, which have been checked if they are a matcher's, and are now if not. */
@@ -348,17 +343,21 @@ static int select_message(lua_State *L) {
   return select_or_wait(h, L, p, shape, (lua_KContext)deadline);
 }
 
-/* Push the metatable of matchers of a shape; upvalue 2 keeps them. */
-static void push_metatable(lua_State *L, lua_Integer shape) {
-  if (lua_rawgeti(L, lua_upvalueindex(2), shape) != LUA_TNIL) return;
-  lua_pop(L, 1);
-  lua_createtable(L, 0, 2);
-  lua_pushliteral(L, "matcher");
-  lua_setfield(L, -2, "__name");
-  lua_pushinteger(L, shape);
-  lua_rawsetp(L, -2, &shape_key);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, lua_upvalueindex(2), shape);
+/* Push the metatable of matchers of a shape. The heap keeps it, so that its address stays its own. */
+static void push_metatable(struct mb_heap *h, lua_State *L, lua_Integer shape) {
+  mb_push_ref(h, L, MB_REF_SHAPES);
+  if (lua_rawgeti(L, -1, shape) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 2);
+    lua_pushliteral(L, "matcher");
+    lua_setfield(L, -2, "__name");
+    lua_pushinteger(L, shape);
+    lua_rawsetp(L, -2, &shape_key);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, shape);
+    h->shapes[h->next_shape++ % MB_KNOWN_SHAPES] = (struct mb_shape){lua_topointer(L, -1), shape};
+  }
+  lua_remove(L, -2);
 }
 
 /* matcher(clauses) -> the same clauses, checked once */
@@ -376,7 +375,7 @@ static int matcher(lua_State *L) {
     lua_insert(L, -2);
     lua_rawset(L, 2);
   }
-  push_metatable(L, shape);
+  push_metatable(h, L, shape);
   lua_setmetatable(L, 2);
   return 1;
 }
@@ -413,11 +412,7 @@ static int do_sleep(lua_State *L) {
 }
 
 void mb_open_receive(struct mb_heap *h, lua_State *L) {
-  static const luaL_Reg functions[] = {{"take", take}, {"select", select_message},
+  static const luaL_Reg functions[] = {{"take", take}, {"select", select_message}, {"matcher", matcher},
                                        {"match", match_value}, {"sleep", do_sleep}, {NULL, NULL}};
   mb_set_functions(h, L, functions);
-  lua_pushlightuserdata(L, h);
-  lua_newtable(L);
-  lua_pushcclosure(L, matcher, 2);
-  lua_setfield(L, -2, "matcher");
 }

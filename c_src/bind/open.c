@@ -161,6 +161,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->ref[MB_REF_HOOKS] = new_table(L, "k");
   h->ref[MB_REF_NAMED] = new_table(L, "k");
   h->ref[MB_REF_RESOLVED] = new_table(L, NULL);
+  h->ref[MB_REF_SHAPES] = new_table(L, NULL);
   h->ref[MB_REF_BACKED] = new_table(L, NULL);
   for (enum mb_heap_ref r = MB_REF_INSPECT; r <= MB_REF_LOG_SETTINGS; r++) { /* set later */
     lua_pushboolean(L, 0);

@@ -202,6 +202,21 @@ describe("receive", function()
     assert.equal(2, select("#", receive{ after = 0 }))
   end)
 
+  it("means the same by a matcher that has travelled, whatever was there before it", function()
+    local kinds = {mb.matcher{ {"a"}, {"b"} }, mb.matcher{ {"a"}, after = 0 }, {{"a"}, {"b"}, {"c"}, after = 0}}
+    for i = 1, 300 do
+      local kind = i % 3 + 1
+      send(self(), {kinds[kind]})
+      local copy = receive()[1]
+      if kind == 3 then setmetatable(copy, {}) end
+      send(self(), "b")
+      assert.equal(kind ~= 2 and "b" or nil, (receive(copy)))
+      receive(0)
+      copy = nil -- luacheck: ignore
+      collectgarbage()
+    end
+  end)
+
   it("takes after = {ms, fn}: fn's results are receive's", function()
     local a, b = receive{ {"x"}, after = {0, function() return "late", 2 end} }
     assert.same({"late", 2}, {a, b})
