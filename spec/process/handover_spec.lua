@@ -141,6 +141,9 @@ describe("a message for a waiting process", function()
       function() kept = {1} send(pid, ({{1, kept}})[1]) end,
       function() send(pid, setmetatable({{}}, {__index = keep})[1]) end,
       function() kept = {1} callable(kept, {}) send(pid, kept) end,
+      function() send(pid, kept, {}) end,
+      function() kept = {1, {}} send(pid, {1, kept}, {}) end,
+      function() send(pid, kept, 1, {n = 1}) end,
     }
     for i, way in ipairs(ways) do
       kept = {1}
