@@ -55,7 +55,7 @@ int mb_given_table(lua_State *L, int arguments) {
   return (int)(b_of(last) + c_of(last));
 }
 
-/* Notes what is said of its second argument. */
+/* Notes what is said of its last argument, under the number that is its first. */
 static int note(lua_State *L) {
   int (*answers)[16] = lua_touserdata(L, lua_upvalueindex(1));
   int arguments = lua_gettop(L), number = (int)lua_tointeger(L, 1);

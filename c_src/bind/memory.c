@@ -127,6 +127,7 @@ size_t mb_memory_of(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_S
   struct walk w = {h, L, top + 1, top + 2, 0, MOST_OBJECTS, MOST_ENTRIES, sizeof *p};
   for (struct mb_signal *s = p->mailbox.head; s; s = s->next) w.bytes += sizeof *s + s->size;
   if (p->start) w.bytes += sizeof *p->start + p->start->size;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
   mb_modules_refresh(h, L);
   lua_newtable(L);
   lua_newtable(L);
