@@ -13,34 +13,11 @@
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local GenServer = require "moonbeam.gen_server"
-local owner_callbacks = require "moonbeam.registry_owner"
+local callbacks = require "moonbeam.registry_server"
 
 local self = core.self
 
 local Registry = setmetatable({}, {__tostring = function() return "Registry" end})
-
--- The registry's own process: a server that holds up the table while it lives, and starts and stops the owner.
-
-local function stop_owner(owner)
-  local ref = core.monitor(owner)
-  core.unlink(owner)
-  core.process_exit(owner, "shutdown")
-  core.await(ref)
-end
-
---- The registry's process begins; internal, as `terminate` is.
-function Registry.init(options)
-  local owner = GenServer.start_link(owner_callbacks)
-  local ok, holder = core.registry_open(options.name, options.keys == "duplicate", owner, options.listeners)
-  if not ok then
-    stop_owner(owner)
-    return "error", {"already_started", holder}
-  end
-  for key, value in next, options.meta or {} do core.registry_put_meta(options.name, key, value) end
-  return "ok", owner
-end
-
-function Registry.terminate(_, owner) stop_owner(owner) end
 
 local function check_options(options)
   local function fail(text, ...) core.argument_error("Registry.start_link", 1, text:format(...)) end
@@ -76,7 +53,7 @@ function Registry.start_link(options)
   check_options(options)
   local arg = {name = options.name, keys = options.keys, meta = options.meta}
   if options.listeners and options.listeners[1] then arg.listeners = options.listeners end
-  return GenServer.start_link(Registry, arg, {name = options.name})
+  return GenServer.start_link(callbacks, arg, {name = options.name})
 end
 
 --- How a supervisor starts a registry. See Elixir's `Registry.child_spec/1`.

@@ -7,6 +7,8 @@
 
 local core = require "moonbeam.core"
 
+local type = type
+
 local owner = {}
 
 function owner.init()
@@ -34,6 +36,10 @@ local function leave(state, client)
 end
 
 function owner.handle_call(key, from, state)
+  if type(key) ~= "string" then -- not from `Registry.lock`
+    core.reply(from[1], from[2], nil, {"unknown_request", key})
+    return "noreply", state
+  end
   local queue = state.queues[key] or {key = key}
   if queue.first and queue.first.from[1] == from[1] then return "reply", false, state end
   local client = {from = from, ref = core.monitor(from[1]), queue = queue}
