@@ -10,6 +10,7 @@
 
 #include "break.h"
 #include "buffer.h"
+#include "finalizer.h"
 #include "map.h"
 #include "node.h"
 
@@ -76,6 +77,7 @@ struct mb_heap {
   struct mb_codes *codes;
   int code_identity; /* mb_code_identity works here */
   int call_sites_known; /* mb_given_table works here */
+  const unsigned char *collector; /* see finalizer.h */
   struct mb_modules *modules;
   struct mb_sites *sites;
   struct mb_preempt *preempt;
@@ -135,6 +137,12 @@ static inline struct mb_heap *mb_heap_of(lua_State *L) {
   h = mb_any_heap_of(L);
   if (!h->scheduler) mb_heap_ended(L);
   return h;
+}
+
+/* Whether the code that runs on L, any thread of the heap, is outside of any process, whichever one is current: a
+ * finalizer, or what it has called. */
+static inline int mb_outside(const struct mb_heap *h, lua_State *L) {
+  return h->collector ? *h->collector & MB_STOPPED_BY_FINALIZER : lua_gc(L, LUA_GCISRUNNING) < 0;
 }
 
 /* The process that runs; NULL between processes, and when the runtime has ended. */

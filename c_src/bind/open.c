@@ -139,6 +139,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   lua_rawsetp(L, LUA_REGISTRYINDEX, &heap_key);
   h->code_identity = mb_code_identity_works(L);
   h->call_sites_known = mb_call_sites_known(L);
+  h->collector = mb_collector_word(L);
   h->workspace = mb_workspace_new();
   h->key = mb_workspace_new();
   h->codes = mb_codes_new();
