@@ -6,6 +6,7 @@
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
+local child_spec = require "moonbeam.child_spec"
 local report = require "moonbeam.supervisor_report"
 
 local monitor, exit_signal, await, core_type = core.monitor, core.process_exit, core.await, core.type
@@ -27,14 +28,22 @@ local function outcome(ok, ...)
   return "error", first == nil and "nil" or first
 end
 
+local function started(child, kind, pid, info)
+  if kind == "ok" and child.open then child_spec.decide(child, pid) end
+  return kind, pid, info
+end
+
 --- Call a child's start function.
--- @param start {function, arguments...}
+-- @param child record, whose start is {function, arguments...}
 -- @param[opt] extra sequence of arguments to put before those
 -- @return "ok", pid [, info] | "ignore" | "error", reason (a junk result is one) | "raised", reason
-function child_process.start(start, extra)
-  if extra == nil or #extra == 0 then return outcome(xpcall(start[1], call.reason_of, unpack(start, 2))) end
+function child_process.start(child, extra)
+  local start = child.start
+  if extra == nil or #extra == 0 then
+    return started(child, outcome(xpcall(start[1], call.reason_of, unpack(start, 2))))
+  end
   local arguments = table.move(start, 2, #start, #extra + 1, table.move(extra, 1, #extra, 1, {}))
-  return outcome(xpcall(start[1], call.reason_of, unpack(arguments, 1, #extra + #start - 1)))
+  return started(child, outcome(xpcall(start[1], call.reason_of, unpack(arguments, 1, #extra + #start - 1))))
 end
 
 -- Whether a child that was told to stop ended as it should.

@@ -4,7 +4,8 @@
 -- specification: they are known by their pids. When it stops, it tells all of them at once.
 --
 -- A supervisor of one's own is a module with `init(arg)`, which ends with `return DynamicSupervisor.init(options)`, or
--- returns "ignore"; `DynamicSupervisor.start_link(module, arg, {name = ...})` starts it.
+-- returns "ignore"; `DynamicSupervisor.start_link(module, arg, {name = ...})` starts it, and so does `{Module, argument}` as a
+-- child.
 -- @module moonbeam.dynamic_supervisor
 
 local core = require "moonbeam.core"
@@ -12,6 +13,7 @@ local call = require "moonbeam.call"
 local child_spec = require "moonbeam.child_spec"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.dynamic_supervisor_server"
+local server = require "moonbeam.server"
 
 local DynamicSupervisor = {}
 
@@ -51,7 +53,7 @@ function DynamicSupervisor.init(options)
   if options ~= nil and type(options) ~= "table" then
     core.argument_error("DynamicSupervisor.init", 1, "table of options expected, got " .. core.type(options))
   end
-  return "ok", options or {}
+  return "ok", server.become(options or {}, "moonbeam.dynamic_supervisor_server")
 end
 
 local function request(supervisor, name, ...)

@@ -35,9 +35,15 @@ local function initialised(module, ...)
   return "ok", state
 end
 
+--- The server of a module becomes a supervisor by what its init returned.
+function callbacks.take_over(module, ...)
+  supervision.enter()
+  return initialised(module, ...)
+end
+
 --- @param arg table: options, or module and arg, for whose init the options are
 function callbacks.init(arg)
-  core.process_flag("trap_exit", true)
+  supervision.enter()
   if arg.module then return initialised(arg.module, arg.module.init(arg.arg)) end
   return initialised(nil, "ok", arg.options)
 end
@@ -53,7 +59,7 @@ local requests = {}
 function requests.start_child(state, from, child)
   local list = state.children
   if list.count >= state.max_children then return reply(from[1], from[2], nil, "max_children") end
-  local kind, result, info = child_process.start(child.start, state.extra_arguments)
+  local kind, result, info = child_process.start(child, state.extra_arguments)
   if kind == "ignore" then return reply(from[1], from[2], "ignore") end
   if kind ~= "ok" then return reply(from[1], from[2], nil, result) end
   if child.restart == "temporary" then child.start = nil end -- never used again
@@ -80,7 +86,7 @@ end
 
 -- Start the child again: nil, or the child when that failed.
 local function restart(state, child)
-  local kind, result = child_process.start(child.start, state.extra_arguments)
+  local kind, result = child_process.start(child, state.extra_arguments)
   if kind == "ok" then
     forget_other(state.children, result, child)
     children.set_pid(state.children, child, result)

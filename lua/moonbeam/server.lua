@@ -13,7 +13,7 @@ local report = require "moonbeam.report"
 local sys = require "moonbeam.sys"
 
 local next_event, reply, exit = core.next_event, core.reply, core.exit
-local select, type = select, type
+local getmetatable, select, type = getmetatable, select, type
 
 local server = {}
 
@@ -228,8 +228,30 @@ local function take_name(name)
   return nil, core.process_whereis(name)
 end
 
+--- A copy of a table with a mark: a server whose init returns it as its state goes on with another module of callbacks, and
+-- the results of their `take_over(module, results of init...)`.
+-- @param state table
+-- @param behaviour name of the module
+function server.become(state, behaviour)
+  local copy = {}
+  for k, v in next, state do copy[k] = v end
+  return setmetatable(copy, {__behaviour = behaviour})
+end
+
+local function behaviour_of(state)
+  local mt = getmetatable(state)
+  local name = type(mt) == "table" and rawget(mt, "__behaviour")
+  return name and require(name)
+end
+
 local function started(s, owner, ref, ...)
   local n, tag, a, b = select("#", ...), ...
+  local behaviour = tag == "ok" and behaviour_of(a)
+  if behaviour then
+    local module = s.module
+    s.module, s.callbacks, s.fixed = behaviour, behaviour, true
+    return started(s, owner, ref, behaviour.take_over(module, ...))
+  end
   if tag == "ok" and (n == 2 or n == 3 and is_extra(b)) then
     s.state = a
     reply(owner, ref, "ok")

@@ -15,6 +15,12 @@ local type = type
 
 local supervision = {}
 
+--- The calling process is a supervisor from now on; its dictionary tells others so.
+function supervision.enter()
+  core.process_flag("trap_exit", true)
+  core.process_put("$supervisor", true)
+end
+
 --- A first state: restarts as the options say, no children | nil, reason.
 function supervision.state(options)
   local window, reason = restarts.new(options)

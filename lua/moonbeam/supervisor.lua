@@ -10,9 +10,12 @@
 --                                            "infinity": waited for (a supervisor's default); "brutal_kill": killed
 --     type = "worker" | "supervisor", significant = false}
 --
--- or Module, or {Module, argument}, where Module.child_spec(argument) gives one, or Module has a GenServer's callbacks.
+-- or Module, or {Module, argument}, where Module.child_spec(argument) gives one; or else the child is what
+-- Module.start_link(argument) starts, or, in a module without, GenServer.start_link(Module, argument): its id is the module's
+-- field `name`, or the name by which `require` knows it, or "GenServer" ("GenServer 2" where there is one already).
 -- A supervisor of one's own is a module with `init(arg)` that ends with `return Supervisor.init(children, options)`, or
--- returns "ignore"; `Supervisor.start_link(module, arg, {name = ...})` starts it.
+-- returns "ignore"; `Supervisor.start_link(module, arg, {name = ...})` starts it, and so does `{Module, argument}` as a child,
+-- which is of the type "supervisor" then.
 --
 -- The start functions run in the supervisor, one after the other; they and their arguments are copied once.
 -- @module moonbeam.supervisor
@@ -22,6 +25,7 @@ local call = require "moonbeam.call"
 local child_spec = require "moonbeam.child_spec"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.supervisor_server"
+local server = require "moonbeam.server"
 
 local Supervisor = {}
 
@@ -36,9 +40,7 @@ local function expand(children, options, fname)
   if options.strategy == nil then
     core.argument_error(fname, 2, 'the option strategy is missing: "one_for_one", "one_for_all" or "rest_for_one"')
   end
-  local specs = {}
-  for i = 1, #children do specs[i] = child_spec.expand(children[i]) end
-  return specs
+  return child_spec.expand_all(children)
 end
 
 --- Start a supervisor, linked to the caller, and its children in order. See Elixir's `Supervisor.start_link/2`.
@@ -87,7 +89,8 @@ end
 -- local sup = Supervisor.start_link(Pair, 5, {name = "pair"})
 -- assert(Agent.get(Supervisor.which_children("pair")[1][2]) == 5)
 function Supervisor.init(children, options)
-  return "ok", options, expand(children, options, "Supervisor.init")
+  local specs = expand(children, options, "Supervisor.init")
+  return "ok", server.become(options, "moonbeam.supervisor_server"), specs
 end
 
 local function request(supervisor, name, ...)

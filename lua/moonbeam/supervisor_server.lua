@@ -56,7 +56,7 @@ end
 
 -- As child_process.start, but what a start function raises is told from what it returns.
 local function run(child)
-  local kind, result, info = child_process.start(child.start)
+  local kind, result, info = child_process.start(child)
   if kind == "raised" then return "error", {"EXIT", result} end
   return kind, result, info
 end
@@ -116,9 +116,15 @@ local function initialised(module, ...)
   return "ok", state
 end
 
+--- The server of a module becomes a supervisor by what its init returned.
+function callbacks.take_over(module, ...)
+  supervision.enter()
+  return initialised(module, ...)
+end
+
 --- @param arg table: options and children, or module and arg, for whose init those are
 function callbacks.init(arg)
-  core.process_flag("trap_exit", true)
+  supervision.enter()
   if arg.module then return initialised(arg.module, arg.module.init(arg.arg)) end
   return initialised(nil, "ok", arg.options, arg.children)
 end
@@ -128,6 +134,7 @@ local requests = {}
 function requests.start_child(state, from, spec)
   local child, reason = child_spec.check(spec, state.auto_shutdown)
   if child == nil then return reply(from[1], from[2], nil, reason) end
+  child.id = child_spec.free_id(child, function(id) return state.by_id[id] end)
   local present = state.by_id[key_of(child.id)]
   if present and present.pid then return reply(from[1], from[2], nil, {"already_started", present.pid}) end
   if present then return reply(from[1], from[2], nil, "already_present") end

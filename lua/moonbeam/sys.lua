@@ -130,6 +130,7 @@ end
 
 -- The module has been loaded anew: go on with its new code, and the state that it makes of the old one.
 function handlers.change_code(s, from, extra)
+  if s.fixed then return answer(from, true, true) end -- of the module there was only its init
   local code = reload.code(require(core.process_get("$module")))
   if code == s.module or not code.code_change then return changed(code, from, s, "ok", s.state) end
   return changed(code, from, s, code.code_change(s.module.vsn, s.state, extra))
