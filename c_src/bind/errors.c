@@ -57,6 +57,58 @@ int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index
   return mb_bad_argument(h, L, function, index, "%s expected, got %s", expected, got);
 }
 
+const char *mb_push_shown(struct mb_heap *h, lua_State *L, int index) {
+  switch (lua_type(L, index)) {
+    case LUA_TNONE: return lua_pushliteral(L, "no value");
+    case LUA_TSTRING: return lua_pushfstring(L, "\"%s\"", lua_tostring(L, index));
+    case LUA_TBOOLEAN: case LUA_TNUMBER: return luaL_tolstring(L, index, NULL);
+    default: return lua_pushstring(L, mb_type_name(h, L, index));
+  }
+}
+
+static int is_known(lua_State *L, int index, const char *const *known) {
+  if (lua_type(L, index) != LUA_TSTRING) return 0;
+  for (; *known; known++)
+    if (strcmp(lua_tostring(L, index), *known) == 0) return 1;
+  return 0;
+}
+
+static void unknown_option(struct mb_heap *h, lua_State *L, int key, const char *function, int index,
+                           const char *const *known) {
+  const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : mb_push_shown(h, L, key);
+  const char *value = mb_push_shown(h, L, key + 1);
+  lua_pushstring(L, *known ? "options: " : "there are none");
+  for (int i = 0; known[i]; i++) {
+    lua_pushfstring(L, i ? ", %s" : "%s", known[i]);
+    lua_concat(L, 2);
+  }
+  mb_bad_argument(h, L, function, index, "unknown option %s = %s; %s", name, value, lua_tostring(L, -1));
+}
+
+void mb_check_options(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
+                      const char *const *known) {
+  int key;
+  if (lua_isnoneornil(L, at)) return;
+  if (!lua_istable(L, at)) mb_bad_type(h, L, function, index, "table of options", at);
+  luaL_checkstack(L, 10, NULL);
+  key = lua_gettop(L) + 1;
+  lua_pushnil(L);
+  while (lua_next(L, at)) {
+    if (!is_known(L, key, known)) unknown_option(h, L, key, function, index, known);
+    lua_pop(L, 1);
+  }
+}
+
+int mb_check_flag(struct mb_heap *h, lua_State *L, int at, const char *name, const char *function, int index) {
+  int on;
+  lua_getfield(L, at, name);
+  if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+    mb_bad_argument(h, L, function, index, "%s is true or false, got %s", name, mb_push_shown(h, L, lua_gettop(L)));
+  on = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return on;
+}
+
 void mb_check_takes(struct mb_heap *h, lua_State *L) {
   if (h->uninterruptible) mb_raise(h, L, "a guard or predicate cannot wait or take messages");
 }

@@ -21,6 +21,18 @@ int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int i
 int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index,
                 const char *expected, int at);
 
+/* Push the value at stack index `index`, a positive one, as errors show what they got: strings in quotes, tables and the
+ * like by their type. Returns the text. */
+const char *mb_push_shown(struct mb_heap *h, lua_State *L, int index);
+
+/* An argument that is a table of options, or none: every key is one of `known`, which ends with NULL, or this raises with
+ * the names there are. The twin of lua/moonbeam/options.lua. */
+void mb_check_options(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
+                      const char *const *known);
+
+/* The value of a boolean option in the table at stack index `at`; raises when it is another value. */
+int mb_check_flag(struct mb_heap *h, lua_State *L, int at, const char *name, const char *function, int index);
+
 /* The name of a value's type as users know it: "pid" and "reference" included. */
 const char *mb_type_name(struct mb_heap *h, lua_State *L, int index);
 

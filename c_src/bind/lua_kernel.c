@@ -92,30 +92,23 @@ static int spawn_monitor(lua_State *L) {
   return spawned(h, L, 2);
 }
 
-static int option(lua_State *L, const char *name) {
-  int on;
-  lua_getfield(L, 2, name);
-  on = lua_toboolean(L, -1);
+/* Priorities are taken as they are in Elixir, and make no difference. */
+static void check_priority(struct mb_heap *h, lua_State *L) {
+  static const char *const known[] = {"low", "normal", "high", "max"};
+  int ok;
+  lua_getfield(L, 2, "priority");
+  ok = lua_isnil(L, -1);
+  for (size_t i = 0; i < sizeof known / sizeof *known && lua_type(L, -1) == LUA_TSTRING; i++)
+    ok = ok || strcmp(lua_tostring(L, -1), known[i]) == 0;
+  if (!ok)
+    mb_bad_argument(h, L, "Process.spawn", 2, "priority is \"low\", \"normal\", \"high\" or \"max\", got %s",
+                    mb_push_shown(h, L, lua_gettop(L)));
   lua_pop(L, 1);
-  return on;
-}
-
-static void check_options(struct mb_heap *h, lua_State *L) {
-  static const char *const known[] = {"link", "monitor", "scheduler", "priority", NULL};
-  lua_pushnil(L);
-  while (lua_next(L, 2)) {
-    int i = 0;
-    lua_pop(L, 1);
-    while (known[i] && (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), known[i]) != 0)) i++;
-    if (!known[i])
-      mb_bad_argument(h, L, "Process.spawn", 2,
-                      "unknown option '%s'; there are link = true, monitor = true, scheduler, priority",
-                      luaL_tolstring(L, -1, NULL));
-  }
 }
 
 /* Process.spawn(fn, opts, ...) -> pid [, ref] */
 static int process_spawn(lua_State *L) {
+  static const char *const known[] = {"link", "monitor", "scheduler", "priority", NULL};
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = 0;
   struct mb_scheduler *where = NULL; /* not made yet, perhaps */
@@ -123,19 +116,19 @@ static int process_spawn(lua_State *L) {
   mb_pid pid;
   int link = 0, monitor = 0;
   check_function(h, L, "Process.spawn");
+  mb_check_options(h, L, 2, "Process.spawn", 2, known);
   if (!lua_isnoneornil(L, 2)) {
-    if (!lua_istable(L, 2)) return mb_bad_type(h, L, "Process.spawn", 2, "table of options", 2);
-    check_options(h, L);
-    link = option(L, "link");
-    monitor = option(L, "monitor");
+    link = mb_check_flag(h, L, 2, "link", "Process.spawn", 2);
+    monitor = mb_check_flag(h, L, 2, "monitor", "Process.spawn", 2);
+    check_priority(h, L);
     lua_getfield(L, 2, "scheduler");
     if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "here") == 0) {
       where = h->scheduler;
     } else if (!lua_isnil(L, -1)) {
       if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 ||
           lua_tointeger(L, -1) > (lua_Integer)h->runtime->scheduler_count)
-        return mb_bad_argument(h, L, "Process.spawn", 2, "scheduler is \"here\" or 1 to %d",
-                               (int)h->runtime->scheduler_count);
+        return mb_bad_argument(h, L, "Process.spawn", 2, "scheduler is \"here\" or 1 to %d, got %s",
+                               (int)h->runtime->scheduler_count, mb_push_shown(h, L, lua_gettop(L)));
       where = &h->runtime->schedulers[lua_tointeger(L, -1) - 1];
     }
     lua_pop(L, 1);
@@ -319,12 +312,14 @@ static int monitor_via(lua_State *L, int status, lua_KContext unused) {
 }
 
 static int monitor(lua_State *L) {
+  static const char *const none[] = {NULL};
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   mb_pid target = mb_to_pid(L, 1);
   mb_ref ref = 0;
   const char *name = NULL;
   size_t size = 0;
+  if (lua_gettop(L) > 1) mb_check_options(h, L, 2, "monitor", 2, none);
   lua_settop(L, 1);
   if (push_via(L, 1)) {
     lua_callk(L, 1, 1, 0, monitor_via);
@@ -373,7 +368,7 @@ static int demonitor(lua_State *L) {
     mb_check_takes(h, L);
     mb_flush_ref(h, p, ref);
   } else {
-    return mb_bad_argument(h, L, "demonitor", 2, "the only option is \"flush\"");
+    return mb_bad_argument(h, L, "demonitor", 2, "the only option is \"flush\", got %s", mb_push_shown(h, L, 2));
   }
   lua_pushboolean(L, 1);
   return 1;

@@ -60,7 +60,7 @@ static int process_flag(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   int old = (p->flags & MB_TRAP_EXIT) != 0;
   if (lua_type(L, 1) != LUA_TSTRING || strcmp(lua_tostring(L, 1), "trap_exit") != 0)
-    return mb_bad_argument(h, L, "Process.flag", 1, "the only flag is \"trap_exit\"");
+    return mb_bad_argument(h, L, "Process.flag", 1, "the only flag is \"trap_exit\", got %s", mb_push_shown(h, L, 1));
   if (!lua_isboolean(L, 2)) return mb_bad_type(h, L, "Process.flag", 2, "boolean", 2);
   if (lua_toboolean(L, 2))
     p->flags |= MB_TRAP_EXIT;
@@ -415,10 +415,12 @@ static void push_left(lua_State *L, int64_t ns) {
 }
 
 static int read_timer(lua_State *L, const char *function, int cancel) {
+  static const char *const none[] = {NULL};
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = mb_to_ref(L, 1);
   uint32_t owner = mb_ref_scheduler(ref);
   if (!ref) return mb_bad_type(h, L, function, 1, "timer reference", 1);
+  mb_check_options(h, L, 2, function, 2, none);
   if (owner != h->scheduler->id && owner < atomic_load_explicit(&h->runtime->started, memory_order_acquire))
     return mb_ask(h, L, &h->runtime->schedulers[owner], cancel ? MB_ASK_CANCEL : MB_ASK_TIMER, ref, 0);
   push_left(L, mb_delayed_read(h->scheduler, ref, cancel));

@@ -105,6 +105,18 @@ static int check_clause(struct mb_heap *h, lua_State *L, const char *function, i
   return guarded;
 }
 
+/* Check that the value of `after`, on the top of the stack, has nothing beside ms and a function when it is a table. */
+static void check_after(struct mb_heap *h, lua_State *L, const char *function) {
+  int after = lua_gettop(L);
+  if (!lua_istable(L, after)) return;
+  lua_pushnil(L);
+  while (lua_next(L, after)) {
+    lua_Integer n = lua_isinteger(L, after + 1) ? lua_tointeger(L, after + 1) : 0;
+    if (n != 1 && n != 2) mb_bad_argument(h, L, function, 1, "after is ms or {ms, function}");
+    lua_settop(L, after + 1);
+  }
+}
+
 /* Check the clauses at stack index 1; returns their shape. */
 static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *function) {
   int count = 0, flags = 0, top = lua_gettop(L);
@@ -116,6 +128,7 @@ static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *fu
       mb_bad_argument(h, L, function, 1, "unknown field '%s' beside the clauses; only 'after' may stand there",
                       luaL_tolstring(L, top + 1, NULL));
     } else {
+      check_after(h, L, function);
       flags |= SHAPE_AFTER;
     }
     lua_settop(L, top + 1);

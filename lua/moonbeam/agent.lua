@@ -7,6 +7,7 @@
 local call = require "moonbeam.call"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.agent_server"
+local options = require "moonbeam.options"
 
 local Agent = {}
 
@@ -20,7 +21,7 @@ local Agent = {}
 -- assert(Agent.get(counter) == 1)
 function Agent.start(fn, opts)
   call.check_function(fn, "Agent.start", 1)
-  call.start_options(opts, "Agent.start", 2)
+  options.check(opts, options.start, "Agent.start", 2)
   return GenServer.start(callbacks, fn, opts)
 end
 
@@ -33,7 +34,7 @@ end
 -- assert(Process.whereis("settings") == agent)
 function Agent.start_link(fn, opts)
   call.check_function(fn, "Agent.start_link", 1)
-  call.start_options(opts, "Agent.start_link", 2)
+  options.check(opts, options.start, "Agent.start_link", 2)
   return GenServer.start_link(callbacks, fn, opts)
 end
 

@@ -45,17 +45,6 @@ function call.timeout(ms, default, fname, index)
     'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got ' .. tostring(ms))
 end
 
---- The options of a start, nil or a table; raises naming function and argument.
--- @return name, timeout
-function call.start_options(opts, fname, index)
-  if opts == nil then return nil, "infinity" end
-  if type(opts) ~= "table" then
-    core.argument_error(fname, index, "table of options expected, got " .. core.type(opts))
-  end
-  call.check_name(opts.name, fname, index)
-  return opts.name, call.timeout(opts.timeout, "infinity", fname, index)
-end
-
 --- Whether a value can be called.
 function call.is_callable(fn)
   if type(fn) == "function" then return true end

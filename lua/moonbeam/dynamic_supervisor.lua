@@ -9,51 +9,57 @@
 -- @module moonbeam.dynamic_supervisor
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
 local child_spec = require "moonbeam.child_spec"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.dynamic_supervisor_server"
+local options = require "moonbeam.options"
 local server = require "moonbeam.server"
 
 local DynamicSupervisor = {}
 
+-- Their values are checked by the supervisor itself, which stops with what is wrong.
+local init_options = options.of{
+  {"max_children", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any},
+  {"extra_arguments", options.any}, {"strategy", options.any},
+}
+local start_options = options.of{
+  {"name", options.name}, {"max_children", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any},
+  {"extra_arguments", options.any}, {"strategy", options.any},
+}
+local module_options = options.of{{"name", options.name}}
+
 --- Start a dynamic supervisor, linked to the caller. See Elixir's `DynamicSupervisor.start_link/1`.
--- @param[opt] options table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5): one restart more
--- and it stops with "shutdown", extra_arguments (a sequence, put before those of every child's start function)
+-- @param[opt] opts table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5): one restart more
+-- and it stops with "shutdown", extra_arguments (a sequence, put before those of every child's start function), strategy
+-- ("one_for_one", the only one)
 -- @return pid | nil, reason
 -- @usage
 -- local sup = DynamicSupervisor.start_link{max_children = 1}
 -- assert(DynamicSupervisor.start_child(sup, {Agent, function() return 1 end}))
 -- assert(select(2, DynamicSupervisor.start_child(sup, {Agent, function() return 2 end})) == "max_children")
-function DynamicSupervisor.start_link(options, arg, module_options)
-  local argument, index = {}, 1
-  if child_spec.is_module(options) then
-    argument.module, argument.arg = options, arg
-    options, index = module_options, 3
+function DynamicSupervisor.start_link(opts, arg, of_module)
+  local argument
+  if child_spec.is_module(opts) then
+    argument = {module = opts, arg = arg}
+    opts = options.check(of_module, module_options, "DynamicSupervisor.start_link", 3)
   else
-    argument.options = options or {}
+    opts = options.check(opts, start_options, "DynamicSupervisor.start_link", 1)
+    argument = {options = opts}
   end
-  if options ~= nil and type(options) ~= "table" then
-    core.argument_error("DynamicSupervisor.start_link", index, "table of options expected, got " .. core.type(options))
-  end
-  local name = options and options.name
-  call.check_name(name, "DynamicSupervisor.start_link", index)
-  return GenServer.start_link(callbacks, argument, {name = name})
+  return GenServer.start_link(callbacks, argument, {name = opts.name})
 end
 
 --- The results for the init of a module that is a dynamic supervisor. See Elixir's `DynamicSupervisor.init/1`.
--- @param[opt] options as for start_link, but for the name
+-- @param[opt] opts as for start_link, but for the name
 -- @return "ok", options
 -- @usage
 -- local Rooms = {}
 -- function Rooms.init(most) return DynamicSupervisor.init{max_children = most} end
 -- local sup = DynamicSupervisor.start_link(Rooms, 10, {name = "rooms"})
 -- assert(DynamicSupervisor.count_children("rooms").specs == 0)
-function DynamicSupervisor.init(options)
-  if options ~= nil and type(options) ~= "table" then
-    core.argument_error("DynamicSupervisor.init", 1, "table of options expected, got " .. core.type(options))
-  end
-  return "ok", server.become(options or {}, "moonbeam.dynamic_supervisor_server")
+function DynamicSupervisor.init(opts)
+  opts = options.check(opts, init_options, "DynamicSupervisor.init", 1)
+  return "ok", server.become(opts, "moonbeam.dynamic_supervisor_server")
 end
 
 local function request(supervisor, name, ...)
@@ -122,14 +128,12 @@ function DynamicSupervisor.stop(supervisor, reason, ms)
 end
 
 --- How a supervisor starts a dynamic supervisor.
--- @param[opt] options as for start_link
+-- @param[opt] opts as for start_link
 -- @return child specification
 -- @usage assert(DynamicSupervisor.child_spec{name = "rooms"}.id == "rooms")
-function DynamicSupervisor.child_spec(options)
-  return {
-    id = options and options.name or "DynamicSupervisor", start = {DynamicSupervisor.start_link, options},
-    type = "supervisor",
-  }
+function DynamicSupervisor.child_spec(opts)
+  local name = options.check(opts, start_options, "DynamicSupervisor.child_spec", 1).name
+  return {id = name or "DynamicSupervisor", start = {DynamicSupervisor.start_link, opts}, type = "supervisor"}
 end
 
 return DynamicSupervisor

@@ -19,6 +19,7 @@
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local multi_call = require "moonbeam.multi_call"
+local options = require "moonbeam.options"
 local reload = require "moonbeam.reload"
 local server = require "moonbeam.server"
 local sys = require "moonbeam.sys"
@@ -69,11 +70,12 @@ local function start(linked, fname, module, arg, opts)
   if type(module) ~= "table" then
     core.argument_error(fname, 1, "table of callbacks expected, got " .. core.type(module))
   end
-  local name, timeout = call.start_options(opts, fname, 3)
+  opts = options.check(opts, options.start, fname, 3)
+  local name = opts.name
   local holder = holder_of(name)
   if holder then return nil, {"already_started", holder} end
   local pid, ref = core.spawn_async(linked, server.run, module, arg, name, linked, core.ancestors())
-  return settled(pid, ref, linked, core.await(ref, timeout))
+  return settled(pid, ref, linked, core.await(ref, opts.timeout or "infinity"))
 end
 
 --- Start a server; returns when its init has. See Elixir's `GenServer.start/3`.

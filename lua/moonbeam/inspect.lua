@@ -1,6 +1,8 @@
 --- Values as text.
 -- @module moonbeam.inspect
 
+local options = require "moonbeam.options"
+
 local keywords = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return
   then true until while]]):gmatch("%a+") do keywords[word] = true end
@@ -107,17 +109,31 @@ function render(v, state, depth, indent)
   return tostring(v)
 end
 
+local known_options = options.of{
+  {"width", options.number}, {"depth", options.number}, {"limit", options.number}, {"budget", options.number},
+  {"printable_limit", options.number},
+}
+
+-- Whether a table has one of the options at least.
+local function is_options(opts)
+  if type(opts) ~= "table" then return false end
+  for name in next, opts do
+    if known_options.rules[name] then return true end
+  end
+  return false
+end
+
 --- A text for people that shows what a value is. See Elixir's `inspect/2`.
 -- One line while it fits the width, else indented; strings are quoted, cycles are shown as `<cycle>`, a
 -- table with __tostring shows that. Never raises on account of the value.
 -- @param value any value
 -- @param[opt] opts table: width (80), depth (30 levels), limit (1000 items of a table), budget (100000 items in all:
--- shared tables can unfold into very many), printable_limit (bytes of a string; all of them); anything else is ignored,
--- so that what a function gives, receive for one, can be looked at as it is
+-- shared tables can unfold into very many), printable_limit (bytes of a string; all of them). A table that has none of
+-- these, and anything else, is ignored, so that what a function gives, receive for one, can be looked at as it is
 -- @return string
 -- @usage assert(inspect({1, "two", x = true}) == '{1, "two", x = true}')
 local function inspect(value, opts)
-  if type(opts) ~= "table" then opts = {} end
+  opts = is_options(opts) and options.check(opts, known_options, "inspect", 2) or {}
   local state = {
     width = opts.width or 80, depth = opts.depth or 30, limit = opts.limit or 1000,
     printable_limit = opts.printable_limit or math.huge, budget = opts.budget or 100000,

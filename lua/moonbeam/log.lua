@@ -62,17 +62,28 @@ local parts = {
   metadata = function(event, settings) return metadata_text(event.metadata, settings.metadata) end,
 }
 
+--- The first name in a format that stands for nothing, and the names there are; nil when all are known.
+function log.unknown_part(template)
+  for name in template:gmatch("%$(%a+)") do
+    if not parts[name] then
+      local names = {}
+      for known in next, parts do names[#names + 1] = "$" .. known end
+      table.sort(names)
+      return name, table.concat(names, ", ")
+    end
+  end
+end
+
 -- Settings -> their format as a sequence of texts and functions of an event and the settings.
 local compiled = setmetatable({}, {__mode = "k"})
 
+-- All names of the template are known.
 local function compile(template)
   local sequence, from = {}, 1
   for before, name, after in template:gmatch("()%$(%a+)()") do
-    if parts[name] then
-      sequence[#sequence + 1] = template:sub(from, before - 1)
-      sequence[#sequence + 1] = parts[name]
-      from = after
-    end
+    sequence[#sequence + 1] = template:sub(from, before - 1)
+    sequence[#sequence + 1] = parts[name]
+    from = after
   end
   sequence[#sequence + 1] = template:sub(from)
   return sequence

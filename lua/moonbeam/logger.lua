@@ -9,6 +9,7 @@
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local log = require "moonbeam.log"
+local options = require "moonbeam.options"
 
 local Logger = {}
 
@@ -47,36 +48,44 @@ Logger.warning = core.log_warning
 -- @usage Logger.error("something to know")
 Logger.error = core.log_error
 
-local checks = {}
-
-function checks.level(v) return levels[v] or ("unknown level " .. tostring(v)) end
-
-function checks.handler(v)
-  return v == "default" or call.is_callable(v) or ('handler is a function or "default", got ' .. core.type(v))
-end
-
-function checks.format(v)
-  return type(v) == "string" or call.is_callable(v) or ("format is a string or a function, got " .. core.type(v))
-end
-
-function checks.metadata(v)
-  return v == "all" or type(v) == "table" or ('metadata is a sequence of keys or "all", got ' .. core.type(v))
-end
-
-local function check(options)
-  if type(options) ~= "table" then
-    core.argument_error("Logger.configure", 1, "table expected, got " .. core.type(options))
-  end
-  for name, value in next, options do
-    local verdict = checks[name] and checks[name](value) or "unknown option " .. tostring(name)
-    if verdict ~= true then core.argument_error("Logger.configure", 1, verdict) end
+local function level_rule(v, fname, index)
+  if not levels[v] then
+    core.argument_error(fname, index,
+      ('unknown level %s (levels: "debug", "info", "warning", "error", "none")'):format(tostring(v)))
   end
 end
 
--- The settings of the text with those of options in place of their own; nil when all are as at first.
-local function settings_with(options)
+local function handler_rule(v)
+  if v ~= "default" and not call.is_callable(v) then return 'a function or "default"', core.type(v) end
+end
+
+local function format_rule(v, fname, index)
+  if type(v) == "string" then
+    local unknown, names = log.unknown_part(v)
+    if unknown then
+      core.argument_error(fname, index, ("format has $%s, which stands for nothing (there are %s)"):format(unknown, names))
+    end
+  elseif not call.is_callable(v) then
+    return "a string or a function", core.type(v)
+  end
+end
+
+local function metadata_rule(v)
+  if v == "all" then return end
+  if type(v) ~= "table" then return 'a sequence of keys or "all"', core.type(v) end
+  local count = 0
+  for _ in next, v do count = count + 1 end
+  if count ~= #v then return 'a sequence of keys or "all"', "a table with other fields" end
+end
+
+local settings = options.of{
+  {"level", level_rule}, {"handler", handler_rule}, {"format", format_rule}, {"metadata", metadata_rule},
+}
+
+-- The settings of the text with those of opts in place of their own; nil when all are as at first.
+local function settings_with(opts)
   local now = core.log_settings() or {}
-  local format, metadata = options.format, options.metadata
+  local format, metadata = opts.format, opts.metadata
   if format == nil then format = now.format end
   if metadata == nil then metadata = now.metadata end
   if format == "default" then format = nil end
@@ -93,7 +102,7 @@ end
 --
 -- A format is a text in which $time, $date, $level, $message, $metadata and $pid are replaced, or a function from an event to
 -- text, which runs in the process that logs; "default" brings the first one back.
--- @param options table: level = "debug" | "info" (at first) | "warning" | "error" | "none"; handler = function | "default";
+-- @param opts table: level = "debug" | "info" (at first) | "warning" | "error" | "none"; handler = function | "default";
 -- format = string | function; metadata = sequence of keys that $metadata shows | "all"
 -- @return the level before
 -- @usage
@@ -104,11 +113,14 @@ end
 -- Logger.configure{handler = function(event) io.stderr:write(event.level, ": ", event.message, "\n") end}
 -- Logger.error("handled")
 -- Logger.configure{handler = "default"}
-function Logger.configure(options)
-  check(options)
-  if options.format ~= nil or options.metadata ~= nil then core.log_configure(settings_with(options)) end
-  if options.handler ~= nil then log.set_handler(options.handler ~= "default" and options.handler or nil) end
-  return core.log_level(options.level)
+function Logger.configure(opts)
+  if type(opts) ~= "table" then
+    core.argument_error("Logger.configure", 1, "table expected, got " .. core.type(opts))
+  end
+  options.check(opts, settings, "Logger.configure", 1)
+  if opts.format ~= nil or opts.metadata ~= nil then core.log_configure(settings_with(opts)) end
+  if opts.handler ~= nil then log.set_handler(opts.handler ~= "default" and opts.handler or nil) end
+  return core.log_level(opts.level)
 end
 
 --- Metadata of the calling process, which all of its events have. See Elixir's `Logger.metadata/1`.

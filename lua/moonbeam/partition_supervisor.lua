@@ -7,9 +7,9 @@
 -- @module moonbeam.partition_supervisor
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
 local child_spec = require "moonbeam.child_spec"
 local inspect = require "moonbeam.inspect"
+local options = require "moonbeam.options"
 local Supervisor = require "moonbeam.supervisor"
 
 local type = type
@@ -42,29 +42,24 @@ function PartitionSupervisor.init(arg)
   return Supervisor.init(arg.children, arg.options)
 end
 
-local function check(options)
-  local fname = "PartitionSupervisor.start_link"
-  if type(options) ~= "table" then
-    core.argument_error(fname, 1, "table of options expected, got " .. core.type(options))
-  end
-  if type(options.name) ~= "string" then
-    core.argument_error(fname, 1, "the option name is a string, got " .. core.type(options.name))
-  end
-  call.check_name(options.name, fname, 1)
-  local partitions = options.partitions
-  if partitions ~= nil and (math.type(partitions) ~= "integer" or partitions < 1) then
-    core.argument_error(fname, 1, "the option partitions is an integer >= 1, got " .. tostring(partitions))
-  end
-  if options.with_arguments ~= nil then call.check_function(options.with_arguments, fname, 1) end
-  local spec = child_spec.expand(options.child_spec)
+local start_options = options.of({
+  {"name", options.plain_name, required = true}, {"partitions", options.integer(1)},
+  {"with_arguments", options.callable}, {"child_spec", options.any}, {"strategy", options.any},
+  {"max_restarts", options.any}, {"max_seconds", options.any},
+}, "the option ")
+
+local function check(opts, fname)
+  if opts == nil then core.argument_error(fname, 1, "table of options expected, got nil") end
+  options.check(opts, start_options, fname, 1)
+  local spec = child_spec.expand(opts.child_spec)
   if type(spec) ~= "table" or type(spec.start) ~= "table" then
-    core.argument_error(fname, 1, "the option child_spec is a child, got " .. inspect(options.child_spec))
+    core.argument_error(fname, 1, "the option child_spec is a child, got " .. inspect(opts.child_spec))
   end
-  return spec, partitions or #core.schedulers()
+  return spec, opts.partitions or #core.schedulers()
 end
 
 --- Start the partitions and their supervisor, linked to the caller. See Elixir's `PartitionSupervisor.start_link/1`.
--- @param options table: name (a string) and child_spec (a child that does not register a name itself); partitions (how
+-- @param opts table: name (a string) and child_spec (a child that does not register a name itself); partitions (how
 -- many: as many as there are schedulers), with_arguments (a function of the sequence of the start function's arguments
 -- and the partition's number: the arguments for this one), strategy ("one_for_one"), max_restarts, max_seconds
 -- @return pid | nil, reason
@@ -73,9 +68,9 @@ end
 -- local agent = PartitionSupervisor.via("counters", "apples")
 -- Agent.update(agent, function(n) return n + 1 end)
 -- assert(Agent.get(agent) == 1)
-function PartitionSupervisor.start_link(options)
-  local spec, partitions = check(options)
-  local name, with_arguments, children = options.name, options.with_arguments, {}
+function PartitionSupervisor.start_link(opts)
+  local spec, partitions = check(opts, "PartitionSupervisor.start_link")
+  local name, with_arguments, children = opts.name, opts.with_arguments, {}
   for partition = 0, partitions - 1 do
     local arguments = table.move(spec.start, 2, #spec.start, 1, {})
     if with_arguments then arguments = with_arguments(arguments, partition) end
@@ -91,8 +86,7 @@ function PartitionSupervisor.start_link(options)
   return Supervisor.start_link(PartitionSupervisor, {
     children = children,
     options = {
-      strategy = options.strategy or "one_for_one", max_restarts = options.max_restarts,
-      max_seconds = options.max_seconds,
+      strategy = opts.strategy or "one_for_one", max_restarts = opts.max_restarts, max_seconds = opts.max_seconds,
     },
   }, {name = name})
 end
@@ -179,16 +173,14 @@ function PartitionSupervisor.count_children(name) return Supervisor.count_childr
 function PartitionSupervisor.stop(name, reason, ms) return Supervisor.stop(name, reason, ms) end
 
 --- How a supervisor starts a partition supervisor.
--- @param options as for start_link
+-- @param opts as for start_link
 -- @return child specification
 -- @usage
 -- local spec = PartitionSupervisor.child_spec{name = "counters", child_spec = {Agent, function() return 0 end}}
 -- assert(spec.id == "counters" and spec.type == "supervisor")
-function PartitionSupervisor.child_spec(options)
-  return {
-    id = type(options) == "table" and options.name or "PartitionSupervisor",
-    start = {PartitionSupervisor.start_link, options}, type = "supervisor",
-  }
+function PartitionSupervisor.child_spec(opts)
+  check(opts, "PartitionSupervisor.child_spec")
+  return {id = opts.name, start = {PartitionSupervisor.start_link, opts}, type = "supervisor"}
 end
 
 return PartitionSupervisor

@@ -3,6 +3,7 @@
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
+local options = require "moonbeam.options"
 
 local Process = {}
 
@@ -97,7 +98,8 @@ Process.info = core.process_info
 -- @usage
 -- Process.send_after(self(), "tick", 1)
 -- assert(receive() == "tick")
-function Process.send_after(dest, msg, ms)
+function Process.send_after(dest, msg, ms, opts)
+  if opts ~= nil then options.check(opts, options.none, "Process.send_after", 4) end
   if type(dest) ~= "table" then return core.process_send_after(dest, msg, ms) end
   local module, term = call.via(dest, "Process.send_after", 1)
   if module.send_after then return module.send_after(term, msg, ms) end
@@ -161,7 +163,8 @@ Process.get_keys = core.process_get_keys
 --- Spawn with options. See Elixir's `Process.spawn/2`.
 -- @function spawn
 -- @param fn function to run
--- @param opts table: link, monitor (booleans), scheduler (number or "here"), priority
+-- @param opts table: link, monitor (booleans), scheduler (number or "here"), priority ("low", "normal", "high", "max":
+-- taken, but all processes have the same turn)
 -- @param ... arguments
 -- @return pid [, reference when monitored]
 -- @usage local pid, ref = Process.spawn(function() end, {monitor = true})

@@ -14,55 +14,52 @@ local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.registry_server"
+local options = require "moonbeam.options"
 
 local self = core.self
 
 local Registry = setmetatable({}, {__tostring = function() return "Registry" end})
 
-local function check_options(options)
-  local function fail(text, ...) core.argument_error("Registry.start_link", 1, text:format(...)) end
-  if type(options) ~= "table" then fail("table of options expected, got %s", core.type(options)) end
-  if options.keys ~= "unique" and options.keys ~= "duplicate" then
-    fail('the option keys is "unique" or "duplicate", got %s', tostring(options.keys))
-  end
-  if type(options.name) ~= "string" then fail("the option name is a string, got %s", core.type(options.name)) end
-  call.check_name(options.name, "Registry.start_link", 1)
-  local listeners = options.listeners
-  if listeners ~= nil and type(listeners) ~= "table" then
-    fail("the option listeners is a sequence of names, got %s", core.type(listeners))
-  end
-  for i, listener in ipairs(listeners or {}) do
-    if type(listener) ~= "string" then fail("listener %d is a name, got %s", i, core.type(listener)) end
-  end
-  if options.meta ~= nil and type(options.meta) ~= "table" then
-    fail("the option meta is a table, got %s", core.type(options.meta))
+local function listeners_rule(listeners, fname, index)
+  if type(listeners) ~= "table" then return "a sequence of names", core.type(listeners) end
+  for i, listener in ipairs(listeners) do
+    if type(listener) ~= "string" then
+      core.argument_error(fname, index, ("listener %d is a name, got %s"):format(i, core.type(listener)))
+    end
   end
 end
+
+local start_options = options.of({
+  {"keys", options.one_of("unique", "duplicate"), required = true}, {"name", options.plain_name, required = true},
+  {"listeners", listeners_rule}, {"meta", options.table},
+}, "the option ")
+
+local function check(opts) return options.check(opts, start_options, "Registry.start_link", 1) end
 
 --- Start a registry, linked to the caller. See Elixir's `Registry.start_link/1`.
 -- When it ends all registrations end; the processes that are registered are linked to it and, unless they trap
 -- exits, die with it: of "shutdown" when it is stopped.
--- @param options table: keys ("unique" or "duplicate"), name (string); also listeners (sequence of registered names
+-- @param opts table: keys ("unique" or "duplicate"), name (string); also listeners (sequence of registered names
 -- that are told of registrations), meta (table of what `meta` gives)
 -- @return pid | nil, {"already_started", pid} when the name is taken
 -- @usage
 -- Registry.start_link{keys = "unique", name = "rooms"}
 -- Registry.register("rooms", "lobby", {topic = "hello"})
 -- assert(Registry.lookup("rooms", "lobby")[1][2].topic == "hello")
-function Registry.start_link(options)
-  check_options(options)
-  local arg = {name = options.name, keys = options.keys, meta = options.meta}
-  if options.listeners and options.listeners[1] then arg.listeners = options.listeners end
-  return GenServer.start_link(callbacks, arg, {name = options.name})
+function Registry.start_link(opts)
+  check(opts)
+  local arg = {name = opts.name, keys = opts.keys, meta = opts.meta}
+  if opts.listeners and opts.listeners[1] then arg.listeners = opts.listeners end
+  return GenServer.start_link(callbacks, arg, {name = opts.name})
 end
 
 --- How a supervisor starts a registry. See Elixir's `Registry.child_spec/1`.
--- @param options as for start_link
+-- @param opts as for start_link
 -- @return child specification
 -- @usage assert(Registry.child_spec{keys = "unique", name = "rooms"}.id == "rooms")
-function Registry.child_spec(options)
-  check_options(options)
-  return {id = options.name, start = {Registry.start_link, options}, type = "supervisor"}
+function Registry.child_spec(opts)
+  check(opts)
+  return {id = opts.name, start = {Registry.start_link, opts}, type = "supervisor"}
 end
 
 -- Registering
@@ -236,8 +233,9 @@ function Registry.count_match(reg, key, pattern) return #matching(reg, key, patt
 --   for _, entry in ipairs(entries) do send(entry[1], "something happened") end
 -- end)
 -- assert(receive() == "something happened")
-function Registry.dispatch(reg, key, fn)
+function Registry.dispatch(reg, key, fn, opts)
   call.check_function(fn, "Registry.dispatch", 3)
+  options.check(opts, options.none, "Registry.dispatch", 4)
   local entries = core.registry_lookup(reg, key, "Registry.dispatch")
   if entries[1] then fn(entries) end
   return true

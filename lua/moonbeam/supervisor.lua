@@ -21,23 +21,32 @@
 -- @module moonbeam.supervisor
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
 local child_spec = require "moonbeam.child_spec"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.supervisor_server"
+local options = require "moonbeam.options"
 local server = require "moonbeam.server"
 
 local Supervisor = {}
 
+-- Their values are checked by the supervisor itself, which stops with what is wrong.
+local init_options = options.of{
+  {"strategy", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any}, {"auto_shutdown", options.any},
+}
+local start_options = options.of{
+  {"strategy", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any}, {"auto_shutdown", options.any},
+  {"name", options.name},
+}
+local module_options = options.of{{"name", options.name}}
+
 -- Check arguments 1 and 2 of a function: the children's specifications.
-local function expand(children, options, fname)
+local function expand(children, opts, known, fname)
   if type(children) ~= "table" then
     core.argument_error(fname, 1, "sequence of children expected, got " .. core.type(children))
   end
-  if type(options) ~= "table" then
-    core.argument_error(fname, 2, "table of options expected, got " .. core.type(options))
-  end
-  if options.strategy == nil then
+  if opts == nil then core.argument_error(fname, 2, "table of options expected, got nil") end
+  options.check(opts, known, fname, 2)
+  if opts.strategy == nil then
     core.argument_error(fname, 2, 'the option strategy is missing: "one_for_one", "one_for_all" or "rest_for_one"')
   end
   return child_spec.expand_all(children)
@@ -47,7 +56,7 @@ end
 -- When a child cannot start, those before it are stopped, and the supervisor stops with
 -- {"shutdown", {"failed_to_start_child", id, reason}}, which ends a caller that does not trap exits.
 -- @param children sequence
--- @param options table: strategy ("one_for_one": the child that ended is restarted; "one_for_all": all are;
+-- @param opts table: strategy ("one_for_one": the child that ended is restarted; "one_for_all": all are;
 -- "rest_for_one": it and those started after it), max_restarts (3) within max_seconds (5): one restart more and it
 -- stops with "shutdown", auto_shutdown ("never" | "any_significant" | "all_significant": stop when significant children
 -- have ended by themselves), name
@@ -61,25 +70,20 @@ end
 -- while Process.whereis("counter") == nil or Process.whereis("counter") == first do sleep(1) end
 -- assert(Agent.get("counter") == 0)
 -- Supervisor.stop(sup)
-function Supervisor.start_link(children, options, module_options)
-  local fname, index, argument = "Supervisor.start_link", 2
+function Supervisor.start_link(children, opts, of_module)
+  local argument
   if child_spec.is_module(children) then
-    argument = {module = children, arg = options}
-    options, index = module_options, 3
-    if options ~= nil and type(options) ~= "table" then
-      core.argument_error(fname, index, "table of options expected, got " .. core.type(options))
-    end
+    argument = {module = children, arg = opts}
+    opts = options.check(of_module, module_options, "Supervisor.start_link", 3)
   else
-    argument = {children = expand(children, options, fname), options = options}
+    argument = {children = expand(children, opts, start_options, "Supervisor.start_link"), options = opts}
   end
-  local name = options and options.name
-  call.check_name(name, fname, index)
-  return GenServer.start_link(callbacks, argument, {name = name})
+  return GenServer.start_link(callbacks, argument, {name = opts.name})
 end
 
 --- The results for the init of a module that is a supervisor. See Elixir's `Supervisor.init/2`.
 -- @param children sequence
--- @param options as for start_link, but for the name
+-- @param opts as for start_link, but for the name
 -- @return "ok", options, children
 -- @usage
 -- local Pair = {}
@@ -88,9 +92,9 @@ end
 -- end
 -- local sup = Supervisor.start_link(Pair, 5, {name = "pair"})
 -- assert(Agent.get(Supervisor.which_children("pair")[1][2]) == 5)
-function Supervisor.init(children, options)
-  local specs = expand(children, options, "Supervisor.init")
-  return "ok", server.become(options, "moonbeam.supervisor_server"), specs
+function Supervisor.init(children, opts)
+  local specs = expand(children, opts, init_options, "Supervisor.init")
+  return "ok", server.become(opts, "moonbeam.supervisor_server"), specs
 end
 
 local function request(supervisor, name, ...)

@@ -3,6 +3,7 @@
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
+local options = require "moonbeam.options"
 local process = require "moonbeam.task.process"
 local stream = require "moonbeam.task.stream"
 
@@ -180,34 +181,29 @@ function Task.yield(task, ms)
   return yielded(core_await(task.ref, ms))
 end
 
-local function yield_options(options)
-  if type(options) ~= "table" then
-    return call.timeout(options, 5000, "Task.yield_many", 2), "nothing", nil
-  end
-  local on_timeout = options.on_timeout or "nothing"
-  if on_timeout ~= "nothing" and on_timeout ~= "ignore" and on_timeout ~= "kill_task" then
-    core.argument_error("Task.yield_many", 2,
-      'on_timeout is "nothing", "ignore" or "kill_task", got ' .. tostring(on_timeout))
-  end
-  local limit = options.limit
-  if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1) then
-    core.argument_error("Task.yield_many", 2, "limit is an integer >= 1, got " .. tostring(limit))
-  end
-  return call.timeout(options.timeout, 5000, "Task.yield_many", 2), on_timeout, limit
+local yield_options = options.of{
+  {"timeout", options.timeout}, {"on_timeout", options.one_of("nothing", "ignore", "kill_task")},
+  {"limit", options.integer(1)},
+}
+
+local function check_yield(opts)
+  if type(opts) ~= "table" then return call.timeout(opts, 5000, "Task.yield_many", 2), "nothing", nil end
+  options.check(opts, yield_options, "Task.yield_many", 2)
+  return call.timeout(opts.timeout, 5000, "Task.yield_many", 2), opts.on_timeout or "nothing", opts.limit
 end
 
 --- Look which of many tasks are done. See Elixir's `Task.yield_many/2`.
 -- @param tasks sequence
--- @param[opt=5000] options ms for all together, or a table: timeout, on_timeout ("nothing", "ignore",
+-- @param[opt=5000] opts ms for all together, or a table: timeout, on_timeout ("nothing", "ignore",
 -- "kill_task": what happens to the late ones), limit (return when so many are done)
 -- @return sequence of {task, true, results...} | {task, false, reason} | {task}
 -- @usage
 -- local quick, slow = Task.async(function() return 1 end), Task.async(sleep, 60000)
 -- local results = Task.yield_many({quick, slow}, {timeout = 50, on_timeout = "kill_task"})
 -- assert(results[1][3] == 1 and results[2][2] == nil)
-function Task.yield_many(tasks, options)
+function Task.yield_many(tasks, opts)
   check_list(tasks, "Task.yield_many")
-  local ms, on_timeout, limit = yield_options(options)
+  local ms, on_timeout, limit = check_yield(opts)
   local waiting, open, done, answers = {}, 0, 0, {}
   for _, task in ipairs(tasks) do
     if task.completed then

@@ -164,8 +164,8 @@ describe("the text of an entry", function()
   end)
 
   it("follows a template", function()
-    assert.equal("error|the text|a=1 b={1} |#PID<0.1.0>|$other\nTIME [error] as at first\n", stderr_of[[
-      Logger.configure{format = "$level|$message|$metadata|$pid|$other", metadata = {"a", "b", "none"}}
+    assert.equal("error|the text|a=1 b={1} |#PID<0.1.0>|$5 $\nTIME [error] as at first\n", stderr_of[[
+      Logger.configure{format = "$level|$message|$metadata|$pid|$5 $", metadata = {"a", "b", "none"}}
       Logger.error("the text", {a = 1, b = {1}, c = 2})
       Logger.configure{format = "default", metadata = {}}
       Logger.error("as at first", {a = 1})

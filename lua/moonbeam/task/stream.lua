@@ -12,6 +12,7 @@
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local monitor = require "moonbeam.task.stream_monitor"
+local options = require "moonbeam.options"
 local process = require "moonbeam.task.process"
 
 local core_await, core_cast, exit, self = core.await, core.cast, core.exit, core.self
@@ -162,11 +163,10 @@ local function iterator_of(source, fname, index)
   return core.argument_error(fname, index, "sequence or iterator function expected, got " .. core.type(source))
 end
 
-local function flag(value, default, name, fname, index)
-  if value == nil then return default end
-  if type(value) == "boolean" then return value end
-  return core.argument_error(fname, index, ("%s is true or false, got %s"):format(name, tostring(value)))
-end
+local stream_options = options.of{
+  {"max_concurrency", options.integer(1)}, {"ordered", options.boolean}, {"timeout", options.timeout},
+  {"on_timeout", options.one_of("exit", "kill_task")}, {"zip_input_on_exit", options.boolean},
+}
 
 --- A new stream.
 -- @param fname the function that makes it, for errors
@@ -174,29 +174,16 @@ end
 -- @param supervisor of the tasks, or false
 -- @param linked whether a supervisor's tasks are linked to the consumer
 -- @return iterator and closing value for the generic for
-function stream.new(fname, index, supervisor, linked, source, fn, options)
+function stream.new(fname, index, supervisor, linked, source, fn, opts)
   source = iterator_of(source, fname, index)
   call.check_function(fn, fname, index + 1)
   index = index + 2
-  if options == nil then options = {} end
-  if type(options) ~= "table" then
-    core.argument_error(fname, index, "table of options expected, got " .. core.type(options))
-  end
-  local max = options.max_concurrency
-  if max == nil then max = core.cores() end
-  if type(max) ~= "number" or not math.tointeger(max) or max < 1 then
-    core.argument_error(fname, index, "max_concurrency is an integer > 0, got " .. tostring(max))
-  end
-  local on_timeout = options.on_timeout
-  if on_timeout == nil then on_timeout = "exit" end
-  if on_timeout ~= "exit" and on_timeout ~= "kill_task" then
-    core.argument_error(fname, index, 'on_timeout is "exit" or "kill_task", got ' .. tostring(on_timeout))
-  end
+  opts = options.check(opts, stream_options, fname, index)
   local s = {
-    source = source, fn = fn, supervisor = supervisor, linked = linked, max_concurrency = max, on_timeout = on_timeout,
-    timeout = call.timeout(options.timeout, 5000, fname, index),
-    ordered = flag(options.ordered, true, "ordered", fname, index),
-    zip_input_on_exit = flag(options.zip_input_on_exit, false, "zip_input_on_exit", fname, index),
+    source = source, fn = fn, supervisor = supervisor, linked = linked,
+    max_concurrency = opts.max_concurrency or core.cores(), on_timeout = opts.on_timeout or "exit",
+    timeout = call.timeout(opts.timeout, 5000, fname, index), ordered = opts.ordered ~= false,
+    zip_input_on_exit = opts.zip_input_on_exit or false,
     spawned = 0, running = 0, delivered = 0,
     unanswered = {}, -- position -> packed item, of tasks that have not replied
     early = {}, -- position -> the result of a task that has finished before one which comes before it
@@ -214,7 +201,7 @@ end
 -- still run. Meanwhile results come into the consumer's mailbox: the loop should take messages by pattern only.
 -- @param source sequence, or iterator function: called without arguments until it gives nil
 -- @param fn function of an item (of all values the iterator gave)
--- @param[opt] options table: max_concurrency (at first the cores), ordered (true: results in the order of the source,
+-- @param[opt] opts table: max_concurrency (at first the cores), ordered (true: results in the order of the source,
 -- else of finishing), timeout (of each task, 5000 ms), on_timeout ("exit": the consumer exits {"timeout",
 -- {"Task.Supervised", "stream", {ms}}}; "kill_task": it goes on with false, "timeout"), zip_input_on_exit (false)
 -- @return iterator for the generic for: true, fn's results... | false, reason the task died of, or
@@ -226,8 +213,8 @@ end
 --   sum = sum + square
 -- end
 -- assert(sum == 14)
-function stream.async_stream(source, fn, options)
-  return stream.new("Task.async_stream", 1, false, true, source, fn, options)
+function stream.async_stream(source, fn, opts)
+  return stream.new("Task.async_stream", 1, false, true, source, fn, opts)
 end
 
 return stream

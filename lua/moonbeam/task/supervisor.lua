@@ -9,6 +9,7 @@ local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local DynamicSupervisor = require "moonbeam.dynamic_supervisor"
 local GenServer = require "moonbeam.gen_server"
+local options = require "moonbeam.options"
 local process = require "moonbeam.task.process"
 local stream = require "moonbeam.task.stream"
 
@@ -16,34 +17,31 @@ local self, type = core.self, type
 
 local TaskSupervisor = {}
 
+-- The values of all but the name are checked by the supervisor itself, which stops with what is wrong.
+local start_options = options.of{
+  {"name", options.name}, {"max_children", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any},
+}
+-- Those of restart and shutdown are as in child specifications.
+local child_options = options.of{{"start", options.any}, {"restart", options.any}, {"shutdown", options.any}}
+
 --- Start a supervisor of tasks, linked to the caller. See Elixir's `Task.Supervisor.start_link/1`.
--- @param[opt] options table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5), which count only
+-- @param[opt] opts table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5), which count only
 -- for tasks that are restarted
 -- @return pid | nil, reason
 -- @usage
 -- local sup = Task.Supervisor.start_link{name = "tasks"}
 -- assert(Task.await(Task.Supervisor.async("tasks", function() return 42 end)) == 42)
-function TaskSupervisor.start_link(options)
-  if options == nil then options = {} end
-  if type(options) ~= "table" then
-    core.argument_error("Task.Supervisor.start_link", 1, "table of options expected, got " .. core.type(options))
-  end
-  call.check_name(options.name, "Task.Supervisor.start_link", 1)
-  return DynamicSupervisor.start_link{
-    name = options.name, max_children = options.max_children,
-    max_restarts = options.max_restarts, max_seconds = options.max_seconds,
-  }
+function TaskSupervisor.start_link(opts)
+  return DynamicSupervisor.start_link(options.check(opts, start_options, "Task.Supervisor.start_link", 1))
 end
 
 --- How a supervisor starts a supervisor of tasks.
--- @param[opt] options as for start_link
+-- @param[opt] opts as for start_link
 -- @return child specification
 -- @usage assert(Task.Supervisor.child_spec{name = "tasks"}.type == "supervisor")
-function TaskSupervisor.child_spec(options)
-  return {
-    id = options and options.name or "Task.Supervisor", start = {TaskSupervisor.start_link, options or {}},
-    type = "supervisor",
-  }
+function TaskSupervisor.child_spec(opts)
+  opts = options.check(opts, start_options, "Task.Supervisor.child_spec", 1)
+  return {id = opts.name or "Task.Supervisor", start = {TaskSupervisor.start_link, opts}, type = "supervisor"}
 end
 
 local function async(fname, linked, supervisor, fn, ...)
@@ -84,11 +82,11 @@ end
 
 -- What start_child was given: the function, its arguments packed, and the options of the child.
 local function work_of(what, ...)
-  local options = {}
   if type(what) ~= "table" or what.start == nil then
     call.check_function(what, "Task.Supervisor.start_child", 2)
-    return options, what, table.pack(...)
+    return {}, what, table.pack(...)
   end
+  options.check(what, child_options, "Task.Supervisor.start_child", 2)
   local start = what.start
   if type(start) ~= "table" then
     core.argument_error("Task.Supervisor.start_child", 2, "start is {function, arguments...}, got " .. core.type(start))
@@ -108,15 +106,15 @@ end
 -- local pid = Task.Supervisor.start_child(sup, {start = {sleep, "infinity"}, restart = "transient"})
 -- assert(Task.Supervisor.children(sup)[1] == pid)
 function TaskSupervisor.start_child(supervisor, fn, ...)
-  local options, work, arguments = work_of(fn, ...)
+  local opts, work, arguments = work_of(fn, ...)
   local callers = process.callers()
-  if options.restart ~= nil and options.restart ~= "temporary" then
+  if opts.restart ~= nil and opts.restart ~= "temporary" then
     return DynamicSupervisor.start_child(supervisor, {
       id = "Task", start = {process.start_running, self(), callers, work, arguments},
-      restart = options.restart, shutdown = options.shutdown,
+      restart = opts.restart, shutdown = opts.shutdown,
     })
   end
-  local pid, reason = process.start_in(supervisor, options.shutdown)
+  local pid, reason = process.start_in(supervisor, opts.shutdown)
   if pid == nil then return nil, reason end
   local ref = process.hand_over(pid, process.run, callers, work, table.unpack(arguments, 1, arguments.n))
   core.demonitor(ref, "flush")
@@ -165,13 +163,13 @@ end
 -- @param supervisor pid, name or via table
 -- @param source sequence or iterator function
 -- @param fn function of an item
--- @param[opt] options as for Task.async_stream
+-- @param[opt] opts as for Task.async_stream
 -- @return iterator for the generic for
 -- @usage
 -- local sup = Task.Supervisor.start_link()
 -- for ok, square in Task.Supervisor.async_stream(sup, {3}, function(n) return n * n end) do assert(square == 9) end
-function TaskSupervisor.async_stream(supervisor, source, fn, options)
-  return stream.new("Task.Supervisor.async_stream", 2, supervisor, true, source, fn, options)
+function TaskSupervisor.async_stream(supervisor, source, fn, opts)
+  return stream.new("Task.Supervisor.async_stream", 2, supervisor, true, source, fn, opts)
 end
 
 --- As `async_stream`, with tasks that are not linked to the caller: their failures are results, whether it traps exits
@@ -179,15 +177,15 @@ end
 -- @param supervisor pid, name or via table
 -- @param source sequence or iterator function
 -- @param fn function of an item
--- @param[opt] options as for Task.async_stream
+-- @param[opt] opts as for Task.async_stream
 -- @return iterator for the generic for
 -- @usage
 -- local sup = Task.Supervisor.start_link()
 -- for ok, reason in Task.Supervisor.async_stream_nolink(sup, {"failed"}, exit) do
 --   assert(not ok and reason == "failed")
 -- end
-function TaskSupervisor.async_stream_nolink(supervisor, source, fn, options)
-  return stream.new("Task.Supervisor.async_stream_nolink", 2, supervisor, false, source, fn, options)
+function TaskSupervisor.async_stream_nolink(supervisor, source, fn, opts)
+  return stream.new("Task.Supervisor.async_stream_nolink", 2, supervisor, false, source, fn, opts)
 end
 
 return TaskSupervisor

@@ -1,0 +1,116 @@
+--- Options of the library's functions: one check, which every function that takes some calls first.
+--
+-- Each name is known and each value fits, or the call raises at the user's line, with the names there are. The functions of
+-- C have the same in mb_check_options.
+-- @module moonbeam.options
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+
+local type = type
+
+local options = {}
+
+-- Rules: functions of a value, with the function's name and the argument's number for those that raise by themselves. They
+-- return what is expected when the value does not fit, and what was got where that is not its text.
+
+function options.any() end
+
+function options.boolean(v)
+  if type(v) ~= "boolean" then return "true or false" end
+end
+
+local function shown(v)
+  if type(v) == "string" then return ('"%s"'):format(#v > 40 and v:sub(1, 40) .. "..." or v) end
+  return (type(v) == "number" or type(v) == "boolean") and tostring(v) or core.type(v)
+end
+
+--- An integer from `least` on.
+function options.integer(least)
+  return function(v)
+    if type(v) ~= "number" or not math.tointeger(v) or v < least then
+      return ("an integer >= %d"):format(least), shown(v)
+    end
+  end
+end
+
+function options.number(v)
+  if type(v) ~= "number" or v ~= v then return "a number", core.type(v) end
+end
+
+function options.table(v)
+  if type(v) ~= "table" then return "a table", core.type(v) end
+end
+
+--- One of some strings.
+function options.one_of(...)
+  local known, names = {}, {}
+  for i, name in ipairs{...} do known[name], names[i] = true, ('"%s"'):format(name) end
+  local last = table.remove(names)
+  local expected = names[1] and table.concat(names, ", ") .. " or " .. last or last
+  return function(v)
+    if not known[v] then return expected end
+  end
+end
+
+function options.timeout(v, fname, index) call.timeout(v, nil, fname, index) end
+
+options.name = call.check_name
+
+function options.callable(fn, fname, index) call.check_function(fn, fname, index) end
+
+--- A name that is a string, not a via table.
+function options.plain_name(v, fname, index)
+  if type(v) ~= "string" then return "a string", core.type(v) end
+  call.check_name(v, fname, index)
+end
+
+--- The options of a function.
+-- @param known sequence of {name, rule, required = boolean}
+-- @param[opt=""] label what stands before an option's name in an error about its value
+-- @return what `check` takes
+function options.of(known, label)
+  local names, rules = {}, {}
+  for i, option in ipairs(known) do names[i], rules[option[1]] = option[1], option[2] end
+  known.label, known.rules = label or "", rules
+  known.names = names[1] and "options: " .. table.concat(names, ", ") or "there are none"
+  return known
+end
+
+local function plain(v) return type(v) == "string" and v or shown(v) end
+
+local empty = {}
+
+--- The options, an empty table for nil; raises naming function and argument.
+-- @param opts what the user gave
+-- @param known from `of`
+-- @param fname the function's name
+-- @param index number of the argument
+-- @return table
+function options.check(opts, known, fname, index)
+  if opts == nil then opts = empty end
+  if type(opts) ~= "table" then
+    return core.argument_error(fname, index, "table of options expected, got " .. core.type(opts))
+  end
+  for name, v in next, opts do
+    if not known.rules[name] then
+      core.argument_error(fname, index, ("unknown option %s = %s; %s"):format(plain(name), shown(v), known.names))
+    end
+  end
+  for i = 1, #known do
+    local option = known[i]
+    local v = opts[option[1]]
+    if v ~= nil or option.required then
+      local expected, got = option[2](v, fname, index)
+      if expected then
+        core.argument_error(fname, index, ("%s%s is %s, got %s"):format(known.label, option[1], expected, got or plain(v)))
+      end
+    end
+  end
+  return opts
+end
+
+options.start = options.of{{"name", options.name}, {"timeout", options.timeout}}
+options.none = options.of{}
+
+return options
