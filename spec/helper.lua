@@ -118,6 +118,11 @@ function helper.interpreter()
     :format(build)
 end
 
+--- Where the C modules of the specs are: a template for package.cpath.
+function helper.c_modules()
+  return (os.getenv("MOONBEAM_BUILD") or "build/release") .. "/test/modules/?.so"
+end
+
 --- Run a command: what it prints, both streams, and its exit code.
 function helper.run(command)
   local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1; printf '\\n%d' $?", "r"))

@@ -64,6 +64,8 @@ struct mb_heap {
   struct mb_scheduler *scheduler; /* NULL: closed */
   int owner;                  /* this heap made the node */
   lua_State *L;      /* the state's main thread */
+  int main_runs;     /* user code runs there: the main chunk of stock Lua */
+  int has_c_modules; /* one has been opened */
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
   lua_State *reporter; /* runs what reports a crash: the runner may be inside a hook, where nothing could cut that short */

@@ -126,6 +126,7 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o) {
   lua_pushcfunction(L, open_all);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) return -1;
   h = mb_heap_open(L);
+  h->main_runs = 0; /* the script has a coroutine like any process */
   h->scheduler->stay = o->no_halt;
   h->node->setup = (struct mb_node_setup){o->new_state, o->close_state, open_all};
   h->runtime->scheduler_count = o->schedulers > 0 ? (uint32_t)o->schedulers : mb_node_schedulers(0);

@@ -303,55 +303,6 @@ void mb_node_adopt_paths(struct mb_heap *h, lua_State *L) {
   free(cpath);
 }
 
-/* C modules */
+void mb_node_lock_modules(struct mb_node *n) { pthread_mutex_lock(&n->workers->mutex); }
 
-/* The loader of a C module, upvalue 2, for one thread at a time. */
-static int load_c_module(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  pthread_mutex_t *mutex = &h->node->workers->mutex;
-  int status;
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 1);
-  pthread_mutex_lock(mutex); /* the one place where Lua runs under a lock: that is its purpose */
-  status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  pthread_mutex_unlock(mutex);
-  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
-}
-
-/* A searcher, upvalue 2, whose loader is wrapped. */
-static int search_c_module(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  pthread_mutex_t *mutex = &h->node->workers->mutex;
-  int status;
-  lua_settop(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 1);
-  pthread_mutex_lock(mutex); /* searching opens the library, whose constructors run */
-  status = lua_pcall(L, 1, 2, 0);
-  pthread_mutex_unlock(mutex);
-  if (status != LUA_OK) return lua_error(L);
-  if (!lua_isfunction(L, -2)) {
-    lua_pop(L, 1);
-    return 1;
-  }
-  lua_pushlightuserdata(L, h);
-  lua_pushvalue(L, -3);
-  lua_pushcclosure(L, load_c_module, 2);
-  lua_replace(L, -3);
-  return 2;
-}
-
-void mb_open_c_modules(struct mb_heap *h, lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE && lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
-    lua_Integer last = (lua_Integer)lua_rawlen(L, -1);
-    for (lua_Integer i = last > 2 ? last - 1 : last + 1; i <= last; i++) { /* the library's are the last two */
-      lua_pushlightuserdata(L, h);
-      lua_rawgeti(L, -2, i);
-      lua_pushcclosure(L, search_c_module, 2);
-      lua_rawseti(L, -2, i);
-    }
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 2);
-}
+void mb_node_unlock_modules(struct mb_node *n) { pthread_mutex_unlock(&n->workers->mutex); }

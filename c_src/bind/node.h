@@ -65,8 +65,8 @@ _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int stat
 void mb_node_publish_paths(struct mb_heap *h, lua_State *L);
 void mb_node_adopt_paths(struct mb_heap *h, lua_State *L);
 
-/* Opening C modules is for one thread at a time: their initialisation may not be thread-safe. Wraps the loaders of
- * package.searchers. */
-void mb_open_c_modules(struct mb_heap *h, lua_State *L);
+/* Opening C modules is for one thread at a time, which may nest. */
+void mb_node_lock_modules(struct mb_node *n);
+void mb_node_unlock_modules(struct mb_node *n);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "api.h"
 #include "bytecode.h"
+#include "c_modules.h"
 #include "call_site.h"
 #include "codec.h"
 #include "codes.h"
@@ -148,6 +149,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->preempt = mb_preempt_new();
   if (!h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->preempt) luaL_error(L, "not enough memory");
   if (!node) make_node(h, L);
+  h->main_runs = h->owner;
   h->scheduler = s ? s : &h->runtime->schedulers[0];
   h->scheduler->heap = h;
   err = mb_preempt_open(h);

@@ -1,0 +1,38 @@
+#include "main_thread.h"
+
+#include "preempt.h"
+
+int mb_main_pcall(struct mb_heap *h, lua_State *L, int arguments) {
+  lua_State *top = h->L, *running = h->running;
+  int base = lua_gettop(top), status, results;
+  if (top == L) return lua_pcall(L, arguments, LUA_MULTRET, 0);
+  if (!lua_checkstack(top, arguments + 1 + LUA_MINSTACK)) {
+    lua_pop(L, arguments + 1);
+    lua_pushliteral(L, "not enough memory"); /* Lua has this string */
+    return LUA_ERRMEM;
+  }
+  lua_xmove(L, top, arguments + 1);
+  if (running) mb_preempt_enter(h, top);
+  status = lua_pcall(top, arguments, LUA_MULTRET, 0);
+  if (running) mb_preempt_enter(h, running);
+  results = lua_gettop(top) - base;
+  if (!lua_checkstack(L, results)) {
+    lua_settop(top, base);
+    lua_pushliteral(L, "not enough memory");
+    return LUA_ERRMEM;
+  }
+  lua_xmove(top, L, results);
+  return status;
+}
+
+void mb_main_pass_hook(struct mb_heap *h, lua_State *to) {
+  lua_State *from = h->L;
+  lua_Hook f;
+  int mask, count;
+  if (h->main_runs || from == to || !mb_preempt_is_hooked(from)) return;
+  f = lua_gethook(from);
+  mask = lua_gethookmask(from);
+  count = lua_gethookcount(from);
+  lua_sethook(from, NULL, 0, 0); /* first: a signal that comes in between sets the same one */
+  lua_sethook(to, f, mask, count);
+}
