@@ -364,7 +364,7 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
   if (count > 1) luaL_checkstack(L, 12, NULL);
   if (e.nested)
     e.w = mb_workspace_push(L);
-  else
+  else if (!mb_outside(h, L)) /* a finalizer may run in the middle of a decoding, which holds on to an entry */
     mb_codes_trim(h, L);
   mb_modules_refresh(h, L);
   h->encoding = 1;

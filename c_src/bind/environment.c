@@ -48,7 +48,7 @@ void mb_environment_new(struct mb_heap *h, lua_State *L) {
 }
 
 void mb_environment_complete(struct mb_heap *h, lua_State *L, int index) {
-  struct mb_process *p = mb_running(h);
+  struct mb_process *p = mb_outside(h, L) ? NULL : mb_running(h);
   index = lua_absindex(L, index);
   mb_push_ref(h, L, MB_REF_BASE);
   lua_pushnil(L);
@@ -80,6 +80,11 @@ void mb_environment_complete(struct mb_heap *h, lua_State *L, int index) {
  * is the state's own: the main chunk and the script. */
 static int push_globals(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = mb_running(h);
+  if (mb_outside(h, L)) { /* a finalizer: globals of nobody's */
+    mb_environment_new(h, L);
+    mb_environment_complete(h, L, -1);
+    return 1;
+  }
   if (!p || (p->flags & (MB_IN_PLACE | MB_SCRIPT))) return 0;
   mb_push_locals(h, L, p, 1);
   if (lua_rawgeti(L, -1, MB_LOCAL_GLOBALS) == LUA_TNIL) {

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "hash.h"
+#include "modules.h"
 #include "run.h"
 
 int mb_is_own(const struct mb_heap *h, const char *source) {
@@ -107,6 +109,55 @@ int mb_check_flag(struct mb_heap *h, lua_State *L, int at, const char *name, con
   on = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return on;
+}
+
+/* Push the name of the function that the user's code has called, and return the line of that code, 0: there is none. */
+static int push_called(struct mb_heap *h, lua_State *L, lua_Debug *user) {
+  lua_Debug ar;
+  int base = lua_gettop(L);
+  lua_pushliteral(L, "?");
+  for (int level = 0; lua_getstack(L, level, user); level++) {
+    lua_getinfo(L, "Sl", user);
+    if (user->currentline > 0 && !mb_is_own(h, user->source)) return user->currentline;
+    if (level > 0 && user->currentline <= 0) continue; /* pcall and the like */
+    lua_settop(L, base);
+    ar = *user;
+    lua_getinfo(L, "nf", &ar);
+    if (ar.name) {
+      lua_pushstring(L, ar.name);
+    } else if (mb_modules_name(h, L, -1, 0)) {
+      size_t size;
+      const char *name = lua_tolstring(L, -1, &size), *field = name + strlen(name) + 1;
+      lua_pushstring(L, field < name + size ? field : name);
+    } else {
+      lua_pushliteral(L, "?");
+    }
+    lua_replace(L, base + 1);
+    lua_settop(L, base + 1);
+  }
+  return 0;
+}
+
+void mb_refuse_finalizer(struct mb_heap *h, lua_State *L) {
+  enum { MOST_PLACES = 1000 };
+  lua_Debug user;
+  const char *function;
+  uint64_t place;
+  int line;
+  luaL_checkstack(L, 12, NULL);
+  line = push_called(h, L, &user);
+  function = lua_tostring(L, -1);
+  place = mb_hash_bytes(function, strlen(function)) | 1;
+  mb_push_where(h, L);
+  lua_pushfstring(L, "%s: a finalizer (__gc) is outside of any process: let it send a message to the process that shall do it",
+                  function);
+  lua_concat(L, 2);
+  if (line) place += mb_hash_bytes(user.short_src, strlen(user.short_src)) + 2 * mb_hash_u64((uint64_t)line);
+  if (h->refused.count < MOST_PLACES && !mb_map_get(&h->refused, place) && mb_map_put(&h->refused, place, 1) == 0) {
+    lua_pushfstring(L, "a finalizer has been refused: %s", lua_tostring(L, -1));
+    mb_log(h, L, MB_LOG_ERROR);
+  }
+  lua_error(L);
 }
 
 void mb_check_takes(struct mb_heap *h, lua_State *L) {

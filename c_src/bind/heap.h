@@ -95,6 +95,7 @@ struct mb_heap {
   int unyieldable; /* depth of resumes by code that cannot yield itself */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */
   int closing; /* depth of clean-up code of the dead that is running */
+  struct mb_map refused; /* hash of a place where a finalizer has been refused something -> 1 */
   unsigned idle_coroutines; /* kept in free slots */
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
   size_t own_prefix_size;
@@ -159,18 +160,41 @@ static inline void mb_push_ref(struct mb_heap *h, lua_State *L, enum mb_heap_ref
 /* The heap of a Lua state; NULL when it has none. */
 struct mb_heap *mb_heap_find(lua_State *L);
 
-/* As mb_current, when there is none or it is dying. */
+/* As mb_current, when there is none, it is dying, or a finalizer calls. */
 struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L);
 
-/* The process that is running; in stock Lua the main process is made here when it does not exist or
- * has died. Raises when no slot is left. */
+/* The process that calls, for what only a process can do: raises in a finalizer, which is outside of any. In stock Lua the
+ * main process is made here when it does not exist or has died. Raises when no slot is left. */
 static inline struct mb_process *mb_current(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = h->scheduler->current;
+  return p && p->state != MB_EXITING && !mb_outside(h, L) ? p : mb_current_anew(h, L);
+}
+
+/* The same in a function that has called it before, and has waited since, perhaps. */
+static inline struct mb_process *mb_current_still(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = h->scheduler->current;
   return p && p->state != MB_EXITING ? p : mb_current_anew(h, L);
 }
 
+/* The same for what finalizers do, too: NULL there. */
+static inline struct mb_process *mb_caller(struct mb_heap *h, lua_State *L) {
+  return mb_outside(h, L) ? NULL : mb_current_still(h, L);
+}
+
+/* The process whose time is used, even by a finalizer; NULL when that runs while there is none. */
+static inline struct mb_process *mb_worker(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = h->scheduler->current;
+  return p && p->state != MB_EXITING ? p : mb_caller(h, L);
+}
+
 static inline mb_pid mb_pid_of(const struct mb_process *p) {
   return atomic_load_explicit(&p->pid, memory_order_relaxed);
+}
+
+/* The pid that stands for whoever calls: of a finalizer, the one that no process has. */
+static inline mb_pid mb_caller_pid(struct mb_heap *h, lua_State *L) {
+  const struct mb_process *p = mb_caller(h, L);
+  return p ? mb_pid_of(p) : mb_pid_make(0, 0);
 }
 
 static inline void mb_push_id(lua_State *L, uint64_t id) {

@@ -40,6 +40,17 @@ static int self(lua_State *L) {
   return 1;
 }
 
+/* caller() -> the pid of the process that calls; nil in a finalizer */
+static int caller(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const struct mb_process *p = mb_caller(h, L);
+  if (p)
+    mb_push_id(L, mb_pid_of(p));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 /* Spawning */
 
 static void check_function(struct mb_heap *h, lua_State *L, const char *name) {
@@ -51,22 +62,22 @@ static void check_function(struct mb_heap *h, lua_State *L, const char *name) {
   mb_bad_type(h, L, name, 1, "function", 1);
 }
 
-/* Spawn with the function and arguments from stack index 1 on. */
+/* Spawn with the function and arguments from stack index 1 on. What a finalizer spawns has no parent. */
 static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int link, int alias,
                                         mb_ref *monitor) {
-  struct mb_process *parent = mb_current(h, L), *p;
+  struct mb_process *parent = link || monitor ? mb_current(h, L) : mb_caller(h, L), *p;
   struct mb_signal *start = mb_encode_signal(h, L, 1, lua_gettop(L), "spawn", MB_MESSAGE);
   int err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) luaL_error(L, "not enough memory");
   p->site = mb_site(h, L);
-  if (!p->site) p->site = parent->site; /* a process of the library's spawns on behalf of who started it */
+  if (!p->site && parent) p->site = parent->site; /* a process of the library's spawns on behalf of who started it */
   return mb_pid_of(p);
 }
 
 /* The results on the top of the stack are those of a function that has spawned. */
 static int spawned(struct mb_heap *h, lua_State *L, int results) {
-  return mb_worked(h, L, mb_current(h, L), MB_COST_SPAWN, results);
+  return mb_worked(h, L, mb_worker(h, L), MB_COST_SPAWN, results);
 }
 
 static int spawn(lua_State *L) {
@@ -135,11 +146,11 @@ static int process_spawn(lua_State *L) {
   }
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
   pid = spawn_encoded(h, L, link, 0, monitor ? &ref : NULL);
+  if (where && where != h->scheduler) mb_node_publish_paths(h, L);
   p = where ? mb_local(h->scheduler, pid) : NULL;
   if (p) {
     p->flags |= MB_PINNED;
     if (where != h->scheduler) {
-      mb_node_publish_paths(h, L);
       if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) == 1) mb_node_start(h->scheduler);
       if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) > 1) /* else threads are out: it stays */
         mb_move(h->scheduler, p, where);
@@ -209,7 +220,7 @@ static int push_via(lua_State *L, int at) {
 /* Stack: 1 destination, 2 message, 3 whom a via table leads to. */
 static int send_via(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
+  struct mb_process *p = mb_worker(h, L);
   mb_pid to = mb_to_pid(L, 3);
   (void)status;
   (void)unused;
@@ -226,7 +237,7 @@ static int send_via(lua_State *L, int status, lua_KContext unused) {
 
 static int do_send(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
+  struct mb_process *p = mb_worker(h, L);
   mb_pid to = mb_to_pid(L, 1);
   struct mb_signal *s;
   int arguments = lua_gettop(L);
@@ -376,9 +387,9 @@ static int demonitor(lua_State *L) {
 
 static int make_ref(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
+  struct mb_process *p = mb_caller(h, L);
   mb_ref ref = mb_ref_new(h->scheduler);
-  mb_mailbox_mark(&p->mailbox, ref);
+  if (p) mb_mailbox_mark(&p->mailbox, ref);
   mb_push_id(L, ref);
   return 1;
 }
@@ -390,6 +401,7 @@ static int monotonic_time(lua_State *L) {
 
 void mb_open_kernel(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"self", self},
+                                       {"caller", caller},
                                        {"spawn", spawn},
                                        {"spawn_link", spawn_link},
                                        {"spawn_monitor", spawn_monitor},

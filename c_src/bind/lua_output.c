@@ -11,9 +11,9 @@
 
 const struct mb_screen *_Atomic mb_screen;
 
-/* The leader of the running process, while it lives; else 0. */
-static mb_pid leader_of(const struct mb_heap *h) {
-  const struct mb_process *p = h && h->scheduler ? h->scheduler->current : NULL;
+/* The leader of the calling process, while it lives; else 0. */
+static mb_pid leader_of(const struct mb_heap *h, lua_State *L) {
+  const struct mb_process *p = h && h->scheduler && !mb_outside(h, L) ? h->scheduler->current : NULL;
   return p && p->leader && mb_lookup(h->runtime, p->leader) ? p->leader : 0;
 }
 
@@ -41,7 +41,7 @@ static void print_line(const char *line, size_t size, int newline) {
 /* print(...): one write of the whole line. No upvalues, as the library's has none. */
 static int do_print(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
-  mb_pid leader = leader_of(h);
+  mb_pid leader = leader_of(h, L);
   int n = lua_gettop(L);
   luaL_Buffer b;
   size_t size;
@@ -72,7 +72,7 @@ static int do_print(lua_State *L) {
 /* Write the strings above the file, which is at stack index 1. */
 static int write_all(struct mb_heap *h, lua_State *L) {
   luaL_Stream *stream = lua_touserdata(L, 1);
-  mb_pid leader = stream->f == stdout ? leader_of(h) : 0;
+  mb_pid leader = stream->f == stdout ? leader_of(h, L) : 0;
   const struct mb_screen *screen;
   int last = lua_gettop(L), ok = 1, line_complete = 1;
   if (leader) {

@@ -14,6 +14,7 @@
 #include "key.h"
 #include "mailbox.h"
 #include "memory.h"
+#include "preempt.h"
 #include "run.h"
 
 /* Whether a process can be seen to live, without asking its scheduler. */
@@ -32,7 +33,7 @@ static int ask_owner(struct mb_heap *h, lua_State *L, enum mb_request_kind kind,
 static int process_alive(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid pid;
-  (void)mb_current(h, L);
+  (void)mb_caller(h, L);
   pid = mb_check_pid(h, L, 1, "Process.alive", 1);
   if (mb_elsewhere(h->scheduler, pid) && mb_can_wait(h, L)) return ask_owner(h, L, MB_ASK_ALIVE, pid, 0);
   lua_pushboolean(L, is_alive(h, pid));
@@ -41,16 +42,19 @@ static int process_alive(lua_State *L) {
 
 static int process_exit(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
-  mb_pid pid = mb_check_pid(h, L, 1, "Process.exit", 1);
+  struct mb_process *p = mb_caller(h, L);
+  mb_pid pid = mb_check_pid(h, L, 1, "Process.exit", 1), from = mb_caller_pid(h, L);
   struct mb_reason *reason;
   int err;
   if (lua_isnoneornil(L, 2)) return mb_bad_type(h, L, "Process.exit", 2, "reason", 2);
   reason = mb_encode_reason(h, L, 2);
-  err = mb_exit_signal(h->scheduler, mb_pid_of(p), pid, reason);
+  err = mb_exit_signal(h->scheduler, from, pid, reason);
   mb_reason_release(reason);
   if (err) return luaL_error(L, "not enough memory");
-  mb_leave_if_doomed(h, L, p);
+  if (p)
+    mb_leave_if_doomed(h, L, p);
+  else if (mb_running(h) && mb_running(h)->state == MB_EXITING)
+    mb_preempt_interrupt(h->scheduler); /* it leaves when the finalizer has ended */
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -78,7 +82,7 @@ static int process_register(lua_State *L) {
   const char *name;
   size_t size;
   int err;
-  (void)mb_current(h, L);
+  (void)mb_caller(h, L);
   pid = mb_check_pid(h, L, 1, "Process.register", 1);
   name = mb_check_name(h, L, 2, "Process.register", 2, &size);
   err = mb_register(h->runtime, pid, name, (uint32_t)size);
@@ -111,7 +115,7 @@ static int process_whereis(lua_State *L) {
   size_t size;
   mb_pid pid;
   const char *name;
-  (void)mb_current(h, L);
+  (void)mb_caller(h, L);
   if (lua_type(L, 1) != LUA_TSTRING) return mb_bad_type(h, L, "Process.whereis", 1, "name", 1);
   name = lua_tolstring(L, 1, &size);
   pid = mb_names_find(&h->runtime->names, name, (uint32_t)size);
@@ -150,7 +154,7 @@ static int process_list(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   uint32_t extent;
   lua_Integer n = 0;
-  (void)mb_current(h, L);
+  (void)mb_caller(h, L);
   extent = mb_table_extent(&h->runtime->table);
   lua_newtable(L);
   for (uint32_t i = 1; i < extent; i++) {
@@ -348,7 +352,7 @@ static int process_info(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid pid;
   int wanted = ALL_KEYS;
-  (void)mb_current(h, L);
+  (void)mb_caller(h, L);
   pid = mb_check_pid(h, L, 1, "Process.info", 1);
   if (lua_istable(L, 2)) {
     wanted = 0;
@@ -380,7 +384,7 @@ static int process_send_after(lua_State *L) {
   uint64_t now = uv_hrtime();
   struct mb_signal *s;
   mb_ref ref;
-  (void)mb_current(h, L);
+  (void)mb_caller(h, L);
   if (!to) {
     if (lua_type(L, 1) != LUA_TSTRING)
       return mb_bad_type(h, L, "Process.send_after", 1, "pid or name", 1);

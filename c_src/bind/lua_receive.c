@@ -44,7 +44,7 @@ static int take_on(lua_State *L, int status, lua_KContext deadline);
 
 static int take_or_wait(struct mb_heap *h, lua_State *L, lua_KContext deadline) {
   for (;;) {
-    struct mb_process *p = mb_current(h, L);
+    struct mb_process *p = mb_current_still(h, L);
     int results = mb_handed(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, take_on, MB_OFFER_MESSAGE, 0);
@@ -60,6 +60,7 @@ static int take_on(lua_State *L, int status, lua_KContext deadline) {
 static int take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   uint64_t deadline = 0;
+  (void)mb_current(h, L);
   if (!lua_isnoneornil(L, 1) || h->uninterruptible) deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
   return take_or_wait(h, L, (lua_KContext)deadline);
 }
@@ -294,14 +295,14 @@ static int select_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p,
     }
     if (mb_expired(p, (uint64_t)deadline)) return select_timeout(h, L, p);
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, select_on, MB_OFFER_MESSAGE, 0);
-    p = mb_current(h, L);
+    p = mb_current_still(h, L);
   }
 }
 
 static int select_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   (void)status;
-  return select_or_wait(h, L, mb_current(h, L), lua_tointeger(L, 2), deadline);
+  return select_or_wait(h, L, mb_current_still(h, L), lua_tointeger(L, 2), deadline);
 }
 
 static const char shape_key; /* its address is the key of the shape in a matcher's metatable */
@@ -328,7 +329,7 @@ static int select_oldest_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   (void)status;
   for (;;) {
-    struct mb_process *p = mb_current(h, L);
+    struct mb_process *p = mb_current_still(h, L);
     int results = mb_handed(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, selected(L, 0, 0));
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, select_oldest_on, MB_OFFER_MESSAGE, 0);
@@ -410,12 +411,12 @@ static int sleep_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   (void)status;
   for (;;) {
-    struct mb_process *p = mb_current(h, L);
+    struct mb_process *p = mb_current_still(h, L);
     if (mb_expired(p, (uint64_t)deadline)) break;
     mb_block(h, L, p, (uint64_t)deadline, deadline, sleep_on);
   }
   lua_pushboolean(L, 1);
-  return mb_worked(h, L, mb_current(h, L), MB_COST_MESSAGE, 1);
+  return mb_worked(h, L, mb_current_still(h, L), MB_COST_MESSAGE, 1);
 }
 
 static int do_sleep(lua_State *L) {

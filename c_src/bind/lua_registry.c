@@ -25,7 +25,7 @@ static void copy_begin(struct copy *c) {
 static struct mb_bytes check_registry(struct mb_heap *h, lua_State *L, const char *function) {
   size_t size;
   const char *name;
-  (void)mb_current(h, L);
+  (void)mb_caller(h, L);
   if (lua_type(L, 1) != LUA_TSTRING) mb_bad_type(h, L, function, 1, "name of a registry", 1);
   name = lua_tolstring(L, 1, &size);
   return (struct mb_bytes){name, (uint32_t)size};
@@ -227,7 +227,7 @@ static int registry_lookup(lua_State *L) {
   struct copy c;
   const unsigned char *end = look(h, L, named(L, 3, "Registry.lookup"), 0, 0, &c);
   push_found(h, L, c.bytes, end, 0);
-  return mb_worked(h, L, mb_current(h, L), MB_COST_MESSAGE, 1);
+  return mb_worked(h, L, mb_worker(h, L), MB_COST_MESSAGE, 1);
 }
 
 /* own(name, key, function) -> {{reference, value}...} of the caller */
@@ -259,7 +259,7 @@ static int registry_values(lua_State *L) {
     lua_pushinteger(L, n);
     lua_setfield(L, -2, "n");
   }
-  return mb_worked(h, L, mb_current(h, L), MB_COST_MESSAGE, 1);
+  return mb_worked(h, L, mb_worker(h, L), MB_COST_MESSAGE, 1);
 }
 
 /* whereis(name, key, function) -> pid | nil */
@@ -305,7 +305,7 @@ static int registry_keys(lua_State *L) {
       at += length;
     }
   }
-  return mb_worked(h, L, mb_current(h, L), MB_COST_MESSAGE, 1);
+  return mb_worked(h, L, mb_worker(h, L), MB_COST_MESSAGE, 1);
 }
 
 /* count(name) -> integer */

@@ -28,7 +28,7 @@ static int answer_on(lua_State *L, int status, lua_KContext unused) {
   (void)status;
   (void)unused;
   for (;;) {
-    struct mb_process *p = mb_current(h, L);
+    struct mb_process *p = mb_current_still(h, L);
     struct mb_signal *s = find_answer(p, ref);
     if (s) {
       int n = s->size ? mb_decode(h, L, s->data, s->size) : 0;
@@ -45,7 +45,7 @@ static int answer_on(lua_State *L, int status, lua_KContext unused) {
 static int call_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = mb_to_ref(L, 1);
-  struct mb_process *p = mb_current(h, L);
+  struct mb_process *p = mb_current_still(h, L);
   (void)status;
   for (;;) {
     struct mb_signal *s;
@@ -74,7 +74,7 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
       return 2;
     }
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, call_on, MB_OFFER_REPLY, ref);
-    p = mb_current(h, L);
+    p = mb_current_still(h, L);
   }
 }
 
@@ -180,13 +180,13 @@ static int send_system(lua_State *L) { return post_request(L, MB_SYSTEM, "send_s
 /* cast(server, request [, name of the user's function]) -> true */
 static int cast(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
+  struct mb_process *p = mb_worker(h, L);
   mb_pid server = server_pid(h, L, 1, luaL_optstring(L, 3, "GenServer.cast"));
   struct mb_signal *s;
   lua_settop(L, 2);
   if (!mb_hand_over_request(h, L, server, 0, 0, 2)) {
     s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
-    s->from = mb_pid_of(p);
+    s->from = mb_caller_pid(h, L);
     if (server)
       mb_signal_send(h->scheduler, server, s);
     else
@@ -199,14 +199,14 @@ static int cast(lua_State *L) {
 /* reply(pid, ref, ...) -> true */
 static int reply(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
+  struct mb_process *p = mb_worker(h, L);
   mb_pid to = mb_to_pid(L, 1);
   mb_ref ref = mb_to_ref(L, 2);
   struct mb_signal *s;
   if (!to || !ref) return mb_bad_argument(h, L, "GenServer.reply", 1, "the from of a call expected, got another table");
   if (!mb_hand_over_reply(h, L, to, ref, 3)) {
     s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, "send reply", MB_REPLY);
-    s->from = mb_pid_of(p);
+    s->from = mb_caller_pid(h, L);
     s->ref = ref;
     mb_signal_send(h->scheduler, to, s);
   }
@@ -245,7 +245,7 @@ static void push_event(struct mb_heap *h, lua_State *L, const struct mb_signal *
 /* next_event([ms]): the oldest message. */
 static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
+  struct mb_process *p = mb_current_still(h, L);
   (void)status;
   for (;;) {
     struct mb_signal *s = p->mailbox.head;
@@ -260,7 +260,7 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
       return 1;
     }
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, next_event_on, MB_OFFER_EVENT, 0);
-    p = mb_current(h, L);
+    p = mb_current_still(h, L);
   }
 }
 
@@ -279,7 +279,7 @@ static int next_system_event_on(lua_State *L, int status, lua_KContext unused) {
   (void)status;
   (void)unused;
   for (;;) {
-    struct mb_process *p = mb_current(h, L);
+    struct mb_process *p = mb_current_still(h, L);
     for (struct mb_signal *s; (s = p->mailbox.scan); p->mailbox.scan = s->next) {
       if (s->kind != MB_SYSTEM && !(s->kind == MB_EXITED && parent && s->from == parent)) continue;
       lua_settop(L, 0);
@@ -309,7 +309,7 @@ static int has_message(lua_State *L) {
  * Stack: 1 what is awaited. */
 static int await_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
+  struct mb_process *p = mb_current_still(h, L);
   mb_ref one = mb_to_ref(L, 1);
   (void)status;
   for (;;) {
@@ -349,7 +349,7 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
       mb_block_offering(h, L, p, (uint64_t)deadline, deadline, await_on, MB_OFFER_REPLY, one);
     else
       mb_block(h, L, p, (uint64_t)deadline, deadline, await_on);
-    p = mb_current(h, L);
+    p = mb_current_still(h, L);
   }
 }
 

@@ -45,7 +45,7 @@ static int census(lua_State *L) {
   struct mb_runtime *rt = h->runtime;
   uint32_t started = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
   int64_t processes = 0, timers = 0, messages = 0;
-  (void)mb_current(h, L);
+  (void)mb_caller(h, L);
   for (uint32_t i = 0; i < started; i++) {
     struct mb_scheduler *s = &rt->schedulers[i];
     processes += atomic_load_explicit(&s->live, memory_order_relaxed);

@@ -56,6 +56,7 @@ static int collect_heap(lua_State *L) {
   mb_sites_free(h);
   mb_preempt_free(h->preempt);
   mb_map_deinit(&h->held);
+  mb_map_deinit(&h->refused);
   free(h->script_text);
   h->workspace = h->key = NULL;
   h->codes = NULL;

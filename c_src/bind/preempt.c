@@ -256,7 +256,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
     if (mb_slice_age(s) > CLOSING_MS * 1000000ull) expel(h, L);
     return 0;
   }
-  if (!p) return 0;
+  if (!p || mb_outside(h, L)) return 0; /* a coroutine of a finalizer's: what becomes of p waits until that has ended */
   if (!can && p->state == MB_RUNNING && atomic_load_explicit(&p->inbox, memory_order_relaxed))
     mb_inbox_drain(s, p, mb_pid_of(p)); /* it may never leave here: let a kill from another scheduler reach it */
   if (!can && atomic_load_explicit(&s->stop, memory_order_relaxed) && !(p->flags & MB_IN_PLACE))

@@ -27,7 +27,7 @@ void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p);
 /* Whether the code that runs on L may leave the processor now. */
 static inline int mb_can_yield(const struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = h->scheduler->current;
-  if (p && p->flags & MB_IN_PLACE) return !h->uninterruptible;
+  if (p && p->flags & MB_IN_PLACE) return !h->uninterruptible && !mb_outside(h, L);
   return lua_isyieldable(L) && !h->unyieldable && h->running == L;
 }
 
@@ -43,10 +43,11 @@ void mb_run_others(struct mb_heap *h, lua_State *L, struct mb_process *p);
 /* As mb_worked, when p has used up its slice. */
 int mb_give_way(struct mb_heap *h, lua_State *L, struct mb_process *p, int results);
 
-/* A function of the runtime has worked for p and returns the `results` values on the top of the stack; when
+/* A function of the runtime has worked for p (mb_worker) and returns the `results` values on the top of the stack; when
  * that was enough for one slice, p gives way first, where it may. Use as `return mb_worked(...)`. */
 static inline int mb_worked(struct mb_heap *h, lua_State *L, struct mb_process *p, unsigned reductions,
                             int results) {
+  if (!p) return results;
   p->reductions += reductions;
   return p->reductions >= h->scheduler->reduction_limit ? mb_give_way(h, L, p, results) : results;
 }

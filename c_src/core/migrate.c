@@ -85,7 +85,7 @@ void mb_share(struct mb_scheduler *s, unsigned least) {
 void mb_move(struct mb_scheduler *s, struct mb_process *p, struct mb_scheduler *to) {
   uint8_t pinned = p->flags & MB_PINNED;
   p->flags &= (uint8_t)~MB_PINNED;
-  if (to != s && let_go(s, p, to)) {
+  if (to != s && p->state == MB_EMBRYO && let_go(s, p, to)) {
     p->flags |= pinned; /* still invisible to the other thread: posted below */
     p->run_next = NULL;
     post(to, p, &p->run_next);

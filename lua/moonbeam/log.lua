@@ -58,7 +58,7 @@ local parts = {
   date = function(event) return os.date("%Y-%m-%d", event.time // 1000) end,
   level = function(event) return event.level end,
   message = function(event) return event.message end,
-  pid = function(event) return tostring(event.pid) end,
+  pid = function(event) return event.pid and tostring(event.pid) or "" end, -- a finalizer's has none
   metadata = function(event, settings) return metadata_text(event.metadata, settings.metadata) end,
 }
 
@@ -128,8 +128,9 @@ end
 --- Log a value: text, a report, another value, or a function that makes one. text: of a report of a crash, made already.
 function log.emit(level, value, metadata, text)
   local more, keep
+  local pid = core.caller()
   if type(value) == "function" then value, more = value() end
-  metadata = merge(merge(merge({}, core.process_get(log.METADATA)), metadata), more)
+  metadata = merge(merge(merge({}, pid and core.process_get(log.METADATA)), metadata), more)
   if text then
     metadata.report = value
     value, keep = text, true
@@ -141,7 +142,7 @@ function log.emit(level, value, metadata, text)
   elseif type(value) ~= "string" then
     value = inspect(value)
   end
-  local event = {level = level, message = value, metadata = metadata, time = core.system_time(), pid = core.self()}
+  local event = {level = level, message = value, metadata = metadata, time = core.system_time(), pid = pid}
   local ok, taken = pcall(core.log_event, event, keep)
   if not ok then -- something in it cannot travel
     event.metadata = report.plain(metadata)

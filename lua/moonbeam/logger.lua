@@ -96,7 +96,8 @@ end
 
 --- Configure the log, for all processes.
 --
--- A handler is a function of one event, a table with level, message (text), metadata, time (ms since 1970) and pid; it runs
+-- A handler is a function of one event, a table with level, message (text), metadata, time (ms since 1970) and pid (nil when
+-- a finalizer has logged it); it runs
 -- in the logger's own process, one event at a time, and is copied there. Crashes come as `metadata.report`, a table with
 -- kind = "crash", pid, reason and more. A handler that raises is reported, and the default takes over.
 --
