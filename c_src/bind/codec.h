@@ -50,18 +50,15 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,
                                    const char *doing, enum mb_signal_kind kind);
 
-/* Push the values; returns how many. Raises when memory is out or a module cannot be loaded. The bytes
- * must stay where they are meanwhile. */
-int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, size_t size);
+/* Push the values; returns how many. Raises when memory is out or a module cannot be loaded. The bytes must stay where they
+ * are meanwhile: loading a module runs code of the user's, which may take messages. */
+int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
+
+/* The same where no code but finalizers may run: -1, with nothing pushed, when a module would have to be loaded. */
+int mb_decode_loaded(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
 
 /* A reason from the value at `index`; a value that cannot travel is replaced by its inspect text.
  * Raises only when memory is out. */
 struct mb_reason *mb_encode_reason(struct mb_heap *h, lua_State *L, int index);
-
-/* Push the reason's value. */
-void mb_push_reason(struct mb_heap *h, lua_State *L, const struct mb_reason *r);
-
-/* Push a message as receive gives it: one value. */
-void mb_push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s);
 
 #endif

@@ -17,6 +17,8 @@ struct decoder {
   uint32_t count; /* objects so far */
   lua_Integer later_count;
   int depth; /* of nested tables */
+  int load;  /* modules may be loaded */
+  int missing; /* one would have had to be: what is pushed is of no use */
 };
 
 static void decode_value(struct decoder *d);
@@ -56,7 +58,10 @@ static void decode_body(struct decoder *d, uint32_t items, uint32_t pairs) {
     d->at++;
   } else {
     decode_value(d);
-    lua_setmetatable(L, -2);
+    if (d->missing)
+      lua_pop(L, 1);
+    else
+      lua_setmetatable(L, -2);
   }
 }
 
@@ -161,7 +166,12 @@ static void decode_value(struct decoder *d) {
       const char *name = (const char *)d->at;
       luaL_checkstack(L, 8, NULL);
       d->at += size;
-      mb_modules_resolve(d->h, L, name, size);
+      if (d->load) {
+        mb_modules_resolve(d->h, L, name, size);
+      } else if (!mb_modules_loaded(d->h, L, name, size)) {
+        d->missing = 1;
+        lua_pushboolean(L, 0);
+      }
       break;
     }
     default: /* MB_T_ENV */
@@ -210,12 +220,12 @@ static void decode_later(struct decoder *d) {
   }
 }
 
-int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, size_t size) {
-  struct decoder d = {.h = h, .L = L, .at = bytes + MB_ENCODED_HEADER};
+/* Push the values; -1 and nothing pushed when a module is missing that may not be loaded. */
+static int decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, int load) {
+  struct decoder d = {.h = h, .L = L, .at = bytes + MB_ENCODED_HEADER, .load = load};
   unsigned flags = bytes[0];
   uint32_t count;
   int top = lua_gettop(L);
-  (void)size;
   memcpy(&count, bytes + 1, 4);
   if (count > 4) luaL_checkstack(L, (int)count + 8, "too many values");
   if (flags) {
@@ -226,6 +236,10 @@ int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, size_
   }
   for (uint32_t i = 0; i < count; i++) decode_value(&d);
   if (flags & MB_F_LATER) decode_later(&d);
+  if (d.missing) {
+    lua_settop(L, top);
+    return -1;
+  }
   if (flags) {
     lua_remove(L, top + 2);
     lua_remove(L, top + 1);
@@ -233,70 +247,6 @@ int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, size_
   return (int)count;
 }
 
-void mb_push_reason(struct mb_heap *h, lua_State *L, const struct mb_reason *r) {
-  mb_decode(h, L, r->data, r->size);
-}
+int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, 1); }
 
-/* Push {items...}: a sequence of the top `n` values, which it takes. */
-static void sequence(lua_State *L, int n) {
-  lua_createtable(L, n, 0);
-  lua_insert(L, -n - 1);
-  for (int i = n; i >= 1; i--) lua_rawseti(L, -1 - i, i);
-}
-
-void mb_push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s) {
-  int n;
-  if (s->kind != MB_MESSAGE) luaL_checkstack(L, 10, NULL);
-  switch ((enum mb_signal_kind)s->kind) {
-    case MB_CALL:
-    case MB_SYSTEM:
-      lua_pushstring(L, s->kind == MB_CALL ? "$gen_call" : "$system");
-      mb_push_id(L, s->from);
-      mb_push_id(L, s->ref);
-      sequence(L, 2);
-      mb_decode(h, L, s->data, s->size);
-      sequence(L, 3);
-      break;
-    case MB_CAST:
-      lua_pushliteral(L, "$gen_cast");
-      mb_decode(h, L, s->data, s->size);
-      sequence(L, 2);
-      break;
-    case MB_REPLY: {
-      int top = lua_gettop(L), holes = 0;
-      mb_push_id(L, s->ref);
-      n = mb_decode(h, L, s->data, s->size) + 1;
-      for (int i = 1; i <= n; i++) holes |= lua_isnil(L, top + i);
-      lua_createtable(L, n, holes); /* room for n: to make it would move the items from their places */
-      lua_insert(L, top + 1);
-      for (int i = n; i >= 1; i--) lua_rawseti(L, top + 1, i);
-      if (holes) { /* the values are counted: {ref, values..., n = number of values} */
-        lua_pushinteger(L, n - 1);
-        lua_setfield(L, top + 1, "n");
-      }
-      break;
-    }
-    case MB_EXITED:
-      lua_pushliteral(L, "EXIT");
-      mb_push_id(L, s->from);
-      mb_push_reason(h, L, s->reason);
-      sequence(L, 3);
-      break;
-    case MB_DOWN:
-      lua_pushliteral(L, "DOWN");
-      mb_push_id(L, s->ref);
-      lua_pushliteral(L, "process");
-      if (s->size) {
-        lua_pushlstring(L, (const char *)s->data, s->size);
-        lua_pushliteral(L, "nonode@nohost");
-        sequence(L, 2);
-      } else {
-        mb_push_id(L, s->from);
-      }
-      mb_push_reason(h, L, s->reason);
-      sequence(L, 5);
-      break;
-    default:
-      mb_decode(h, L, s->data, s->size);
-  }
-}
+int mb_decode_loaded(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, 0); }

@@ -9,6 +9,7 @@
 #include "crash.h"
 #include "error.h"
 #include "errors.h"
+#include "message.h"
 #include "modules.h"
 #include "open.h"
 #include "preempt.h"
@@ -135,9 +136,28 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o) {
   return 0;
 }
 
+/* Call f(heap, outcome) outside of processes; what it raises is dropped. */
+static void protect(struct mb_heap *h, lua_State *L, lua_CFunction f, struct mb_host_outcome *out) {
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, out);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
 static char *copy_top(lua_State *L) {
   const char *text = lua_tostring(L, -1);
   return text ? strdup(text) : NULL;
+}
+
+/* (heap, outcome): the text of an exit */
+static int describe_exit(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  struct mb_host_outcome *out = lua_touserdata(L, 2);
+  mb_push_reason(h, L, h->main_reason);
+  if (lua_type(L, -1) != LUA_TSTRING) mb_push_inspect(h, L, -1);
+  lua_pushfstring(L, "** (EXIT) %s", lua_tostring(L, -1));
+  out->text = copy_top(L);
+  return 0;
 }
 
 /* The text of how the script ended, from its reason. */
@@ -150,14 +170,15 @@ static void describe(struct mb_heap *h, lua_State *L, struct mb_host_outcome *ou
     out->kind = MB_ENDED_NORMAL;
   } else {
     out->kind = MB_ENDED_EXIT;
-    mb_push_reason(h, L, h->main_reason);
-    if (lua_type(L, -1) != LUA_TSTRING) mb_push_inspect(h, L, -1);
-    lua_pushfstring(L, "** (EXIT) %s", lua_tostring(L, -1));
-    out->text = copy_top(L);
+    protect(h, L, describe_exit, out);
+    if (!out->text) out->text = strdup("** (EXIT) (not enough memory to show the reason)");
   }
 }
 
-static void describe_deadlock(struct mb_heap *h, lua_State *L, struct mb_host_outcome *out) {
+/* (heap, outcome): the text of a deadlock */
+static int describe_deadlock(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  struct mb_host_outcome *out = lua_touserdata(L, 2);
   lua_State *co = mb_coroutine(h->script);
   lua_Debug ar;
   char pid[MB_ID_TEXT];
@@ -174,8 +195,8 @@ static void describe_deadlock(struct mb_heap *h, lua_State *L, struct mb_host_ou
                   "deadlock: the script's process %s waits%s and nothing is left that could wake it "
                   "(no runnable process, timer or handle)",
                   pid, where);
-  out->kind = MB_ENDED_DEADLOCK;
   out->text = copy_top(L);
+  return 0;
 }
 
 int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
@@ -208,7 +229,9 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
     out->kind = MB_ENDED_STOPPED;
     err = 0;
   } else if (err == MB_EDEADLOCK && !h->script_ended) {
-    describe_deadlock(h, L, out);
+    out->kind = MB_ENDED_DEADLOCK;
+    protect(h, L, describe_deadlock, out);
+    if (!out->text) out->text = strdup("deadlock");
     err = 0;
   } else if (h->script_ended) {
     describe(h, L, out);

@@ -6,6 +6,7 @@
 #include "codec.h"
 #include "crash.h"
 #include "heap.h"
+#include "message.h"
 #include "preempt.h"
 
 enum { SETTLE_MS = 1000 };
@@ -40,7 +41,7 @@ static int write_event(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   const struct mb_record *e = lua_touserdata(L, 2);
   if (!mb_log_push_function(h, L, "write")) return 0;
-  mb_decode(h, L, (const unsigned char *)e->bytes, e->size);
+  mb_decode(h, L, (const unsigned char *)e->bytes);
   lua_call(L, 1, 0);
   return 0;
 }

@@ -160,6 +160,21 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
   return e;
 }
 
+/* (heap, bytes) -> value */
+static int decode(lua_State *L) { return mb_decode(lua_touserdata(L, 1), L, lua_touserdata(L, 2)); }
+
+/* Push the value of an entry that has been taken, and is the log's until the next call; 0, and an entry about it, when it
+ * cannot be made. */
+static int push_value(struct mb_heap *h, lua_State *L, const struct mb_record *e) {
+  if (mb_decode_loaded(h, L, (const unsigned char *)e->bytes) >= 0) return 1;
+  lua_pushcfunction(L, decode);
+  lua_pushlightuserdata(L, h);
+  memcpy(lua_newuserdatauv(L, e->size, 0), e->bytes, e->size); /* what is run now may take the next one */
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) return 1;
+  mb_log_failure(h, L);
+  return 0;
+}
+
 /* log_take() -> "event", event | "handler", fn | "missing", n | "end" | nil: nothing yet, a message will tell. What has
  * been taken counts as handled at the next call. */
 static int log_take(lua_State *L) {
@@ -180,10 +195,10 @@ static int log_take(lua_State *L) {
     }
     if (e->kind == MB_EVENT_MARK) {
       mb_writer_reach(e);
-    } else if (e->size) { /* the log's until the next call */
+    } else if (e->size) {
       lua_pushstring(L, e->kind == MB_EVENT_ENTRY ? "event" : "handler");
-      mb_decode(h, L, (const unsigned char *)e->bytes, e->size);
-      return 2;
+      if (push_value(h, L, e)) return 2;
+      lua_settop(L, 0); /* it is told of */
     }
   }
 }
@@ -263,8 +278,7 @@ static int log_configure(lua_State *L) {
 }
 
 static int push_settings(lua_State *L) {
-  mb_push_reason(lua_touserdata(L, 1), L, lua_touserdata(L, 2));
-  return 1;
+  return mb_decode(lua_touserdata(L, 1), L, ((const struct mb_reason *)lua_touserdata(L, 2))->data);
 }
 
 /* log_settings() -> what log_configure has set, or nil; the same value until it is set again */
@@ -285,7 +299,12 @@ static int log_settings(lua_State *L) {
     lua_pushlightuserdata(L, settings);
     status = lua_pcall(L, 2, 1, 0);
     mb_reason_release(settings);
-    if (status != LUA_OK) return lua_error(L);
+    if (status == LUA_ERRMEM) return lua_error(L);
+    if (status != LUA_OK) { /* entries are made as at first here, until there are others */
+      mb_log_failure(h, L);
+      lua_pop(L, 1);
+      lua_pushboolean(L, 0);
+    }
     lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_LOG_SETTINGS]);
     h->log_version = version;
   }

@@ -14,6 +14,7 @@
 #include "key.h"
 #include "mailbox.h"
 #include "memory.h"
+#include "message.h"
 #include "preempt.h"
 #include "run.h"
 
@@ -167,39 +168,62 @@ static int process_list(lua_State *L) {
   return 1;
 }
 
-static void push_keys(lua_State *L, const struct mb_map *m, int values) {
-  uint32_t cursor = 0;
-  lua_Integer n = 0;
-  lua_createtable(L, (int)m->count, 0);
-  for (const struct mb_entry *e; (e = mb_map_next(m, &cursor));) {
-    mb_push_id(L, values ? e->value : e->key);
-    lua_rawseti(L, -2, ++n);
+/* Push a copy of a process's map, `count` entries. Allocating may run finalizers, which may send it something, so that it
+ * takes what others have sent: then its maps change. */
+static const struct mb_entry *push_entries(lua_State *L, const struct mb_map *m, uint32_t *count) {
+  uint32_t room, cursor = 0, n = 0;
+  struct mb_entry *copy;
+  int top = lua_gettop(L);
+  do {
+    lua_settop(L, top);
+    room = m->count;
+    copy = lua_newuserdatauv(L, (room + 1) * sizeof *copy, 0);
+  } while (m->count > room);
+  for (const struct mb_entry *e; (e = mb_map_next(m, &cursor));) copy[n++] = *e;
+  *count = n;
+  return copy;
+}
+
+/* Push the pids of the processes that monitor p. */
+static void push_watchers(lua_State *L, const struct mb_process *p) {
+  uint32_t count;
+  const struct mb_entry *e = push_entries(L, &p->monitored_by, &count);
+  lua_createtable(L, (int)count, 0);
+  for (uint32_t i = 0; i < count; i++) {
+    mb_push_id(L, e[i].value);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
+  lua_remove(L, -2);
 }
 
 static void push_links(lua_State *L, const struct mb_process *p) {
-  uint32_t cursor = 0;
+  uint32_t count;
+  const struct mb_entry *e = push_entries(L, &p->links, &count);
   lua_Integer n = 0;
-  lua_newtable(L);
-  for (const struct mb_entry *e; (e = mb_map_next(&p->links, &cursor));) {
-    if (e->value != 0) continue; /* being unlinked */
-    mb_push_id(L, e->key);
+  lua_createtable(L, (int)count, 0);
+  for (uint32_t i = 0; i < count; i++) {
+    if (e[i].value != 0) continue; /* being unlinked */
+    mb_push_id(L, e[i].key);
     lua_rawseti(L, -2, ++n);
   }
+  lua_remove(L, -2);
 }
 
 static void push_monitors(lua_State *L, const struct mb_process *p) {
-  uint32_t cursor = 0;
+  uint32_t count;
+  const struct mb_entry *e = push_entries(L, &p->monitors, &count);
   lua_Integer n = 0;
-  lua_newtable(L);
-  for (const struct mb_entry *e; (e = mb_map_next(&p->monitors, &cursor));) {
-    const char *name;
+  lua_createtable(L, (int)count, 0);
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t *entry = mb_map_get(&p->monitors, e[i].key);
+    const char *name = NULL;
     uint32_t size;
-    mb_pid target = mb_monitor_target(e->value, &name, &size);
-    if (!name && !target) continue; /* an alias */
+    mb_pid target = entry ? mb_monitor_target(*entry, &name, &size) : 0;
+    if (!name && !target) continue; /* an alias, or gone meanwhile */
     if (name) {
+      lua_pushlstring(L, name, size); /* first: copied before anything else can happen to it */
       lua_createtable(L, 2, 0);
-      lua_pushlstring(L, name, size);
+      lua_insert(L, -2);
       lua_rawseti(L, -2, 1);
       lua_pushliteral(L, "nonode@nohost");
       lua_rawseti(L, -2, 2);
@@ -208,6 +232,7 @@ static void push_monitors(lua_State *L, const struct mb_process *p) {
     }
     lua_rawseti(L, -2, ++n);
   }
+  lua_remove(L, -2);
 }
 
 /* The dictionary of p as the caller sees it: a copy, values that cannot travel as their text. */
@@ -218,9 +243,7 @@ static void push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *
   lua_pushnil(L);
   while (lua_next(L, top + 2)) {
     for (int i = 0; i < 2; i++) {
-      struct mb_reason *copy = mb_encode_reason(h, L, top + 3 + i);
-      mb_push_reason(h, L, copy);
-      mb_reason_release(copy);
+      mb_push_reason_taken(h, L, mb_encode_reason(h, L, top + 3 + i));
     }
     if (!lua_isnil(L, top + 5)) lua_rawset(L, top + 1);
     lua_settop(L, top + 3);
@@ -290,13 +313,13 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
       lua_Integer n = 0;
       lua_createtable(L, (int)p->mailbox.count, 0);
       for (struct mb_signal *s = p->mailbox.head; s; s = s->next) {
-        mb_push_message(h, L, s);
+        mb_message_show(h, L, s);
         lua_rawseti(L, -2, ++n);
       }
       break;
     }
     case 4: push_links(L, p); break;
-    case 5: push_keys(L, &p->monitored_by, 1); break;
+    case 5: push_watchers(L, p); break;
     case 6: push_monitors(L, p); break;
     case 7: lua_pushboolean(L, (p->flags & MB_TRAP_EXIT) != 0); break;
     case 8: push_dictionary(h, L, p); break;

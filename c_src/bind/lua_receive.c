@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "api.h"
-#include "codec.h"
 #include "errors.h"
 #include "handover.h"
 #include "mailbox.h"
+#include "message.h"
 #include "pattern.h"
 #include "run.h"
 
@@ -29,11 +29,12 @@ static int timeout(lua_State *L) {
   return 2;
 }
 
-/* The oldest message, or nil, "timeout"; -1: the process has to wait. */
+/* The oldest message, or nil, "timeout"; -1: the process has to wait. Raises when the message cannot be made. */
 static int take_oldest(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
-  struct mb_signal *s = p->mailbox.head;
-  if (s) {
-    mb_push_message(h, L, s);
+  for (struct mb_signal *s; (s = p->mailbox.head);) {
+    int n = mb_message_push(h, L, p, s, MB_FORM_MESSAGE);
+    if (n == MB_UNMADE_BEFORE) continue;
+    if (n == MB_UNMADE) return mb_raise(h, L, "%s", lua_tostring(L, -1));
     mb_take_message(h, p, s);
     return 1;
   }
@@ -276,20 +277,20 @@ static int select_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p,
     }
     while (p->mailbox.scan) {
       struct mb_signal *s = p->mailbox.scan;
-      int possible = 0, results;
+      int possible = 0;
       for (lua_Integer i = 1; i <= shape / SHAPE_ONE && !possible; i++) {
         push_clause(h, L, i);
         possible = !mb_cannot_match(h, L, 4, s);
         lua_settop(L, 2);
       }
       if (possible) {
-        mb_push_message(h, L, s);
-        results = try_clauses(h, L, shape, 3);
+        int made = mb_message_push(h, L, p, s, MB_FORM_MESSAGE), results = made > 0 ? try_clauses(h, L, shape, 3) : 0;
         if (results) {
           mb_take_message(h, p, s);
           return mb_worked(h, L, p, MB_COST_MESSAGE, results);
         }
         lua_settop(L, 2);
+        if (made < 0) continue; /* it is gone */
       }
       p->mailbox.scan = s->next;
     }

@@ -49,7 +49,7 @@ static struct mb_bytes encode(struct mb_heap *h, lua_State *L, int index) {
 
 static void push(struct mb_heap *h, lua_State *L, const unsigned char *bytes, uint32_t size) {
   if (size)
-    mb_decode(h, L, bytes, size);
+    mb_decode(h, L, bytes);
   else
     lua_pushnil(L);
 }
@@ -209,7 +209,7 @@ static void push_found(struct mb_heap *h, lua_State *L, const unsigned char *at,
     mb_push_id(L, references ? found.ref : found.pid);
     lua_rawseti(L, -2, 1);
     if (found.size) {
-      mb_decode(h, L, at, found.size);
+      mb_decode(h, L, at);
       lua_rawseti(L, -2, 2);
     }
     lua_rawseti(L, -2, i);
@@ -297,7 +297,7 @@ static int registry_keys(lua_State *L) {
       memcpy(&length, at, sizeof length);
       at += sizeof length;
       if (fill) {
-        mb_decode(h, L, at, length);
+        mb_decode(h, L, at);
         lua_rawseti(L, -2, n--);
       } else {
         n++;

@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "handover.h"
 #include "mailbox.h"
+#include "message.h"
 #include "run.h"
 
 /* The oldest reply or DOWN for ref, from the scan position on; NULL when there is none yet. */
@@ -21,6 +22,12 @@ static struct mb_signal *find_answer(struct mb_process *p, mb_ref ref) {
   return NULL;
 }
 
+/* Raise that the answer cannot be made, as mb_message_push has said. */
+static int unmade(struct mb_heap *h, lua_State *L, int n) {
+  if (n == MB_UNMADE_BEFORE) return luaL_error(L, "not enough memory");
+  return mb_raise(h, L, "%s", lua_tostring(L, -1));
+}
+
 /* Waits for the answer of another scheduler. Stack: 1 reference. -> values */
 static int answer_on(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_of(L);
@@ -31,9 +38,10 @@ static int answer_on(lua_State *L, int status, lua_KContext unused) {
     struct mb_process *p = mb_current_still(h, L);
     struct mb_signal *s = find_answer(p, ref);
     if (s) {
-      int n = s->size ? mb_decode(h, L, s->data, s->size) : 0;
-      mb_take_message(h, p, s);
+      int n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
+      if (n >= 0) mb_take_message(h, p, s);
       mb_flush_ref(h, p, ref);
+      if (n < 0) return unmade(h, L, n);
       if (!n) return luaL_error(L, "not enough memory");
       return mb_worked(h, L, p, MB_COST_MESSAGE, n);
     }
@@ -57,14 +65,12 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
     }
     s = find_answer(p, ref);
     if (s) {
-      int n = 1;
+      int n;
       lua_pushboolean(L, s->kind == MB_REPLY);
-      if (s->kind == MB_REPLY)
-        n = mb_decode(h, L, s->data, s->size);
-      else
-        mb_push_reason(h, L, s->reason);
-      mb_take_message(h, p, s);
+      n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
+      if (n >= 0) mb_take_message(h, p, s);
       mb_flush_ref(h, p, ref); /* a second reply to this request, too */
+      if (n < 0) return unmade(h, L, n);
       return mb_worked(h, L, p, MB_COST_MESSAGE, n + 1);
     }
     if (mb_expired(p, (uint64_t)deadline)) {
@@ -214,34 +220,6 @@ static int reply(lua_State *L) {
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
-/* Push a message taken apart for a server's loop: kind and what belongs to it. */
-static void push_event(struct mb_heap *h, lua_State *L, const struct mb_signal *s) {
-  switch ((enum mb_signal_kind)s->kind) {
-    case MB_CALL:
-    case MB_SYSTEM:
-      lua_pushstring(L, s->kind == MB_CALL ? "call" : "system");
-      lua_createtable(L, 2, 0);
-      mb_push_id(L, s->from);
-      lua_rawseti(L, -2, 1);
-      mb_push_id(L, s->ref);
-      lua_rawseti(L, -2, 2);
-      mb_decode(h, L, s->data, s->size);
-      break;
-    case MB_CAST:
-      lua_pushliteral(L, "cast");
-      mb_decode(h, L, s->data, s->size);
-      break;
-    case MB_EXITED:
-      lua_pushliteral(L, "exit");
-      mb_push_id(L, s->from);
-      mb_push_reason(h, L, s->reason);
-      break;
-    default:
-      lua_pushliteral(L, "info");
-      mb_push_message(h, L, s);
-  }
-}
-
 /* next_event([ms]): the oldest message. */
 static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
@@ -251,7 +229,10 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
     struct mb_signal *s = p->mailbox.head;
     if (mb_handed(p)) return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     if (s) {
-      push_event(h, L, s);
+      if (mb_message_push(h, L, p, s, MB_FORM_EVENT) < 0) { /* it is gone, and the server goes on */
+        lua_settop(L, 0);
+        continue;
+      }
       mb_take_message(h, p, s);
       return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     }
@@ -280,10 +261,16 @@ static int next_system_event_on(lua_State *L, int status, lua_KContext unused) {
   (void)unused;
   for (;;) {
     struct mb_process *p = mb_current_still(h, L);
-    for (struct mb_signal *s; (s = p->mailbox.scan); p->mailbox.scan = s->next) {
-      if (s->kind != MB_SYSTEM && !(s->kind == MB_EXITED && parent && s->from == parent)) continue;
-      lua_settop(L, 0);
-      push_event(h, L, s);
+    for (struct mb_signal *s; (s = p->mailbox.scan);) {
+      if (s->kind != MB_SYSTEM && !(s->kind == MB_EXITED && parent && s->from == parent)) {
+        p->mailbox.scan = s->next;
+        continue;
+      }
+      if (mb_message_push(h, L, p, s, MB_FORM_EVENT) < 0) { /* it is gone */
+        lua_settop(L, 1);
+        continue;
+      }
+      lua_remove(L, 1);
       mb_take_message(h, p, s);
       return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     }
@@ -331,13 +318,9 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
         if (!n) continue;
       }
       mb_push_id(L, s->ref);
-      if (s->kind == MB_REPLY) {
-        lua_pushliteral(L, "reply");
-        n = mb_decode(h, L, s->data, s->size);
-      } else {
-        lua_pushliteral(L, "down");
-        mb_push_reason(h, L, s->reason);
-      }
+      lua_pushstring(L, s->kind == MB_REPLY ? "reply" : "down");
+      n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
+      if (n < 0) return unmade(h, L, n);
       mb_take_message(h, p, s);
       return mb_worked(h, L, p, MB_COST_MESSAGE, n + 2);
     }
@@ -371,9 +354,10 @@ static int flush_exit(lua_State *L) {
   mb_check_takes(h, L);
   for (struct mb_signal *s = p->mailbox.head; s; s = s->next) {
     if (s->kind == MB_EXITED && s->from == pid) {
-      lua_pushboolean(L, 1);
-      mb_push_reason(h, L, s->reason);
+      struct mb_reason *reason = mb_reason_retain(s->reason);
       mb_take_message(h, p, s);
+      lua_pushboolean(L, 1);
+      mb_push_reason_taken(h, L, reason);
       return 2;
     }
   }
@@ -395,9 +379,15 @@ static int take_exits(lua_State *L) {
     lua_pushvalue(L, -1);
     if (lua_rawget(L, 1) != LUA_TNIL) {
       lua_pop(L, 1);
-      mb_push_reason(h, L, s->reason);
+      if (mb_push_reason_loaded(h, L, s->reason)) {
+        mb_take_message(h, p, s);
+      } else { /* making it may run code that takes messages */
+        struct mb_reason *reason = mb_reason_retain(s->reason);
+        mb_take_message(h, p, s);
+        mb_push_reason_taken(h, L, reason);
+        next = p->mailbox.head;
+      }
       lua_rawset(L, 2);
-      mb_take_message(h, p, s);
     }
     lua_settop(L, 2);
   }

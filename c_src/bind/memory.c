@@ -82,24 +82,25 @@ static void look_into_table(struct walk *w, int at) {
   }
 }
 
-/* What the frames of a thread hold. */
+/* What the frames of a thread hold: of each, first all of it is taken, and then met, for meeting allocates, which may run
+ * finalizers, and one may go on with the thread. */
 static void look_into_stack(struct walk *w, lua_State *co) {
+  lua_State *L = w->L;
   lua_Debug ar;
-  int first = co == w->L; /* level 0 is the function that asks */
+  int first = co == L; /* level 0 is the function that asks */
   w->bytes += SIZE_THREAD + SIZE_STACK;
-  if (!lua_checkstack(co, 2)) return;
-  for (int level = first; level < first + MOST_FRAMES && lua_getstack(co, level, &ar); level++) {
+  for (int level = first; level < first + MOST_FRAMES && lua_checkstack(co, 2) && lua_getstack(co, level, &ar); level++) {
+    int top = lua_gettop(L);
     w->bytes += SIZE_FRAME;
     lua_getinfo(co, "f", &ar);
-    lua_xmove(co, w->L, 1);
-    meet(w);
+    lua_xmove(co, L, 1);
     for (int direction = 1; direction >= -1; direction -= 2) { /* variables, then what `...` is */
-      for (int i = direction; lua_getlocal(co, &ar, i); i += direction) {
+      for (int i = direction; lua_checkstack(L, 4) && lua_getlocal(co, &ar, i); i += direction) {
         w->bytes += SIZE_SLOT;
-        lua_xmove(co, w->L, 1);
-        meet(w);
+        lua_xmove(co, L, 1);
       }
     }
+    while (lua_gettop(L) > top) meet(w);
   }
 }
 

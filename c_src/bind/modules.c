@@ -218,53 +218,85 @@ int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index) {
   return 1;
 }
 
-void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_t size) {
-  size_t module = strnlen(name, size);
+/* Remember the value on the top of the stack, which stays there, as the one behind a name. */
+static void remember(struct mb_heap *h, lua_State *L, const char *name, size_t size) {
   mb_push_ref(h, L, MB_REF_RESOLVED);
   lua_pushlstring(L, name, size);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, -3) != LUA_TNIL) {
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-    return;
-  }
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
   lua_pop(L, 1);
-  if (strncmp(name, "_G", module) == 0 && module == 2) {
+}
+
+int mb_modules_loaded(struct mb_heap *h, lua_State *L, const char *name, size_t size) {
+  size_t module = strnlen(name, size);
+  int top = lua_gettop(L);
+  mb_push_ref(h, L, MB_REF_RESOLVED);
+  lua_pushlstring(L, name, size);
+  if (lua_rawget(L, top + 1) != LUA_TNIL) {
+    lua_replace(L, top + 1);
+    return 1;
+  }
+  if (module == 2 && strncmp(name, "_G", 2) == 0) {
     mb_push_ref(h, L, MB_REF_BASE);
   } else {
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushlstring(L, name, module);
     lua_rawget(L, -2);
-    lua_remove(L, -2);
-    if (!lua_toboolean(L, -1)) {
-      lua_pop(L, 1);
-      mb_push_ref(h, L, MB_REF_REQUIRE);
-      lua_pushlstring(L, name, module);
-      lua_call(L, 1, 1);
-      mb_modules_touch(h);
-    }
   }
-  if (module < size) {
-    if (!lua_istable(L, -1)) luaL_error(L, "cannot receive: module '%s' is no table", name);
-    lua_pushlstring(L, name + module + 1, size - module - 1);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) == LUA_TNIL) { /* it may not have been loaded yet: see lua_module.c */
-      lua_pop(L, 1);
-      lua_gettable(L, -2);
+  if (lua_toboolean(L, -1) && module < size) {
+    if (lua_istable(L, -1)) {
+      lua_pushlstring(L, name + module + 1, size - module - 1);
+      lua_rawget(L, -2);
     } else {
-      lua_remove(L, -2);
+      lua_pushnil(L);
     }
-    if (lua_isnil(L, -1)) {
-      lua_pushlstring(L, name + module + 1, size - module - 1); /* `name` ends without a zero */
-      luaL_error(L, "cannot receive: module '%s' has no field '%s' on scheduler %d; what a process adds to a module "
-                    "stays on its own", name, lua_tostring(L, -1), (int)h->scheduler->id + 1);
-    }
-    lua_remove(L, -2);
   }
-  lua_insert(L, -2); /* resolved, value, name */
-  lua_pushvalue(L, -2);
-  lua_rawset(L, -4);
-  lua_remove(L, -2);
+  if (!lua_toboolean(L, -1)) {
+    lua_settop(L, top);
+    return 0;
+  }
+  remember(h, L, name, size);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return 1;
+}
+
+/* Push what require gives for a module. */
+static void load_module(struct mb_heap *h, lua_State *L, const char *module) {
+  mb_push_ref(h, L, MB_REF_REQUIRE);
+  lua_pushstring(L, module);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+    luaL_error(L, "cannot receive: module '%s' cannot be loaded on scheduler %d: %s", module, (int)h->scheduler->id + 1,
+               luaL_tolstring(L, -1, NULL));
+  mb_modules_touch(h);
+}
+
+void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_t size) {
+  size_t length = strnlen(name, size);
+  int top = lua_gettop(L);
+  const char *module, *field;
+  if (mb_modules_loaded(h, L, name, size)) return;
+  module = lua_pushlstring(L, name, length); /* `name` ends without a zero */
+  if (strcmp(module, "_G") == 0) {
+    mb_push_ref(h, L, MB_REF_BASE);
+  } else {
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, top + 1);
+    lua_rawget(L, -2);
+    if (!lua_toboolean(L, -1)) load_module(h, L, module);
+  }
+  if (length < size) {
+    if (!lua_istable(L, -1)) luaL_error(L, "cannot receive: module '%s' is no table", module);
+    field = lua_pushlstring(L, name + length + 1, size - length - 1);
+    lua_pushvalue(L, -1);
+    lua_gettable(L, -3); /* it may not have been loaded yet: see lua_module.c */
+    if (lua_isnil(L, -1))
+      luaL_error(L, "cannot receive: module '%s' has no field '%s' on scheduler %d; what a process adds to a module "
+                    "stays on its own", module, field, (int)h->scheduler->id + 1);
+  }
+  remember(h, L, name, size);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
 }
 
 void mb_modules_alias(struct mb_heap *h, lua_State *L, int index, const char *module,

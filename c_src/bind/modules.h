@@ -30,7 +30,11 @@ void mb_modules_refresh(struct mb_heap *h, lua_State *L);
  * been seen, modules are looked through again. 1: ask again. */
 int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index);
 
-/* Push the value behind a name. Raises when the module cannot be loaded or lacks the field. */
+/* Push the value behind a name: 1. 0, and nothing pushed, when a module would have to be loaded first, or asked by code of
+ * its own. */
+int mb_modules_loaded(struct mb_heap *h, lua_State *L, const char *name, size_t size);
+
+/* Push the value behind a name; code of the user's may run. Raises when the module cannot be loaded or lacks the field. */
 void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_t size);
 
 /* Let the value at `index` travel as a field of a module, or with field NULL as the module: a standard function that was

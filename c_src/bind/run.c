@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "hash.h"
 #include "main_thread.h"
+#include "message.h"
 #include "preempt.h"
 
 enum { KEEP_COROUTINES = 1024 }; /* of the dead, in free slots, for the next tenants */
@@ -49,7 +50,7 @@ static int decode_start(lua_State *L) {
   const struct mb_signal *start = lua_touserdata(L, 2);
   lua_settop(L, 0);
   mb_node_adopt_paths(h, L);
-  return mb_decode(h, L, start->data, start->size);
+  return mb_decode(h, L, start->data);
 }
 
 /* Put function and arguments on the coroutine's stack. 0 when the process died instead. They are decoded by the runner:

@@ -58,6 +58,7 @@ static void begin(struct mb_signal *s, enum mb_signal_kind kind, uint32_t size, 
   s->size = size;
   s->kind = (uint8_t)kind;
   s->pooled = (uint8_t)pooled;
+  s->tried = 0;
 }
 
 struct mb_signal *mb_signal_new(enum mb_signal_kind kind, uint32_t size) {

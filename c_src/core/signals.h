@@ -58,6 +58,7 @@ struct mb_signal {
   uint32_t size;            /* bytes of data */
   uint8_t kind;             /* enum mb_signal_kind */
   uint8_t pooled;           /* of the one size that schedulers keep for the next */
+  uint8_t tried;            /* the layer above is making something of it, or has failed to */
   unsigned char data[];
 };
 

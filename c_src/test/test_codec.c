@@ -32,7 +32,7 @@ static int copy(lua_State *L) {
   mb_encode(h, L, 1, 1, "copy", &out);
   bytes = lua_newuserdatauv(L, out->size, 0);
   memcpy(bytes, out->bytes, out->size);
-  return mb_decode(h, L, bytes, out->size);
+  return mb_decode(h, L, bytes);
 }
 
 static const char script[] =

@@ -92,7 +92,7 @@ end
 -- The text of an event as the settings want it; nil when there are none.
 local function format(event)
   local settings = core.log_settings()
-  if not settings then return nil end
+  if not settings then return nil end -- none, or false: they cannot be made here
   local how = settings.format or DEFAULT_FORMAT
   if type(how) ~= "string" then
     local text = how(event)

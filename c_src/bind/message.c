@@ -1,0 +1,266 @@
+#include "message.h"
+
+#include "api.h"
+#include "codec.h"
+#include "crash.h"
+#include "mailbox.h"
+
+enum { LARGE = 1024 }; /* bytes; making more of a message than that is protected against the end of memory */
+
+/* Push {items...}: a sequence of the top `n` values, which it takes. */
+static void sequence(lua_State *L, int n) {
+  lua_createtable(L, n, 0);
+  lua_insert(L, -n - 1);
+  for (int i = n; i >= 1; i--) lua_rawseti(L, -1 - i, i);
+}
+
+/* What a signal is made of: its parts are pushed by these, with a negative count when a module is not loaded. */
+
+static int push_payload(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+  if (!s->size) return 0;
+  return load ? mb_decode(h, L, s->data) : mb_decode_loaded(h, L, s->data);
+}
+
+static int push_reason(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+  if (!load) return mb_push_reason_loaded(h, L, s->reason) ? 1 : MB_UNMADE;
+  mb_push_reason(h, L, s->reason);
+  return 1;
+}
+
+static void push_from(lua_State *L, const struct mb_signal *s) {
+  lua_createtable(L, 2, 0);
+  mb_push_id(L, s->from);
+  lua_rawseti(L, -2, 1);
+  mb_push_id(L, s->ref);
+  lua_rawseti(L, -2, 2);
+}
+
+/* {ref, values... [, n = number of values where one of them is nil]} */
+static int push_reply(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+  int top = lua_gettop(L), holes = 0, n;
+  mb_push_id(L, s->ref);
+  n = push_payload(h, L, s, load);
+  if (n++ < 0) return MB_UNMADE;
+  for (int i = 1; i <= n; i++) holes |= lua_isnil(L, top + i);
+  lua_createtable(L, n, holes); /* room for n: to make it would move the items from their places */
+  lua_insert(L, top + 1);
+  for (int i = n; i >= 1; i--) lua_rawseti(L, top + 1, i);
+  if (holes) {
+    lua_pushinteger(L, n - 1);
+    lua_setfield(L, top + 1, "n");
+  }
+  return 1;
+}
+
+static int push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+  if (s->kind != MB_MESSAGE) luaL_checkstack(L, 10, NULL);
+  switch ((enum mb_signal_kind)s->kind) {
+    case MB_CALL:
+    case MB_SYSTEM:
+      lua_pushstring(L, s->kind == MB_CALL ? "$gen_call" : "$system");
+      push_from(L, s);
+      if (push_payload(h, L, s, load) < 0) return MB_UNMADE;
+      sequence(L, 3);
+      return 1;
+    case MB_CAST:
+      lua_pushliteral(L, "$gen_cast");
+      if (push_payload(h, L, s, load) < 0) return MB_UNMADE;
+      sequence(L, 2);
+      return 1;
+    case MB_REPLY:
+      return push_reply(h, L, s, load);
+    case MB_EXITED:
+      lua_pushliteral(L, "EXIT");
+      mb_push_id(L, s->from);
+      if (push_reason(h, L, s, load) < 0) return MB_UNMADE;
+      sequence(L, 3);
+      return 1;
+    case MB_DOWN:
+      lua_pushliteral(L, "DOWN");
+      mb_push_id(L, s->ref);
+      lua_pushliteral(L, "process");
+      if (s->size) {
+        lua_pushlstring(L, (const char *)s->data, s->size);
+        lua_pushliteral(L, "nonode@nohost");
+        sequence(L, 2);
+      } else {
+        mb_push_id(L, s->from);
+      }
+      if (push_reason(h, L, s, load) < 0) return MB_UNMADE;
+      sequence(L, 5);
+      return 1;
+    default:
+      return push_payload(h, L, s, load);
+  }
+}
+
+/* As core.next_event gives it. */
+static int push_event(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+  switch ((enum mb_signal_kind)s->kind) {
+    case MB_CALL:
+    case MB_SYSTEM:
+      lua_pushstring(L, s->kind == MB_CALL ? "call" : "system");
+      push_from(L, s);
+      return push_payload(h, L, s, load) < 0 ? MB_UNMADE : 3;
+    case MB_CAST:
+      lua_pushliteral(L, "cast");
+      return push_payload(h, L, s, load) < 0 ? MB_UNMADE : 2;
+    case MB_EXITED:
+      lua_pushliteral(L, "exit");
+      mb_push_id(L, s->from);
+      return push_reason(h, L, s, load) < 0 ? MB_UNMADE : 3;
+    default:
+      lua_pushliteral(L, "info");
+      return push_message(h, L, s, load) < 0 ? MB_UNMADE : 2;
+  }
+}
+
+/* Push what s says in a form: how many values; MB_UNMADE, with anything pushed, when a module is not loaded. */
+static int push(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum mb_form form, int load) {
+  switch (form) {
+    case MB_FORM_MESSAGE: return push_message(h, L, s, load);
+    case MB_FORM_EVENT: return push_event(h, L, s, load);
+    default: return s->kind == MB_REPLY ? push_payload(h, L, s, load) : push_reason(h, L, s, load);
+  }
+}
+
+/* (heap, signal, form) -> the values */
+static int push_loading(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  const struct mb_signal *s = lua_touserdata(L, 2);
+  enum mb_form form = (enum mb_form)lua_tointeger(L, 3);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_settop(L, 0);
+  return push(h, L, s, form, 1);
+}
+
+/* (heap, process, signal, why) -> the text: what has been sent cannot be made */
+static int explain(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  struct mb_process *p = lua_touserdata(L, 2);
+  const struct mb_signal *s = lua_touserdata(L, 3);
+  const char *why = luaL_tolstring(L, 4, NULL);
+  char text[MB_ID_TEXT];
+  lua_pushlstring(L, text, mb_pid_text(mb_pid_of(p), text));
+  if (mb_push_name(h, L, p)) {
+    lua_pushfstring(L, "%s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+  }
+  if (s->from)
+    lua_pushlstring(L, text, mb_pid_text(s->from, text));
+  else
+    lua_pushliteral(L, "an unknown sender");
+  lua_pushfstring(L, "a message from %s to %s cannot be made and has been dropped: %s", lua_tostring(L, -1),
+                  lua_tostring(L, -2), why);
+  return 1;
+}
+
+/* Free s, which is out of p's mailbox. Why it cannot be made is on the top of the stack: log it, and leave the text. */
+static void drop(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s) {
+  int top = lua_gettop(L), status;
+  lua_pushcfunction(L, explain);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, p);
+  lua_pushlightuserdata(L, s);
+  lua_pushvalue(L, top);
+  status = lua_pcall(L, 4, 1, 0);
+  mb_signal_give(h->scheduler, s);
+  lua_replace(L, top); /* memory is out: its text is as good */
+  if (status == LUA_OK) {
+    lua_pushvalue(L, top);
+    mb_log(h, L, MB_LOG_ERROR);
+  } else {
+    mb_log_failure(h, L);
+  }
+}
+
+static void take_out(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
+  mb_mailbox_remove(&p->mailbox, s);
+  mb_count(&h->scheduler->messages, -1);
+}
+
+static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
+  int top = lua_gettop(L), status;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  take_out(h, p, s);
+  s->tried = 0;
+  lua_pushcfunction(L, push_loading);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, s);
+  lua_pushinteger(L, form);
+  status = lua_pcall(L, 3, LUA_MULTRET, 0);
+  if (status != LUA_OK) {
+    drop(h, L, p, s);
+    return MB_UNMADE;
+  }
+  mb_mailbox_insert(&p->mailbox, s);
+  mb_count(&h->scheduler->messages, 1);
+  return lua_gettop(L) - top;
+}
+
+/* Making something of s has raised. */
+static int give_up(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  take_out(h, p, s);
+  lua_pushliteral(L, "not enough memory");
+  drop(h, L, p, s);
+  lua_pop(L, 1);
+  return MB_UNMADE_BEFORE;
+}
+
+int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
+  int n;
+  if (s->tried) return give_up(h, L, p, s);
+  if (s->size > LARGE) return push_protected(h, L, p, s, form);
+  s->tried = 1;
+  if (s->kind == MB_MESSAGE && form == MB_FORM_MESSAGE) {
+    n = mb_decode_loaded(h, L, s->data);
+  } else {
+    int top = lua_gettop(L);
+    n = push(h, L, s, form, 0);
+    if (n < 0) lua_settop(L, top);
+  }
+  s->tried = 0;
+  return n >= 0 ? n : push_protected(h, L, p, s, form);
+}
+
+void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s) {
+  int top = lua_gettop(L);
+  if (push_message(h, L, s, 0) > 0) return;
+  lua_settop(L, top);
+  lua_pushliteral(L, "(a message that names what is not loaded here)");
+}
+
+/* Reasons */
+
+int mb_push_reason_loaded(struct mb_heap *h, lua_State *L, const struct mb_reason *r) {
+  return mb_decode_loaded(h, L, r->data) > 0;
+}
+
+/* (heap, reason) -> value */
+static int decode_reason(lua_State *L) {
+  return mb_decode(lua_touserdata(L, 1), L, ((const struct mb_reason *)lua_touserdata(L, 2))->data);
+}
+
+void mb_push_reason_taken(struct mb_heap *h, lua_State *L, struct mb_reason *r) {
+  int status;
+  if (!lua_checkstack(L, LUA_MINSTACK)) {
+    mb_reason_release(r);
+    luaL_error(L, "stack overflow");
+  }
+  lua_pushcfunction(L, decode_reason);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, r);
+  status = lua_pcall(L, 2, 1, 0);
+  mb_reason_release(r);
+  if (status == LUA_ERRMEM) lua_error(L);
+  if (status == LUA_OK) return;
+  lua_pushfstring(L, "(a reason that cannot be made here: %s)", luaL_tolstring(L, -1, NULL));
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+void mb_push_reason(struct mb_heap *h, lua_State *L, struct mb_reason *r) {
+  if (!mb_push_reason_loaded(h, L, r)) mb_push_reason_taken(h, L, mb_reason_retain(r));
+}

@@ -1,0 +1,213 @@
+local helper = require "spec.helper"
+
+-- What names a module that can be loaded on the first scheduler alone. Each test is a program of its own.
+describe("a message that cannot be made", function()
+  local directory = os.tmpname()
+
+  setup(function()
+    os.remove(directory)
+    assert(os.execute("mkdir " .. directory))
+    local function write(name, text)
+      local file = assert(io.open(directory .. "/" .. name .. ".lua", "w"))
+      file:write(text)
+      file:close()
+    end
+    write("only_first", [[
+      local mb = require "moonbeam"
+      if mb.Process.info(mb.self(), "scheduler") ~= 1 then error("not here", 0) end
+      return {f = function(x) return x end}
+    ]])
+    write("only_second", [[
+      local mb = require "moonbeam"
+      if mb.Process.info(mb.self(), "scheduler") == 1 then error("not on the first", 0) end
+      return {f = function(x) return x end}
+    ]])
+    write("greedy", [[
+      local mb = require "moonbeam"
+      if mb.Process.info(mb.self(), "scheduler") ~= 1 then
+        mb.send(mb.self(), {"loaded, and took", mb.receive(0), mb.receive(0)})
+      end
+      return {f = function(x) return x end}
+    ]])
+  end)
+
+  teardown(function() os.execute("rm -r " .. directory) end)
+
+  -- What is logged, and what the program prints.
+  local function run(source)
+    local output, code = helper.run_script(([[
+      package.path = %q .. "/?.lua;" .. package.path
+      local mb = require 'moonbeam' mb.import()
+      local only_first, greedy, me = require "only_first", require "greedy", self()
+      local function there(fn) return Process.spawn(fn, {scheduler = 2}) end
+    ]]):format(directory) .. source, "", "MOONBEAM_SCHEDULERS=2 MOONBEAM_LONG_SCHEDULE=0")
+    local logged, printed = {}, {}
+    for line in output:gmatch("[^\n]+") do
+      local text = line:match("^%d+:%d+:%d+%.%d+ %[error%] (.*)$")
+      table.insert(text and logged or printed, text or line)
+    end
+    return logged, printed, code
+  end
+
+  local cannot = "a message from #PID<[%d.]+> to #PID<[%d.]+>.* cannot be made and has been dropped: " ..
+    "cannot receive: module 'only_first' cannot be loaded on scheduler 2: not here"
+
+  it("raises in the receive that meets it, once, and is gone", function()
+    local logged, printed, code = run[[
+      local p = there(function()
+        receive{ {"go"} }
+        for i = 1, 2 do
+          local ok, message = pcall(receive)
+          send(me, {ok, tostring(message), Process.info(self(), "message_queue_len")})
+        end
+      end)
+      send(p, {only_first.f})
+      send(p, "next")
+      send(p, "go")
+      for i = 1, 2 do print(table.unpack(receive())) end
+    ]]
+    assert.matches("^false\t[^\t]+:%d+: " .. cannot .. "\t1$", printed[1])
+    assert.equal("true\tnext\t0", printed[2])
+    assert.equal(2, #printed)
+    assert.equal(1, #logged)
+    assert.matches("^" .. cannot .. "$", logged[1])
+    assert.equal(0, code)
+  end)
+
+  it("is passed over by a selective receive, which goes on", function()
+    local logged, printed = run[[
+      local p = there(function()
+        local got = receive{ {{any}}, {"go"} }
+        send(me, {got, Process.info(self(), "message_queue_len")})
+      end)
+      send(p, {only_first.f})
+      send(p, {"next"})
+      print(table.unpack(receive()))
+    ]]
+    assert.same({"next\t0"}, printed)
+    assert.matches("^" .. cannot .. "$", logged[1])
+  end)
+
+  it("does not end a server", function()
+    local logged, printed = run[[
+      local Echo = {init = function() return "ok", 0 end}
+      function Echo.handle_cast(_, n) return "noreply", n + 1 end
+      function Echo.handle_call(request, _, n) return "reply", {request, n}, n end
+      function Echo.handle_info(_, n) return "noreply", n + 10 end
+      there(function()
+        local server
+        repeat server = GenServer.start(Echo, nil) until Process.info(server, "scheduler") == 2
+        Process.register(server, "echo")
+        send(me, server)
+      end)
+      local server = receive()
+      GenServer.cast(server, only_first.f)
+      send(server, only_first.f)
+      print(pcall(GenServer.call, server, only_first.f, 50))
+      GenServer.cast(server, "counted")
+      print(table.unpack(GenServer.call(server, "request")))
+    ]]
+    assert.matches("^false\texit: .*timeout", printed[1])
+    assert.equal("request\t1", printed[2])
+    assert.equal(3, #logged)
+    for _, text in ipairs(logged) do assert.matches("%(echo%) cannot be made", text) end
+  end)
+
+  it("raises at who has called, when it is the reply", function()
+    local _, printed = run[[
+      there(function()
+        local ok, message = pcall(GenServer.call, me, "request")
+        local again = select(2, pcall(Task.await, Task.async(function() return "fine" end)))
+        send(me, {ok, message, again, #Process.info(self(), "monitors"), Process.info(self(), "message_queue_len")})
+      end)
+      GenServer.reply(receive()[2], only_first.f)
+      print(table.unpack(receive()))
+    ]]
+    assert.matches("^false\t[^\t]+ cannot be made and has been dropped: [^\t]+\tfine\t0\t0$", printed[1])
+  end)
+
+  it("is shown as text by Process.info", function()
+    local logged, printed = run[[
+      local p = there(function() sleep("infinity") end)
+      send(p, only_first.f)
+      send(p, "plain")
+      print(inspect(Process.info(p, "messages")))
+    ]]
+    assert.same({'{"(a message that names what is not loaded here)", "plain"}'}, printed)
+    assert.same({}, logged)
+  end)
+
+  it("is a text when it is a reason", function()
+    local logged, printed = run[[
+      there(function()
+        Process.flag("trap_exit", true)
+        local p, ref = Process.spawn(function() receive() end, {monitor = true, link = true, scheduler = 1})
+        send(me, p)
+        local down = receive{ {{"DOWN", ref, "process", p, any}} }
+        local exit = receive{ {{"EXIT", p, any}} }
+        send(me, {down, exit})
+      end)
+      Process.exit(receive(), {only_first.f})
+      for _, text in ipairs(receive()) do print(text) end
+    ]]
+    for i = 1, 2 do
+      assert.equal("(a reason that cannot be made here: cannot receive: module 'only_first' cannot be loaded on scheduler 2: not here)",
+        printed[i])
+    end
+    assert.same({}, logged)
+  end)
+
+  it("is a text when the script is ended by it", function()
+    local _, printed, code = run[[
+      Process.spawn(function() exit{require("only_second").f} end, {scheduler = 2, link = true})
+      receive{ {"never"} }
+    ]]
+    assert.equal(1, code)
+    assert.matches("%(a reason that cannot be made here: cannot receive: module 'only_second' cannot be loaded on scheduler 1: " ..
+      "not on the first%)", printed[1])
+  end)
+
+  it("may take others while its module is loaded", function()
+    local _, printed = run[[
+      local p = there(function()
+        receive{ {"go"} }
+        send(me, {receive(), receive(), Process.info(self(), "message_queue_len")})
+      end)
+      for _, message in ipairs{{"first", greedy.f}, "second", "third", "go"} do send(p, message) end
+      local first, note, left = table.unpack(receive())
+      print(first[1], type(first[2]), inspect(note), left)
+    ]]
+    assert.same({'first\tfunction\t{"loaded, and took", "second", "third"}\t0'}, printed)
+  end)
+
+  it("is dropped when there is not the memory for it, and the receiver goes on", function()
+    local logged, printed = run[[
+      local core = require "moonbeam.core"
+      local Counter = {init = function() return "ok", 0 end}
+      function Counter.handle_info(message, n) return "noreply", n + #message end
+      function Counter.handle_call(_, _, n) return "reply", n, n end
+      there(function()
+        local server
+        repeat server = GenServer.start(Counter, nil) until Process.info(server, "scheduler") == 2
+        local taker = Process.spawn(function()
+          local ok, message = pcall(receive)
+          send(me, {ok, message, receive()})
+        end, {scheduler = "here"})
+        core.memory_limit(2 ^ 20 // 1)
+        send(me, {server, taker})
+      end)
+      local server, taker = table.unpack(receive())
+      local large = {}
+      for i = 1, 100000 do large[i] = tostring(i) end
+      for _, to in ipairs{server, taker} do
+        send(to, large)
+        send(to, "next")
+      end
+      print(table.unpack(receive()))
+      print(GenServer.call(server, "count"))
+    ]]
+    assert.matches("^false\t.*not enough memory\tnext$", printed[1])
+    assert.equal("4", printed[2])
+    assert.equal(2, #logged)
+  end)
+end)
