@@ -61,7 +61,11 @@ static struct channel *add(int fd, int *err) {
 }
 
 static void watch(struct channel *c) {
-  if (!c->over) uv_poll_start(&c->poll, UV_READABLE | (c->out.size ? UV_WRITABLE : 0), on_event);
+  int events = (c->owner ? UV_READABLE : 0) | (c->out.size ? UV_WRITABLE : 0);
+  if (c->over || !events)
+    uv_poll_stop(&c->poll);
+  else
+    uv_poll_start(&c->poll, events, on_event);
 }
 
 /* Send what is kept: 0, or a negative code when the other side has gone. */
@@ -191,7 +195,7 @@ int64_t mb_channel_send(int number, const char *bytes, size_t size) {
   struct channel *c = find(number);
   unsigned char *room;
   int err;
-  if (!c) return UV_EBADF;
+  if (!c || c->path) return UV_EBADF;
   room = mb_buffer_reserve(&c->out, size);
   if (!room) return UV_ENOMEM;
   memcpy(room, bytes, size);

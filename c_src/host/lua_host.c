@@ -20,7 +20,8 @@
 #include "signals.h"
 
 static lua_State *host; /* the first state's main thread */
-static mb_pid reader;   /* who has opened the terminal */
+static int opened;      /* the terminal is */
+static mb_pid reader;   /* who has opened it */
 static int edited;      /* it has an editor */
 static int prompted;    /* it is a terminal all the same */
 
@@ -57,6 +58,7 @@ static int send_event(lua_State *L) {
 
 static void post(struct event e) {
   lua_State *L = mb_heap_find(host)->runner;
+  if (!e.to) return;
   lua_pushcfunction(L, send_event);
   lua_pushlightuserdata(L, &e);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1); /* memory is out: the event is lost */
@@ -101,22 +103,37 @@ static int failed(lua_State *L, int err) {
 
 /* The terminal */
 
-/* open_terminal() -> whether it has an editor. Lines are for the calling process. */
+/* open_terminal() -> whether it has an editor. Lines are for the calling process, which may take over from one that has
+ * ended. Raises while another one reads. */
 static int open_terminal(lua_State *L) {
-  uv_loop_t *loop = mb_heap_of(L)->scheduler->loop;
-  edited = mb_editor_possible();
-  prompted = !edited && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-  if ((edited ? mb_editor_open(loop, on_edit) : mb_input_open(loop, on_input)) != 0)
-    return luaL_error(L, "the terminal cannot be opened");
-  reader = self(L);
-  mb_watch_interrupts();
+  struct mb_heap *h = mb_heap_of(L);
+  mb_pid caller = self(L);
+  if (!opened) {
+    int editor = mb_editor_possible();
+    if ((editor ? mb_editor_open(h->scheduler->loop, on_edit) : mb_input_open(h->scheduler->loop, on_input)) != 0)
+      return luaL_error(L, "the terminal cannot be opened");
+    opened = 1;
+    edited = editor;
+    prompted = !edited && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    mb_watch_interrupts();
+  } else if (reader != caller && mb_local(h->scheduler, reader)) {
+    return luaL_error(L, "the terminal is read by another process");
+  }
+  reader = caller;
   lua_pushboolean(L, edited);
   return 1;
+}
+
+/* Raise unless the caller has opened the terminal. */
+static void check_reader(lua_State *L) {
+  mb_pid caller = self(L);
+  if (!opened || reader != caller) luaL_error(L, "the terminal is for the process that has opened it");
 }
 
 /* read_line(prompt): the message {"host", "line", text} or {"host", "end"} will come */
 static int read_line(lua_State *L) {
   const char *prompt = luaL_checkstring(L, 1);
+  check_reader(L);
   if (edited) {
     mb_editor_read(prompt);
     return 0;
@@ -129,13 +146,17 @@ static int read_line(lua_State *L) {
 
 /* complete(insertion, above): answers {"host", "complete", text} */
 static int complete(lua_State *L) {
-  mb_editor_complete(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+  const char *insertion = luaL_checkstring(L, 1), *above = luaL_checkstring(L, 2);
+  check_reader(L);
+  mb_editor_complete(insertion, above);
   return 0;
 }
 
 /* remember(line): in the history */
 static int remember(lua_State *L) {
-  if (edited) mb_editor_remember(luaL_checkstring(L, 1));
+  const char *line = luaL_checkstring(L, 1);
+  check_reader(L);
+  if (edited) mb_editor_remember(line);
   return 0;
 }
 
@@ -151,6 +172,7 @@ static int end_with(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_local(h->scheduler, mb_check_pid(h, L, 1, "end_with", 1));
   luaL_argcheck(L, p, 1, "no process of this scheduler");
+  p->flags |= MB_PINNED;
   h->script = p;
   return 0;
 }
@@ -248,6 +270,7 @@ static int do_close(lua_State *L) {
 static int private_file(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   int fd;
+  luaL_argcheck(L, *path, 1, "the path is empty");
   for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
     lua_pushlstring(L, path, (size_t)(slash - path));
     if (mkdir(lua_tostring(L, -1), 0700) != 0 && errno != EEXIST) return failed(L, uv_translate_sys_error(errno));
@@ -288,6 +311,7 @@ int luaopen_moonbeam_host(lua_State *L) {
       {"private_file", private_file},   {"entries", entries},
       {NULL, NULL}};
   struct mb_heap *h = mb_heap_find(L);
+  if (!h || !h->owner) return luaL_error(L, "moonbeam.host is for the script's scheduler");
   host = h->L;
   mb_channel_setup(h->scheduler->loop, on_channel);
   lua_newtable(L);
