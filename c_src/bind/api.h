@@ -18,8 +18,14 @@ void mb_open_log(struct mb_heap *h, lua_State *L);
 void mb_open_system(struct mb_heap *h, lua_State *L);
 void mb_open_module(struct mb_heap *h, lua_State *L);
 
-/* Puts the runtime's functions into the standard library's table of coroutines; the stack stays. */
+/* Put functions in the place of those of a module of Lua's library, if that is loaded: who has kept the old ones finds that
+ * they travel as the new. Their upvalues are the heap and the library's function. The stack stays. */
+void mb_replace_functions(struct mb_heap *h, lua_State *L, const char *module, const luaL_Reg *functions);
+
+/* These put the runtime's functions into the standard library: coroutines; pcall and xpcall; debug.traceback, getinfo. */
 void mb_open_coroutine(struct mb_heap *h, lua_State *L);
+void mb_open_protect(struct mb_heap *h, lua_State *L);
+void mb_open_entry(struct mb_heap *h, lua_State *L);
 
 /* Puts the runtime's print and write into the standard library's tables; the stack stays. */
 void mb_open_output(struct mb_heap *h, lua_State *L);

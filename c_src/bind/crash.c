@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "closing.h"
 #include "codec.h"
+#include "entry.h"
 #include "environment.h"
 #include "preempt.h"
 #include "run.h"
@@ -12,7 +14,7 @@ void mb_push_inspect(struct mb_heap *h, lua_State *L, int index) {
   index = lua_absindex(L, index);
   mb_push_ref(h, L, MB_REF_INSPECT);
   lua_pushvalue(L, index);
-  if (!lua_isfunction(L, -2) || lua_pcall(L, 1, 1, 0) != LUA_OK || !lua_isstring(L, -1)) {
+  if (!lua_isfunction(L, -2) || mb_pcall(h, L, 1, 1) != LUA_OK || !lua_isstring(L, -1)) {
     lua_settop(L, lua_gettop(L) - (lua_isfunction(L, -2) ? 2 : 1));
     lua_pushfstring(L, "a %s", luaL_typename(L, index));
   }
@@ -91,7 +93,7 @@ static int crash(lua_State *L) {
     lua_pushliteral(L, "nil");
     lua_replace(L, 4);
   }
-  luaL_traceback(L, co, NULL, 0);
+  if (!mb_entry_push_traceback(h, L, p)) luaL_traceback(L, co, NULL, 0);
   if (p == h->script) {
     /* The host prints it, as lua does. */
     const char *text = lua_tostring(L, 4);
@@ -130,15 +132,14 @@ void mb_crash(struct mb_heap *h, struct mb_process *p, lua_State *co) {
     lua_pushvalue(co, -1);
     lua_xmove(co, L, 1);
     /* What is reported may run code of the user's. */
-    mb_slice_renew(h->scheduler);
-    h->closing++;
+    mb_closing_begin(h);
     mb_preempt_enter(h, L);
     if (lua_pcall(L, 4, 0, 0) != LUA_OK && p->state != MB_EXITING) {
       mb_log_failure(h, L);
       mb_process_doom(h->scheduler, p, h->no_memory);
     }
     mb_preempt_leave(h);
-    h->closing--;
+    mb_closing_end(h);
   } else {
     mb_process_doom(h->scheduler, p, h->no_memory);
   }

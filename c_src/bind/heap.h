@@ -22,12 +22,14 @@ struct mb_preempt;
 
 /* What a process keeps on the Lua side: p->local, made when first needed. */
 enum mb_local {
-  MB_LOCAL_VALUES = 1,  /* locals[slot index] exists: {[1] = dictionary, [2] = globals} */
+  MB_LOCAL_VALUES = 1,  /* locals[slot index] exists: {[1] = dictionary, [2] = globals, [3] = traceback} */
   MB_LOCAL_ESCAPED = 2, /* its coroutine has been seen by user code: never use it again */
   MB_LOCAL_HOOKED = 4,  /* nor then: a hook may have raised there, and Lua leaves hooks off after that */
-  MB_LOCAL_LEFT = 8     /* it has left the program: what it has open is not closed */
+  MB_LOCAL_LEFT = 8,    /* it has left the program: what it has open is not closed */
+  MB_LOCAL_FAILED = 16, /* locals[slot index] has the traceback of the error that ended it: see entry.h */
+  MB_LOCAL_FULL = 32    /* it has ended for want of memory */
 };
-enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS = 2 };
+enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS = 2, MB_LOCAL_TRACEBACK = 3 };
 
 /* Registry slots: values reached through lua_rawgeti(L, LUA_REGISTRYINDEX, heap->ref[...]). */
 enum mb_heap_ref {
@@ -94,7 +96,9 @@ struct mb_heap {
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */
-  int closing; /* depth of clean-up code of the dead that is running */
+  int closing; /* depth of clean-up code of the dead that is running: see closing.h */
+  int leaving; /* 1 of it is that of the running process */
+  int cut;     /* its time is over */
   struct mb_map refused; /* hash of a place where a finalizer has been refused something -> 1 */
   unsigned idle_coroutines; /* kept in free slots */
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "closing.h"
 #include "codec.h"
 #include "crash.h"
 #include "heap.h"
@@ -228,7 +229,7 @@ static int prepare(lua_State *L) {
 static int emit(struct mb_heap *h, lua_State *L, int function) {
   int status = LUA_OK;
   for (int tries = 0; tries < 2; tries++) {
-    if (h->closing) mb_slice_renew(h->scheduler);
+    if (h->closing) mb_closing_renew(h);
     lua_settop(L, function + EMIT_ARGUMENTS);
     for (int i = 0; i <= EMIT_ARGUMENTS; i++) lua_pushvalue(L, function + i);
     status = lua_pcall(L, EMIT_ARGUMENTS, 0, 0);

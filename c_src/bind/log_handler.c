@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "closing.h"
 #include "codec.h"
 #include "crash.h"
 #include "heap.h"
@@ -110,7 +111,7 @@ void mb_log_bury(struct mb_heap *h, struct mb_process *p) {
   lua_State *L = h->reporter;
   int top = lua_gettop(L);
   if (mb_pid_of(p) != atomic_load_explicit(&log->process, memory_order_relaxed) || !lua_checkstack(L, 8)) return;
-  h->closing++;
+  mb_closing_begin(h);
   mb_preempt_enter(h, L);
   if (atomic_load(&log->active) && !atomic_load(&log->ending)) {
     lua_pushcfunction(L, report_end);
@@ -120,7 +121,7 @@ void mb_log_bury(struct mb_heap *h, struct mb_process *p) {
   }
   mb_log_abandon(h, L);
   mb_preempt_leave(h);
-  h->closing--;
+  mb_closing_end(h);
   lua_settop(L, top);
 }
 

@@ -2,6 +2,7 @@
  * one waits or is preempted, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
  * way back: resume never takes it for a yield of the coroutine's. */
 #include "api.h"
+#include "closing.h"
 #include "errors.h"
 #include "modules.h"
 #include "preempt.h"
@@ -75,7 +76,15 @@ static lua_State *check_coroutine(lua_State *L) {
   return co;
 }
 
-static int resumed(lua_State *L, int results) {
+static int close_thread(struct mb_heap *h, lua_State *L, lua_State *co);
+
+/* The results of a resume that began when h->closing was `then`. */
+static int resumed(lua_State *L, int results, int then) {
+  struct mb_heap *h = mb_any_heap_of(L);
+  if (results < 0 && mb_closing_since(h, then)) {
+    (void)close_thread(h, L, lua_tothread(L, 1));
+    return mb_closing_pass_on(L);
+  }
   lua_pushboolean(L, results >= 0);
   if (results < 0) results = 1;
   lua_insert(L, -results - 1);
@@ -85,12 +94,13 @@ static int resumed(lua_State *L, int results) {
 static int resume_on(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
-  return resumed(L, resume_again(L, lua_tothread(L, 1), resume_on));
+  return resumed(L, resume_again(L, lua_tothread(L, 1), resume_on), 0); /* while h->closing nothing yields */
 }
 
 static int co_resume(lua_State *L) {
   lua_State *co = check_coroutine(L);
-  return resumed(L, resume_anew(L, co, lua_gettop(L) - 1, resume_on));
+  int then = mb_any_heap_of(L)->closing;
+  return resumed(L, resume_anew(L, co, lua_gettop(L) - 1, resume_on), then);
 }
 
 /* Close a suspended or failed coroutine; lua_resetthread's status. Its clean-up code may not yield. */
@@ -251,14 +261,5 @@ void mb_open_coroutine(struct mb_heap *h, lua_State *L) {
                                        {"running", co_running}, {"isyieldable", co_isyieldable},
                                        {"status", co_status},   {"close", co_close},
                                        {NULL, NULL}};
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "coroutine") == LUA_TTABLE) {
-    for (const luaL_Reg *f = functions; f->name; f++) { /* who kept the old one: it travels as the new */
-      lua_getfield(L, -1, f->name);
-      mb_modules_alias(h, L, -1, "coroutine", f->name);
-      lua_pop(L, 1);
-    }
-    mb_set_functions(h, L, functions);
-  }
-  lua_pop(L, 2);
+  mb_replace_functions(h, L, "coroutine", functions);
 }

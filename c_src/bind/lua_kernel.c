@@ -8,11 +8,26 @@
 #include "errors.h"
 #include "handover.h"
 #include "mailbox.h"
+#include "modules.h"
 #include "run.h"
 
 void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions) {
   lua_pushlightuserdata(L, h);
   luaL_setfuncs(L, functions, 1);
+}
+
+void mb_replace_functions(struct mb_heap *h, lua_State *L, const char *module, const luaL_Reg *functions) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, module) == LUA_TTABLE) {
+    for (const luaL_Reg *f = functions; f->name; f++) {
+      lua_pushlightuserdata(L, h);
+      lua_getfield(L, -2, f->name);
+      mb_modules_alias(h, L, -1, module, f->name);
+      lua_pushcclosure(L, f->func, 2);
+      lua_setfield(L, -2, f->name);
+    }
+  }
+  lua_pop(L, 2);
 }
 
 mb_pid mb_check_pid(struct mb_heap *h, lua_State *L, int at, const char *function, int index) {

@@ -9,6 +9,7 @@
 #include "delayed.h"
 #include "environment.h"
 #include "error.h"
+#include "entry.h"
 #include "errors.h"
 #include "handover.h"
 #include "key.h"
@@ -329,7 +330,7 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
     case 12:
       co = stack_of(h, L, p);
       if (co)
-        luaL_traceback(L, co, NULL, 0);
+        mb_push_traceback(L, p, co, NULL, 0);
       else
         lua_pushliteral(L, "stack traceback:");
       break;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "closing.h"
 #include "errors.h"
 #include "handover.h"
 #include "mailbox.h"
@@ -200,7 +201,7 @@ static int guard_holds(struct mb_heap *h, lua_State *L, int guard, int first) {
   lua_pushvalue(L, guard);
   for (int i = 0; i < n; i++) lua_pushvalue(L, first + i);
   h->uninterruptible++;
-  ok = lua_pcall(L, n, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  ok = mb_pcall(h, L, n, 1) == LUA_OK && lua_toboolean(L, -1);
   h->uninterruptible--;
   lua_pop(L, 1);
   return ok;

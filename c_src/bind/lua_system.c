@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "closing.h"
 #include "environment.h"
 #include "errors.h"
 #include "preempt.h"
@@ -21,18 +22,24 @@ static int raise_at_caller(lua_State *L) {
   return mb_raise(mb_heap_of(L), L, "%s", luaL_checkstring(L, 1));
 }
 
-/* long_schedule([ms]) -> the threshold before; slices that last longer are reported, 0: none */
-static int long_schedule(lua_State *L) {
+/* name([ms]) -> the ms before */
+static int setting(lua_State *L, const char *name, lua_Integer (*set)(struct mb_heap *h, lua_Integer ms)) {
   struct mb_heap *h = mb_heap_of(L);
   lua_Integer ms = -1;
   if (!lua_isnoneornil(L, 1)) {
     int ok;
     ms = lua_tointegerx(L, 1, &ok);
-    if (!ok || ms < 0 || ms > 86400000) return mb_bad_argument(h, L, "long_schedule", 1, "ms from 0 to 86400000 expected");
+    if (!ok || ms < 0 || ms > 86400000) return mb_bad_argument(h, L, name, 1, "ms from 0 to 86400000 expected");
   }
-  lua_pushinteger(L, mb_long_schedule(h, ms));
+  lua_pushinteger(L, set(h, ms));
   return 1;
 }
+
+/* Slices that last longer are reported; 0: none. */
+static int long_schedule(lua_State *L) { return setting(L, "long_schedule", mb_long_schedule); }
+
+/* So long may clean-up code of the dead run. */
+static int cleanup_timeout(lua_State *L) { return setting(L, "cleanup_timeout", mb_cleanup_timeout); }
 
 static void set_integer(lua_State *L, const char *field, int64_t value) {
   lua_pushinteger(L, (lua_Integer)value);
@@ -193,6 +200,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"argument_error", argument_error},
                                        {"raise_at_caller", raise_at_caller},
                                        {"long_schedule", long_schedule},
+                                       {"cleanup_timeout", cleanup_timeout},
                                        {"census", census},
                                        {"schedulers", schedulers},
                                        {"cores", cores},

@@ -1,6 +1,7 @@
 /* The runtime's own kinds of values: pids, references and patterns, which are light userdata with one
  * metatable for the whole type; the exit object; is and type. */
 #include "api.h"
+#include "closing.h"
 #include "errors.h"
 #include "pattern.h"
 
@@ -37,7 +38,7 @@ static int exit_tostring(lua_State *L) {
   if (lua_type(L, -1) != LUA_TSTRING) {
     mb_push_ref(h, L, MB_REF_INSPECT);
     lua_pushvalue(L, -2);
-    if (!lua_isfunction(L, -2) || lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    if (!lua_isfunction(L, -2) || mb_pcall(h, L, 1, 1) != LUA_OK) {
       lua_settop(L, 1);
       lua_pushliteral(L, "?");
     }

@@ -25,6 +25,7 @@ struct mb_node {
   /* Slices that last longer are reported; 0: none. Relaxed: it does not matter which of two processes sees a change
    * first. */
   _Atomic uint64_t long_ns;
+  _Atomic uint64_t cleanup_ns; /* see closing.h; relaxed, as above */
   /* Where modules are found, as last seen by a heap that was about to look for one. */
   atomic_uint paths_version; /* release and acquire: changed after the paths */
   char *path, *cpath;        /* under the workers' mutex */

@@ -171,7 +171,9 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
     lua_pushboolean(L, 0);
     h->ref[r] = luaL_ref(L, LUA_REGISTRYINDEX);
   }
-  mb_open_output(h, L); /* before the environment takes print over */
+  mb_open_output(h, L); /* before the environment takes these over */
+  mb_open_protect(h, L);
+  mb_open_entry(h, L);
   mb_environment_open(h, L);
   mb_open_coroutine(h, L);
   mb_open_hooks(h, L);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "closing.h"
 #include "codec.h"
 #include "errors.h"
 
@@ -129,7 +130,7 @@ static int match_predicate(struct mb_heap *h, lua_State *L, int pattern, int val
   lua_rawgeti(L, pattern, 1);
   lua_pushvalue(L, value);
   h->uninterruptible++;
-  ok = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  ok = mb_pcall(h, L, 1, 1) == LUA_OK && lua_toboolean(L, -1);
   h->uninterruptible--;
   lua_settop(L, top);
   if (ok) lua_pushvalue(L, value);

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "api.h"
+#include "closing.h"
 #include "crash.h"
+#include "entry.h"
 #include "errors.h"
 #include "hash.h"
 #include "main_thread.h"
@@ -15,7 +17,6 @@
 
 enum {
   LONG_SCHEDULE_MS = 50, /* a slice that lasts longer is reported */
-  CLOSING_MS = 50,       /* clean-up code of the dead may run that long */
   MOST_PLACES = 1000,    /* reported at most */
   COUNT_STEP = 1000,     /* a user's count hook is counted in such steps: arming resets Lua's counter */
   NEVER = INT_MAX,       /* a count that is ours, see await_event */
@@ -195,7 +196,7 @@ static int report(lua_State *L) {
   text = lua_pushfstring(L, "Process %s%s%s%s has held scheduler %d for %d ms without giving way", pid,
                          named ? " (" : "", named ? lua_tostring(L, -1) : "", named ? ")" : "",
                          (int)h->scheduler->id + 1, (int)(lua_tointeger(L, 3) / 1000000));
-  luaL_traceback(L, of, text, of == L); /* without this function */
+  mb_push_traceback(L, p, of, text, of == L); /* without this function */
   mb_log(h, L, MB_LOG_WARNING);
   return 0;
 }
@@ -220,6 +221,8 @@ static void check_length(struct mb_heap *h, lua_State *L, lua_State *of, int cou
 }
 
 void mb_preempt_ended(struct mb_heap *h, lua_State *L) {
+  const struct mb_process *p = h->scheduler->current;
+  if (p && p->local & MB_LOCAL_FAILED) return; /* its frames are gone, and there will be a report with them */
   if (mb_slice_age(h->scheduler)) check_length(h, h->runner, L, 1);
 }
 
@@ -231,20 +234,24 @@ lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms) {
 
 /* The hook */
 
-/* Raise, and let whoever catches it be asked again at the next instruction, and so on until it has left: a tick or one
- * instruction in n may always find it where yielding is forbidden. What is raised is Lua's memory error, for which no
- * message handler is called: one would run inside the hook, where no hook could end it. */
+/* Let a process that is doomed, and may not yield here, leave. */
 static void expel(struct mb_heap *h, lua_State *L) {
-  struct mb_preempt *t = h->preempt;
   h->scheduler->current->local |= MB_LOCAL_HOOKED;
+  mb_closing_leave(h);
+  mb_closing_pass_on(L);
+}
+
+/* Raise, and let whoever catches it be asked again at the next instruction, and so on until it has left. */
+static void cut(struct mb_heap *h, lua_State *L) {
+  struct mb_preempt *t = h->preempt;
+  if (h->scheduler->current) h->scheduler->current->local |= MB_LOCAL_HOOKED;
   if (t->every > 0) {
     lua_sethook(L, hook, LUA_MASKCOUNT, 1);
   } else {
     lua_sethook(L, NULL, 0, 0); /* the user's hook has ended with its process */
     arm(t, L);
   }
-  lua_pushliteral(L, "not enough memory");
-  lua_error(L);
+  mb_closing_pass_on(L);
 }
 
 /* The slice of what runs on L is over. 1: it has to yield. Raises where it has to leave and cannot yield. */
@@ -253,7 +260,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = s->current;
   int can = mb_can_yield(h, L);
   if (h->closing) {
-    if (mb_slice_age(s) > CLOSING_MS * 1000000ull) expel(h, L);
+    if (mb_closing_is_over(h, L)) cut(h, L);
     return 0;
   }
   if (!p || mb_outside(h, L)) return 0; /* a coroutine of a finalizer's: what becomes of p waits until that has ended */
@@ -466,6 +473,7 @@ int mb_preempt_open(struct mb_heap *h) {
     long n = strtol(how, NULL, 10);
     t->every = n > 0 && n < INT32_MAX ? (int)n : MB_PREEMPT_BY_TIME;
   }
+  mb_closing_open(h);
   if (!h->owner) return 0;
   /* Where slices are counted, what is printed does not depend on the clock unless that is wanted. */
   long_ms = t->every > 0 ? 0 : LONG_SCHEDULE_MS;

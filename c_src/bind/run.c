@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "api.h"
+#include "closing.h"
 #include "codec.h"
 #include "crash.h"
+#include "entry.h"
 #include "errors.h"
 #include "hash.h"
 #include "main_thread.h"
@@ -70,7 +72,8 @@ static int start(struct mb_heap *h, struct mb_process *p) {
   lua_pushlightuserdata(L, first);
   status = lua_pcall(L, 2, LUA_MULTRET, 0);
   count = lua_gettop(L) - top;
-  if (lua_checkstack(co, count)) {
+  if (lua_checkstack(co, count + MB_ENTRY_SLOTS)) {
+    mb_entry_push(co);
     lua_xmove(L, co, count);
   } else {
     lua_settop(L, top);
@@ -101,11 +104,12 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
   mb_preempt_leave(h);
   mb_preempt_ended(h, co);
+  mb_closing_left(h);
   h->preempted = 0;
   if (p->state == MB_EXITING) return;
   if (status == LUA_YIELD) {
     if (results) lua_pop(co, results);
-  } else if (status == LUA_OK) {
+  } else if (status == LUA_OK && !results) {
     mb_process_doom(s, p, h->runtime->normal);
   } else {
     mb_crash(h, p, co);
@@ -119,6 +123,17 @@ static void forget(struct mb_heap *h, enum mb_heap_ref table, struct mb_process 
   lua_pushnil(h->runner);
   lua_rawseti(h->runner, -2, p->index); /* an existing key: allocates nothing */
   lua_pop(h->runner, 1);
+}
+
+/* Run the pending to-be-closed variables of what has not come to its end; their errors are dropped. The coroutine is not used
+ * again: Lua would keep the message handler of a call that was going on. */
+static void close_coroutine(struct mb_heap *h, lua_State *co) {
+  mb_closing_begin(h);
+  mb_close_nested(h, co);
+  mb_preempt_enter(h, co);
+  (void)lua_resetthread(co);
+  mb_preempt_leave(h);
+  mb_closing_end(h);
 }
 
 static void destroy(struct mb_scheduler *s, struct mb_process *p) {
@@ -141,14 +156,9 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   if (p->local & MB_LOCAL_LEFT) {
     p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
   } else if (co && !p->start) {
-    /* One that is ended in the middle may be inside xpcall, whose handler Lua would not forget. */
-    int ended = lua_status(co), interrupted = ended == LUA_YIELD;
-    h->closing++;
-    mb_close_nested(h, co);
-    mb_preempt_enter(h, co);
-    (void)lua_resetthread(co); /* runs pending to-be-closed variables; their errors are dropped */
-    mb_preempt_leave(h);
-    h->closing--;
+    lua_Debug ar;
+    int ended = lua_status(co), interrupted = lua_getstack(co, 0, &ar);
+    if (interrupted) close_coroutine(h, co);
     lua_settop(co, 0);
     if (p->local & MB_LOCAL_ESCAPED) mb_map_remove(&h->held, (uintptr_t)co, NULL);
     if (interrupted || p->local & (MB_LOCAL_ESCAPED | MB_LOCAL_HOOKED) || mb_preempt_is_hooked(co) ||
@@ -159,7 +169,7 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
       h->idle_coroutines++;
     }
     /* What filled the memory is garbage now; whoever asks malloc next would find nothing left. */
-    if (ended == LUA_ERRMEM) (void)lua_gc(h->runner, LUA_GCCOLLECT);
+    if (ended == LUA_ERRMEM || p->local & MB_LOCAL_FULL) (void)lua_gc(h->runner, LUA_GCCOLLECT);
   }
   if (p->local & MB_LOCAL_VALUES) forget(h, MB_REF_LOCALS, p);
   p->local = 0;
@@ -212,7 +222,8 @@ void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p) {
     raise_main_exit(h, L);
   }
   if (mb_can_yield(h, L)) lua_yield(L, 0); /* never resumed */
-  luaL_error(L, "process is exiting");
+  mb_closing_leave(h);
+  mb_closing_pass_on(L);
 }
 
 struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L) {

@@ -65,8 +65,11 @@ struct mb_process {
   /* Owner only, from here on. */
   uint8_t state; /* enum mb_process_state */
   uint8_t flags; /* enum mb_process_flags */
+  uint8_t offer;       /* of the layer above, as `local`: see below */
+  uint8_t handed;
   uint32_t index;      /* constant: where the slot stands in the table */
   uint32_t generation; /* of the present or next tenant */
+  uint32_t local;
   struct mb_process *run_next, *run_prev; /* run queue, reap list or free list */
   struct mb_mailbox mailbox;
   struct mb_map links;        /* pid -> 0, or the id of the unlink that is not yet acknowledged */
@@ -75,20 +78,20 @@ struct mb_process {
   struct mb_timer timer;      /* receive's; may stand in the heap earlier than deadline */
   uint64_t deadline;          /* ns; 0: none */
   struct mb_delayed *delayed; /* timers aimed at this process */
-  struct mb_reason *reason;   /* why it is exiting */
+  union {
+    struct mb_reason *reason; /* why it is exiting; not set before */
+    mb_ref awaited;           /* of the layer above: the reply that it takes at `offered` */
+  };
   struct mb_registry *registry; /* the one that it holds up, or NULL */
   struct mb_signal *start;    /* what to run, until it starts */
   mb_pid parent;
   mb_pid leader; /* inherited from the parent: who gets what it prints; 0: standard output */
   uint64_t reductions;
-  /* For the layer above. */
+  /* For the layer above, with what stands in the gaps above: offer is what it takes at `offered`, handed that it has been
+   * put there, local what private values it has. */
   void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
   void *offered;    /* where it takes something while it waits; NULL: from the mailbox only */
-  uint8_t offer;    /* what it takes there */
-  uint8_t handed;   /* it has been put there */
-  mb_ref awaited;   /* the reply it takes there */
   const char *site; /* where it was spawned, "file:line", owned by the layer above */
-  uint32_t local;   /* what private values it has */
 };
 
 /* The table: segments of slots, at most `limit` processes at once. */

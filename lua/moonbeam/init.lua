@@ -228,6 +228,20 @@ mb.type = core.type
 -- assert(mb.long_schedule(before) == 100)
 mb.long_schedule = core.long_schedule
 
+--- How long the to-be-closed variables of a process that was killed may take to close; the environment variable
+-- MOONBEAM_CLEANUP_TIMEOUT sets it at the start. They cannot wait, and nothing else runs on their scheduler meanwhile; what
+-- takes longer is cut off and logged with the place. The same time has what shows a dying process's values in its report
+-- (`__tostring`). A process that ends by itself, by an error or by `exit` closes its variables like any code: they may wait,
+-- and take as long as they like.
+-- @function cleanup_timeout
+-- @param[opt] ms integer from 0 to a day; 50 at first
+-- @return the ms before
+-- @usage
+-- local mb = require "moonbeam"
+-- local before = mb.cleanup_timeout(200)
+-- assert(mb.cleanup_timeout(before) == 200)
+mb.cleanup_timeout = core.cleanup_timeout
+
 --- How much there is of what could leak: processes, timers, names, messages, registries and what is registered there.
 -- @function census
 -- @return table of counts

@@ -1,0 +1,44 @@
+/* Clean-up code of the dead, and reports of their ends, which may call the user's code. It cannot be interrupted: the
+ * scheduler does nothing else meanwhile. So its time is bounded (MOONBEAM_CLEANUP_TIMEOUT); what has not ended by then is
+ * raised out at every instruction, and logged with the place. */
+#ifndef MB_CLOSING_H
+#define MB_CLOSING_H
+
+#include "heap.h"
+
+/* Such code runs from here on, on behalf of the scheduler's current process, with all of its time. May be nested: then the
+ * time is that of the outermost. */
+void mb_closing_begin(struct mb_heap *h);
+void mb_closing_end(struct mb_heap *h);
+
+/* What runs is the runtime's own, not the user's: its time begins anew. */
+void mb_closing_renew(struct mb_heap *h);
+
+/* The running process, which is doomed, cannot yield: the caller raises an error that ends it. Until mb_closing_left what
+ * runs on its stack is its clean-up code. */
+void mb_closing_leave(struct mb_heap *h);
+
+/* It has left the processor. */
+void mb_closing_left(struct mb_heap *h);
+
+/* Whether the process has been leaving since h->closing was `then`. Whatever catches errors of the user's code notes
+ * h->closing first, and when an error has been caught and this is true, raises it again by mb_closing_pass_on. */
+static inline int mb_closing_since(const struct mb_heap *h, int then) { return h->closing > then; }
+
+/* Raise what ends the process: Lua's memory error, for which no message handler is called. One would run as if it were
+ * the process, or inside the hook, where nothing could end it. */
+int mb_closing_pass_on(lua_State *L);
+
+/* As lua_pcall, for C that goes on when the user's code has raised. */
+int mb_pcall(struct mb_heap *h, lua_State *L, int arguments, int results);
+
+/* Whether the time is over; says so in the log once. Inside a hook at L, while h->closing. */
+int mb_closing_is_over(struct mb_heap *h, lua_State *L);
+
+/* Read MOONBEAM_CLEANUP_TIMEOUT. */
+void mb_closing_open(struct mb_heap *h);
+
+/* Take and, with ms >= 0, give the bound. */
+lua_Integer mb_cleanup_timeout(struct mb_heap *h, lua_Integer ms);
+
+#endif

@@ -1,0 +1,21 @@
+/* The function at the bottom of a process's coroutine. */
+#ifndef MB_ENTRY_H
+#define MB_ENTRY_H
+
+#include "heap.h"
+
+/* Push what a process begins with, below its function and the arguments: it calls that function protected, so that what is
+ * to be closed when it ends by an error or an exit is closed inside the coroutine, where it may wait. The coroutine returns
+ * nothing when the function has returned, else the one value it ended with, which mb_crash takes. Pushes MB_ENTRY_SLOTS
+ * values and allocates nothing. */
+void mb_entry_push(lua_State *co);
+enum { MB_ENTRY_SLOTS = 2 };
+
+/* Push the traceback of the error that p ended with, as it was where the error was raised; 0 and nothing pushed when there
+ * is none: it has not come from Lua code, or memory was out. */
+int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
+/* As luaL_traceback, of a thread where p runs, or waits: without what p begins with. */
+void mb_push_traceback(lua_State *L, struct mb_process *p, lua_State *of, const char *text, int level);
+
+#endif
