@@ -79,6 +79,8 @@ static struct text get_string(struct reader *r) {
   return t;
 }
 
+enum { DISTANT = 256 }; /* in the place of an upvalue's number */
+
 /* What the scan finds, before it is put in order. */
 struct found {
   uint32_t upvalue;
@@ -95,34 +97,58 @@ struct scan {
   int no_memory;
 };
 
-static void note(struct scan *s, int upvalue, struct text name, int written) {
-  if (upvalue < 0 || !name.s) return;
+static int by_upvalue_and_name(const void *a, const void *b) {
+  const struct found *x = a, *y = b;
+  size_t shorter = x->name.len < y->name.len ? x->name.len : y->name.len;
+  int order = (x->upvalue > y->upvalue) - (x->upvalue < y->upvalue);
+  if (!order) order = memcmp(x->name.s, y->name.s, shorter);
+  return order ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+}
+
+/* Put what has been found in order, each name of an upvalue once. */
+static void merge(struct scan *s) {
+  size_t kept = 0;
+  if (s->count) qsort(s->found, s->count, sizeof *s->found, by_upvalue_and_name);
   for (size_t i = 0; i < s->count; i++) {
-    struct found *f = &s->found[i];
-    if (f->upvalue == (uint32_t)upvalue && f->name.len == name.len &&
-        memcmp(f->name.s, name.s, name.len) == 0) {
-      f->read |= !written;
-      f->written |= written;
-      return;
+    struct found *last = &s->found[kept - 1], *f = &s->found[i];
+    if (kept && by_upvalue_and_name(last, f) == 0) {
+      last->read |= f->read;
+      last->written |= f->written;
+    } else {
+      s->found[kept++] = *f;
     }
   }
+  s->count = kept;
+}
+
+static void note(struct scan *s, int upvalue, struct text name, int written) {
+  if (upvalue < 0 || !name.s) return;
   if (s->count == s->capacity) {
-    size_t capacity = s->capacity ? s->capacity * 2 : 16;
-    struct found *grown = realloc(s->found, capacity * sizeof *grown);
-    if (!grown) {
-      s->no_memory = 1;
-      return;
+    merge(s);
+    if (s->count * 2 >= s->capacity) {
+      size_t capacity = s->capacity ? s->capacity * 2 : 16;
+      struct found *grown = realloc(s->found, capacity * sizeof *grown);
+      if (!grown) {
+        s->no_memory = s->r.bad = 1;
+        return;
+      }
+      s->found = grown;
+      s->capacity = capacity;
     }
-    s->found = grown;
-    s->capacity = capacity;
   }
   s->found[s->count++] = (struct found){(uint32_t)upvalue, name, !written, written};
 }
 
+struct constant {
+  struct text string; /* not a string: s is NULL */
+  int distant;        /* a string that cannot be part of an instruction */
+};
+
 /* One function's constants, read where they stand. */
 struct constants {
-  struct text *strings; /* by number; not a string: s is NULL */
+  struct constant *at; /* by number */
   size_t count;
+  int distant; /* there are such */
 };
 
 static uint32_t instruction(const char *code, size_t i) {
@@ -131,9 +157,10 @@ static uint32_t instruction(const char *code, size_t i) {
   return v;
 }
 
-/* Upvalue b of this function is upvalue map[b] of the outermost one, -1: none of it. */
-static void scan_code(struct scan *s, const char *code, size_t size, const struct constants *k,
+/* Returns whether something can be used by a distant name. Upvalue b of this function is upvalue map[b] of the outermost one, -1: none of it. */
+static int scan_code(struct scan *s, const char *code, size_t size, const struct constants *k,
                       const int *map, size_t upvalues) {
+  int distant = 0;
   for (size_t i = 0; i < size && !s->r.bad; i++) {
     uint32_t in = instruction(code, i);
     switch (op_of(in)) {
@@ -141,13 +168,13 @@ static void scan_code(struct scan *s, const char *code, size_t size, const struc
         if (b_of(in) >= upvalues || c_of(in) >= k->count)
           s->r.bad = 1;
         else
-          note(s, map[b_of(in)], k->strings[c_of(in)], 0);
+          note(s, map[b_of(in)], k->at[c_of(in)].string, 0);
         break;
       case OP_SETTABUP:
         if (a_of(in) >= upvalues || b_of(in) >= k->count) {
           s->r.bad = 1;
         } else if (map[a_of(in)] >= 0) {
-          note(s, map[a_of(in)], k->strings[b_of(in)], 1);
+          note(s, map[a_of(in)], k->at[b_of(in)].string, 1);
           s->upvalues[map[a_of(in)]].written = 1;
         }
         break;
@@ -162,20 +189,20 @@ static void scan_code(struct scan *s, const char *code, size_t size, const struc
           s->r.bad = 1;
         } else if (map[b_of(in)] >= 0) {
           s->upvalues[map[b_of(in)]].dynamic = 1;
-          /* Names whose constant's number is too large for GETTABUP are looked up so. */
-          for (size_t n = MOST_SHORT_KEYS; n < k->count; n++)
-            note(s, map[b_of(in)], k->strings[n], 0);
+          s->upvalues[map[b_of(in)]].distant |= k->distant;
+          distant = k->distant;
         }
         break;
       default:
         break;
     }
   }
+  return distant;
 }
 
 static void scan_function(struct scan *s, const int *outer, size_t outer_count, int depth) {
   struct reader *r = &s->r;
-  struct constants k = {NULL, 0};
+  struct constants k = {.count = 0};
   const char *code;
   size_t size, n;
   int map[256];
@@ -189,23 +216,18 @@ static void scan_function(struct scan *s, const int *outer, size_t outer_count, 
   code = get(r, size * 4);
   k.count = get_count(r);
   if (r->bad) return;
-  k.strings = calloc(k.count + 1, sizeof *k.strings);
-  if (!k.strings) {
-    s->no_memory = 1;
+  k.at = calloc(k.count + 1, sizeof *k.at);
+  if (!k.at) {
+    s->no_memory = r->bad = 1;
     return;
   }
   for (size_t i = 0; i < k.count && !r->bad; i++) {
-    switch (get_byte(r)) {
-      case K_FLOAT:
-      case K_INTEGER:
-        (void)get(r, 8);
-        break;
-      case K_SHORT:
-      case K_LONG:
-        k.strings[i] = get_string(r);
-        break;
-      default:
-        break;
+    unsigned type = get_byte(r);
+    if (type == K_FLOAT || type == K_INTEGER) {
+      (void)get(r, 8);
+    } else if (type == K_SHORT || type == K_LONG) {
+      k.at[i].string = get_string(r);
+      k.distant |= k.at[i].distant = type == K_LONG || i >= MOST_SHORT_KEYS;
     }
   }
   n = get_count(r);
@@ -216,8 +238,11 @@ static void scan_function(struct scan *s, const int *outer, size_t outer_count, 
     map[i] = depth == 0 ? (int)i : (!in_stack && index < outer_count ? outer[index] : -1);
   }
   if (depth == 0) s->upvalue_count = n;
-  if (!r->bad) scan_code(s, code, size, &k, map, n);
-  free(k.strings);
+  if (!r->bad && scan_code(s, code, size, &k, map, n)) {
+    for (size_t i = 0; i < k.count; i++)
+      if (k.at[i].distant) note(s, DISTANT, k.at[i].string, 0);
+  }
+  free(k.at);
   for (size_t functions = get_count(r); functions > 0 && !r->bad; functions--)
     scan_function(s, map, n, depth + 1);
   (void)get(r, get_count(r));
@@ -240,33 +265,28 @@ static void scan_function(struct scan *s, const int *outer, size_t outer_count, 
   }
 }
 
-/* The scan's result as one block: the struct, upvalues, names, bytes. */
+/* The scan's result as one block: the struct, names, upvalues. */
 static struct mb_code *put_in_order(struct scan *s) {
-  size_t bytes = 0;
+  uint32_t distant = 0;
   struct mb_code *c;
-  char *text;
-  for (size_t i = 0; i < s->count; i++) bytes += s->found[i].name.len + 1;
-  c = malloc(sizeof *c + s->upvalue_count * sizeof *c->upvalues + s->count * sizeof *c->names +
-             bytes);
+  merge(s);
+  c = malloc(sizeof *c + s->upvalue_count * sizeof *c->upvalues + s->count * sizeof *c->names);
   if (!c) return NULL;
   c->names = (struct mb_code_name *)(c + 1);
   c->upvalues = (struct mb_code_upvalue *)(c->names + s->count);
-  text = (char *)(c->upvalues + s->upvalue_count);
   c->upvalue_count = (uint32_t)s->upvalue_count;
-  c->name_count = 0;
-  for (uint32_t u = 0; u < c->upvalue_count; u++) {
-    s->upvalues[u].first_name = c->name_count;
-    for (size_t i = 0; i < s->count; i++) {
-      const struct found *f = &s->found[i];
-      if (f->upvalue != u) continue;
-      memcpy(text, f->name.s, f->name.len);
-      text[f->name.len] = '\0';
-      c->names[c->name_count++] = (struct mb_code_name){text, f->name.len, f->read, f->written};
-      text += f->name.len + 1;
-    }
-    s->upvalues[u].name_count = c->name_count - s->upvalues[u].first_name;
-    c->upvalues[u] = s->upvalues[u];
+  for (size_t i = 0; i < s->count; i++) {
+    const struct found *f = &s->found[i];
+    c->names[i] = (struct mb_code_name){f->name.s, f->name.len, f->read, f->written};
+    if (f->upvalue == DISTANT)
+      distant++;
+    else if (s->upvalues[f->upvalue].name_count++ == 0)
+      s->upvalues[f->upvalue].first_name = (uint32_t)i;
   }
+  c->name_count = (uint32_t)s->count;
+  c->first_distant = (uint32_t)s->count - distant;
+  c->distant_count = distant;
+  memcpy(c->upvalues, s->upvalues, s->upvalue_count * sizeof *c->upvalues);
   return c;
 }
 
@@ -281,8 +301,7 @@ int mb_code_scan(const char *dump, size_t len, struct mb_code **out) {
   } else {
     (void)get(&s->r, HEADER + 1);
     scan_function(s, NULL, 0, 0);
-    if (s->r.bad) err = MB_EFORMAT;
-    if (s->no_memory) err = MB_ENOMEM;
+    if (s->r.bad) err = s->no_memory ? MB_ENOMEM : MB_EFORMAT;
     if (!err && !(*out = put_in_order(s))) err = MB_ENOMEM;
   }
   free(s->found);
@@ -442,6 +461,10 @@ static const char sample[] =
     "local a = ...\n"
     "return function(n) y = n; return a + x + (function() return x end)() end";
 
+static int is_name(const struct mb_code_name *n, const char *s) {
+  return n->len == strlen(s) && memcmp(n->s, s, n->len) == 0;
+}
+
 static int check_sample(lua_State *L, const char *dump, size_t size) {
   struct mb_code *c;
   int ok = 0, env = -1, other = -1, err = mb_code_scan(dump, size, &c);
@@ -457,8 +480,8 @@ static int check_sample(lua_State *L, const char *dump, size_t size) {
     const struct mb_code_name *n = c->names + u->first_name;
     int x = n[0].s[0] == 'x' ? 0 : 1;
     ok = u->name_count == 2 && !u->dynamic && u->written && c->upvalues[other].dynamic &&
-         c->upvalues[other].name_count == 0 && strcmp(n[x].s, "x") == 0 && n[x].read &&
-         strcmp(n[!x].s, "y") == 0 && n[!x].written && !n[!x].read;
+         c->upvalues[other].name_count == 0 && is_name(&n[x], "x") && n[x].read && is_name(&n[!x], "y") &&
+         n[!x].written && !n[!x].read;
   }
   mb_code_free(c);
   if (!ok) return MB_EFORMAT;

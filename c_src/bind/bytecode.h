@@ -13,7 +13,7 @@
 
 /* A name that code looks up in an upvalue, its environment. */
 struct mb_code_name {
-  const char *s; /* zero-terminated, owned by the struct mb_code */
+  const char *s; /* in the dump, not zero-terminated */
   size_t len;
   int read, written;
 };
@@ -24,16 +24,21 @@ struct mb_code_upvalue {
   int named;   /* the dump has a name for it */
   int dynamic; /* used as a value: not only indexed with constant names */
   int written; /* indexed for writing, or assigned */
+  int distant; /* and perhaps by distant names, too */
   uint32_t first_name, name_count; /* range in names */
 };
 
 struct mb_code {
   uint32_t upvalue_count, name_count;
   struct mb_code_upvalue *upvalues;
-  struct mb_code_name *names; /* grouped by upvalue, each once */
+  struct mb_code_name *names; /* grouped by upvalue, each once; then the distant ones */
+  /* Names that are too long, or whose numbers are too large, to stand in the instruction that uses them: of whatever
+   * upvalue of those that are `distant`. */
+  uint32_t first_distant, distant_count;
 };
 
-/* Read the output of lua_dump. 0 with *out owned by the caller, MB_EFORMAT or MB_ENOMEM. Any thread. */
+/* Read the output of lua_dump; takes n log n for n bytes. 0 with *out owned by the caller, and the
+ * dump has to outlive it; MB_EFORMAT or MB_ENOMEM. Any thread. */
 int mb_code_scan(const char *dump, size_t len, struct mb_code **out);
 void mb_code_free(struct mb_code *c); /* NULL is allowed */
 

@@ -58,9 +58,11 @@ static void push_global(struct mb_encoder *e, int environment, int name) {
   }
 }
 
-static int shows_globals(const char *name) {
-  return strcmp(name, "_G") == 0 || strcmp(name, "load") == 0 || strcmp(name, "loadfile") == 0 ||
-         strcmp(name, "dofile") == 0;
+static int shows_globals(const struct mb_code_name *n) {
+  static const char *const names[] = {"_G", "load", "loadfile", "dofile", NULL};
+  for (int i = 0; names[i]; i++)
+    if (n->len == strlen(names[i]) && memcmp(n->s, names[i], n->len) == 0) return 1;
+  return 0;
 }
 
 static void make_private(struct mb_encoder *e, struct mb_seen *s) { e->w->out.bytes[s->offset] = 1; }
@@ -88,7 +90,7 @@ static void encode_global(struct mb_encoder *e, int environment, struct mb_seen 
     return;
   }
   if (n->written) make_private(e, s);
-  if (shows_globals(n->s)) make_whole(e, s);
+  if (shows_globals(n)) make_whole(e, s);
   mb_push_ref(e->h, L, MB_REF_BASE);
   lua_pushvalue(L, top + 1);
   lua_rawget(L, -2);
@@ -120,6 +122,12 @@ static void encode_global(struct mb_encoder *e, int environment, struct mb_seen 
   lua_settop(L, top);
 }
 
+static void encode_globals(struct mb_encoder *e, int environment, const struct mb_code_name *names, uint32_t count) {
+  const void *identity = lua_topointer(e->L, environment);
+  for (uint32_t i = 0; i < count; i++) /* the table of what was met may move */
+    encode_global(e, environment, mb_workspace_find(e->w, identity), &names[i]);
+}
+
 /* Take along of the environment at `index`, which has been met, what `code` uses as its upvalue u. */
 static void use_environment(struct mb_encoder *e, int index, const struct mb_code *code, int u) {
   const void *identity = lua_topointer(e->L, index);
@@ -127,10 +135,8 @@ static void use_environment(struct mb_encoder *e, int index, const struct mb_cod
   if (!s || !s->is_env) return; /* met as a plain table, by a function without debug names */
   if (code->upvalues[u].written) make_private(e, s);
   if (code->upvalues[u].dynamic) make_whole(e, s);
-  for (uint32_t i = 0; i < code->upvalues[u].name_count; i++) {
-    encode_global(e, index, s, &code->names[code->upvalues[u].first_name + i]);
-    s = mb_workspace_find(e->w, identity); /* the table of what was met may have moved */
-  }
+  encode_globals(e, index, code->names + code->upvalues[u].first_name, code->upvalues[u].name_count);
+  if (code->upvalues[u].distant) encode_globals(e, index, code->names + code->first_distant, code->distant_count);
 }
 
 static struct mb_seen *write_environment(struct mb_encoder *e, int index) {

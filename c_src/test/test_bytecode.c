@@ -35,7 +35,7 @@ static void dump_of(const char *source, int strip) {
 
 static const struct mb_code_name *name_of(const struct mb_code *c, const char *name) {
   for (uint32_t i = 0; i < c->name_count; i++)
-    if (strcmp(c->names[i].s, name) == 0) return &c->names[i];
+    if (c->names[i].len == strlen(name) && memcmp(c->names[i].s, name, strlen(name)) == 0) return &c->names[i];
   return NULL;
 }
 
