@@ -35,10 +35,12 @@ static int get_global(lua_State *L) {
   return 1;
 }
 
-/* Push environment[name], both given; user code may run. */
+/* Push environment[name], both given; user code may run. Where that raises, as where globals have to be declared, there is
+ * no such name: the code that is sent may never read it. */
 static void push_global(struct mb_encoder *e, int environment, int name) {
   lua_State *L = e->L;
-  int plain = 1;
+  struct mb_process *p;
+  int plain = 1, status;
   if (lua_getmetatable(L, environment)) {
     mb_push_ref(e->h, L, MB_REF_ENV_MT);
     plain = lua_rawequal(L, -1, -2);
@@ -52,10 +54,17 @@ static void push_global(struct mb_encoder *e, int environment, int name) {
   lua_pushcfunction(L, get_global);
   lua_pushvalue(L, environment);
   lua_pushvalue(L, name);
-  if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+  e->h->uninterruptible++;
+  status = lua_pcall(L, 2, 1, 0);
+  e->h->uninterruptible--;
+  if (status == LUA_OK) return;
+  p = mb_running(e->h);
+  if (status != LUA_ERRRUN || (p && p->state == MB_EXITING)) {
     mb_encoder_give_up(e);
     lua_error(L);
   }
+  lua_pop(L, 1);
+  lua_pushnil(L);
 }
 
 static int shows_globals(const struct mb_code_name *n) {
