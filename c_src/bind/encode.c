@@ -361,6 +361,7 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
                          .nested = h->encoding};
   int top = lua_gettop(L);
   uint32_t count32 = (uint32_t)count;
+  h->encodings++;
   if (count > 1) luaL_checkstack(L, 12, NULL);
   if (e.nested)
     e.w = mb_workspace_push(L);

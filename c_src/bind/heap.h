@@ -77,6 +77,7 @@ struct mb_heap {
   struct mb_workspace *workspace; /* the encoder's; see encode.c for who may use it */
   int encoding;  /* the workspace is in use: user code that runs meanwhile (__index, __gc) gets one of its own. May stay
                     set after an error of Lua's own, until a process is resumed */
+  uint64_t encodings; /* begun so far, which numbers them */
   struct mb_workspace *key;       /* for keys of registries; see key.h */
   struct mb_codes *codes;
   int code_identity; /* mb_code_identity works here */

@@ -6,11 +6,12 @@
 #include "hash.h"
 #include "map.h"
 
-enum { FILTER_BITS = 1 << 16 };
+enum { FILTER_BITS = 1 << 16, MOST_SOURCES = 1 << 14 };
 
 struct mb_modules {
   uint64_t filter[FILTER_BITS / 64]; /* a bit for every object with a name: most have none */
   struct mb_map sources;             /* chunk names (by address) seen when modules were looked through */
+  uint64_t looked;                   /* the encoding (h->encodings) in which they were looked through for an unseen function */
   int stale;
   int settled; /* the heap is open: Lua's library is as it is everywhere */
 };
@@ -205,15 +206,19 @@ int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable) {
 
 int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index) {
   lua_Debug ar;
+  struct mb_modules *m = h->modules;
+  uint64_t source;
   lua_pushvalue(L, index);
   lua_getinfo(L, ">S", &ar);
-  uint64_t source = (uint64_t)(uintptr_t)ar.source;
-  if (ar.what[0] == 'C') {
-    look_through(h, L);
-    return 1;
+  source = (uint64_t)(uintptr_t)ar.source;
+  if (ar.what[0] != 'C') {
+    if (ar.source[0] != '@' && ar.source[0] != '=') return 0; /* a string that was loaded: no module's file */
+    if (mb_map_get(&m->sources, source)) return 0;
+    if (m->sources.count >= MOST_SOURCES) mb_map_deinit(&m->sources);
+    if (mb_map_put(&m->sources, source, 1) != 0) luaL_error(L, "not enough memory");
   }
-  if (mb_map_get(&h->modules->sources, source)) return 0;
-  if (mb_map_put(&h->modules->sources, source, 1) != 0) luaL_error(L, "not enough memory");
+  if (m->looked == h->encodings) return 0; /* what is there has its name by now */
+  m->looked = h->encodings;
   look_through(h, L);
   return 1;
 }
