@@ -11,10 +11,11 @@
  *   0x07 light userdata   1      8     pids, references and patterns among them
  *   0x08 table            1      4     array items, 5: 4: pairs; then items, pairs, metatable value
  *   0x09 again            1      4     number of an object met before
- *   0x0a function         1      ...   see encode.c: code, then upvalues
+ *   0x0a function         1      ...   code, then its upvalues: their number(1), and each as in MB_U_...
  *   0x0b module value     1      1     length of the name in bytes, then the name (modules.h)
  *   0x0c environment      1      1     0: the shared base; 1: a private one
  *   0x0d table, later     -            its body follows after the values: nesting is deep
+ *   0x0e function, later  1      ...   code; its upvalues follow after the values
  *   0x80 + n              1      n     string of n < 128 bytes
  *
  *   later                 OFFSET SIZE  DESCRIPTION
@@ -22,6 +23,11 @@
  *   0x02 global           1      4     number of the environment; then name and value
  *   0x03 hide a global    1      4     number of the environment; then the name
  *   0x04 make it whole    1      4     number of the environment: it may be seen as a value
+ *   0x05 upvalues         1      ...   of the next function, later: as of 0x0a behind the code
+ *
+ *   code                  OFFSET SIZE  DESCRIPTION
+ *   new                   0      4     size of the dump, not 0; 4: 8: its hash; 12: the dump
+ *   met before            0      4     0; 4: 4: where in the message it stands
  *
  * Objects (tables, functions, environments) are numbered from 1 in the order their tags appear.
  * Integers are in the machine's byte order: encoded bytes never leave the program. */
@@ -32,10 +38,10 @@
 
 enum {
   MB_T_NIL, MB_T_FALSE, MB_T_TRUE, MB_T_INT8, MB_T_INT64, MB_T_FLOAT, MB_T_STRING, MB_T_LIGHT,
-  MB_T_TABLE, MB_T_AGAIN, MB_T_FUNCTION, MB_T_MODULE, MB_T_ENV, MB_T_TABLE_LATER,
+  MB_T_TABLE, MB_T_AGAIN, MB_T_FUNCTION, MB_T_MODULE, MB_T_ENV, MB_T_TABLE_LATER, MB_T_FUNCTION_LATER,
   MB_T_SHORT = 0x80
 };
-enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE };
+enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE, MB_L_UPVALUES };
 enum { MB_F_AGAIN = 1, MB_F_LATER = 2 }; /* FLAGS: such tags occur */
 enum { MB_U_VALUE, MB_U_SHARED };        /* upvalue: a value follows | function number, index */
 enum { MB_ENCODED_HEADER = 5 };

@@ -3,11 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 1024, MOST_ENTRIES = 8192 };
+enum {
+  BUCKETS = 1024,
+  MOST_ENTRIES = 8192,       /* more: code made at run time without end */
+  MOST_BYTES = 16 << 20,     /* of dumps; the factories take as much again, or more */
+  MOST_IDENTITIES = 1 << 16  /* prototypes, of which one dump may have had many */
+};
 
 struct mb_codes {
   struct mb_code_entry *buckets[BUCKETS];
-  size_t count;
+  size_t count, bytes;
   int factories; /* factory numbers given out */
   struct mb_map by_identity; /* mb_code_identity -> entry; believed while the closure in MB_REF_CODE lives */
 };
@@ -24,7 +29,7 @@ static void clear(struct mb_codes *c) {
     }
   }
   mb_map_deinit(&c->by_identity);
-  c->count = 0;
+  c->count = c->bytes = 0;
   c->factories = 0;
 }
 
@@ -35,22 +40,23 @@ void mb_codes_free(struct mb_codes *c) {
 }
 
 void mb_codes_trim(struct mb_heap *h, lua_State *L) {
-  if (h->codes->count < MOST_ENTRIES) return; /* more: code made at run time without end */
-  lua_newtable(L);
-  lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_FACTORIES]);
-  clear(h->codes);
+  struct mb_codes *c = h->codes;
+  if (h->encoding || (c->count < MOST_ENTRIES && c->bytes < MOST_BYTES && c->by_identity.count < MOST_IDENTITIES)) return;
+  lua_newtable(L); /* finalizers may run in it, and trim, too */
+  clear(c);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_FACTORIES]); /* an existing key: allocates nothing */
 }
 
-struct mb_code_entry *mb_codes_get(struct mb_heap *h, lua_State *L, const void *dump, size_t size,
-                                   uint64_t hash, int *fresh) {
+static struct mb_code_entry *find(struct mb_codes *c, const void *dump, size_t size, uint64_t hash) {
+  struct mb_code_entry *e = c->buckets[hash % BUCKETS];
+  while (e && !(e->hash == hash && e->size == size && memcmp(e->bytes, dump, size) == 0)) e = e->next;
+  return e;
+}
+
+static struct mb_code_entry *add(struct mb_heap *h, lua_State *L, const void *dump, size_t size, uint64_t hash) {
   struct mb_codes *c = h->codes;
-  struct mb_code_entry **bucket = &c->buckets[hash % BUCKETS], *e;
+  struct mb_code_entry **bucket = &c->buckets[hash % BUCKETS], *e = malloc(sizeof *e + size);
   int err;
-  *fresh = 0;
-  for (e = *bucket; e; e = e->next)
-    if (e->hash == hash && e->size == size && memcmp(e->bytes, dump, size) == 0) return e;
-  *fresh = 1;
-  e = malloc(sizeof *e + size);
   if (!e) luaL_error(L, "not enough memory");
   *e = (struct mb_code_entry){.hash = hash, .size = (uint32_t)size};
   memcpy(e->bytes, dump, size);
@@ -62,7 +68,15 @@ struct mb_code_entry *mb_codes_get(struct mb_heap *h, lua_State *L, const void *
   e->next = *bucket;
   *bucket = e;
   c->count++;
+  c->bytes += sizeof *e + size;
   return e;
+}
+
+struct mb_code_entry *mb_codes_get(struct mb_heap *h, lua_State *L, const void *dump, size_t size,
+                                   uint64_t hash, int *fresh) {
+  struct mb_code_entry *e = find(h->codes, dump, size, hash);
+  *fresh = !e;
+  return e ? e : add(h, L, dump, size, hash);
 }
 
 struct mb_code_entry *mb_codes_recall(struct mb_heap *h, lua_State *L, int index) {
@@ -87,16 +101,29 @@ void mb_codes_remember(struct mb_heap *h, lua_State *L, int index, struct mb_cod
   (void)mb_map_put(&h->codes->by_identity, (uintptr_t)identity, (uintptr_t)e);
 }
 
-void mb_codes_push(struct mb_heap *h, lua_State *L, struct mb_code_entry *e) {
+/* Push the factory of a dump, newly made. An entry is not touched after Lua has allocated: a finalizer may trim. */
+static void push_new_factory(struct mb_heap *h, lua_State *L, const void *dump, size_t size, uint64_t hash) {
+  struct mb_code_entry *e;
+  mb_codes_trim(h, L);
+  if (mb_code_factory(L, dump, size) != 0) luaL_error(L, "bytecode of another Lua");
   mb_push_ref(h, L, MB_REF_FACTORIES);
-  if (e->factory == 0) {
-    int number = h->codes->factories + 1;
-    if (mb_code_factory(L, (const char *)e->bytes, e->size) != 0)
-      luaL_error(L, "bytecode of another Lua");
-    lua_rawseti(L, -2, number);
-    h->codes->factories = e->factory = number;
+  e = find(h->codes, dump, size, hash);
+  if (!e) e = add(h, L, dump, size, hash);
+  if (!e->factory) e->factory = ++h->codes->factories;
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, e->factory);
+  lua_pop(L, 1);
+}
+
+void mb_codes_push(struct mb_heap *h, lua_State *L, const void *dump, size_t size, uint64_t hash) {
+  struct mb_code_entry *e = find(h->codes, dump, size, hash);
+  int known = 0;
+  if (e && e->factory) {
+    mb_push_ref(h, L, MB_REF_FACTORIES);
+    known = lua_rawgeti(L, -1, e->factory) == LUA_TFUNCTION; /* else there was no memory to keep it */
+    lua_remove(L, -2);
+    if (!known) lua_pop(L, 1);
   }
-  lua_rawgeti(L, -1, e->factory);
-  lua_remove(L, -2);
+  if (!known) push_new_factory(h, L, dump, size, hash);
   lua_call(L, 0, 1);
 }

@@ -12,6 +12,8 @@ struct mb_code_entry {
   uint64_t hash;
   uint32_t size;
   int factory; /* place in the factories' table, 0: not made yet */
+  uint64_t message; /* the last encoding that wrote this code, */
+  uint32_t at;      /* and where in it */
   struct mb_code *scan;
   unsigned char bytes[];
 };
@@ -19,10 +21,12 @@ struct mb_code_entry {
 struct mb_codes *mb_codes_new(void);
 void mb_codes_free(struct mb_codes *c);
 
-/* Empty the cache when it has grown too large. Not while an entry is in use. */
+/* Empty the cache when it has grown too large: more than a number of entries, or of bytes. An encoding does so before it
+ * begins, a decoding before it adds an entry. Not while a message is being encoded: its entries are in use. */
 void mb_codes_trim(struct mb_heap *h, lua_State *L);
 
-/* The entry for a dump, made when there is none (*fresh = 1 then). Valid until the next trim. Raises when memory is out or the dump is not of this Lua. */
+/* The entry for a dump, made when there is none (*fresh = 1 then); for an encoding, and valid until that has ended. Raises
+ * when memory is out or the dump is not of this Lua. */
 struct mb_code_entry *mb_codes_get(struct mb_heap *h, lua_State *L, const void *dump, size_t size,
                                    uint64_t hash, int *fresh);
 
@@ -32,7 +36,7 @@ struct mb_code_entry *mb_codes_recall(struct mb_heap *h, lua_State *L, int index
 /* Remember that the function at `index` has this entry, as long as it is alive. May raise. */
 void mb_codes_remember(struct mb_heap *h, lua_State *L, int index, struct mb_code_entry *e);
 
-/* Push a new closure with its own, empty upvalues. Raises when memory is out. */
-void mb_codes_push(struct mb_heap *h, lua_State *L, struct mb_code_entry *e);
+/* Push a new closure of a dump, with its own, empty upvalues. Raises when memory is out. */
+void mb_codes_push(struct mb_heap *h, lua_State *L, const void *dump, size_t size, uint64_t hash);
 
 #endif

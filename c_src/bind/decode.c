@@ -11,9 +11,9 @@
 struct decoder {
   struct mb_heap *h;
   lua_State *L;
-  const unsigned char *at;
+  const unsigned char *bytes, *at;
   int objects;    /* stack index of the table of objects by number; 0: no object is met again */
-  int later;      /* stack index of the sequence of tables whose body follows; 0: none */
+  int later;      /* stack index of the sequence of tables and functions the rest of which follows; 0: none */
   uint32_t count; /* objects so far */
   lua_Integer later_count;
   int depth; /* of nested tables */
@@ -65,20 +65,27 @@ static void decode_body(struct decoder *d, uint32_t items, uint32_t pairs) {
   }
 }
 
-static void decode_function(struct decoder *d) {
-  lua_State *L = d->L;
+/* Push a function; its upvalues are nil. */
+static void decode_code(struct decoder *d) {
+  const unsigned char *at = d->at;
   uint64_t hash;
-  uint32_t size;
-  struct mb_code_entry *code;
-  int fresh, upvalues;
-  luaL_checkstack(L, 8, NULL);
-  memcpy(&hash, d->at, 8);
-  memcpy(&size, d->at + 8, 4);
-  code = mb_codes_get(d->h, L, d->at + 12, size, hash, &fresh);
-  d->at += 12 + size;
-  mb_codes_push(d->h, L, code);
+  uint32_t size = get_u32(d);
+  luaL_checkstack(d->L, 8, NULL);
+  if (size == 0) {
+    at = d->bytes + get_u32(d);
+    memcpy(&size, at, 4);
+  } else {
+    d->at += 8 + size;
+  }
+  memcpy(&hash, at + 4, 8);
+  mb_codes_push(d->h, d->L, at + 12, size, hash);
   number(d);
-  upvalues = *d->at++;
+}
+
+/* Give the function on the top of the stack its upvalues. */
+static void decode_upvalues(struct decoder *d) {
+  lua_State *L = d->L;
+  int upvalues = *d->at++;
   for (int u = 1; u <= upvalues; u++) {
     if (*d->at++ == MB_U_VALUE) {
       decode_value(d);
@@ -91,6 +98,12 @@ static void decode_function(struct decoder *d) {
       lua_pop(L, 1);
     }
   }
+}
+
+/* The rest of the object on the top of the stack, which has its number, follows. */
+static void await_rest(struct decoder *d) {
+  lua_pushvalue(d->L, -1);
+  lua_rawseti(d->L, d->later, ++d->later_count);
 }
 
 static void decode_value(struct decoder *d) {
@@ -152,14 +165,18 @@ static void decode_value(struct decoder *d) {
     case MB_T_TABLE_LATER:
       lua_newtable(L);
       number(d);
-      lua_pushvalue(L, -1);
-      lua_rawseti(L, d->later, ++d->later_count);
+      await_rest(d);
       break;
     case MB_T_AGAIN:
       lua_rawgeti(L, d->objects, get_u32(d));
       break;
     case MB_T_FUNCTION:
-      decode_function(d);
+      decode_code(d);
+      decode_upvalues(d);
+      break;
+    case MB_T_FUNCTION_LATER:
+      decode_code(d);
+      await_rest(d);
       break;
     case MB_T_MODULE: {
       size_t size = *d->at++;
@@ -185,16 +202,20 @@ static void decode_value(struct decoder *d) {
 
 static void decode_later(struct decoder *d) {
   lua_State *L = d->L;
-  lua_Integer table = 0;
+  lua_Integer object = 0;
   int top = lua_gettop(L);
   luaL_checkstack(L, 12, NULL);
   for (unsigned kind; (kind = *d->at++) != 0;) {
-    if (kind == MB_L_TABLE) {
-      uint32_t items = get_u32(d), pairs = get_u32(d);
-      lua_rawgeti(L, d->later, ++table);
-      decode_body(d, items, pairs);
+    if (kind == MB_L_TABLE || kind == MB_L_UPVALUES) {
+      lua_rawgeti(L, d->later, ++object);
+      if (kind == MB_L_TABLE) {
+        uint32_t items = get_u32(d), pairs = get_u32(d);
+        decode_body(d, items, pairs);
+      } else {
+        decode_upvalues(d);
+      }
       lua_pushnil(L); /* done: a chain of any length must not be kept twice */
-      lua_rawseti(L, d->later, table);
+      lua_rawseti(L, d->later, object);
     } else {
       lua_rawgeti(L, d->objects, get_u32(d));
       if (kind == MB_L_WHOLE) {
@@ -222,7 +243,7 @@ static void decode_later(struct decoder *d) {
 
 /* Push the values; -1 and nothing pushed when a module is missing that may not be loaded. */
 static int decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, int load) {
-  struct decoder d = {.h = h, .L = L, .at = bytes + MB_ENCODED_HEADER, .load = load};
+  struct decoder d = {.h = h, .L = L, .bytes = bytes, .at = bytes + MB_ENCODED_HEADER, .load = load};
   unsigned flags = bytes[0];
   uint32_t count;
   int top = lua_gettop(L);

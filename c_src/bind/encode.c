@@ -1,6 +1,6 @@
 /* The sender's half of the codec for values and tables: see codec.h; functions are in encode_code.c.
  *
- * Tables nest by C recursion down to NEST levels; what is deeper is put off and written afterwards,
+ * Tables and functions nest by C recursion down to MB_NEST levels; what is deeper is put off and written afterwards,
  * one queue for the whole message, so depth is bounded by memory alone. */
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,6 @@
 #include "encoder.h"
 #include "errors.h"
 #include "modules.h"
-
-enum { NEST = 60 };
 
 void mb_encoder_give_up(struct mb_encoder *e) { e->h->encoding = e->nested; }
 
@@ -59,110 +57,6 @@ static void put_name(struct mb_encoder *e, const char *s, size_t size) {
   e->w->out.size += size + 2;
 }
 
-/* Refusals */
-
-static void add_key(luaL_Buffer *b, lua_State *L, int key, int first) {
-  if (lua_type(L, key) == LUA_TSTRING) {
-    if (!first) luaL_addchar(b, '.');
-    lua_pushvalue(L, key);
-    luaL_addvalue(b);
-  } else if (lua_isinteger(L, key)) {
-    lua_pushfstring(L, "[%I]", (LUAI_UACINT)lua_tointeger(L, key));
-    luaL_addvalue(b);
-  } else {
-    luaL_addchar(b, '[');
-    luaL_tolstring(L, key, NULL);
-    luaL_addvalue(b);
-    luaL_addchar(b, ']');
-  }
-}
-
-static int is_own_function(struct mb_encoder *e, int index) {
-  lua_Debug ar;
-  if (!lua_isfunction(e->L, index)) return 0;
-  lua_pushvalue(e->L, index);
-  lua_getinfo(e->L, ">S", &ar);
-  return mb_is_own(e->h, ar.source);
-}
-
-/* Push what the user calls value `i` of those that a process is spawned with. Tasks and servers begin in a function of the
- * library's, which gets two values of its own, perhaps more, and then the user's function or module. */
-static void push_root(struct mb_encoder *e, int i) {
-  lua_State *L = e->L;
-  int function = 0, skipped = 0;
-  if (is_own_function(e, e->first)) {
-    skipped = 2;
-    for (function = 1; function < e->count && !lua_isfunction(L, e->first + function);) function++;
-  }
-  if (i == function)
-    lua_pushliteral(L, "the function");
-  else
-    lua_pushfstring(L, "argument %d", i > function ? i - function : i - skipped);
-}
-
-/* The frames from the outermost on; returns whether a field path is open. */
-static int add_path(struct mb_encoder *e, luaL_Buffer *b, const struct mb_frame *f, int *some) {
-  int open = f->outer ? add_path(e, b, f->outer, some) : 0;
-  int joins = open && (f->at == AT_FIELD);
-  if (open && !joins) luaL_addstring(b, "\"");
-  if (f->at == AT_ROOT) {
-    if (strcmp(e->doing, "spawn") == 0) {
-      push_root(e, f->index);
-      luaL_addvalue(b);
-      *some = 1;
-    }
-    return 0;
-  }
-  if (*some && !joins) luaL_addstring(b, ", ");
-  *some = 1;
-  switch (f->at) {
-    case AT_FIELD:
-      if (!joins) luaL_addstring(b, "field \"");
-      add_key(b, e->L, f->index, !joins);
-      return 1;
-    case AT_DEEP:
-      luaL_addstring(b, "field \"...");
-      return 1;
-    case AT_KEY:
-      luaL_addstring(b, "a key");
-      return 0;
-    case AT_METATABLE:
-      luaL_addstring(b, "the metatable");
-      return 0;
-    default:
-      luaL_addstring(b, f->at == AT_UPVALUE ? "upvalue \"" : "global \"");
-      luaL_addstring(b, f->name);
-      luaL_addstring(b, "\"");
-      return 0;
-  }
-}
-
-void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f) {
-  lua_State *L = e->L;
-  luaL_Buffer b;
-  int some = 0;
-  const char *name = NULL;
-  luaL_checkstack(L, 30, NULL);
-  if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) name = lua_tostring(L, -1);
-  luaL_buffinit(L, &b);
-  if (add_path(e, &b, f, &some)) luaL_addstring(&b, "\"");
-  luaL_addstring(&b, some ? " is a " : "it is a ");
-  if (lua_isthread(L, index))
-    luaL_addstring(&b, "coroutine");
-  else if (lua_iscfunction(L, index))
-    luaL_addstring(&b, "C function that no module holds");
-  else
-    luaL_addstring(&b, luaL_typename(L, index));
-  if (name) {
-    luaL_addstring(&b, " (");
-    luaL_addstring(&b, name);
-    luaL_addstring(&b, ")");
-  }
-  luaL_pushresult(&b);
-  mb_encoder_give_up(e);
-  mb_raise(e->h, L, "cannot %s: %s", e->doing, lua_tostring(L, -1));
-}
-
 /* What has been met */
 
 int mb_encoder_again(struct mb_encoder *e, const void *object) {
@@ -194,8 +88,7 @@ void mb_encoder_anchors(struct mb_encoder *e) {
 void mb_encoder_put_off(struct mb_encoder *e, unsigned char kind, uint32_t environment) {
   struct mb_later *l = mb_workspace_later(e->w);
   if (!l) mb_encoder_no_memory(e);
-  l->kind = kind;
-  l->environment = environment;
+  *l = (struct mb_later){.kind = kind, .root = e->root, .environment = environment};
   mb_encoder_anchors(e);
   lua_insert(e->L, -2);
   lua_rawseti(e->L, -2, (lua_Integer)e->w->later_count);
@@ -269,7 +162,7 @@ static void encode_table(struct mb_encoder *e, int index, int depth, const struc
   }
   if (mb_encoder_again(e, identity)) return;
   mb_encoder_meet(e, identity);
-  if (depth >= NEST) {
+  if (depth >= MB_NEST) {
     mb_encoder_byte(e, MB_T_TABLE_LATER);
     lua_pushvalue(e->L, index);
     mb_encoder_put_off(e, MB_L_TABLE, 0);
@@ -336,9 +229,13 @@ static void encode_later(struct mb_encoder *e) {
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
     lua_replace(L, top + 1);
     mb_encoder_byte(e, l.kind);
+    e->root = l.root;
     if (l.kind == MB_L_TABLE) {
       struct mb_frame f = {NULL, AT_DEEP, 0, NULL};
       encode_body(e, top + 1, 1, &f);
+    } else if (l.kind == MB_L_UPVALUES) {
+      struct mb_frame f = {NULL, AT_DEEP, 0, NULL};
+      mb_encoder_upvalues(e, top + 1, 1, &f);
     } else {
       mb_encoder_u32(e, l.environment);
       if (l.kind != MB_L_WHOLE) {
@@ -358,22 +255,20 @@ static void encode_later(struct mb_encoder *e) {
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out) {
   struct mb_encoder e = {.h = h, .L = L, .doing = doing, .first = first, .count = count, .w = h->workspace,
-                         .nested = h->encoding};
+                         .number = ++h->encodings, .nested = h->encoding};
   int top = lua_gettop(L);
   uint32_t count32 = (uint32_t)count;
-  h->encodings++;
   if (count > 1) luaL_checkstack(L, 12, NULL);
-  if (e.nested)
-    e.w = mb_workspace_push(L);
-  else if (!mb_outside(h, L)) /* a finalizer may run in the middle of a decoding, which holds on to an entry */
-    mb_codes_trim(h, L);
+  mb_codes_trim(h, L);
+  if (e.nested) e.w = mb_workspace_push(L);
   mb_modules_refresh(h, L);
   h->encoding = 1;
   mb_workspace_reset(e.w, L);
   mb_encoder_reserve(&e, MB_ENCODED_HEADER);
   e.w->out.size = MB_ENCODED_HEADER;
   for (int i = 0; i < count; i++) {
-    struct mb_frame f = {NULL, AT_ROOT, i, NULL};
+    struct mb_frame f = {NULL, AT_ROOT, 0, NULL};
+    e.root = i;
     mb_encoder_value(&e, first + i, 1, &f);
   }
   if (e.flags & MB_F_LATER) {

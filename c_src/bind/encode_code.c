@@ -1,8 +1,7 @@
 /* The sender's half of the codec for functions and the environments they use: see codec.h.
  *
- * A function is written as
- *   hash(8) size(4) dump(size) upvalues(1), then for every upvalue
- *   MB_U_VALUE value, or MB_U_SHARED function number(4) index(1): the same cell as that one.
+ * A function is written as its code and its upvalues: MB_U_VALUE value, or, for the same cell as another's,
+ * MB_U_SHARED function number(4) index(1).
  *
  * Of an environment only the names travel that code uses, and of those only what differs from the base
  * every process has; they are put off until all values are written. Lua code runs in one place, when an
@@ -196,40 +195,39 @@ static struct mb_code_entry *dump_function(struct mb_encoder *e, int index) {
   return code;
 }
 
-void mb_encoder_function(struct mb_encoder *e, int index, int depth, const struct mb_frame *f) {
-  lua_State *L = e->L;
-  const void *identity = lua_topointer(L, index);
-  static const unsigned char tag = MB_T_FUNCTION;
+/* Write code: the first time in a message as it is, then by its place there. */
+static void write_code(struct mb_encoder *e, struct mb_code_entry *code) {
   struct mb_buffer *out = &e->w->out;
-  struct mb_code_entry *code;
-  uint32_t number;
-  if (mb_encoder_named(e, index, 0)) return;
-  if (lua_iscfunction(L, index)) {
-    (void)mb_modules_unseen(e->h, L, index);
-    if (!mb_encoder_named(e, index, 0)) mb_encoder_refuse(e, index, f);
+  if (code->message == e->number) {
+    mb_encoder_u32(e, 0);
+    mb_encoder_u32(e, code->at);
     return;
   }
-  if (mb_encoder_again(e, identity)) return;
-  code = mb_codes_recall(e->h, L, index);
-  if (!code) {
-    code = dump_function(e, index);
-    if (!code) return; /* it has a name after all, which is written */
-  }
-  memcpy(mb_encoder_reserve(e, 13 + code->size), &tag, 1);
-  memcpy(out->bytes + out->size + 1, &code->hash, 8);
-  memcpy(out->bytes + out->size + 9, &code->size, 4);
-  memcpy(out->bytes + out->size + 13, code->bytes, code->size);
-  out->size += 13 + code->size;
-  mb_encoder_byte(e, code->scan->upvalue_count);
-  number = mb_encoder_meet(e, identity)->number;
-  for (uint32_t u = 0; u < code->scan->upvalue_count; u++) {
+  code->message = e->number;
+  code->at = (uint32_t)out->size;
+  mb_encoder_u32(e, code->size);
+  memcpy(mb_encoder_reserve(e, 8 + (size_t)code->size), &code->hash, 8);
+  memcpy(out->bytes + out->size + 8, code->bytes, code->size);
+  out->size += 8 + (size_t)code->size;
+}
+
+/* The code of the function at `index`; NULL when the function turns out to have a name, which is written then. */
+static struct mb_code_entry *code_of(struct mb_encoder *e, int index) {
+  struct mb_code_entry *code = mb_codes_recall(e->h, e->L, index);
+  return code ? code : dump_function(e, index);
+}
+
+static void write_upvalues(struct mb_encoder *e, int index, const struct mb_code *scan, uint32_t number, int depth,
+                           const struct mb_frame *f) {
+  lua_State *L = e->L;
+  mb_encoder_byte(e, scan->upvalue_count);
+  for (uint32_t u = 0; u < scan->upvalue_count; u++) {
     void *cell = lua_upvalueid(L, index, (int)u + 1);
     struct mb_seen *s = mb_workspace_find(e->w, cell);
     const char *name = lua_getupvalue(L, index, (int)u + 1);
     int value = lua_gettop(L);
-    int is_env = lua_istable(L, value) &&
-                 (code->scan->upvalues[u].is_env ||
-                  (!code->scan->upvalues[u].named && mb_encoder_is_environment(e, value)));
+    int is_env = lua_istable(L, value) && (scan->upvalues[u].is_env ||
+                                           (!scan->upvalues[u].named && mb_encoder_is_environment(e, value)));
     if (s) {
       mb_encoder_byte(e, MB_U_SHARED);
       mb_encoder_u32(e, s->number);
@@ -247,7 +245,39 @@ void mb_encoder_function(struct mb_encoder *e, int index, int depth, const struc
       else
         mb_encoder_value(e, value, depth + 1, &inner);
     }
-    if (is_env) use_environment(e, value, code->scan, (int)u);
+    if (is_env) use_environment(e, value, scan, (int)u);
     lua_pop(L, 1);
+  }
+}
+
+void mb_encoder_upvalues(struct mb_encoder *e, int index, int depth, const struct mb_frame *f) {
+  struct mb_seen *s = mb_workspace_find(e->w, lua_topointer(e->L, index));
+  uint32_t number = s->number;
+  write_upvalues(e, index, code_of(e, index)->scan, number, depth, f);
+}
+
+void mb_encoder_function(struct mb_encoder *e, int index, int depth, const struct mb_frame *f) {
+  lua_State *L = e->L;
+  const void *identity = lua_topointer(L, index);
+  int later = depth >= MB_NEST;
+  struct mb_code_entry *code;
+  uint32_t number;
+  if (mb_encoder_named(e, index, 0)) return;
+  if (lua_iscfunction(L, index)) {
+    (void)mb_modules_unseen(e->h, L, index);
+    if (!mb_encoder_named(e, index, 0)) mb_encoder_refuse(e, index, f);
+    return;
+  }
+  if (mb_encoder_again(e, identity)) return;
+  code = code_of(e, index);
+  if (!code) return; /* it has a name after all, which is written */
+  mb_encoder_byte(e, later ? MB_T_FUNCTION_LATER : MB_T_FUNCTION);
+  write_code(e, code);
+  number = mb_encoder_meet(e, identity)->number;
+  if (later) {
+    lua_pushvalue(L, index);
+    mb_encoder_put_off(e, MB_L_UPVALUES, 0);
+  } else {
+    write_upvalues(e, index, code->scan, number, depth, f);
   }
 }

@@ -1,16 +1,18 @@
-/* The encoder's inside, shared by its two halves: values and tables (encode.c), functions and their
- * environments (encode_code.c). */
+/* The encoder's inside, shared by its parts: values and tables (encode.c), functions and their environments
+ * (encode_code.c), and the error that says what cannot travel (refuse.c). */
 #ifndef MB_ENCODER_H
 #define MB_ENCODER_H
 
 #include "codec.h"
 #include "workspace.h"
 
-/* Where the encoder is: one frame for each value that contains the next. */
+enum { MB_NEST = 60 }; /* levels of values inside each other that are written by recursion */
+
+/* Where the encoder is: one frame for each value that contains the next, MB_NEST and a few at the most. */
 struct mb_frame {
   const struct mb_frame *outer;
-  enum { AT_ROOT, AT_FIELD, AT_KEY, AT_METATABLE, AT_UPVALUE, AT_GLOBAL, AT_DEEP } at;
-  int index;        /* AT_ROOT: number of the value; AT_FIELD: stack index of the key */
+  enum { AT_ROOT, AT_FIELD, AT_KEY, AT_METATABLE, AT_UPVALUE, AT_GLOBAL, AT_DEEP } at; /* AT_DEEP: something put off */
+  int index;        /* AT_FIELD: stack index of the key */
   const char *name; /* AT_UPVALUE, AT_GLOBAL */
 };
 
@@ -20,6 +22,8 @@ struct mb_encoder {
   struct mb_workspace *w;
   const char *doing; /* "send message": the start of a refusal */
   int first, count;  /* stack index and number of the values */
+  int root;          /* the number of the one that is being written, or where what was put off was met */
+  uint64_t number;   /* of this encoding: h->encodings */
   unsigned flags;    /* MB_F_... */
   int nested;        /* another encoding has been going on when this one began */
 };
@@ -68,6 +72,9 @@ int mb_encoder_named(struct mb_encoder *e, int index, int metatable);
 /* Write the value at a stack index. */
 void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct mb_frame *f);
 void mb_encoder_function(struct mb_encoder *e, int index, int depth, const struct mb_frame *f);
+
+/* Write the upvalues of the function at `index`, whose code has been written. */
+void mb_encoder_upvalues(struct mb_encoder *e, int index, int depth, const struct mb_frame *f);
 
 /* Whether the table at `index` is the globals of the state or of a process, as seen by its code. */
 int mb_encoder_is_environment(struct mb_encoder *e, int index);

@@ -16,6 +16,7 @@ struct mb_seen {
 
 struct mb_later {
   unsigned char kind;   /* MB_L_... */
+  int root;             /* the encoder's, when it was put off */
   uint32_t environment; /* number, where the kind needs one */
 };
 
