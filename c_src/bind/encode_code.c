@@ -198,6 +198,7 @@ static struct mb_code_entry *dump_function(struct mb_encoder *e, int index) {
 /* Write code: the first time in a message as it is, then by its place there. */
 static void write_code(struct mb_encoder *e, struct mb_code_entry *code) {
   struct mb_buffer *out = &e->w->out;
+  unsigned char *p;
   if (code->message == e->number) {
     mb_encoder_u32(e, 0);
     mb_encoder_u32(e, code->at);
@@ -205,10 +206,11 @@ static void write_code(struct mb_encoder *e, struct mb_code_entry *code) {
   }
   code->message = e->number;
   code->at = (uint32_t)out->size;
-  mb_encoder_u32(e, code->size);
-  memcpy(mb_encoder_reserve(e, 8 + (size_t)code->size), &code->hash, 8);
-  memcpy(out->bytes + out->size + 8, code->bytes, code->size);
-  out->size += 8 + (size_t)code->size;
+  p = mb_encoder_reserve(e, 12 + (size_t)code->size);
+  memcpy(p, &code->size, 4);
+  memcpy(p + 4, &code->hash, 8);
+  memcpy(p + 12, code->bytes, code->size);
+  out->size += 12 + (size_t)code->size;
 }
 
 /* The code of the function at `index`; NULL when the function turns out to have a name, which is written then. */
