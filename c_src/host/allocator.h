@@ -1,8 +1,8 @@
-/* The interpreter's allocator for Lua: free lists by size for small blocks, malloc for the rest.
+/* The interpreter's allocator for Lua: chunks of blocks of one size for small blocks, malloc for the rest.
  *
- * Lua says how large a block is when it gives it back, so small blocks need no header: a process of a
- * dozen small objects is the smaller for it, and what one process frees the next one takes. Chunks are
- * kept until the end. One allocator belongs to one Lua state; it is not thread-safe. */
+ * Blocks have no header: a process of a dozen small objects is the smaller for it, and what one process frees the next
+ * one takes. Chunks that are empty serve any size; beyond a few they go back to malloc, and all of them do before an
+ * allocation fails. One allocator belongs to one Lua state; it is not thread-safe. */
 #ifndef MB_ALLOCATOR_H
 #define MB_ALLOCATOR_H
 
