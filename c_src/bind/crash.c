@@ -71,12 +71,48 @@ void mb_push_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int re
   lua_settop(L, report);
 }
 
+/* Whether the value at `at` is a reason that nobody needs to hear of: as call.is_ordinary has it. */
+static int is_ordinary(lua_State *L, int at) {
+  const char *text;
+  int is;
+  if (lua_istable(L, at) && lua_rawlen(L, at) == 2) {
+    lua_rawgeti(L, at, 1);
+    is = lua_type(L, -1) == LUA_TSTRING && !strcmp(lua_tostring(L, -1), "shutdown");
+    lua_pop(L, 1);
+    return is;
+  }
+  if (lua_type(L, at) != LUA_TSTRING) return lua_isnil(L, at);
+  text = lua_tostring(L, at);
+  return !strcmp(text, "normal") || !strcmp(text, "shutdown");
+}
+
+/* Log how p ends: why is at `reason`. An error's traceback is part of that; that of an exit is at `traceback`, else 0. */
+static void log_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int reason, int traceback) {
+  mb_push_crash(h, L, p, reason);
+  p->local |= MB_LOCAL_REPORTED;
+  if (p->local & MB_LOCAL_TASK) {
+    lua_pushliteral(L, "Task");
+    lua_setfield(L, -2, "behaviour");
+  }
+  if (traceback) {
+    lua_pushvalue(L, traceback);
+    lua_setfield(L, -2, "traceback");
+  }
+  mb_log(h, L, MB_LOG_ERROR);
+}
+
+static void doom(struct mb_heap *h, lua_State *L, struct mb_process *p, int at) {
+  struct mb_reason *reason = mb_encode_reason(h, L, at);
+  if (p->local & MB_LOCAL_REPORTED && reason->kind == MB_REASON_OTHER) reason->reported = 1; /* the others are shared */
+  mb_process_doom(h->scheduler, p, reason);
+  mb_reason_release(reason);
+}
+
 /* (heap, process, coroutine, error value): dooms the process. */
 static int crash(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_process *p = lua_touserdata(L, 2);
   lua_State *co = lua_tothread(L, 3);
-  struct mb_reason *reason;
   luaL_checkstack(L, 20, NULL);
   if (mb_is_exit(h, L, 4)) {
     lua_getfield(L, 4, "reason");
@@ -84,9 +120,11 @@ static int crash(lua_State *L) {
       mb_process_doom(h->scheduler, p, h->runtime->normal);
       return 0;
     }
-    reason = mb_encode_reason(h, L, lua_gettop(L));
-    mb_process_doom(h->scheduler, p, reason);
-    mb_reason_release(reason);
+    if (p->local & MB_LOCAL_TASK && mb_log_wants(&h->node->log, MB_LOG_ERROR) && !is_ordinary(L, 5)) {
+      if (!mb_entry_push_traceback(h, L, p)) luaL_traceback(L, co, NULL, 0);
+      log_crash(h, L, p, 5, 6);
+    }
+    doom(h, L, p, 5);
     return 0;
   }
   if (lua_isnil(L, 4)) {
@@ -110,13 +148,8 @@ static int crash(lua_State *L) {
   lua_rawseti(L, 6, 2);
   lua_pushvalue(L, 5);
   lua_rawseti(L, 6, 3);
-  if (p != h->script && mb_log_wants(&h->node->log, MB_LOG_ERROR)) {
-    mb_push_crash(h, L, p, 6);
-    mb_log(h, L, MB_LOG_ERROR);
-  }
-  reason = mb_encode_reason(h, L, lua_gettop(L));
-  mb_process_doom(h->scheduler, p, reason);
-  mb_reason_release(reason);
+  if (p != h->script && mb_log_wants(&h->node->log, MB_LOG_ERROR)) log_crash(h, L, p, 6, 0);
+  doom(h, L, p, 6);
   return 0;
 }
 

@@ -12,9 +12,13 @@ void mb_crash(struct mb_heap *h, struct mb_process *p, lua_State *co);
  * traceback when it is an error's, spawned_at, parent, callers, ancestors. The reason is at `reason`. May raise. */
 void mb_push_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int reason);
 
-/* Push the text of such a report. Values of the user's are shown by `short_text`, the stack index of a function, in
- * protected calls: this raises only when memory is out. A server's report has more fields; see moonbeam.report. */
-void mb_push_crash_text(lua_State *L, int report, int short_text);
+/* Push the text of such a report. Values of the user's are shown by the functions at the stack indices `short_text` and
+ * `reason_text`, in protected calls: this raises only when memory is out. A server's report has more fields; see
+ * moonbeam.report. */
+void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_text);
+
+/* Push what reports like this one, of a crash, have in common: what died, and where it was spawned. May raise. */
+void mb_push_crash_place(lua_State *L, int report);
 
 /* Push the inspect text of the value at index; falls back to a plain text. May raise. */
 void mb_push_inspect(struct mb_heap *h, lua_State *L, int index);

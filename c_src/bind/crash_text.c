@@ -1,5 +1,7 @@
 /* The text of a crash's report. In C, so that nothing but the user's own values, each in a protected call, can keep it
  * from being made: a report is written in what is left of a dying process's time. */
+#include <string.h>
+
 #include "crash.h"
 #include "pid.h"
 
@@ -7,9 +9,9 @@ enum field { BEHAVIOUR, PID, NAME, REASON, ERROR, TRACEBACK, LAST_MESSAGE, STATE
 static const char *const names[COUNT] = {"behaviour", "pid", "name", "reason", "error", "traceback", "last_message", "state",
                                          "spawned_at", "parent", "callers", "ancestors"};
 
-/* Replace the value at a stack index by its text. */
-static void shorten(lua_State *L, int at, int short_text) {
-  lua_pushvalue(L, short_text);
+/* Replace the value at a stack index by the text that the function at another gives for it. */
+static void shorten(lua_State *L, int at, int text_of) {
+  lua_pushvalue(L, text_of);
   lua_pushvalue(L, at);
   if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
     lua_pop(L, 1);
@@ -32,6 +34,13 @@ static void add(lua_State *L, luaL_Buffer *b, int at) {
   }
 }
 
+/* Add item i of the sequence at a stack index, a field's. */
+static void add_item(lua_State *L, luaL_Buffer *b, int at, lua_Integer i) {
+  lua_rawgeti(L, at, i);
+  lua_replace(L, at + COUNT); /* a place that is kept for it: the buffer is above */
+  add(L, b, at + COUNT);
+}
+
 /* Add "\ntitle: item, item" for a sequence of pids and names. */
 static void add_list(lua_State *L, luaL_Buffer *b, const char *title, int at) {
   lua_Integer n = lua_istable(L, at) ? (lua_Integer)lua_rawlen(L, at) : 0;
@@ -41,14 +50,32 @@ static void add_list(lua_State *L, luaL_Buffer *b, const char *title, int at) {
   luaL_addstring(b, ": ");
   for (lua_Integer i = 1; i <= n; i++) {
     if (i > 1) luaL_addstring(b, ", ");
-    lua_rawgeti(L, at, i);
-    lua_replace(L, at + COUNT); /* a place that is kept for it: the buffer is above */
-    add(L, b, at + COUNT);
+    add_item(L, b, at, i);
   }
 }
 
-void mb_push_crash_text(lua_State *L, int report, int short_text) {
-  int first, is_server;
+/* "Process #PID<0.5.0> (name)", or "Task #PID<0.5.0> started from #PID<0.2.0>" */
+static void add_who(lua_State *L, luaL_Buffer *b, int first, int is_task) {
+  if (lua_isnil(L, first + BEHAVIOUR))
+    luaL_addstring(b, "Process");
+  else
+    add(L, b, first + BEHAVIOUR);
+  luaL_addchar(b, ' ');
+  add(L, b, first + PID);
+  if (!lua_isnil(L, first + NAME)) {
+    luaL_addstring(b, " (");
+    add(L, b, first + NAME);
+    luaL_addchar(b, ')');
+  }
+  if (is_task && lua_istable(L, first + CALLERS)) {
+    luaL_addstring(b, " started from ");
+    add_item(L, b, first + CALLERS, 1);
+  }
+  luaL_addstring(b, " terminating\n** ");
+}
+
+void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_text) {
+  int first, is_task, is_server;
   luaL_Buffer b;
   luaL_checkstack(L, 3 * COUNT, NULL);
   first = lua_gettop(L) + 1;
@@ -57,32 +84,19 @@ void mb_push_crash_text(lua_State *L, int report, int short_text) {
     lua_rawget(L, report);
   }
   lua_settop(L, first + 2 * COUNT);
-  is_server = !lua_isnil(L, first + BEHAVIOUR);
+  is_task = lua_type(L, first + BEHAVIOUR) == LUA_TSTRING && !strcmp(lua_tostring(L, first + BEHAVIOUR), "Task");
+  is_server = !is_task && !lua_isnil(L, first + BEHAVIOUR);
   if (is_server) shorten(L, first + LAST_MESSAGE, short_text);
   if (is_server && !lua_isnil(L, first + NAME)) shorten(L, first + NAME, short_text);
   if (lua_isnil(L, first + ERROR))
-    shorten(L, first + REASON, short_text);
+    shorten(L, first + REASON, reason_text);
   else if (lua_type(L, first + ERROR) != LUA_TSTRING)
     shorten(L, first + ERROR, short_text);
   luaL_buffinit(L, &b);
-  if (is_server)
-    add(L, &b, first + BEHAVIOUR);
-  else
-    luaL_addstring(&b, "Process");
-  luaL_addchar(&b, ' ');
-  add(L, &b, first + PID);
-  if (!lua_isnil(L, first + NAME)) {
-    luaL_addstring(&b, " (");
-    add(L, &b, first + NAME);
-    luaL_addchar(&b, ')');
-  }
-  luaL_addstring(&b, " terminating\n** ");
-  if (lua_isnil(L, first + ERROR)) {
-    luaL_addstring(&b, "(stop) ");
-    add(L, &b, first + REASON);
-  } else {
-    luaL_addstring(&b, "(error) ");
-    add(L, &b, first + ERROR);
+  add_who(L, &b, first, is_task);
+  luaL_addstring(&b, lua_isnil(L, first + ERROR) ? "(stop) " : "(error) ");
+  add(L, &b, lua_isnil(L, first + ERROR) ? first + REASON : first + ERROR);
+  if (!lua_isnil(L, first + TRACEBACK)) {
     luaL_addchar(&b, '\n');
     add(L, &b, first + TRACEBACK);
   }
@@ -105,4 +119,19 @@ void mb_push_crash_text(lua_State *L, int report, int short_text) {
   luaL_pushresult(&b);
   lua_replace(L, first);
   lua_settop(L, first);
+}
+
+void mb_push_crash_place(lua_State *L, int report) {
+  lua_getfield(L, report, "behaviour");
+  if (!lua_isstring(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "Process");
+  }
+  if (lua_getfield(L, report, "spawned_at") == LUA_TSTRING) {
+    lua_pushliteral(L, " spawned at ");
+    lua_insert(L, -2);
+    lua_concat(L, 3);
+  } else {
+    lua_pop(L, 1);
+  }
 }

@@ -34,7 +34,8 @@ static int handle(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
   struct mb_process *p = h ? mb_running(h) : NULL;
   lua_settop(L, 1);
-  if (!p || p->state == MB_EXITING || mb_coroutine(p) != L || mb_is_exit(h, L, 1)) return 1;
+  if (!p || p->state == MB_EXITING || mb_coroutine(p) != L) return 1;
+  if (mb_is_exit(h, L, 1) && !(p->local & MB_LOCAL_TASK)) return 1; /* whose traceback nobody sees */
   mb_push_traceback(L, p, L, NULL, 1);
   mb_push_locals(h, L, p, 1);
   lua_insert(L, -2);

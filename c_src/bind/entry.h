@@ -11,7 +11,7 @@
 void mb_entry_push(lua_State *co);
 enum { MB_ENTRY_SLOTS = 2 };
 
-/* Push the traceback of the error that p ended with, as it was where the error was raised; 0 and nothing pushed when there
+/* Push the traceback of the error, or a task's exit, that p ended with, as it was where that was raised; 0 and nothing pushed when there
  * is none: it has not come from Lua code, or memory was out. */
 int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p);
 

@@ -27,7 +27,11 @@ enum mb_local {
   MB_LOCAL_HOOKED = 4,  /* nor then: a hook may have raised there, and Lua leaves hooks off after that */
   MB_LOCAL_LEFT = 8,    /* it has left the program: what it has open is not closed */
   MB_LOCAL_FAILED = 16, /* locals[slot index] has the traceback of the error that ended it: see entry.h */
-  MB_LOCAL_FULL = 32    /* it has ended for want of memory */
+  MB_LOCAL_FULL = 32,   /* it has ended for want of memory */
+  MB_LOCAL_LOGGING = 64, /* it is at work on an entry of the log: what that logs itself is written as it is */
+  MB_LOCAL_TASK = 128,   /* it is a task: an exit that ends it is logged, with the traceback */
+  MB_LOCAL_REPORTED = 256, /* its end has been logged */
+  MB_LOCAL_KNOWN = 512     /* the end whose reason it has got last has been */
 };
 enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS = 2, MB_LOCAL_TRACEBACK = 3 };
 
@@ -111,6 +115,7 @@ struct mb_heap {
   lua_Alloc alloc;     /* the allocator below the memory limit */
   void *alloc_data;
   size_t memory_used, memory_limit; /* counted only while a limit is set; 0: none */
+  uint32_t finalizer_local; /* as p->local, for the finalizer that runs */
   unsigned log_version;
   unsigned paths_version;            /* see node.h */
   const char *path_seen, *cpath_seen; /* the strings last published or adopted, by address */

@@ -37,11 +37,25 @@ static size_t head(char *text, enum mb_log_level level, int64_t time) {
                           (int)(time % 1000), mb_log_levels[level]);
 }
 
+size_t mb_log_dropped(char *text, size_t size, uint64_t dropped, const struct mb_record *summary, const char *who) {
+  unsigned long long n = dropped;
+  int length;
+  if (!summary)
+    length = snprintf(text, size, "Logger dropped %llu entries: %s did not take them fast enough", n, who);
+  else if (summary->size)
+    length = snprintf(text, size, "%llu more like this: %.*s (%s did not take them fast enough)", n, (int)summary->size,
+                      summary->bytes, who);
+  else
+    length = snprintf(text, size, "%llu more reports of crashes elsewhere (%s did not take them fast enough)", n, who);
+  return (size_t)length < size ? (size_t)length : size - 1;
+}
+
 /* See mb_writer_notice. */
-static size_t notice(char *text, size_t size, uint64_t dropped) {
-  size_t n = head(text, MB_LOG_WARNING, mb_system_time());
-  return n + (size_t)snprintf(text + n, size - n, "Logger dropped %llu entries: stderr did not take them fast enough\n",
-                              (unsigned long long)dropped);
+static size_t notice(char *text, size_t size, uint64_t dropped, const struct mb_record *summary) {
+  size_t n = head(text, summary ? MB_LOG_ERROR : MB_LOG_WARNING, mb_system_time());
+  n += mb_log_dropped(text + n, size - n - 1, dropped, summary, "stderr");
+  text[n++] = '\n';
+  return n;
 }
 
 /* Each entry is written beside a line editor. */
@@ -62,7 +76,7 @@ int mb_log_init(struct mb_log *log) {
 
 void mb_log_pass_mark(struct mb_log *log, struct mb_record *e) {
   e->kind = MB_WRITE_MARK;
-  mb_writer_put(log->writer, e, 1);
+  mb_writer_put(log->writer, e);
 }
 
 void mb_log_deinit(struct mb_log *log) {
@@ -82,45 +96,64 @@ void mb_log_deinit(struct mb_log *log) {
   log->writer = NULL;
 }
 
-static void put(struct mb_log *log, const char *first, size_t first_size, const char *text, size_t size, int keep) {
+static void put(struct mb_log *log, const char *first, size_t first_size, const char *text, size_t size,
+                const char *place) {
   int whole = first_size + size > 0 && (size ? text[size - 1] : first[first_size - 1]) == '\n';
-  struct mb_record *e = mb_record_new(MB_WRITE_TEXT, first_size + size + !whole);
+  struct mb_record *e = mb_record_report(MB_WRITE_TEXT, first_size + size + !whole, place, place ? strlen(place) : 0);
   if (!e) return; /* memory is out */
   memcpy(e->bytes, first, first_size);
   memcpy(e->bytes + first_size, text, size);
   if (!whole) e->bytes[e->size - 1] = '\n';
-  mb_writer_put(log->writer, e, keep);
+  mb_writer_put(log->writer, e);
 }
 
-void mb_log_write(struct mb_log *log, enum mb_log_level level, int64_t time, const char *text, size_t size, int keep) {
+void mb_log_write(struct mb_log *log, enum mb_log_level level, int64_t time, const char *text, size_t size,
+                  const char *place) {
   char first[HEAD_SIZE];
-  put(log, first, head(first, level, time), text, size, keep);
+  put(log, first, head(first, level, time), text, size, place);
 }
 
-void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, int keep) { put(log, "", 0, text, size, keep); }
+void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, const char *place) {
+  put(log, "", 0, text, size, place);
+}
 
 /* Entries of Lua and C */
 
-static int is_pressed(struct mb_log *log) {
-  int pressed = mb_writer_pressed(log->writer);
-  if (!pressed && atomic_load_explicit(&log->active, memory_order_relaxed)) {
+/* The greater pressure of the two backlogs; *rush: the number of the rush. */
+static enum mb_pressure pressure_of(struct mb_log *log, unsigned *rush) {
+  enum mb_pressure writer, handler = MB_NO_PRESSURE;
+  *rush = 0;
+  writer = mb_writer_pressure(log->writer, rush);
+  if (atomic_load_explicit(&log->active, memory_order_relaxed)) {
     pthread_mutex_lock(&log->mutex);
-    pressed = mb_backlog_pressed(&log->events);
+    handler = mb_backlog_pressure(&log->events, rush);
     pthread_mutex_unlock(&log->mutex);
   }
-  return pressed;
+  return writer > handler ? writer : handler;
+}
+
+/* The handler's process, and those that it has spawned: what waits for them to go on is the backlog itself. */
+static int is_waited_for(struct mb_log *log, struct mb_process *p) {
+  mb_pid handler = atomic_load_explicit(&log->process, memory_order_relaxed);
+  return handler && (mb_pid_of(p) == handler || p->parent == handler);
 }
 
 /* An entry has been made: true. Who logs faster than entries are taken waits for a while, where it may, so that a burst
- * is not dropped; k: until when (ns), 0: not yet decided. */
+ * is not dropped; k: until when (ns), 0: not yet decided. Who has waited in vain, because nothing was taken any more, may
+ * be the one that the handler waits for: it does not wait again in this rush. */
 static int logged(lua_State *L, int status, lua_KContext k) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = &h->node->log;
   (void)status;
-  while (is_pressed(log) && mb_can_wait(h, L)) {
+  while (mb_can_wait(h, L)) {
     struct mb_process *p = h->scheduler->current;
-    uint64_t now = uv_hrtime();
-    if (mb_pid_of(p) == atomic_load_explicit(&log->process, memory_order_relaxed)) break; /* others wait for it */
+    unsigned number;
+    enum mb_pressure pressure = pressure_of(log, &number);
+    uint16_t rush = (uint16_t)number;
+    uint64_t now;
+    if (pressure == MB_STALLED) p->log_rush = rush;
+    if (pressure != MB_PRESSED || p->log_rush == rush || is_waited_for(log, p)) break;
+    now = uv_hrtime();
     if (!k) k = (lua_KContext)(now + PATIENCE_NS);
     if (now >= (uint64_t)k) break;
     mb_block(h, L, p, now + NAP_NS, k, logged);
@@ -140,15 +173,14 @@ int mb_log_push_function(struct mb_heap *h, lua_State *L, const char *name) {
   return 1;
 }
 
-/* Whether the value at `index` is the report of a crash. */
-static int is_crash(lua_State *L, int index) {
-  int is;
-  if (!lua_istable(L, index)) return 0;
-  lua_pushliteral(L, "kind");
-  lua_rawget(L, index);
-  is = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "crash") == 0;
-  lua_pop(L, 1);
-  return is;
+/* Push the kind of the report at `index`; nil: it is none. */
+static void push_kind(lua_State *L, int index) {
+  if (lua_istable(L, index)) {
+    lua_pushliteral(L, "kind");
+    lua_rawget(L, index);
+  } else {
+    lua_pushnil(L);
+  }
 }
 
 /* Whether a text is written as it is: nobody has asked for another format or set a handler. */
@@ -157,43 +189,45 @@ static int is_plain(struct mb_log *log) {
          !atomic_load_explicit(&log->version, memory_order_relaxed);
 }
 
-static void write_text(struct mb_log *log, lua_State *L, int at, enum mb_log_level level, int keep) {
+static void write_text(struct mb_log *log, lua_State *L, int at, enum mb_log_level level, const char *place) {
   size_t size;
   const char *text = lua_tolstring(L, at, &size);
-  mb_log_write(log, level, mb_system_time(), text, size, keep);
+  mb_log_write(log, level, mb_system_time(), text, size, place);
 }
 
-/* An entry of the value at index 1 and the metadata at 2; with `trusted`, the value may be a report of a crash. It has been
- * written when this returns 0; at 1 a function is left to be called, with EMIT_ARGUMENTS on the top of the stack, the last
- * of which is the text of such a report. */
-enum { EMIT_ARGUMENTS = 4 };
+/* An entry of the value at index 1 and the metadata at 2; with `trusted`, the value may be a report of the runtime's. It
+ * has been written when this returns 0; at 1 a function is left to be called, with EMIT_ARGUMENTS on the top of the stack:
+ * level, value, metadata, the kind of such a report, and the text and the place of a crash's. */
+enum { EMIT_ARGUMENTS = 6, EMIT_TEXT = 5, EMIT_PLACE = 6 };
 
 static int make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted) {
-  enum { VALUE = 1, METADATA, EMIT, LEVEL, TEXT = 7 };
+  enum { VALUE = 1, METADATA, EMIT, KIND = EMIT + 4, TEXT, PLACE };
   struct mb_log *log = &h->node->log;
-  int crash = trusted && is_crash(L, VALUE);
   lua_settop(L, METADATA);
   if (lua_type(L, VALUE) == LUA_TSTRING && is_plain(log)) {
-    write_text(log, L, VALUE, level, 0);
+    write_text(log, L, VALUE, level, NULL);
     return 0;
   }
   if (!mb_log_push_function(h, L, "emit")) {
     mb_push_inspect(h, L, VALUE);
-    write_text(log, L, lua_type(L, VALUE) == LUA_TSTRING ? VALUE : EMIT, level, 1);
+    write_text(log, L, lua_type(L, VALUE) == LUA_TSTRING ? VALUE : EMIT, level, "the runtime");
     return 0;
   }
   lua_pushstring(L, mb_log_levels[level]);
   lua_pushvalue(L, VALUE);
   lua_pushvalue(L, METADATA);
-  if (!crash) {
-    lua_pushnil(L);
-    return 1;
-  }
+  if (trusted) push_kind(L, VALUE);
+  lua_settop(L, PLACE);
+  if (lua_type(L, KIND) != LUA_TSTRING || strcmp(lua_tostring(L, KIND), "crash") != 0) return 1;
   mb_log_push_function(h, L, "short");
-  mb_push_crash_text(L, VALUE, TEXT);
+  mb_log_push_function(h, L, "reason");
+  mb_push_crash_text(L, VALUE, PLACE + 1, PLACE + 2);
   lua_replace(L, TEXT);
+  mb_push_crash_place(L, VALUE);
+  lua_replace(L, PLACE);
+  lua_settop(L, PLACE);
   if (!is_plain(log)) return 1;
-  write_text(log, L, TEXT, level, 1);
+  write_text(log, L, TEXT, level, lua_tostring(L, PLACE));
   return 0;
 }
 
@@ -211,7 +245,7 @@ void mb_log_failure(struct mb_heap *h, lua_State *L) {
   if (p) mb_pid_text(mb_pid_of(p), pid);
   n = snprintf(text, sizeof text, "an entry of %s could not be made: %s", pid, why);
   mb_log_write(&h->node->log, MB_LOG_ERROR, mb_system_time(), text, n < (int)sizeof text ? (size_t)n : sizeof text - 1,
-               1);
+               "an entry that could not be made");
 }
 
 /* (heap, level, value) -> what make_entry leaves to be called, or nothing */
@@ -249,9 +283,9 @@ void mb_log(struct mb_heap *h, lua_State *L, enum mb_log_level level) {
     if (lua_pcall(L, 3, LUA_MULTRET, 0) != LUA_OK) {
       mb_log_failure(h, L);
     } else if (lua_gettop(L) > top && emit(h, L, top + 1) != LUA_OK) {
-      int text = top + 1 + EMIT_ARGUMENTS;
+      int text = top + 1 + EMIT_TEXT, place = top + 1 + EMIT_PLACE;
       mb_log_failure(h, L);
-      if (lua_type(L, text) == LUA_TSTRING) write_text(log, L, text, level, 1);
+      if (lua_type(L, text) == LUA_TSTRING) write_text(log, L, text, level, lua_tostring(L, place));
     }
   }
   lua_settop(L, top - 1);

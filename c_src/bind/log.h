@@ -29,6 +29,9 @@ enum mb_event_kind {
   MB_EVENT_MARK     /* bytes: a struct mb_writer_mark */
 };
 
+/* Marks that may wait at a time: each is a process's that waits for it, or has. */
+enum { MB_LOG_MOST_MARKS = 10000 };
+
 struct mb_log {
   atomic_int level; /* relaxed: it does not matter which of two processes sees a change first */
   struct mb_writer *writer;
@@ -38,11 +41,13 @@ struct mb_log {
   pthread_mutex_t mutex;    /* guards all below. Partners: every scheduler's thread; no Lua inside */
   struct mb_backlog events;
   struct mb_record *taken; /* what the process is handling */
+  int leaving;            /* the handler has ended: its process, or another, writes what there is, and ends then */
   int roused;             /* it has been told, and has not found the backlog empty since */
   struct mb_reason *settings; /* encoded; NULL: the default */
   unsigned versions;          /* how often there were others */
   struct mb_reason *wake;     /* the message to the process; constant */
   atomic_int ending;          /* the program ends */
+  atomic_uint marks;          /* that have not been reached; relaxed: a bound, to which some more do no harm */
 };
 
 /* 0, or -1 when memory is out. */
@@ -62,15 +67,21 @@ void mb_log(struct mb_heap *h, lua_State *L, enum mb_log_level level);
 /* An entry of the running process could not be made; why is on the top of the stack, and stays there. */
 void mb_log_failure(struct mb_heap *h, lua_State *L);
 
-/* As mb_log, from Lua: value at index 1, metadata or nil at 2; with `trusted`, the value may be a report of a crash. Raises
- * what a message's function raises. The function that calls this returns what it returns. */
+/* As mb_log, from Lua: value at index 1, metadata or nil at 2; with `trusted`, the value may be a report of the runtime's:
+ * what users log never is, whatever it looks like. Raises what a message's function raises. The function that calls this returns what it returns. */
 int mb_log_value(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted);
 
-/* Let the writer write "HH:MM:SS.mmm [level] text"; time in ms since 1970. */
-void mb_log_write(struct mb_log *log, enum mb_log_level level, int64_t time, const char *text, size_t size, int keep);
+/* Let the writer write "HH:MM:SS.mmm [level] text"; time in ms since 1970; place: what a report has in common with those
+ * like it, NULL: it is none. */
+void mb_log_write(struct mb_log *log, enum mb_log_level level, int64_t time, const char *text, size_t size,
+                  const char *place);
 
 /* Let the writer write a text as it is. */
-void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, int keep);
+void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, const char *place);
+
+/* The text that stands for dropped entries, or for the reports of a summary; "the handler" or "stderr": who has not taken
+ * them. Returns its size. */
+size_t mb_log_dropped(char *text, size_t size, uint64_t dropped, const struct mb_record *summary, const char *who);
 
 /* ms since 1970. */
 int64_t mb_system_time(void);
@@ -84,12 +95,9 @@ void mb_log_pass_mark(struct mb_log *log, struct mb_record *mark);
 /* The rest: log_handler.c. */
 
 /* Append to the events and tell their process; the entry is taken over when this returns 1. 0: there is no handler. */
-int mb_log_event(struct mb_heap *h, struct mb_record *e, int keep);
+int mb_log_event(struct mb_heap *h, struct mb_record *e);
 
-/* The process that takes events takes no more: write as text what is left. The stack of L has room for 8. */
-void mb_log_abandon(struct mb_heap *h, lua_State *L);
-
-/* As above, when p, which is dead, is that process. Owner's thread. */
+/* When p, which is dead, is the process that takes events: let another one write as text what is left. Owner's thread. */
 void mb_log_bury(struct mb_heap *h, struct mb_process *p);
 
 /* The script has ended: let the handler take what is left, for up to a second, and the writer write it. The thread of

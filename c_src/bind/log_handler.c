@@ -12,75 +12,101 @@
 
 enum { SETTLE_MS = 1000 };
 
-int mb_log_event(struct mb_heap *h, struct mb_record *e, int keep) {
+int mb_log_event(struct mb_heap *h, struct mb_record *e) {
   struct mb_log *log = &h->node->log;
   struct mb_signal *wake = mb_signal_take(h->scheduler, MB_MESSAGE, log->wake->size);
-  int active, dropped = 0, rouse = 0;
+  struct mb_record *replaced = NULL;
+  int accepted, dropped = 0, rouse = 0;
   mb_pid to;
   if (wake) memcpy(wake->data, log->wake->data, log->wake->size);
   pthread_mutex_lock(&log->mutex);
-  active = atomic_load_explicit(&log->active, memory_order_relaxed);
   to = atomic_load_explicit(&log->process, memory_order_relaxed);
-  if (active) {
-    dropped = !mb_backlog_put(&log->events, e, keep);
+  /* a mark stands behind what is left for a handler that is no more, too */
+  accepted = atomic_load_explicit(&log->active, memory_order_relaxed) || (to && e->kind == MB_EVENT_MARK);
+  if (accepted && e->kind == MB_EVENT_HANDLER && log->events.tail && log->events.tail->kind == MB_EVENT_HANDLER) {
+    /* the one before it has nothing to handle: for however many are set, one waits */
+    replaced = mb_backlog_replace(&log->events, e);
+  } else if (accepted) {
+    dropped = !mb_backlog_put(&log->events, e, e->kind != MB_EVENT_ENTRY);
     rouse = wake && !log->roused;
     if (rouse) log->roused = 1;
   }
   pthread_mutex_unlock(&log->mutex);
   if (dropped) free(e);
+  free(replaced);
   if (rouse)
     mb_signal_send(h->scheduler, to, wake);
   else if (wake)
     mb_signal_give(h->scheduler, wake);
-  return active;
+  return accepted;
 }
 
 /* The end of the handler */
 
-/* (heap, entry) */
+/* (log, entry): writes an event in the default format. */
 static int write_event(lua_State *L) {
-  struct mb_heap *h = lua_touserdata(L, 1);
-  const struct mb_record *e = lua_touserdata(L, 2);
-  if (!mb_log_push_function(h, L, "write")) return 0;
+  struct mb_log *log = lua_touserdata(L, 1);
+  struct mb_heap *h = lua_touserdata(L, 2);
+  const struct mb_record *e = lua_touserdata(L, 3);
+  const char *text, *place = NULL;
+  size_t size;
+  int64_t time;
+  int level = MB_LOG_NONE;
   mb_decode(h, L, (const unsigned char *)e->bytes);
-  lua_call(L, 1, 0);
+  if (!lua_istable(L, 4)) return 0;
+  lua_getfield(L, 4, "time");
+  time = (int64_t)lua_tointeger(L, -1);
+  lua_getfield(L, 4, "level");
+  while (level > 0 && (!lua_isstring(L, -1) || strcmp(mb_log_levels[level], lua_tostring(L, -1)) != 0)) level--;
+  lua_getfield(L, 4, "message");
+  text = luaL_checklstring(L, -1, &size);
+  if (e->place_size) place = lua_pushlstring(L, mb_record_place(e), e->place_size);
+  mb_log_write(log, (enum mb_log_level)level, time, text, size, place);
   return 0;
 }
 
+static void write_dropped(struct mb_log *log, uint64_t dropped, const struct mb_record *summary) {
+  char text[512];
+  size_t size = mb_log_dropped(text, sizeof text, dropped, summary, "the handler");
+  mb_log_write(log, summary ? MB_LOG_ERROR : MB_LOG_WARNING, mb_system_time(), text, size, "entries that were dropped");
+}
+
 static void write_left(struct mb_heap *h, lua_State *L, struct mb_record *e, uint64_t missing) {
+  struct mb_log *log = &h->node->log;
   int top = lua_gettop(L);
-  if (missing) {
-    char text[128];
-    int n = snprintf(text, sizeof text, "Logger dropped %llu entries: the handler did not take them fast enough",
-                     (unsigned long long)missing);
-    mb_log_write(&h->node->log, MB_LOG_WARNING, mb_system_time(), text, (size_t)n, 1);
+  if (missing) write_dropped(log, missing, NULL);
+  if (!e) return;
+  if (e->kind == MB_EVENT_MARK) {
+    mb_log_pass_mark(log, e);
+    return;
   }
-  if (e && e->kind == MB_EVENT_ENTRY) {
+  if (e->alike) {
+    write_dropped(log, e->alike, e);
+  } else if (e->kind == MB_EVENT_ENTRY) {
     lua_pushcfunction(L, write_event);
+    lua_pushlightuserdata(L, log);
     lua_pushlightuserdata(L, h);
     lua_pushlightuserdata(L, e);
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK) mb_log_failure(h, L);
+    if (lua_pcall(L, 3, 0, 0) != LUA_OK) mb_log_failure(h, L);
     lua_settop(L, top);
-  } else if (e && e->kind == MB_EVENT_MARK) {
-    mb_log_pass_mark(&h->node->log, e);
-    return;
   }
   free(e);
 }
 
-void mb_log_abandon(struct mb_heap *h, lua_State *L) {
+/* Nobody takes the events any more: write what is left in the default format, which runs no code of the user's. */
+static void write_all_left(struct mb_heap *h, lua_State *L) {
   struct mb_log *log = &h->node->log;
-  struct mb_backlog left;
   struct mb_record *e;
+  struct mb_backlog left;
   uint64_t missing;
   pthread_mutex_lock(&log->mutex);
-  atomic_store(&log->active, 0);
-  atomic_store(&log->process, 0);
   e = log->taken;
   left = log->events;
   log->taken = NULL;
   log->events = (struct mb_backlog){.limit = left.limit};
-  log->roused = 0;
+  log->roused = log->leaving = 0;
+  atomic_store(&log->active, 0);
+  atomic_store(&log->process, 0);
   pthread_mutex_unlock(&log->mutex);
   if (e) write_left(h, L, e, 0);
   while (mb_backlog_any(&left)) {
@@ -89,37 +115,70 @@ void mb_log_abandon(struct mb_heap *h, lua_State *L) {
   }
 }
 
-/* (heap, process): the report that the handler's process has ended. */
+/* (heap) -> the pid of a new process that is to write what is left */
+static int start_writing(lua_State *L) {
+  if (!mb_log_push_function(lua_touserdata(L, 1), L, "take_over")) return 0;
+  lua_call(L, 0, 1);
+  return 1;
+}
+
+/* Let a process write what the dead one has not handled, in its own time, and what is logged meanwhile behind it. 0: that
+ * could not be. */
+static int hand_over(struct mb_heap *h, lua_State *L) {
+  struct mb_log *log = &h->node->log;
+  mb_pid pid = 0;
+  lua_pushcfunction(L, start_writing);
+  lua_pushlightuserdata(L, h);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) pid = mb_to_pid(L, -1);
+  if (!pid) return 0;
+  pthread_mutex_lock(&log->mutex);
+  if (log->taken) mb_backlog_return(&log->events, log->taken);
+  log->taken = NULL;
+  atomic_store(&log->process, pid);
+  log->leaving = 1;
+  log->roused = 1; /* it looks without being told */
+  pthread_mutex_unlock(&log->mutex);
+  return 1;
+}
+
+/* (heap, process) -> the text of the report that the handler's process has ended */
 static int report_end(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_process *p = lua_touserdata(L, 2);
   char pid[MB_ID_TEXT];
-  const char *text;
-  size_t size;
   mb_pid_text(mb_pid_of(p), pid);
   mb_push_reason(h, L, p->reason);
   mb_push_inspect(h, L, -1);
   lua_pushfstring(L, "Logger's handler, process %s, has ended: %s; the default handler takes over", pid,
                   lua_tostring(L, -1));
-  text = lua_tolstring(L, -1, &size);
-  mb_log_write(&h->node->log, MB_LOG_ERROR, mb_system_time(), text, size, 1);
-  return 0;
+  return 1;
+}
+
+static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  static const char plain[] = "Logger's handler has ended; the default handler takes over";
+  const char *text = plain;
+  size_t size = sizeof plain - 1;
+  lua_pushcfunction(L, report_end);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, p);
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) text = lua_tolstring(L, -1, &size);
+  mb_log_write(&h->node->log, MB_LOG_ERROR, mb_system_time(), text, size, "Logger's handler");
 }
 
 void mb_log_bury(struct mb_heap *h, struct mb_process *p) {
   struct mb_log *log = &h->node->log;
   lua_State *L = h->reporter;
-  int top = lua_gettop(L);
+  int top = lua_gettop(L), ending = atomic_load(&log->ending), active, leaving;
   if (mb_pid_of(p) != atomic_load_explicit(&log->process, memory_order_relaxed) || !lua_checkstack(L, 8)) return;
+  pthread_mutex_lock(&log->mutex);
+  active = atomic_load(&log->active);
+  leaving = log->leaving;
+  pthread_mutex_unlock(&log->mutex);
   mb_closing_begin(h);
   mb_preempt_enter(h, L);
-  if (atomic_load(&log->active) && !atomic_load(&log->ending)) {
-    lua_pushcfunction(L, report_end);
-    lua_pushlightuserdata(L, h);
-    lua_pushlightuserdata(L, p);
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK) mb_log_failure(h, L);
-  }
-  mb_log_abandon(h, L);
+  if (active && !leaving && !ending) tell_end(h, L, p);
+  /* one that writes what is left and dies of it (of a format function, say) has no successor */
+  if (ending || leaving || !hand_over(h, L)) write_all_left(h, L);
   mb_preempt_leave(h);
   mb_closing_end(h);
   lua_settop(L, top);

@@ -48,44 +48,61 @@ static int log_level(lua_State *L) {
   return 1;
 }
 
-/* log_write(text, keep [, level, time]): with a level, in the default format */
+/* log_write(text, place | nil [, level, time]): with a level, in the default format; a report has a place */
 static int log_write(lua_State *L) {
   struct mb_log *log = log_of(mb_heap_of(L));
   size_t size;
-  const char *text = luaL_checklstring(L, 1, &size);
-  int keep = lua_toboolean(L, 2);
+  const char *text = luaL_checklstring(L, 1, &size), *place = luaL_optstring(L, 2, NULL);
   if (lua_isnoneornil(L, 3))
-    mb_log_write_raw(log, text, size, keep);
+    mb_log_write_raw(log, text, size, place);
   else
     mb_log_write(log, (enum mb_log_level)luaL_checkoption(L, 3, NULL, mb_log_levels), (int64_t)luaL_checkinteger(L, 4),
-                 text, size, keep);
+                 text, size, place);
   return 0;
 }
 
-/* An entry with the encoded value at stack index `at`. Raises when it cannot travel. */
+/* log_enter() -> whether the calling process, or a finalizer, was not at work on an entry; it is now, until log_leave() */
+static int log_enter(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_caller(h, L);
+  uint32_t *at = p ? &p->local : &h->finalizer_local;
+  lua_pushboolean(L, !(*at & MB_LOCAL_LOGGING));
+  *at |= MB_LOCAL_LOGGING;
+  return 1;
+}
+
+static int log_leave(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_caller(h, L);
+  *(p ? &p->local : &h->finalizer_local) &= ~(uint32_t)MB_LOCAL_LOGGING;
+  return 0;
+}
+
+/* An entry with the encoded value at stack index `at`, and the place of a report. Raises when it cannot travel. */
 static struct mb_record *encode_entry(struct mb_heap *h, lua_State *L, int at, enum mb_event_kind kind,
-                                     const char *doing) {
+                                     const char *doing, const char *place) {
   const struct mb_buffer *out;
   struct mb_record *e;
   mb_encode(h, L, at, 1, doing, &out);
-  e = mb_record_new(kind, out->size);
+  e = mb_record_report(kind, out->size, place, place ? strlen(place) : 0);
   if (!e) luaL_error(L, "not enough memory");
   memcpy(e->bytes, out->bytes, out->size);
   return e;
 }
 
-/* log_event(event, keep) -> whether there is a handler that gets it. Raises when the event cannot travel. */
+/* log_event(event, place | nil) -> whether there is a handler that gets it. Raises when the event cannot travel. */
 static int log_event(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = log_of(h);
   struct mb_process *p = h->scheduler->current;
-  int keep = lua_toboolean(L, 2), taken = 0;
+  const char *place = luaL_optstring(L, 2, NULL);
+  int taken = 0;
   /* what the handler itself logs does not come back to it */
   if (atomic_load(&log->active) && !(p && mb_pid_of(p) == atomic_load(&log->process))) {
     struct mb_record *e;
-    lua_settop(L, 1);
-    e = encode_entry(h, L, 1, MB_EVENT_ENTRY, "log");
-    taken = mb_log_event(h, e, keep);
+    lua_settop(L, 2);
+    e = encode_entry(h, L, 1, MB_EVENT_ENTRY, "log", place);
+    taken = mb_log_event(h, e);
     if (!taken) free(e);
   }
   lua_pushboolean(L, taken);
@@ -102,17 +119,20 @@ static int log_handler(lua_State *L) {
   if (!lua_isnil(L, 1)) {
     mb_pid offered = lua_isnoneornil(L, 2) ? 0 : mb_check_pid(h, L, 2, "log_handler", 2);
     lua_settop(L, 1);
-    e = encode_entry(h, L, 1, MB_EVENT_HANDLER, "set handler");
+    e = encode_entry(h, L, 1, MB_EVENT_HANDLER, "set handler", NULL);
     pthread_mutex_lock(&log->mutex);
     process = atomic_load(&log->process);
     if (!process) atomic_store(&log->process, process = offered);
-    if (process) atomic_store(&log->active, 1);
+    if (process) {
+      atomic_store(&log->active, 1);
+      log->leaving = 0; /* it goes on with this one */
+    }
     pthread_mutex_unlock(&log->mutex);
-    if (!process || !mb_log_event(h, e, 1)) free(e);
+    if (!process || !mb_log_event(h, e)) free(e);
   } else {
     e = mb_record_new(MB_EVENT_HANDLER, 0); /* what follows is not for it */
     if (!e) return luaL_error(L, "not enough memory");
-    if (!mb_log_event(h, e, 1)) free(e);
+    if (!mb_log_event(h, e)) free(e);
     pthread_mutex_lock(&log->mutex);
     atomic_store(&log->active, 0);
     process = atomic_load(&log->process);
@@ -145,11 +165,13 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
       first->missing = 0;
     } else {
       e = mb_backlog_take(&log->events, missing);
-      if (e && e->kind != MB_EVENT_MARK) log->taken = e;
+      if (e && e->kind != MB_EVENT_MARK && !e->alike) log->taken = e;
     }
   } else {
     log->roused = 0;
-    if (!atomic_load(&log->active)) {
+    if (!atomic_load(&log->active) || log->leaving) {
+      log->leaving = 0;
+      atomic_store(&log->active, 0);
       atomic_store(&log->process, 0);
       *kind = "end";
     }
@@ -163,20 +185,49 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
 /* (heap, bytes) -> value */
 static int decode(lua_State *L) { return mb_decode(lua_touserdata(L, 1), L, lua_touserdata(L, 2)); }
 
-/* Push the value of an entry that has been taken, and is the log's until the next call; 0, and an entry about it, when it
- * cannot be made. */
+/* Push the value of an entry that has been taken, and is the log's until the next call, and the place of a report: how many
+ * values that are. 0, and an entry about it, when it cannot be made. */
 static int push_value(struct mb_heap *h, lua_State *L, const struct mb_record *e) {
-  if (mb_decode_loaded(h, L, (const unsigned char *)e->bytes) >= 0) return 1;
-  lua_pushcfunction(L, decode);
-  lua_pushlightuserdata(L, h);
-  memcpy(lua_newuserdatauv(L, e->size, 0), e->bytes, e->size); /* what is run now may take the next one */
-  if (lua_pcall(L, 2, 1, 0) == LUA_OK) return 1;
-  mb_log_failure(h, L);
-  return 0;
+  lua_pushlstring(L, mb_record_place(e), e->place_size); /* first: what is run now may take the next one */
+  if (mb_decode_loaded(h, L, (const unsigned char *)e->bytes) < 0) {
+    lua_pushcfunction(L, decode);
+    lua_pushlightuserdata(L, h);
+    memcpy(lua_newuserdatauv(L, e->size, 0), e->bytes, e->size);
+    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+      mb_log_failure(h, L);
+      return 0;
+    }
+  }
+  lua_insert(L, -2);
+  if (lua_rawlen(L, -1) > 0) return 2;
+  lua_pop(L, 1);
+  return 1;
 }
 
-/* log_take() -> "event", event | "handler", fn | "missing", n | "end" | nil: nothing yet, a message will tell. What has
- * been taken counts as handled at the next call. */
+/* Push the event of a text that stands for what was dropped. */
+static void push_dropped(lua_State *L, uint64_t dropped, const struct mb_record *summary) {
+  char text[512];
+  lua_createtable(L, 0, 5);
+  lua_pushstring(L, mb_log_levels[summary ? MB_LOG_ERROR : MB_LOG_WARNING]);
+  lua_setfield(L, -2, "level");
+  lua_pushlstring(L, text, mb_log_dropped(text, sizeof text, dropped, summary, "the handler"));
+  lua_setfield(L, -2, "message");
+  lua_createtable(L, 0, 1);
+  lua_pushinteger(L, (lua_Integer)dropped);
+  lua_setfield(L, -2, "dropped");
+  lua_setfield(L, -2, "metadata");
+  lua_pushinteger(L, mb_system_time());
+  lua_setfield(L, -2, "time");
+}
+
+static int push_summary(lua_State *L) {
+  const struct mb_record *e = lua_touserdata(L, 1);
+  push_dropped(L, e->alike, e);
+  return 1;
+}
+
+/* log_take() -> "event", event [, place] | "dropped", event | "handler", fn | "end" | nil: nothing yet, a message will tell.
+ * What has been taken counts as handled at the next call. */
 static int log_take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
@@ -184,29 +235,43 @@ static int log_take(lua_State *L) {
     const char *kind;
     uint64_t missing;
     struct mb_record *e = take(h, p, &kind, &missing);
+    int values;
     if (missing) {
-      lua_pushliteral(L, "missing");
-      lua_pushinteger(L, (lua_Integer)missing);
+      lua_pushliteral(L, "dropped");
+      push_dropped(L, missing, NULL);
       return 2;
     }
     if (!e) {
       lua_pushstring(L, kind);
       return 1;
     }
+    if (e->alike) {
+      int status;
+      lua_pushliteral(L, "dropped");
+      lua_pushcfunction(L, push_summary);
+      lua_pushlightuserdata(L, e);
+      status = lua_pcall(L, 1, 1, 0);
+      free(e);
+      if (status != LUA_OK) return lua_error(L);
+      return 2;
+    }
     if (e->kind == MB_EVENT_MARK) {
       mb_writer_reach(e);
     } else if (e->size) {
       lua_pushstring(L, e->kind == MB_EVENT_ENTRY ? "event" : "handler");
-      if (push_value(h, L, e)) return 2;
+      values = push_value(h, L, e);
+      if (values) return 1 + values;
       lua_settop(L, 0); /* it is told of */
     }
   }
 }
 
-/* log_release(): the handler has failed; what it has not handled is written */
+/* log_release(): the handler has failed; its process writes what there is, and ends then */
 static int log_release(lua_State *L) {
-  luaL_checkstack(L, 8, NULL);
-  mb_log_abandon(mb_heap_of(L), L);
+  struct mb_log *log = log_of(mb_heap_of(L));
+  pthread_mutex_lock(&log->mutex);
+  log->leaving = 1;
+  pthread_mutex_unlock(&log->mutex);
   return 0;
 }
 
@@ -214,26 +279,34 @@ static int log_release(lua_State *L) {
 
 struct flush {
   struct mb_runtime *runtime;
+  struct mb_log *log;
   mb_pid pid;
   struct mb_signal *answer;
 };
 
 static void on_reached(void *data) {
   struct flush *f = data;
+  atomic_fetch_sub_explicit(&f->log->marks, 1, memory_order_relaxed);
   mb_signal_post(f->runtime, f->pid, f->answer);
   free(f);
 }
 
-/* log_flush() -> a reference whose reply tells that all entries so far have been handled or written */
+/* log_flush() -> a reference whose reply tells that all entries so far have been handled or written; nil: too many wait
+ * for such replies */
 static int log_flush(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = log_of(h);
   struct mb_process *p = mb_current(h, L);
-  struct flush *f = malloc(sizeof *f);
-  struct mb_signal *answer = mb_signal_new(MB_REPLY, log->wake->size);
-  struct mb_writer_mark mark = {on_reached, f};
-  struct mb_record *e = mb_record_new(MB_EVENT_MARK, sizeof mark);
+  struct mb_writer_mark mark;
+  struct mb_signal *answer;
+  struct mb_record *e;
+  struct flush *f;
   mb_ref ref = 0;
+  if (atomic_load_explicit(&log->marks, memory_order_relaxed) >= MB_LOG_MOST_MARKS) return 0;
+  f = malloc(sizeof *f);
+  answer = mb_signal_new(MB_REPLY, log->wake->size);
+  mark = (struct mb_writer_mark){on_reached, f};
+  e = mb_record_new(MB_EVENT_MARK, sizeof mark);
   if (!f || !answer || !e || mb_alias(h->scheduler, p, &ref) != 0) {
     free(f);
     if (answer) mb_signal_free(answer);
@@ -242,12 +315,10 @@ static int log_flush(lua_State *L) {
   }
   answer->ref = ref;
   memcpy(answer->data, log->wake->data, log->wake->size);
-  *f = (struct flush){h->runtime, mb_pid_of(p), answer};
+  *f = (struct flush){h->runtime, log, mb_pid_of(p), answer};
+  atomic_fetch_add_explicit(&log->marks, 1, memory_order_relaxed);
   memcpy(e->bytes, &mark, sizeof mark);
-  if (!mb_log_event(h, e, 1)) {
-    e->kind = MB_WRITE_MARK;
-    mb_writer_put(log->writer, e, 1);
-  }
+  if (!mb_log_event(h, e)) mb_log_pass_mark(log, e);
   mb_push_id(L, ref);
   return 1;
 }
@@ -313,11 +384,25 @@ static int log_settings(lua_State *L) {
   return 1;
 }
 
-/* crash_report(reason) -> the report of how the running process ends; see crash.h */
+/* crash_report(reason) -> the report of how the running process ends, which it logs; see crash.h */
 static int crash_report(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
   lua_settop(L, 1);
-  mb_push_crash(h, L, mb_current(h, L), 1);
+  mb_push_crash(h, L, p, 1);
+  p->local |= MB_LOCAL_REPORTED;
+  return 1;
+}
+
+/* end_reported(): the running process has logged why it is about to end */
+static int end_reported(lua_State *L) {
+  mb_current(mb_heap_of(L), L)->local |= MB_LOCAL_REPORTED;
+  return 0;
+}
+
+/* is_reported() -> whether the end whose reason the running process has got last, in an EXIT or a DOWN, has been logged */
+static int is_reported(lua_State *L) {
+  lua_pushboolean(L, (mb_current(mb_heap_of(L), L)->local & MB_LOCAL_KNOWN) != 0);
   return 1;
 }
 
@@ -340,6 +425,8 @@ void mb_open_log(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"log", log_entry},
                                        {"log_level", log_level},
                                        {"log_write", log_write},
+                                       {"log_enter", log_enter},
+                                       {"log_leave", log_leave},
                                        {"log_event", log_event},
                                        {"log_handler", log_handler},
                                        {"log_take", log_take},
@@ -348,6 +435,8 @@ void mb_open_log(struct mb_heap *h, lua_State *L) {
                                        {"log_configure", log_configure},
                                        {"log_settings", log_settings},
                                        {"crash_report", crash_report},
+                                       {"end_reported", end_reported},
+                                       {"is_reported", is_reported},
                                        {"set_log", set_log},
                                        {"system_time", system_time},
                                        {NULL, NULL}};

@@ -1,4 +1,5 @@
-/* What is known of servers beside their state: their ancestors, and their module, which may be loaded anew.
+/* What is known of servers and tasks beside their state: ancestors and callers, and the module of a server, which may be
+ * loaded anew.
  *
  * A module that is loaded anew keeps its table, so that everybody who holds it calls the new functions. Servers do not
  * run that table itself but one that falls back on it (lua/moonbeam/reload.lua); at a reload that one is given the old
@@ -63,6 +64,30 @@ static int ancestors(lua_State *L) {
     lua_rawseti(L, 3, i + 1);
   }
   return 1;
+}
+
+/* enter_task(owner, callers | false): the calling process is a task from now on; its dictionary has "$callers", the owner
+ * and then the owner's own. */
+static int enter_task(lua_State *L) {
+  enum { OWNER = 1, CALLERS, LIST };
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  lua_Integer n;
+  lua_settop(L, CALLERS);
+  n = lua_istable(L, CALLERS) ? (lua_Integer)lua_rawlen(L, CALLERS) : 0;
+  p->local |= MB_LOCAL_TASK;
+  lua_createtable(L, (int)n + 1, 0);
+  lua_pushvalue(L, OWNER);
+  lua_rawseti(L, LIST, 1);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, CALLERS, i);
+    lua_rawseti(L, LIST, i + 1);
+  }
+  mb_push_dictionary(h, L, p, 1);
+  lua_pushliteral(L, "$callers");
+  lua_pushvalue(L, LIST);
+  lua_rawset(L, -3);
+  return 0;
 }
 
 /* enter_server(ancestors, module, running) -> what the server runs. The calling process is a server from now on: its
@@ -197,6 +222,7 @@ void mb_open_server(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"module_name", module_name},
                                        {"ancestors", ancestors},
                                        {"enter_server", enter_server},
+                                       {"enter_task", enter_task},
                                        {"stand_in", get_stand_in},
                                        {"servers_of", servers_of},
                                        {"reload_module", reload_module},

@@ -234,7 +234,14 @@ void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s)
 
 /* Reasons */
 
+/* The running process gets the reason: whether that has been logged is known to it from here on, see core.is_reported. */
+static void note(struct mb_heap *h, const struct mb_reason *r) {
+  struct mb_process *p = mb_running(h);
+  if (p) p->local = r->reported ? p->local | MB_LOCAL_KNOWN : p->local & ~(uint32_t)MB_LOCAL_KNOWN;
+}
+
 int mb_push_reason_loaded(struct mb_heap *h, lua_State *L, const struct mb_reason *r) {
+  note(h, r);
   return mb_decode_loaded(h, L, r->data) > 0;
 }
 
@@ -253,6 +260,7 @@ void mb_push_reason_taken(struct mb_heap *h, lua_State *L, struct mb_reason *r) 
   lua_pushlightuserdata(L, h);
   lua_pushlightuserdata(L, r);
   status = lua_pcall(L, 2, 1, 0);
+  note(h, r); /* the last, whatever has been loaded meanwhile */
   mb_reason_release(r);
   if (status == LUA_ERRMEM) lua_error(L);
   if (status == LUA_OK) return;

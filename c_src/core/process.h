@@ -56,6 +56,7 @@ struct mb_process {
   struct mb_lock lock;            /* partner of every push to the inbox from another thread */
   atomic_uchar doomed;            /* dead to everybody else; written under lock, by the owner */
   uint8_t inbox_queued;           /* under lock: listed with the scheduler for draining */
+  uint16_t log_rush;              /* the owner's: the rush of the log in which it has waited in vain; 0: none */
   struct mb_name *name;           /* see names.h */
   struct mb_membership *memberships; /* in registries, see there; written under a stripe, by the owner */
   _Atomic(struct mb_signal *) inbox; /* pushed under lock; the owner peeks without it */

@@ -176,6 +176,7 @@ static void birth(struct mb_scheduler *s, struct mb_process *p) {
   p->reductions = 0;
   p->site = NULL;
   p->local = 0;
+  p->log_rush = 0;
   mb_lock_take(&p->lock); /* partner: push_inbox, which compares the pid */
   atomic_store_explicit(&p->scheduler, s, memory_order_release);
   atomic_store_explicit(&p->doomed, 0, memory_order_relaxed);

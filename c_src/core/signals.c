@@ -34,6 +34,7 @@ struct mb_reason *mb_reason_new(enum mb_reason_kind kind, const void *data, uint
   if (!r) return NULL;
   atomic_init(&r->references, 1);
   r->kind = (uint8_t)kind;
+  r->reported = 0;
   r->size = size;
   if (size) memcpy(r->data, data, size);
   return r;

@@ -41,6 +41,7 @@ struct mb_reason {
   atomic_uint references;
   uint32_t size;
   uint8_t kind; /* enum mb_reason_kind: the two that the rules of exits treat apart */
+  uint8_t reported; /* whoever died of it first has told the log. Set before others see it */
   unsigned char data[];
 };
 

@@ -16,7 +16,7 @@
 enum {
   STALL_MS = 1000,   /* a reader that takes nothing for so long is given up by who waits for the end */
   DRAIN_MS = 5000,   /* and so long at most in all */
-  NOTICE_SIZE = 256,
+  NOTICE_SIZE = 512,
   STACK_SIZE = 256 * 1024
 };
 
@@ -146,8 +146,11 @@ static void *work(void *data) {
     w->now = e = mb_backlog_take(&w->backlog, &missing);
     w->busy = 1;
     pthread_mutex_unlock(&w->mutex);
-    if (missing) write_cancellable(w, text, w->notice(text, sizeof text, missing));
-    if (e && e->kind == MB_WRITE_TEXT) write_cancellable(w, e->bytes, e->size);
+    if (missing) write_cancellable(w, text, w->notice(text, sizeof text, missing, NULL));
+    if (e && e->alike)
+      write_cancellable(w, text, w->notice(text, sizeof text, e->alike, e));
+    else if (e && e->kind == MB_WRITE_TEXT)
+      write_cancellable(w, e->bytes, e->size);
     if (e) entry_end(e);
     pthread_mutex_lock(&w->mutex);
     w->now = NULL;
@@ -233,8 +236,8 @@ static struct mb_record *rest_of(struct mb_record *e, size_t wrote) {
   return rest;
 }
 
-void mb_writer_put(struct mb_writer *w, struct mb_record *e, int keep) {
-  int idle, dropped = 0, late = 0;
+void mb_writer_put(struct mb_writer *w, struct mb_record *e) {
+  int idle, keep = e->kind == MB_WRITE_MARK, late = 0;
   pthread_mutex_lock(&w->mutex);
   idle = !w->busy && !mb_backlog_any(&w->backlog) && !(w->frame && w->frame->needed());
   if (idle && e->kind == MB_WRITE_TEXT) {
@@ -245,9 +248,8 @@ void mb_writer_put(struct mb_writer *w, struct mb_record *e, int keep) {
   if (e && !(idle && e->kind == MB_WRITE_MARK)) { /* a mark has been reached when nothing waits */
     late = w->ending || (!w->running && start(w) != 0); /* or there are no threads: it is written here */
     if (!late) {
-      dropped = !mb_backlog_put(&w->backlog, e, keep || e->kind == MB_WRITE_MARK);
+      if (mb_backlog_put(&w->backlog, e, keep)) e = NULL;
       pthread_cond_signal(&w->filled);
-      if (!dropped) e = NULL;
     }
   }
   pthread_mutex_unlock(&w->mutex);
@@ -255,12 +257,12 @@ void mb_writer_put(struct mb_writer *w, struct mb_record *e, int keep) {
   if (e) entry_end(e);
 }
 
-int mb_writer_pressed(struct mb_writer *w) {
-  int pressed;
+enum mb_pressure mb_writer_pressure(struct mb_writer *w, unsigned *rush) {
+  enum mb_pressure pressure;
   pthread_mutex_lock(&w->mutex);
-  pressed = mb_backlog_pressed(&w->backlog);
+  pressure = mb_backlog_pressure(&w->backlog, rush);
   pthread_mutex_unlock(&w->mutex);
-  return pressed;
+  return pressure;
 }
 
 static struct timespec later(struct timespec t, long ms) {

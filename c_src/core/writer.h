@@ -26,8 +26,9 @@ struct mb_writer_mark {
 /* Tell that the mark has been reached, and free it. Any thread. */
 void mb_writer_reach(struct mb_record *mark);
 
-/* The text about dropped entries: writes up to size bytes, returns how many. Called on the writer's thread. */
-typedef size_t (*mb_writer_notice)(char *text, size_t size, uint64_t dropped);
+/* The text about dropped entries; about reports, where `summary` is not NULL. Writes up to size bytes, returns how many.
+ * Called on the writer's thread. */
+typedef size_t (*mb_writer_notice)(char *text, size_t size, uint64_t dropped, const struct mb_record *summary);
 
 /* Around each write, on the writer's thread: what begin gives is end's. While it is needed, all is written there, for
  * begin may wait for others. */
@@ -41,12 +42,12 @@ struct mb_writer_frame {
  * caller's. */
 struct mb_writer *mb_writer_new(int fd, size_t limit, mb_writer_notice notice, const struct mb_writer_frame *frame);
 
-/* Write the entry, which is taken over; it is dropped when the backlog is full, unless keep is set. Any thread; waits
- * for nothing but a short lock. */
-void mb_writer_put(struct mb_writer *w, struct mb_record *e, int keep);
+/* Write the entry, which is taken over; it is dropped when the backlog is full. Any thread; waits for nothing but a short
+ * lock. */
+void mb_writer_put(struct mb_writer *w, struct mb_record *e);
 
-/* As mb_backlog_pressed. Any thread. */
-int mb_writer_pressed(struct mb_writer *w);
+/* As mb_backlog_pressure. Any thread. */
+enum mb_pressure mb_writer_pressure(struct mb_writer *w, unsigned *rush);
 
 /* Wait until all that has been put is written: 1; 0: the reader has taken nothing for a second, or it takes too long.
  * Any thread but the writer's. */

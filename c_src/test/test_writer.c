@@ -11,15 +11,17 @@
 
 enum { LIMIT = 100000, BIG = 500, SMALL = 20 };
 
-static size_t notice(char *text, size_t size, uint64_t dropped) {
+static size_t notice(char *text, size_t size, uint64_t dropped, const struct mb_record *summary) {
+  if (summary) return (size_t)snprintf(text, size, "%llu like %.*s\n", (unsigned long long)dropped, (int)summary->size, summary->bytes);
   return (size_t)snprintf(text, size, "dropped %llu\n", (unsigned long long)dropped);
 }
 
-static void put(struct mb_writer *w, const char *text, int keep) {
-  struct mb_record *e = mb_record_new(MB_WRITE_TEXT, strlen(text));
+/* place: of a report, or NULL */
+static void put(struct mb_writer *w, const char *text, const char *place) {
+  struct mb_record *e = mb_record_report(MB_WRITE_TEXT, strlen(text), place, place ? strlen(place) : 0);
   CHECK(e);
   memcpy(e->bytes, text, e->size);
-  mb_writer_put(w, e, keep);
+  mb_writer_put(w, e);
 }
 
 static void on_mark(void *data) { atomic_fetch_add((atomic_int *)data, 1); }
@@ -29,24 +31,19 @@ static void put_mark(struct mb_writer *w, atomic_int *count) {
   struct mb_record *e = mb_record_new(MB_WRITE_MARK, sizeof mark);
   CHECK(e);
   memcpy(e->bytes, &mark, sizeof mark);
-  mb_writer_put(w, e, 0);
+  mb_writer_put(w, e);
 }
 
 /* The backlog by itself: everything comes out or is counted, in order. */
 static void backlog(void) {
   struct mb_backlog b = {.limit = LIMIT};
-  uint64_t missing, in = 0, out = 0, lost = 0, next = 0, kept = 0;
+  uint64_t missing, in = 0, out = 0, lost = 0, next = 0;
   for (int round = 0; round < 100000; round++) {
     if (check_random() % 5 < 3) {
       struct mb_record *e = mb_record_new(0, sizeof in + check_random() % BIG);
-      int keep = check_random() % 20 == 0;
       memcpy(e->bytes, &in, sizeof in);
       in++;
-      if (!mb_backlog_put(&b, e, keep)) {
-        CHECK(!keep);
-        free(e);
-      }
-      kept += (uint64_t)keep;
+      if (!mb_backlog_put(&b, e, 0)) free(e);
     } else {
       struct mb_record *e = mb_backlog_take(&b, &missing);
       lost += missing;
@@ -60,7 +57,7 @@ static void backlog(void) {
         free(e);
       }
     }
-    CHECK(b.bytes <= LIMIT + kept * (BIG + 100));
+    CHECK(b.bytes <= LIMIT);
   }
   while (mb_backlog_any(&b)) {
     struct mb_record *e = mb_backlog_take(&b, &missing);
@@ -71,13 +68,73 @@ static void backlog(void) {
   CHECK(lost > 0 && in == out + lost && b.bytes == 0);
 }
 
+/* Entries with some numbers of reports among them, from more places than are told apart: no entry takes a report's room,
+ * and no report is lost without being counted, by its place where there are few. */
+static void reports(unsigned places) {
+  struct mb_backlog b = {.limit = LIMIT};
+  uint64_t missing, in[100] = {0}, out[100] = {0}, elsewhere = 0, sum_in = 0, sum_out = 0;
+  for (int round = 0; round < 200000 || b.head; round++) {
+    struct mb_record *e;
+    if (round < 200000 && check_random() % 5 < 3) {
+      char place[16];
+      unsigned n = check_random() % (2 * places);
+      int size = snprintf(place, sizeof place, "%u", n);
+      e = n < places ? mb_record_report(0, check_random() % BIG + sizeof n, place, (size_t)size) : mb_record_new(0, BIG);
+      if (n < places) {
+        memcpy(e->bytes, &n, sizeof n);
+        in[n]++;
+      }
+      if (!mb_backlog_put(&b, e, 0)) free(e);
+    } else if ((e = mb_backlog_take(&b, &missing))) {
+      unsigned n;
+      if (e->alike && !e->size) {
+        elsewhere += e->alike;
+      } else if (e->alike) {
+        char place[16] = "";
+        memcpy(place, e->bytes, e->size);
+        CHECK(sscanf(place, "%u", &n) == 1 && n < places);
+        out[n] += e->alike;
+      } else if (e->place_size) {
+        memcpy(&n, e->bytes, sizeof n);
+        out[n]++;
+      }
+      free(e);
+    }
+    CHECK(b.bytes <= LIMIT && b.report_bytes <= LIMIT && b.summary_count <= MB_BACKLOG_PLACES);
+  }
+  for (unsigned i = 0; i < places; i++) {
+    sum_in += in[i];
+    sum_out += out[i];
+    CHECK(places >= MB_BACKLOG_PLACES || in[i] == out[i]);
+  }
+  CHECK(sum_in == sum_out + elsewhere && (places >= MB_BACKLOG_PLACES) == (elsewhere > 0));
+  CHECK(b.report_bytes == 0 && b.summary_count == 0 && !b.tail && !b.before_tail);
+}
+
+/* The last entry can be replaced, wherever the one before it has gone. */
+static void replaced(void) {
+  struct mb_backlog b = {.limit = LIMIT};
+  uint64_t missing;
+  for (int before = 0; before < 3; before++) {
+    struct mb_record *old = mb_record_new(0, 10), *e = mb_record_new(1, 20);
+    for (int i = 0; i < before; i++) CHECK(mb_backlog_put(&b, mb_record_new(0, 5), 0));
+    CHECK(mb_backlog_put(&b, old, 0));
+    if (before == 2) free(mb_backlog_take(&b, &missing));
+    CHECK(mb_backlog_replace(&b, e) == old);
+    free(old);
+    if (before) free(mb_backlog_take(&b, &missing));
+    CHECK(mb_backlog_take(&b, &missing) == e && !b.head && !b.tail && b.bytes == 0);
+    free(e);
+  }
+}
+
 static struct mb_writer *writer;
 
 static void put_many(void *data) {
   char text[SMALL];
   for (int i = 0; i < 1000; i++) {
     snprintf(text, sizeof text, "%c %d\n", *(char *)data, i);
-    put(writer, text, 1);
+    put(writer, text, NULL);
   }
 }
 
@@ -121,7 +178,7 @@ static void blocked(int read_after) {
   writer = mb_writer_new(ends[1], LIMIT, notice, NULL);
   memset(text, '.', sizeof text - 2);
   strcpy(text + sizeof text - 2, "\n");
-  for (int i = 0; i < 20000; i++) put(writer, i % 1000 ? text : "keep\n", i % 1000 == 0);
+  for (int i = 0; i < 20000; i++) put(writer, i % 1000 ? text : "keep\n", i % 1000 ? NULL : "place");
   put_mark(writer, &marks);
   CHECK(uv_hrtime() - before < 1000000000ull);
   if (!read_after) {
@@ -156,12 +213,12 @@ static void at_once(void) {
   char text[16] = "";
   CHECK(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
   writer = mb_writer_new(ends[1], LIMIT, notice, NULL);
-  put(writer, "first\n", 0);
+  put(writer, "first\n", NULL);
   CHECK(write(ends[1], "second\n", 7) == 7);
   CHECK(read(ends[0], text, sizeof text - 1) == 13 && strcmp(text, "first\nsecond\n") == 0);
   CHECK((fcntl(ends[1], F_GETFL) & O_NONBLOCK) == 0); /* the flag is not left with others */
   close(ends[0]);
-  put(writer, "third\n", 0);
+  put(writer, "third\n", NULL);
   CHECK(mb_writer_drain(writer));
   mb_writer_free(writer);
   close(ends[1]);
@@ -182,10 +239,10 @@ static void framed(void) {
   FILE *f = tmpfile();
   CHECK(f);
   writer = mb_writer_new(fileno(f), LIMIT, notice, &frame);
-  put(writer, "as it is\n", 0);
+  put(writer, "as it is\n", NULL);
   CHECK(begun == 0);
   needs = 1;
-  put(writer, "framed\n", 0);
+  put(writer, "framed\n", NULL);
   CHECK(mb_writer_drain(writer) && begun == 1);
   mb_writer_free(writer);
   fclose(f);
@@ -193,6 +250,9 @@ static void framed(void) {
 
 int main(void) {
   backlog();
+  reports(5);
+  reports(MB_BACKLOG_PLACES + 20);
+  replaced();
   at_once();
   framed();
   threads();

@@ -14,8 +14,8 @@ local log = {}
 
 local DEFAULT_FORMAT = "$time $metadata[$level] $message"
 
---- What is shown of a value whose size nobody knows.
-log.short = report.short
+--- What is shown of a value whose size nobody knows, and of a reason.
+log.short, log.reason = report.short, report.reason
 
 --- The key of a process's metadata in its dictionary.
 log.METADATA = "$logger_metadata"
@@ -108,13 +108,17 @@ local function format(event)
   return table.concat(texts)
 end
 
---- Write an event as text. A formatter that fails is told of, and does without.
-function log.write(event, keep)
+--- Write an event as text. A formatter that fails is told of, and does without; what it logs itself is written as it is.
+-- @param event
+-- @param[opt] place of a report
+function log.write(event, place)
+  local entered = core.log_enter()
   local ok, text = pcall(format, event)
-  if ok and text then return core.log_write(text, keep) end
+  if entered then core.log_leave() end
+  if ok and text then return core.log_write(text, place) end
   local message = event.message
   if not ok then message = message .. "\n(Logger's formatter failed: " .. tostring(text) .. ")" end
-  return core.log_write(message, keep, event.level, event.time)
+  return core.log_write(message, place, event.level, event.time)
 end
 
 -- Events
@@ -125,50 +129,86 @@ local function merge(into, from)
   return into
 end
 
---- Log a value: text, a report, another value, or a function that makes one. text: of a report of a crash, made already.
-function log.emit(level, value, metadata, text)
-  local more, keep
-  local pid = core.caller()
-  if type(value) == "function" then value, more = value() end
-  metadata = merge(merge(merge({}, pid and core.process_get(log.METADATA)), metadata), more)
-  if text then
+-- Whether a table has no text of its own.
+local function is_plain(value)
+  local mt = debug.getmetatable(value)
+  return mt == nil or rawget(mt, "__tostring") == nil
+end
+
+-- An event of a value, which goes to the handler or to the writer. kind, text and place: see emit.
+local function pass_on(level, value, metadata, kind, text, place)
+  if kind == "crash" then
     metadata.report = value
-    value, keep = text, true
-  elseif type(value) == "table" and not (getmetatable(value) or {}).__tostring then
+    value = text
+  elseif type(value) == "table" and is_plain(value) then
     metadata.report = value
-    value, keep = report.text(value)
+    if kind then value, place = report.text(value, kind) else value = inspect(value) end
   elseif type(value) == "number" then
     value = tostring(value)
   elseif type(value) ~= "string" then
     value = inspect(value)
   end
-  local event = {level = level, message = value, metadata = metadata, time = core.system_time(), pid = pid}
-  local ok, taken = pcall(core.log_event, event, keep)
+  local event = {level = level, message = value, metadata = metadata, time = core.system_time(), pid = core.caller(),
+    kind = kind}
+  local ok, taken = pcall(core.log_event, event, place)
   if not ok then -- something in it cannot travel
     event.metadata = report.plain(metadata)
-    taken = core.log_event(event, keep)
+    taken = core.log_event(event, place)
   end
-  if not taken then log.write(event, keep) end
+  if not taken then log.write(event, place) end
+end
+
+-- What is logged while an entry is made: by a format function, by the __tostring of a value. No code of the user's runs for
+-- it, so one entry cannot become very many.
+local function write_plain(level, value)
+  local kind = type(value)
+  if kind == "number" or kind == "boolean" then
+    value = tostring(value)
+  elseif kind ~= "string" then
+    value = "(a " .. kind .. ", logged while another entry was made)"
+  end
+  return core.log_write(value, nil, level, core.system_time())
+end
+
+--- Log a value: text, a report, another value, or a function that makes one.
+-- @param level
+-- @param value
+-- @param metadata table or nil
+-- @param[opt] kind of a report of the runtime's: the event has it, too, and nothing that a user logs
+-- @param[opt] text of the report of a crash, which is made already
+-- @param[opt] place of the report of a crash
+function log.emit(level, value, metadata, kind, text, place)
+  local more
+  if type(value) == "function" then value, more = value() end
+  if not core.log_enter() then return write_plain(level, text or value) end
+  metadata = merge(merge(merge({}, core.caller() and core.process_get(log.METADATA)), metadata), more)
+  local ok, failure = pcall(pass_on, level, value, metadata, kind, text, place)
+  core.log_leave()
+  if not ok then error(failure, 0) end
 end
 
 -- The process of a handler
-
-local function missing(n)
-  return {level = "warning", message = ("Logger dropped %d entries: the handler did not take them fast enough"):format(n),
-    metadata = {dropped = n}, time = core.system_time(), pid = core.self()}
-end
 
 local function explain(e)
   if core.type(e) == "exit" then return tostring(e) end
   return debug.traceback(value_text(e), 2)
 end
 
---- The process that runs the handler: field, so that it travels by name.
-function log.serve()
-  local handler
-  core.take() -- there is something: by then this process has become the handler's
+-- Handle an event; a handler that fails is told of, and the default handles this one and those that wait: the new handler.
+local function handle(handler, event, place)
+  local ok, failure = xpcall(handler, explain, event, handler == log.write and place or nil)
+  if ok then return handler end
+  core.log_write("Logger's handler failed; the default handler takes over\n** (error) " .. failure, "Logger's handler",
+    "error", core.system_time())
+  core.log_release()
+  log.write(event, place)
+  return log.write
+end
+
+-- Handle events until there are no more to come.
+local function serve(handler)
   while true do
-    local kind, value = core.log_take()
+    local kind, value, place = core.log_take()
     if kind == "handler" then
       handler = value
     elseif kind == "end" then
@@ -176,16 +216,23 @@ function log.serve()
     elseif kind == nil then
       core.take()
     else
-      if kind == "missing" then value = missing(value) end
-      local ok, failure = xpcall(handler, explain, value)
-      if not ok then
-        core.log_write("Logger's handler failed; the default handler takes over\n** (error) " .. failure, true, "error",
-          core.system_time())
-        return core.log_release()
-      end
+      if kind == "dropped" then value.pid = core.self() end
+      handler = handle(handler, value, place)
     end
   end
 end
+
+--- The process that runs the handler: field, so that it travels by name.
+function log.serve()
+  core.take() -- there is something: by then this process has become the handler's
+  return serve()
+end
+
+--- The process that writes what another one has not handled; a handler that is set meanwhile comes after that.
+function log.write_left() return serve(log.write) end
+
+--- Start that process: its pid.
+function log.take_over() return core.process_spawn(log.write_left, {scheduler = "here"}) end
 
 --- Let fn handle events from now on; nil: the writer.
 function log.set_handler(fn)

@@ -2,8 +2,8 @@
 --
 -- An entry below the level costs next to nothing. A terminal or a pipe that is slow holds up no other process: what it does
 -- not take at once waits, up to 4 MB of it, and a process that logs faster than entries are taken waits a little, too. What
--- does not fit is dropped, and an entry says how much; reports of crashes are never dropped. When the program ends, what is
--- left is written, as long as somebody takes it.
+-- does not fit is dropped, and an entry says how much. Reports of crashes have 4 MB of their own; above that, an entry says
+-- how many more came from which place. When the program ends, what is left is written, as long as somebody takes it.
 -- @module moonbeam.logger
 
 local core = require "moonbeam.core"
@@ -13,10 +13,13 @@ local options = require "moonbeam.options"
 
 local Logger = {}
 
+local RETRY_MS = 10 -- of a flush when very many wait
+
 local levels = {debug = true, info = true, warning = true, error = true, none = true}
 
 --- Log at a level. A function is called for its result (or results: a message and metadata) only when the level is on.
--- A table becomes a report: handlers find it in `event.metadata.report`.
+-- A table becomes a report: handlers find it in `event.metadata.report`. The event of a report of the runtime's own has
+-- `kind` beside: "crash", "supervisor" or "trace".
 -- @function debug
 -- @param message string, function, table, or another value
 -- @param[opt] metadata table, beside the process's own
@@ -162,7 +165,14 @@ end
 -- assert(Logger.flush())
 function Logger.flush(ms)
   ms = call.timeout(ms, 5000, "Logger.flush", 1)
-  local ref = core.log_flush()
+  local deadline, ref = ms ~= "infinity" and core.monotonic_time() + ms
+  repeat
+    ref = core.log_flush()
+    if not ref then -- very many wait already
+      if deadline and core.monotonic_time() >= deadline then return nil, "timeout" end
+      core.sleep(RETRY_MS)
+    end
+  until ref
   local done = core.await(ref, ms)
   core.demonitor(ref, "flush")
   if done then return true end

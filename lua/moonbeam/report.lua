@@ -1,19 +1,21 @@
 --- Reports: tables that tell of a death, for the log. Handlers get them as they are, people as text. Internal.
 --
--- A report has a `kind`:
+-- A report has a `kind`, and only what the runtime has made is one: a user's table is logged as a table, whatever it has.
 --
--- * "crash": a process ends for a reason that is not ordinary. behaviour ("Process" when left out, "GenServer"), pid,
---   name, reason (as its DOWN says), error and traceback when it is an error's, spawned_at ("file:line"), parent, callers
---   and ancestors (sequences of pids and names); of servers also module, last_message, and state (text, cut short)
--- * "supervisor": something happened to a child. context ("child_terminated", "start_error", "shutdown_error", or
---   "shutdown": the limit of restarts is reached), supervisor (pid), name (the supervisor's), id, pid (the child's), reason,
---   start (text), restart, restarts (how many in the time), max_restarts, max_seconds
+-- * "crash": a process ends for a reason that is not ordinary. behaviour ("Process" when left out, "GenServer", "Task"),
+--   pid, name, reason (as its DOWN says), error when it is an error's, traceback (a task's exit has one, too), spawned_at
+--   ("file:line"), parent, callers and ancestors (sequences of pids and names); of servers also module, last_message, and
+--   state (text, cut short)
+-- * "supervisor": something happened to a child that nobody else has told of. context ("child_terminated", "start_error",
+--   "shutdown_error", or "shutdown": the limit of restarts is reached), supervisor (pid), name (the supervisor's), id, pid
+--   (the child's), reason, start (text), restart, restarts (how many in the time), max_restarts, max_seconds
 -- * "trace": what a traced server does, see GenServer.trace. pid, name, event, text
 --
 -- The text of a crash is made in c_src/bind/crash_text.c; any other table is shown by inspect.
 -- @module moonbeam.report
 
 local core = require "moonbeam.core"
+local exit_text = require "moonbeam.exit_text"
 local inspect = require "moonbeam.inspect"
 
 local report = {}
@@ -29,8 +31,11 @@ function report.short(value)
   return text
 end
 
+--- An exit reason as text, likewise.
+function report.reason(reason) return exit_text(reason, report.short) end
+
 local function reason_text(reason)
-  if type(reason) ~= "table" or reason[1] ~= "error" then return "(exit) " .. report.short(reason) end
+  if type(reason) ~= "table" or reason[1] ~= "error" then return "(exit) " .. report.reason(reason) end
   local value, traceback = reason[2], reason[3]
   return "(error) " .. (type(value) == "string" and value or report.short(value)) ..
     (traceback ~= nil and "\n" .. tostring(traceback) or "")
@@ -46,22 +51,22 @@ local contexts = {
 }
 
 function texts.supervisor(r)
-  return ("Child %s of Supervisor %s%s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s"):format(
-    r.id == nil and "undefined" or inspect(r.id), r.supervisor, r.name and " (" .. r.name .. ")" or "", contexts[r.context],
-    reason_text(r.reason), inspect(r.pid), r.start, r.restart, r.restarts, r.max_restarts, r.max_seconds)
+  local supervisor = tostring(r.supervisor) .. (r.name and " (" .. r.name .. ")" or "")
+  return ("Child %s of Supervisor %s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s"):format(
+    inspect(r.id == nil and r.pid or r.id), supervisor, contexts[r.context], reason_text(r.reason), inspect(r.pid), r.start,
+    r.restart, r.restarts, r.max_restarts, r.max_seconds), "Child of Supervisor " .. supervisor
 end
 
 function texts.trace(r) return r.text end
 
---- The text of a report, and whether it tells of a death and must not be lost.
-function report.text(r)
-  local kind = rawget(r, "kind")
-  local make = texts[kind]
-  if make then
-    local ok, text = pcall(make, r)
-    if ok and type(text) == "string" then return text, kind ~= "trace" end
-  end
-  return inspect(r), false
+--- The text of a report of the runtime's, but for those of crashes.
+-- @param r the report
+-- @param kind its own
+-- @return text; when it tells of a death, the place that it has in common with others like it
+function report.text(r, kind)
+  local ok, text, place = pcall(texts[kind], r)
+  if ok then return text, place end
+  return report.short(r)
 end
 
 --- A copy of what can travel anywhere: the rest as text.

@@ -24,7 +24,7 @@ local function label(s) return s.name ~= nil and inspect(s.name) or tostring(cor
 
 local function tell(s, event, text)
   log.emit("debug", {kind = "trace", pid = core.self(), name = s.name, event = event,
-    text = ("*DBG* %s %s"):format(label(s), text)})
+    text = ("*DBG* %s %s"):format(label(s), text)}, nil, "trace")
 end
 
 local function tell_results(s, from, ...)

@@ -18,6 +18,20 @@ describe("an entry", function()
     assert.is_true(math.type(event.time) == "integer" and event.time >= before and event.time < before + 60000)
   end)
 
+  it("of a table is that table, whatever its fields say: no report of the runtime's", function()
+    for _, kind in ipairs{"crash", "supervisor", "trace", "user"} do
+      local value = {kind = kind, context = "shutdown", text = "GET /", ms = 12, pid = self()}
+      Logger.info(value)
+      local event = logging.next_event()
+      assert.equal(mb.inspect(value), event.message)
+      assert.same(value, event.metadata.report)
+      assert.is_nil(event.kind)
+    end
+    mb.spawn(function() error("a crash", 0) end)
+    local report, event = logging.next_report()
+    assert.same({"crash", "crash"}, {report.kind, event.kind})
+  end)
+
   it("is made from its level on", function()
     for _, level in ipairs{"debug", "info", "warning", "error"} do
       Logger.configure{level = level}

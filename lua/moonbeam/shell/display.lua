@@ -81,34 +81,10 @@ function display.error(value, trace)
   return trace and trace ~= "" and text .. "\n" .. trace or text
 end
 
-local known = {
-  normal = "normal", shutdown = "shutdown", killed = "killed", timeout = "time out",
-  noproc = "no process: the process is not alive or there's no process currently associated with the given name",
-  noconnection = "no connection", calling_self = "process attempted to call itself",
-}
-
-local function indent(text) return "    " .. text:gsub("\n", "\n    ") end
-
---- An exit reason as Elixir's `Exception.format_exit` has it.
+--- An exit reason.
+-- @function reason
 -- @param reason any value
--- @return string
-function display.reason(reason)
-  if type(reason) ~= "table" then return known[reason] or inspect(reason) end
-  local first, second, trace = reason[1], reason[2], reason[3]
-  if #reason == 3 and first == "error" and type(trace) == "string" then
-    return "an exception was raised:\n" .. indent(display.error(second, trace))
-  elseif #reason == 2 and first == "shutdown" then
-    return "shutdown: " .. inspect(second)
-  elseif #reason == 2 and first == "bad_return_value" then
-    return "bad return value: " .. inspect(second)
-  elseif #reason == 2 and type(second) == "table" and type(second[1]) == "string" and type(second[2]) == "string" then
-    local arguments = {}
-    for i, argument in ipairs(type(second[3]) == "table" and second[3] or {}) do arguments[i] = inspect(argument) end
-    return ("exited in: %s.%s(%s)\n%s"):format(second[1], second[2], table.concat(arguments, ", "),
-      indent("** (EXIT) " .. display.reason(first)))
-  end
-  return inspect(reason)
-end
+display.reason = require "moonbeam.exit_text"
 
 --- Report what went wrong with a line: to stderr, or to whoever gets the output.
 -- @param text
