@@ -52,8 +52,8 @@ local function is_expected(child, reason)
   return child.restart ~= "permanent" and call.is_ordinary(reason)
 end
 
-local function check_reason(state, child, reason)
-  if not is_expected(child, reason) then report.child(state, "shutdown_error", child, reason) end
+local function check_reason(state, child, reason, reported)
+  if not is_expected(child, reason) then report.ended(state, "shutdown_error", child, reason, reported) end
 end
 
 local function tell(pid, shutdown) exit_signal(pid, shutdown == "brutal_kill" and "kill" or "shutdown") end
@@ -98,12 +98,16 @@ function child_process.stop_in_order(state, batch)
     local pid = child.pid
     if pid ~= nil then
       local reason = ended[pid]
-      if reason == nil then reason = stop(pid, child.shutdown) end
+      local reported = false
+      if reason == nil then
+        reason = stop(pid, child.shutdown)
+        reported = core.is_reported()
+      end
       if reason == "noproc" then
         mine = mine or pids_of(batch)
         reason = earlier_reason(ended, mine, pid)
       end
-      check_reason(state, child, reason)
+      check_reason(state, child, reason, reported)
     end
   end
 end
@@ -145,12 +149,13 @@ function child_process.stop_together(state, by_pid)
   while open > 0 do
     local left = time and math.max(0, math.ceil(started + time - core.monotonic_time())) or "infinity"
     local ref, _, reason = await(waiting, left, again)
+    local reported = core.is_reported()
     again = true
     if ref ~= nil then
       local child = waiting[ref]
       waiting[ref], open = nil, open - 1
       if reason == "noproc" then reason = earlier_reason(ended, by_pid, child.pid) end
-      check_reason(state, child, reason)
+      check_reason(state, child, reason, reported)
     else
       kill_late(groups[time], waiting)
       groups[time] = nil

@@ -198,4 +198,7 @@ function child_spec.check_dynamic(spec)
   return record(spec)
 end
 
+--- The child, a temporary one, has been started: the arguments are never used again. The function stays, for reports.
+function child_spec.let_go(child) child.start = child.start[1] end
+
 return child_spec

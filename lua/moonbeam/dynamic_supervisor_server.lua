@@ -3,6 +3,7 @@
 
 local core = require "moonbeam.core"
 local child_process = require "moonbeam.child"
+local child_spec = require "moonbeam.child_spec"
 local children = require "moonbeam.children"
 local report = require "moonbeam.supervisor_report"
 local supervision = require "moonbeam.supervision"
@@ -62,7 +63,7 @@ function requests.start_child(state, from, child)
   local kind, result, info = child_process.start(child, state.extra_arguments)
   if kind == "ignore" then return reply(from[1], from[2], "ignore") end
   if kind ~= "ok" then return reply(from[1], from[2], nil, result) end
-  if child.restart == "temporary" then child.start = nil end -- never used again
+  if child.restart == "temporary" then child_spec.let_go(child) end
   forget_other(list, result, child)
   children.add(list, child, result)
   return supervision.reply_started(from, result, info)
@@ -93,7 +94,7 @@ local function restart(state, child)
   elseif kind == "ignore" then
     children.remove(state.children, child)
   else
-    report.child(state, "start_error", child, result)
+    report.not_started(state, child, result, kind == "raised")
     return child
   end
 end

@@ -58,7 +58,7 @@ end
 function supervision.define(callbacks, requests, restart, forget)
   local function counted_restart(state, child, allowed)
     if not allowed then
-      report.child(state, "shutdown", child, "reached_max_restart_intensity")
+      report.gives_up(state, child)
       children.set_pid(state.children, child, nil)
       return "stop", "shutdown", state
     end
@@ -69,14 +69,14 @@ function supervision.define(callbacks, requests, restart, forget)
 
   local function count(state) return restarts.add(state.restarts, core.monotonic_time()) end
 
-  local function ended(state, child, reason)
+  local function ended(state, child, reason, reported)
     local ordinary = call.is_ordinary(reason)
     if child.restart == "permanent" or child.restart == "transient" and not ordinary then
       local allowed = count(state)
-      report.child(state, "child_terminated", child, reason)
+      report.ended(state, "child_terminated", child, reason, reported)
       return counted_restart(state, child, allowed)
     end
-    if not ordinary then report.child(state, "child_terminated", child, reason) end
+    if not ordinary then report.ended(state, "child_terminated", child, reason, reported) end
     if forget(state, child) then return "stop", "shutdown", state end
     return "noreply", state
   end
@@ -106,7 +106,7 @@ function supervision.define(callbacks, requests, restart, forget)
   function callbacks.handle_info(message, state)
     if type(message) == "table" and message[1] == "EXIT" then
       local child = state.children.by_pid[message[2]]
-      if child and not child.retry then return ended(state, child, message[3]) end
+      if child and not child.retry then return ended(state, child, message[3], core.is_reported()) end
     else
       report.unexpected(message)
     end

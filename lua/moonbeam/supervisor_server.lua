@@ -37,7 +37,7 @@ end
 local function add(state, child, pid)
   state.by_id[key_of(child.id)] = child
   children.add(state.children, child, pid)
-  if child.restart == "temporary" and pid ~= nil then child.start = nil end -- never used again
+  if child.restart == "temporary" and pid ~= nil then child_spec.let_go(child) end
 end
 
 local function remove(state, child)
@@ -65,13 +65,13 @@ end
 local function start(state, child)
   local kind, result = run(child)
   if kind == "error" then
-    report.child(state, "start_error", child, result)
+    report.not_started(state, child, result)
     return false, result
   elseif kind == "ignore" then
     without_process(state, child)
   else
     children.set_pid(state.children, child, result)
-    if child.restart == "temporary" then child.start = nil end
+    if child.restart == "temporary" then child_spec.let_go(child) end
   end
   return true
 end

@@ -216,34 +216,183 @@ describe("format_status", function()
   end)
 end)
 
-describe("a supervisor's report", function()
+describe("the crash of a supervised process", function()
   helper.setup()
   logging.setup()
 
-  it("has the child, the reason and how often it was restarted", function()
-    local supervisor = assert(mb.Supervisor.start_link({
-      {id = "worker", start = {GenServer.start_link, {
-        init = function() return "ok", 0 end,
-        handle_cast = function() error("bad cast") end,
-      }}},
-    }, {strategy = "one_for_one", name = "the supervisor"}))
-    local child = mb.Supervisor.which_children(supervisor)[1][2]
-    GenServer.cast(child, "crash")
-    local report = logging.next_report()
-    assert.equal("crash", report.kind)
-    assert.same({"the supervisor", self()}, report.ancestors)
-    local event
-    report, event = logging.next_report()
+  local Worker = {
+    init = function(arg) return "ok", arg end,
+    handle_cast = function(request) if request == "exit" then mb.exit("an exit") end error("bad cast") end,
+  }
+  local name = "the worker"
+
+  -- The process that has the name, another than `before`.
+  local function holder(before)
+    while true do
+      local pid = Process.whereis(name)
+      if pid and pid ~= before then return pid end
+      mb.sleep(1) -- nobody tells when a name is taken
+    end
+  end
+
+  -- A process that logs no crash of its own: it does what it is sent.
+  local function plain()
+    return mb.spawn_link(function()
+      Process.register(self(), name)
+      mb.exit(mb.receive())
+    end)
+  end
+
+  local function start(child, options)
+    options = options or {}
+    options.strategy, options.name = "one_for_one", "the supervisor"
+    return assert(mb.Supervisor.start_link({child}, options))
+  end
+
+  -- The next report is one of a process that dies now: nothing else was logged before it.
+  local function nothing_else()
+    spawn(function() error("the next", 0) end)
+    assert.equal("the next", logging.next_report().error)
+  end
+
+  local server = {id = "worker", start = {GenServer.start_link, Worker, 1, {name = name}}}
+
+  it("is reported once, by itself", function()
+    local supervisor = start(server)
+    for _, request in ipairs{"crash", "exit"} do
+      local pid = holder()
+      GenServer.cast(pid, request)
+      holder(pid)
+      local report = logging.next_report()
+      assert.equal("crash", report.kind)
+      assert.equal(pid, report.pid)
+      assert.same({"the supervisor", self()}, report.ancestors)
+    end
+    nothing_else()
+    mb.Supervisor.stop(supervisor)
+  end)
+
+  it("is reported once when it takes a linked server along, which dies of the same", function()
+    local supervisor = start(server)
+    local pid = holder()
+    local other = spawn(function()
+      mb.link(pid)
+      error("the cause", 0)
+    end)
+    holder(pid)
+    assert.equal(other, logging.next_report().pid)
+    nothing_else()
+    mb.Supervisor.stop(supervisor)
+  end)
+
+  it("is the supervisor's to report when nobody else does, in short", function()
+    local supervisor = start{id = "worker", start = {plain}}
+    local pid = holder()
+    mb.send(pid, "boom")
+    local report, event = logging.next_report()
     assert.equal("supervisor", report.kind)
     assert.equal("child_terminated", report.context)
     assert.equal(supervisor, report.supervisor)
     assert.equal("the supervisor", report.name)
     assert.equal("worker", report.id)
-    assert.equal(child, report.pid)
-    assert.matches("bad cast$", report.reason[2])
+    assert.equal(pid, report.pid)
+    assert.equal("boom", report.reason)
     assert.same({1, 3, 5}, {report.restarts, report.max_restarts, report.max_seconds})
-    assert.matches('^Child "worker" of Supervisor #PID<[%d.]+> %(the supervisor%) terminated\n%*%* %(error%) [^\n]*bad cast\n'
-      .. "stack traceback:.*\nPid: #PID<[%d.]+>\nStart: .*\nRestart: permanent, 1 of at most 3 within 5 s$", event.message)
+    assert.matches('^Child "worker" of Supervisor #PID<[%d.]+> %(the supervisor%) terminated\n%*%* %(exit%) "boom"\n'
+      .. "Pid: #PID<[%d.]+>\nStart: .*\nRestart: permanent, 1 of at most 3 within 5 s$", event.message)
     mb.Supervisor.stop(supervisor)
+  end)
+
+  it("is told of a server that was killed, which cannot do so itself", function()
+    local supervisor = start(server)
+    local pid = holder()
+    Process.exit(pid, "kill")
+    holder(pid)
+    local report = logging.next_report()
+    assert.same({"supervisor", "killed", pid}, {report.kind, report.reason, report.pid})
+    nothing_else()
+    mb.Supervisor.stop(supervisor)
+  end)
+
+  it("is followed by one line when the supervisor gives up, and by none of that one's own supervisor", function()
+    local outer = assert(mb.Supervisor.start_link({
+      {id = "inner", type = "supervisor", restart = "temporary",
+        start = {mb.Supervisor.start_link, {server}, {strategy = "one_for_one", max_restarts = 0}}},
+    }, {strategy = "one_for_one"}))
+    local inner = mb.Supervisor.which_children(outer)[1][2]
+    local ref = mb.monitor(inner)
+    GenServer.cast(name, "crash")
+    helper.await{"DOWN", ref, "process", inner, "shutdown"}
+    assert.equal("crash", logging.next_report().kind)
+    local report, event = logging.next_report()
+    assert.same({"supervisor", "shutdown", inner}, {report.kind, report.context, report.supervisor})
+    assert.matches("caused shutdown\n** (exit) \"reached_max_restart_intensity\"", event.message, 1, true)
+    nothing_else()
+    mb.Supervisor.stop(outer)
+  end)
+
+  it("is not mentioned where it cannot be started again because of an error of its own", function()
+    local function failing(module, arg)
+      if Process.get("again") then arg = "bad" end
+      Process.put("again", true)
+      return GenServer.start_link(module, arg, {name = name})
+    end
+    local supervisor = start({id = "worker", start = {failing, {
+      init = function(arg) if arg == "bad" then error("bad init", 0) end return "ok", arg end,
+      handle_cast = Worker.handle_cast,
+    }, 1}}, {max_restarts = 1})
+    Process.flag("trap_exit", true)
+    GenServer.cast(name, "crash")
+    helper.await{"EXIT", supervisor, "shutdown"}
+    assert.matches("bad cast$", logging.next_report().error)
+    assert.equal("bad init", logging.next_report().error)
+    assert.equal("shutdown", logging.next_report().context)
+    nothing_else()
+  end)
+
+  it("names what raised in the start function, and what was returned there", function()
+    local function failing(how)
+      local n = (Process.get("n") or 0) + 1
+      Process.put("n", n)
+      if n == 1 then return plain() end
+      if how == "raise" then error("bad start", 0) end
+      return nil, "no luck"
+    end
+    for how, text in pairs{raise = "bad start", ["return"] = "no luck"} do
+      local supervisor = start({id = "worker", start = {failing, how}}, {max_restarts = 1})
+      Process.flag("trap_exit", true)
+      mb.send(holder(), "boom")
+      helper.await{"EXIT", supervisor, "shutdown"}
+      assert.equal("child_terminated", logging.next_report().context)
+      local report, event = logging.next_report()
+      assert.equal("start_error", report.context)
+      assert.matches('Child "worker" of Supervisor .* failed to start\n.*' .. text, event.message)
+      assert.equal("shutdown", logging.next_report().context)
+    end
+  end)
+
+  it("of a dynamic supervisor's child names it by its pid, with all arguments of its start", function()
+    local supervisor = assert(mb.DynamicSupervisor.start_link{extra_arguments = {"an extra one"}})
+    local pid = assert(mb.DynamicSupervisor.start_child(supervisor, {id = 1, start = {plain, "its own"}, restart = "transient"}))
+    mb.send(holder(), "boom")
+    holder(pid)
+    local report, event = logging.next_report()
+    assert.equal(pid, report.pid)
+    assert.matches(("Child %s of Supervisor"):format(pid), event.message, 1, true)
+    assert.matches('\nStart: {function<[^>]*>, "an extra one", "its own"}\n', event.message)
+    mb.DynamicSupervisor.stop(supervisor)
+  end)
+
+  it("of a temporary child names the function that started it, whose arguments are not kept", function()
+    local supervisor = assert(mb.DynamicSupervisor.start_link{})
+    assert(mb.DynamicSupervisor.start_child(supervisor, {id = 1, start = {plain}, restart = "temporary"}))
+    mb.send(holder(), "boom")
+    local _, event = logging.next_report()
+    assert.matches("\nStart: {function<[^>]*>, ...}\n", event.message)
+    local pid = assert(mb.DynamicSupervisor.start_child(supervisor, {id = 1, start = {plain}, restart = "temporary"}))
+    Process.exit(pid, "kill") -- as somebody wanted
+    helper.reason_of(pid)
+    nothing_else()
+    mb.DynamicSupervisor.stop(supervisor)
   end)
 end)

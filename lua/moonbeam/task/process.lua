@@ -15,11 +15,7 @@ local process = {}
 --- The callers of the calling process, for the tasks it starts; false when it has none.
 function process.callers() return core.process_get("$callers") or false end
 
-local function enter(owner, callers)
-  local list = {owner}
-  if callers then table.move(callers, 1, #callers, 2, list) end
-  core.process_put("$callers", list)
-end
+local enter = core.enter_task
 
 --- A task that its owner awaits: replies with what fn returns.
 function process.reply(owner, ref, callers, fn, ...)
