@@ -11,9 +11,17 @@ struct mb_delayed {
   mb_ref ref;
   mb_pid to;                 /* 0: to whoever `name` leads to when the time has come */
   struct mb_signal *signal;  /* owned */
-  struct mb_delayed *next, *prev; /* the target's list, when the target lives here */
+  struct mb_delayed *next, **link; /* in the list of the target or a watch; link: what points to this; NULL: in none */
   struct mb_address name;    /* of a registered name, or of a key in a registry */
   char *name_bytes;          /* owned, or NULL */
+};
+
+struct mb_watch {
+  struct mb_watch *next;       /* of the same target; under the lock of its slot while it hangs there */
+  struct mb_watch *next_ended; /* on its way to the maker; under that one's remote_lock */
+  struct mb_scheduler *maker;  /* whose all the rest is */
+  mb_pid target;
+  struct mb_delayed *timers;
 };
 
 static struct mb_delayed *delayed_of(struct mb_timer *t) {
@@ -23,13 +31,8 @@ static struct mb_delayed *delayed_of(struct mb_timer *t) {
 static void delayed_free(struct mb_scheduler *s, struct mb_delayed *d) {
   mb_timer_heap_remove(&s->timers, &d->timer);
   if (mb_map_remove(&s->delayed, d->ref, NULL)) mb_count(&s->delayed_count, -1);
-  if (d->prev)
-    d->prev->next = d->next;
-  else if (d->to) {
-    struct mb_process *p = mb_table_slot(&s->runtime->table, d->to);
-    if (p && mb_is_here(s, p) && p->delayed == d) p->delayed = d->next;
-  }
-  if (d->next) d->next->prev = d->prev;
+  if (d->link) *d->link = d->next;
+  if (d->next) d->next->link = d->link;
   if (d->signal) mb_signal_free(d->signal);
   free(d->name_bytes);
   free(d);
@@ -47,20 +50,63 @@ static int copy_name(struct mb_delayed *d, const struct mb_address *name) {
   return 1;
 }
 
+static void list(struct mb_delayed **head, struct mb_delayed *d) {
+  d->next = *head;
+  if (d->next) d->next->link = &d->next;
+  d->link = head;
+  *head = d;
+}
+
+/* The watch of s over a process that lives elsewhere: 0, MB_ENOPROC when that is dead, or MB_ENOMEM. */
+static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) {
+  struct mb_process *p = mb_table_slot(&s->runtime->table, to);
+  uint64_t *known = mb_map_get(&s->watches, to);
+  struct mb_watch *w = known ? (struct mb_watch *)(uintptr_t)*known : NULL;
+  int alive;
+  if (!p) return MB_ENOPROC;
+  if (!w) {
+    w = calloc(1, sizeof *w);
+    if (!w) return MB_ENOMEM;
+    w->maker = s;
+    w->target = to;
+    if (mb_map_put(&s->watches, to, (uint64_t)(uintptr_t)w) != 0) {
+      free(w);
+      return MB_ENOMEM;
+    }
+  }
+  mb_lock_take(&p->lock); /* partner: mb_process_doom, which takes the watches off as it makes p dead to who comes here */
+  alive = atomic_load_explicit(&p->pid, memory_order_relaxed) == to && !atomic_load_explicit(&p->doomed, memory_order_relaxed);
+  if (alive && !known) {
+    w->next = p->watches;
+    p->watches = w;
+  }
+  mb_lock_drop(&p->lock);
+  *out = w;
+  if (alive) return 0;
+  if (!known) {
+    mb_map_remove(&s->watches, to, NULL);
+    free(w);
+  }
+  return MB_ENOPROC;
+}
+
 int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, struct mb_signal *signal,
              uint64_t deadline, mb_ref *out) {
-  struct mb_delayed *d = calloc(1, sizeof *d);
-  struct mb_process *p;
+  struct mb_process *here = name ? NULL : mb_local(s, to);
+  struct mb_watch *watch = NULL;
+  struct mb_delayed *d;
   *out = mb_ref_new(s);
+  if (!name && !here) {
+    int err = mb_elsewhere(s, to) ? watch_over(s, to, &watch) : MB_ENOPROC;
+    if (err) { /* a timer for the dead is cancelled from the start */
+      mb_signal_free(signal);
+      return err == MB_ENOPROC ? 0 : err;
+    }
+  }
+  d = calloc(1, sizeof *d);
   if (!d) goto no_memory;
   *d = (struct mb_delayed){.timer = {MB_TIMER_IDLE, MB_TIMER_MESSAGE}, .ref = *out, .to = to};
-  if (name) {
-    if (!copy_name(d, name)) goto no_memory;
-  } else if (!mb_local(s, to) && !mb_elsewhere(s, to)) { /* a timer for the dead is cancelled from the start */
-    free(d);
-    mb_signal_free(signal);
-    return 0;
-  }
+  if (name && !copy_name(d, name)) goto no_memory;
   if (mb_map_put(&s->delayed, d->ref, (uint64_t)(uintptr_t)d) != 0) goto no_memory;
   if (mb_timer_heap_add(&s->timers, &d->timer, deadline) != 0) {
     mb_map_remove(&s->delayed, d->ref, NULL);
@@ -68,12 +114,7 @@ int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, s
   }
   mb_count(&s->delayed_count, 1);
   d->signal = signal;
-  p = name ? NULL : mb_local(s, to);
-  if (p) {
-    d->next = p->delayed;
-    if (d->next) d->next->prev = d;
-    p->delayed = d;
-  }
+  if (here || watch) list(here ? &here->delayed : &watch->timers, d);
   return 0;
 
 no_memory:
@@ -83,24 +124,66 @@ no_memory:
   return MB_ENOMEM;
 }
 
+/* What others have sent to s is looked at first: who knows of a death finds the timers for the dead gone. */
+static void receive_ended(struct mb_scheduler *s) {
+  struct mb_watch *ended;
+  if (!atomic_load_explicit(&s->posted, memory_order_relaxed)) return;
+  mb_lock_take(&s->remote_lock); /* partner: mb_watches_send */
+  ended = s->ended;
+  s->ended = NULL;
+  mb_lock_drop(&s->remote_lock);
+  mb_watches_end(s, ended);
+}
+
 int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel) {
-  uint64_t *entry = mb_map_get(&s->delayed, ref);
+  uint64_t *entry;
   struct mb_delayed *d;
   uint64_t deadline, now;
+  receive_ended(s);
+  entry = mb_map_get(&s->delayed, ref);
   if (!entry) return -1;
   d = (struct mb_delayed *)(uintptr_t)*entry;
-  if (d->to && !mb_lookup(s->runtime, d->to)) { /* its target has died elsewhere, and the timer with it */
-    delayed_free(s, d);
-    return -1;
-  }
   deadline = mb_timer_deadline(&s->timers, &d->timer);
   now = uv_hrtime();
   if (cancel) delayed_free(s, d);
   return deadline > now ? (int64_t)(deadline - now) : 0;
 }
 
+static void drop(struct mb_scheduler *s, struct mb_delayed **timers) {
+  while (*timers) delayed_free(s, *timers);
+}
+
 void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p) {
-  while (p->delayed) delayed_free(s, p->delayed);
+  drop(s, &p->delayed);
+}
+
+void mb_watches_send(struct mb_scheduler *s, struct mb_watch *watches) {
+  while (watches) {
+    struct mb_watch *w = watches;
+    struct mb_scheduler *to = w->maker;
+    watches = w->next; /* read first: from the next lines on it is the maker's */
+    if (to == s) { /* the target has been given to its maker's scheduler */
+      w->next_ended = NULL;
+      mb_watches_end(s, w);
+      continue;
+    }
+    mb_lock_take(&to->remote_lock); /* partner: mb_receive_posted, receive_ended */
+    w->next_ended = to->ended;
+    to->ended = w;
+    atomic_store(&to->posted, 1);
+    mb_lock_drop(&to->remote_lock);
+    mb_rouse(to);
+  }
+}
+
+void mb_watches_end(struct mb_scheduler *s, struct mb_watch *ended) {
+  while (ended) {
+    struct mb_watch *w = ended;
+    ended = w->next_ended;
+    drop(s, &w->timers);
+    mb_map_remove(&s->watches, w->target, NULL);
+    free(w);
+  }
 }
 
 void mb_delayed_fire(struct mb_scheduler *s, struct mb_timer *t) {
@@ -120,9 +203,12 @@ void mb_delayed_fire(struct mb_scheduler *s, struct mb_timer *t) {
 }
 
 void mb_delayed_clear(struct mb_scheduler *s) {
+  const struct mb_entry *e;
   while (s->delayed.count) {
     uint32_t cursor = 0;
     delayed_free(s, (struct mb_delayed *)(uintptr_t)mb_map_next(&s->delayed, &cursor)->value);
   }
   mb_map_deinit(&s->delayed);
+  for (uint32_t cursor = 0; (e = mb_map_next(&s->watches, &cursor));) free((void *)(uintptr_t)e->value);
+  mb_map_deinit(&s->watches);
 }

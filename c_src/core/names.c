@@ -84,7 +84,7 @@ int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const cha
   at = find(n, e->hash, text, size);
   err = *at ? MB_ENAME : 0;
   if (!err) {
-    mb_lock_take(&p->lock); /* partner: mb_names_bury, after which nobody can name p */
+    mb_lock_take(&p->lock); /* partner: close_to_others in signals.c, after which nobody can name p */
     if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid ||
         atomic_load_explicit(&p->doomed, memory_order_relaxed))
       err = MB_ENOPROC;
@@ -106,7 +106,7 @@ int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const cha
 
 /* Under the table's lock: the holder's pointer goes. */
 static void detach(struct mb_process *p, const struct mb_name *e) {
-  mb_lock_take(&p->lock); /* partner: mb_names_bury, which looks without the table's lock */
+  mb_lock_take(&p->lock); /* partner: close_to_others, which looks without the table's lock */
   if (p->name == e) p->name = NULL;
   mb_lock_drop(&p->lock);
 }
@@ -129,13 +129,8 @@ int mb_names_remove(struct mb_names *n, struct mb_table *t, const char *text, ui
 
 void mb_names_bury(struct mb_names *n, struct mb_process *p) {
   struct mb_name *e;
-  mb_lock_take(&p->lock); /* partner: mb_names_add */
-  atomic_store_explicit(&p->doomed, 1, memory_order_relaxed);
-  e = p->name;
-  mb_lock_drop(&p->lock);
-  if (!e) return;
   uv_rwlock_wrlock(&n->lock);
-  e = p->name; /* somebody may have taken it away meanwhile */
+  e = p->name; /* somebody may have taken it away meanwhile; only who holds the table's lock changes it */
   if (e) {
     struct mb_name **at = find(n, e->hash, e->text, e->size);
     detach(p, e);

@@ -37,6 +37,7 @@ enum mb_process_flags {
 };
 
 struct mb_delayed;
+struct mb_watch;
 
 /* The private queue. prev/next of the signals; owner only. */
 struct mb_mailbox {
@@ -58,6 +59,7 @@ struct mb_process {
   uint8_t inbox_queued;           /* under lock: listed with the scheduler for draining */
   uint16_t log_rush;              /* the owner's: the rush of the log in which it has waited in vain; 0: none */
   struct mb_name *name;           /* see names.h */
+  struct mb_watch *watches;       /* under lock: who has timers for it elsewhere, see delayed.h */
   struct mb_membership *memberships; /* in registries, see there; written under a stripe, by the owner */
   _Atomic(struct mb_signal *) inbox; /* pushed under lock; the owner peeks without it */
   struct mb_signal *inbox_tail;   /* under lock */
@@ -78,7 +80,7 @@ struct mb_process {
   struct mb_map monitored_by; /* ref -> watcher's pid */
   struct mb_timer timer;      /* receive's; may stand in the heap earlier than deadline */
   uint64_t deadline;          /* ns; 0: none */
-  struct mb_delayed *delayed; /* timers aimed at this process */
+  struct mb_delayed *delayed; /* timers of its own scheduler that are aimed at it */
   union {
     struct mb_reason *reason; /* why it is exiting; not set before */
     mb_ref awaited;           /* of the layer above: the reply that it takes at `offered` */

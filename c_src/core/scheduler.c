@@ -213,6 +213,7 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
              int alias, mb_ref *monitor, struct mb_process **out) {
   struct mb_process *p = slot_take(s);
   mb_pid mother = parent ? atomic_load_explicit(&parent->pid, memory_order_relaxed) : 0;
+  struct mb_watch *watches;
   mb_pid child;
   int err = p ? 0 : MB_ELIMIT;
   if (err) goto no_slot;
@@ -245,7 +246,10 @@ no_memory:
   if (parent) mb_map_remove(&parent->links, child, NULL);
   mb_lock_take(&p->lock); /* nobody knows the pid, but guessing is allowed */
   atomic_store_explicit(&p->pid, 0, memory_order_relaxed);
+  watches = p->watches;
+  p->watches = NULL;
   mb_lock_drop(&p->lock);
+  mb_watches_send(s, watches);
   settle(s, p, child);
   mb_count(&s->live, -1);
   slot_give(s, p);
@@ -328,20 +332,24 @@ static void expire(struct mb_scheduler *s, uint64_t now) {
 
 void mb_receive_posted(struct mb_scheduler *s) {
   struct mb_process *remote, *arrivals;
+  struct mb_watch *ended;
   struct mb_request *requests;
   /* one that posts at this moment finds the scheduler awake, and is found by the next look */
   if (!atomic_load_explicit(&s->posted, memory_order_relaxed)) return;
-  mb_lock_take(&s->remote_lock); /* partner: push_inbox, migrate.c, request.c */
+  mb_lock_take(&s->remote_lock); /* partner: push_inbox, migrate.c, request.c, delayed.c */
   remote = s->remote;
   arrivals = s->arrivals;
+  ended = s->ended;
   requests = s->requests;
   s->remote = s->arrivals = NULL;
+  s->ended = NULL;
   s->requests = NULL;
   s->requests_last = &s->requests;
   atomic_store_explicit(&s->posted, 0, memory_order_relaxed);
   mb_lock_drop(&s->remote_lock);
   s->spin = 1;
   mb_accept(s, arrivals);
+  mb_watches_end(s, ended); /* before the signals that tell of the same deaths */
   drain_remote(s, remote);
   while (requests) { /* after the signals: what the asker did before has happened */
     struct mb_request *r = requests;

@@ -37,6 +37,7 @@ struct mb_scheduler {
   uint32_t free_count;
   struct mb_timer_heap timers;
   struct mb_map delayed; /* reference -> struct mb_delayed */
+  struct mb_map watches; /* pid elsewhere -> struct mb_watch */
   uint64_t references;   /* counter of the next reference */
   uint64_t looked;       /* ns: when timers and inboxes were looked at last, */
   uint64_t polled;       /* and when the loop was */
@@ -70,6 +71,7 @@ struct mb_scheduler {
   atomic_int posted;            /* there is something; written under the lock */
   struct mb_process *remote;    /* slots whose inbox was filled, by inbox_next */
   struct mb_process *arrivals;  /* embryos given, by run_next */
+  struct mb_watch *ended;       /* whose targets have died, by next_ended */
   struct mb_request *requests, **requests_last;
   void *heap;                 /* the layer above */
 };

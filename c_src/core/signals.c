@@ -99,7 +99,22 @@ void mb_signal_free(struct mb_signal *s) {
   free(s);
 }
 
+/* Make p dead to whoever looks from another thread: from here on nobody names it or aims a timer at it. What there is of
+ * both by then. */
+static int close_to_others(struct mb_process *p, struct mb_watch **watches) {
+  int named;
+  mb_lock_take(&p->lock); /* partner: mb_names_add, watch_over in delayed.c */
+  atomic_store_explicit(&p->doomed, 1, memory_order_relaxed);
+  named = p->name != NULL;
+  *watches = p->watches;
+  p->watches = NULL;
+  mb_lock_drop(&p->lock);
+  return named;
+}
+
 void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason) {
+  struct mb_watch *watches;
+  int named;
   if (p->state == MB_EXITING) return;
   if (p->state == MB_RUNNABLE || p->state == MB_EMBRYO) mb_queue_remove(&s->ready, p);
   if (p->state == MB_EMBRYO) s->embryos--;
@@ -107,7 +122,9 @@ void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_rea
   p->state = MB_EXITING;
   p->reason = mb_reason_retain(reason);
   if (p->memberships || p->registry) mb_registry_bury(&s->runtime->registries, p); /* before its name is free */
-  mb_names_bury(&s->runtime->names, p); /* free at once: whoever hears of the end, even by noproc, may take it */
+  named = close_to_others(p, &watches);
+  if (watches) mb_watches_send(s, watches);
+  if (named) mb_names_bury(&s->runtime->names, p); /* free at once: whoever hears of the end, even by noproc, may take it */
   mb_delayed_drop(s, p);
 }
 

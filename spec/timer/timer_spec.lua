@@ -87,6 +87,60 @@ describe("a timer", function()
     assert.is_false(Process.read_timer(ref))
   end)
 
+  it("TIMER-10 is gone, with its message, for who has heard of the death, wherever each of them lives", function()
+    local schedulers = #mb.schedulers()
+    -- Reads the timers of those it is told of when it hears of their ends.
+    local witness = Process.spawn(function()
+      while true do
+        local target, timer = mb.receive{ {{"watch", any, any}} }
+        local ref = mb.monitor(target)
+        mb.receive{ {{"DOWN", ref, "process", target, any}} }
+        send(mb.receive{ {{"asked by", any}} }, {"seen", Process.read_timer(timer)})
+      end
+    end, {scheduler = schedulers, link = true})
+    for round = 1, 400 do
+      local target, ref = Process.spawn(function() mb.receive() end, {scheduler = 1 + round % schedulers, monitor = true})
+      local timer = Process.send_after(target, {"idle", ("x"):rep(1000)}, 3600000)
+      local other = Process.send_after(target, "idle", 3600000)
+      send(witness, {"watch", target, other})
+      send(target, "end")
+      await{"DOWN", ref, "process", target, "normal"}
+      assert.is_false(Process.read_timer(timer))
+      assert.is_false(Process.cancel_timer(timer))
+      send(witness, {"asked by", self()})
+      assert.is_false((await{"seen", any}))
+      assert.is_false(Process.read_timer(Process.send_after(target, "late", 3600000)))
+    end
+    mb.unlink(witness)
+    Process.exit(witness, "kill")
+  end)
+
+  it("TIMER-10 leaves nothing behind when it is made while its target dies", function()
+    local schedulers = #mb.schedulers()
+    for round = 1, 300 do
+      local target, ref = Process.spawn(function() mb.receive() end, {scheduler = 1 + round % schedulers, monitor = true})
+      send(target, "end")
+      for _ = 1, round % 20 do Process.send_after(target, "idle", 3600000) end
+      await{"DOWN", ref, "process", target, "normal"}
+    end
+  end) -- helper.setup's census finds what is left
+
+  it("for one that lives elsewhere fires and is cancelled as others, and outlives its maker", function()
+    for scheduler = 1, #mb.schedulers() do
+      local me = self()
+      local target = Process.spawn(function()
+        for _ = 1, 3 do send(me, {"got", mb.receive()}) end
+      end, {scheduler = scheduler})
+      local cancelled = Process.send_after(target, "cancelled", 3600000)
+      Process.send_after(target, "second", 20)
+      Process.send_after(target, "first", 5)
+      helper.in_process(function() Process.send_after(target, "third", 40) end)
+      assert.is_true(Process.cancel_timer(cancelled) > 3000000)
+      for _, expected in ipairs{"first", "second", "third"} do assert.equal(expected, await{"got", any}) end
+      helper.reason_of(target)
+    end
+  end)
+
   it("TIMER-11 looks a name up when it fires", function()
     Process.send_after("timer-11", "m", 5)
     Process.register(self(), "timer-11")
