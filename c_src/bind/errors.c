@@ -25,13 +25,34 @@ void mb_push_where(struct mb_heap *h, lua_State *L) {
   lua_pushliteral(L, "");
 }
 
+void mb_given_to(struct mb_heap *h, const char *function, int packed) {
+  size_t size = function ? strnlen(function, sizeof h->given_to - 1) : 0;
+  memcpy(h->given_to, function ? function : "", size);
+  h->given_to[size] = 0;
+  h->given_packed = packed;
+}
+
+/* Complete the refusal on the top of the stack, in whose path a packed request's second item is argument 2. */
+static void name_function(struct mb_heap *h, lua_State *L) {
+  const char *text = lua_tostring(L, -1);
+  if (h->given_packed) {
+    text = luaL_gsub(L, text, "request: field \"[2]\"", "request: argument 2");
+    text = luaL_gsub(L, text, "request: field \"[2].", "request: argument 2, field \"");
+    text = luaL_gsub(L, text, "request: field \"[2][", "request: argument 2, field \"[");
+  }
+  lua_pushfstring(L, "%s, given to %s", text, h->given_to);
+}
+
 int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...) {
   va_list args;
-  luaL_checkstack(L, 8, NULL);
-  mb_push_where(h, L);
+  luaL_checkstack(L, 12, NULL);
   va_start(args, format);
   lua_pushvfstring(L, format, args);
   va_end(args);
+  if (h->given_to[0] && strncmp(lua_tostring(L, -1), "cannot ", 7) == 0) name_function(h, L);
+  h->given_to[0] = 0;
+  mb_push_where(h, L);
+  lua_insert(L, -2);
   lua_concat(L, 2);
   return lua_error(L);
 }

@@ -13,6 +13,10 @@ void mb_push_where(struct mb_heap *h, lua_State *L);
 /* Raise the formatted text there (formats of lua_pushfstring). */
 int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...);
 
+/* What is encoded from here on was given to the library's function `function`, which a refusal will name; NULL: to nobody
+ * in particular. A packed request is {what, argument 2}. */
+void mb_given_to(struct mb_heap *h, const char *function, int packed);
+
 /* Raise "bad argument #index to 'function' (text)" there. */
 int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int index,
                     const char *format, ...);

@@ -64,6 +64,9 @@ struct mb_shape {
 };
 enum { MB_KNOWN_SHAPES = 8 };
 
+/* The longest name of a function of the library, and its end. */
+enum { MB_FUNCTION_NAME = 48 };
+
 struct mb_heap {
   struct mb_node *node;       /* owned by the heap that made it */
   struct mb_runtime *runtime; /* the node's */
@@ -101,6 +104,8 @@ struct mb_heap {
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */
+  char given_to[MB_FUNCTION_NAME]; /* see mb_given_to */
+  int given_packed;
   int closing; /* depth of clean-up code of the dead that is running: see closing.h */
   int leaving; /* 1 of it is that of the running process */
   int cut;     /* its time is over */

@@ -77,11 +77,10 @@ static void check_function(struct mb_heap *h, lua_State *L, const char *name) {
   mb_bad_type(h, L, name, 1, "function", 1);
 }
 
-/* Spawn with the function and arguments from stack index 1 on. What a finalizer spawns has no parent. */
-static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int link, int alias,
-                                        mb_ref *monitor) {
+/* Spawn with the function and arguments from stack index `first` on. What a finalizer spawns has no parent. */
+static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link, int alias, mb_ref *monitor) {
   struct mb_process *parent = link || monitor ? mb_current(h, L) : mb_caller(h, L), *p;
-  struct mb_signal *start = mb_encode_signal(h, L, 1, lua_gettop(L), "spawn", MB_MESSAGE);
+  struct mb_signal *start = mb_encode_signal(h, L, first, lua_gettop(L) - first + 1, "spawn", MB_MESSAGE);
   int err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) luaL_error(L, "not enough memory");
@@ -98,14 +97,14 @@ static int spawned(struct mb_heap *h, lua_State *L, int results) {
 static int spawn(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   check_function(h, L, "spawn");
-  mb_push_id(L, spawn_encoded(h, L, 0, 0, NULL));
+  mb_push_id(L, spawn_encoded(h, L, 1, 0, 0, NULL));
   return spawned(h, L, 1);
 }
 
 static int spawn_link(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   check_function(h, L, "spawn_link");
-  mb_push_id(L, spawn_encoded(h, L, 1, 0, NULL));
+  mb_push_id(L, spawn_encoded(h, L, 1, 1, 0, NULL));
   return spawned(h, L, 1);
 }
 
@@ -113,7 +112,7 @@ static int spawn_monitor(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = 0;
   check_function(h, L, "spawn_monitor");
-  mb_push_id(L, spawn_encoded(h, L, 0, 0, &ref));
+  mb_push_id(L, spawn_encoded(h, L, 1, 0, 0, &ref));
   mb_push_id(L, ref);
   return spawned(h, L, 2);
 }
@@ -160,7 +159,7 @@ static int process_spawn(lua_State *L) {
     lua_pop(L, 1);
   }
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
-  pid = spawn_encoded(h, L, link, 0, monitor ? &ref : NULL);
+  pid = spawn_encoded(h, L, 1, link, 0, monitor ? &ref : NULL);
   if (where && where != h->scheduler) mb_node_publish_paths(h, L);
   p = where ? mb_local(h->scheduler, pid) : NULL;
   if (p) {
@@ -176,17 +175,30 @@ static int process_spawn(lua_State *L) {
   return spawned(h, L, monitor ? 2 : 1);
 }
 
-/* spawn_async(linked, entry, ...) -> pid, ref: runs entry(owner, ref, ...), which may reply to ref. */
+/* spawn_for(function, linked, entry, ...) -> pid: as spawn; a refusal of what follows names the function, the user's. */
+static int spawn_for(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_given_to(h, luaL_checkstring(L, 1), 0);
+  mb_push_id(L, spawn_encoded(h, L, 3, lua_toboolean(L, 2), 0, NULL));
+  mb_given_to(h, NULL, 0);
+  return spawned(h, L, 1);
+}
+
+/* spawn_async(function, linked, entry, ...) -> pid, ref: runs entry(owner, ref, ...), which may reply to ref. A refusal of
+ * what follows names the function, the user's, unless it is false. */
 static int spawn_async(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  int link = lua_toboolean(L, 1);
+  const char *function = lua_tostring(L, 1);
+  int link = lua_toboolean(L, 2);
   mb_ref ref = mb_ref_new(h->scheduler);
-  lua_remove(L, 1);
+  lua_remove(L, 2);
   mb_push_id(L, mb_pid_of(mb_current(h, L)));
-  lua_insert(L, 2);
-  mb_push_id(L, ref);
   lua_insert(L, 3);
-  mb_push_id(L, spawn_encoded(h, L, link, 1, &ref));
+  mb_push_id(L, ref);
+  lua_insert(L, 4);
+  mb_given_to(h, function, 0);
+  mb_push_id(L, spawn_encoded(h, L, 2, link, 1, &ref));
+  mb_given_to(h, NULL, 0);
   mb_push_id(L, ref);
   return spawned(h, L, 2);
 }
@@ -420,6 +432,7 @@ void mb_open_kernel(struct mb_heap *h, lua_State *L) {
                                        {"caller", caller},
                                        {"spawn", spawn},
                                        {"spawn_link", spawn_link},
+                                       {"spawn_for", spawn_for},
                                        {"spawn_monitor", spawn_monitor},
                                        {"process_spawn", process_spawn},
                                        {"spawn_async", spawn_async},

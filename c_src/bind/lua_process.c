@@ -422,7 +422,9 @@ static int process_send_after(lua_State *L) {
     return mb_bad_argument(h, L, "Process.send_after", 3, "integer >= 0 (ms) expected, got %s",
                            luaL_tolstring(L, 3, NULL));
   if (!lua_isnone(L, 4)) (void)mb_key(h, L, 4, "Process.send_after", 1); /* it may be none: before there is a signal */
+  mb_given_to(h, "Process.send_after", 0);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
+  mb_given_to(h, NULL, 0);
   if (!lua_isnone(L, 4)) {
     const struct mb_buffer *key = mb_key(h, L, 4, "Process.send_after", 1);
     name.key = (struct mb_bytes){key->bytes, (uint32_t)key->size};

@@ -39,11 +39,13 @@ static struct mb_address check_address(struct mb_heap *h, lua_State *L, const ch
   return at;
 }
 
-/* The bytes of the value at `index`, as those of mb_encode; none for nil. */
-static struct mb_bytes encode(struct mb_heap *h, lua_State *L, int index) {
+/* The bytes of the value at `index`, as those of mb_encode; none for nil. A refusal names the function. */
+static struct mb_bytes encode(struct mb_heap *h, lua_State *L, int index, const char *function) {
   const struct mb_buffer *out;
   if (lua_isnoneornil(L, index)) return (struct mb_bytes){NULL, 0};
+  mb_given_to(h, function, 0);
   mb_encode(h, L, index, 1, "register value", &out);
+  mb_given_to(h, NULL, 0);
   return (struct mb_bytes){out->bytes, (uint32_t)out->size};
 }
 
@@ -76,7 +78,7 @@ static int registry_open(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   struct mb_bytes name = check_registry(h, L, "Registry.start_link");
   mb_pid owner = mb_check_pid(h, L, 3, "Registry.start_link", 1), holder;
-  struct mb_bytes listeners = encode(h, L, 4);
+  struct mb_bytes listeners = encode(h, L, 4, "Registry.start_link");
   int err = mb_registry_open(h->scheduler, p, name, lua_toboolean(L, 2), owner, listeners, &holder);
   if (err == MB_ENAME) {
     lua_pushnil(L);
@@ -131,7 +133,7 @@ static int registry_register(lua_State *L) {
   int err;
   lua_settop(L, 3);
   (void)check_registry(h, L, "Registry.register");
-  value = encode(h, L, 3); /* first: it may run user code */
+  value = encode(h, L, 3, "Registry.register"); /* first: it may run user code */
   at = check_address(h, L, "Registry.register", 0);
   err = mb_registry_add(h->scheduler, p, &at, value, &who);
   mb_leave_if_doomed(h, L, p);
@@ -169,7 +171,7 @@ static int registry_update(lua_State *L) {
   struct mb_address at;
   int done;
   lua_settop(L, 3);
-  value = encode(h, L, 3);
+  value = encode(h, L, 3, "Registry.update_value");
   at = check_address(h, L, "Registry.update_value", 0);
   done = mb_registry_update(h->scheduler, p, &at, value);
   check(h, L, "Registry.update_value", done);
@@ -342,7 +344,7 @@ static int set_meta(lua_State *L, const char *function, int index) {
   struct mb_address at;
   lua_settop(L, 3);
   (void)check_registry(h, L, function);
-  value = encode(h, L, index);
+  value = encode(h, L, index, function);
   at = check_address(h, L, function, 1);
   check(h, L, function, mb_registry_set_meta(h->scheduler, &at, value.size ? &value : NULL));
   lua_pushboolean(L, 1);

@@ -129,9 +129,11 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   uint64_t deadline = mb_check_deadline(h, L, 3, name, 3, 1);
   struct mb_signal *s = NULL; /* the request, unless it has been handed over */
   mb_ref ref = mb_ref_new(h->scheduler);
-  lua_settop(L, 2);
+  lua_settop(L, 4);
   if (kind != MB_CALL || !mb_hand_over_request(h, L, server, mb_pid_of(p), ref, 2)) {
+    mb_given_to(h, name, kind == MB_SYSTEM || strncmp(name, "GenServer.", 10) != 0);
     s = mb_encode_signal(h, L, 2, 1, "send request", kind);
+    mb_given_to(h, NULL, 0);
     if (server == mb_pid_of(p) || !mb_lookup(h->runtime, server)) {
       mb_signal_free(s);
       return refused(L, server == mb_pid_of(p) ? "calling_self" : "noproc");
@@ -187,11 +189,14 @@ static int send_system(lua_State *L) { return post_request(L, MB_SYSTEM, "send_s
 static int cast(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_worker(h, L);
-  mb_pid server = server_pid(h, L, 1, luaL_optstring(L, 3, "GenServer.cast"));
+  const char *name = luaL_optstring(L, 3, "GenServer.cast");
+  mb_pid server = server_pid(h, L, 1, name);
   struct mb_signal *s;
-  lua_settop(L, 2);
+  lua_settop(L, 3);
   if (!mb_hand_over_request(h, L, server, 0, 0, 2)) {
+    mb_given_to(h, name, 0);
     s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
+    mb_given_to(h, NULL, 0);
     s->from = mb_caller_pid(h, L);
     if (server)
       mb_signal_send(h->scheduler, server, s);

@@ -22,7 +22,7 @@ local Agent = {}
 function Agent.start(fn, opts)
   call.check_function(fn, "Agent.start", 1)
   options.check(opts, options.start, "Agent.start", 2)
-  return GenServer.start(callbacks, fn, opts)
+  return GenServer.start(callbacks, fn, opts, "Agent.start")
 end
 
 --- As `start`, linked to the caller. See Elixir's `Agent.start_link/2`.
@@ -35,7 +35,7 @@ end
 function Agent.start_link(fn, opts)
   call.check_function(fn, "Agent.start_link", 1)
   options.check(opts, options.start, "Agent.start_link", 2)
-  return GenServer.start_link(callbacks, fn, opts)
+  return GenServer.start_link(callbacks, fn, opts, "Agent.start_link")
 end
 
 --- What fn returns for the state, all results; the state itself without fn. See Elixir's `Agent.get/3`.

@@ -58,6 +58,23 @@ function call.check_function(fn, fname, index)
   return core.argument_error(fname, index, "function expected, got " .. core.type(fn))
 end
 
+--- The results of a protected call. What it raised is raised with other names: where an argument is packed into another.
+-- @param names sequence of patterns and what stands for each
+-- @param ok whether the call has succeeded
+-- @param ... its results, or what it raised
+function call.renaming(names, ok, ...)
+  if ok then return ... end
+  local e = ...
+  if type(e) == "string" then
+    for i = 1, #names, 2 do
+      local count
+      e, count = e:gsub(names[i], names[i + 1], 1)
+      if count > 0 then break end
+    end
+  end
+  return error(e, 0)
+end
+
 --- Whether two reasons say the same, tables by their contents.
 function call.same(a, b, depth)
   if a == b then return true end

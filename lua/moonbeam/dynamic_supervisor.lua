@@ -9,6 +9,7 @@
 -- @module moonbeam.dynamic_supervisor
 
 local core = require "moonbeam.core"
+local call = require "moonbeam.call"
 local child_spec = require "moonbeam.child_spec"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.dynamic_supervisor_server"
@@ -28,6 +29,12 @@ local start_options = options.of{
 }
 local module_options = options.of{{"name", options.name}}
 
+-- What a refusal says of the server's argument, and what it is.
+local argument_names = {
+  'argument 2, field "options%.', 'argument 1, field "', 'argument 2, field "module%.', 'argument 1, field "',
+  'argument 2, field "arg"', "argument 2", 'argument 2, field "arg%.', 'argument 2, field "',
+}
+
 --- Start a dynamic supervisor, linked to the caller. See Elixir's `DynamicSupervisor.start_link/1`.
 -- @param[opt] opts table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5): one restart more
 -- and it stops with "shutdown", extra_arguments (a sequence, put before those of every child's start function), strategy
@@ -46,7 +53,8 @@ function DynamicSupervisor.start_link(opts, arg, of_module)
     opts = options.check(opts, start_options, "DynamicSupervisor.start_link", 1)
     argument = {options = opts}
   end
-  return GenServer.start_link(callbacks, argument, {name = opts.name})
+  return call.renaming(argument_names, pcall(GenServer.start_link, callbacks, argument, {name = opts.name},
+    "DynamicSupervisor.start_link"))
 end
 
 --- The results for the init of a module that is a dynamic supervisor. See Elixir's `DynamicSupervisor.init/1`.
@@ -62,15 +70,10 @@ function DynamicSupervisor.init(opts)
   return "ok", server.become(opts, "moonbeam.dynamic_supervisor_server")
 end
 
-local function request(supervisor, name, ...)
-  return GenServer.call(supervisor, {name, ...}, "infinity", "DynamicSupervisor." .. name)
+-- `user` is the function that an error about the arguments names, where a module is built on these.
+local function request(user, supervisor, name, argument)
+  return GenServer.call(supervisor, {name, argument}, "infinity", user or "DynamicSupervisor." .. name)
 end
-
---- Start a child for a record of moonbeam.child_spec, unchecked; internal, for supervisors that are made of this one.
--- @param supervisor pid, name or via table
--- @param child record: start, restart, shutdown and, where they are not the default, type and modules
--- @return as start_child
-function DynamicSupervisor.start_record(supervisor, child) return request(supervisor, "start_child", child) end
 
 --- Start a child. See Elixir's `DynamicSupervisor.start_child/2`.
 -- The start function runs in the supervisor, after its extra_arguments those of the specification; it and the arguments
@@ -83,10 +86,10 @@ function DynamicSupervisor.start_record(supervisor, child) return request(superv
 -- local sup = DynamicSupervisor.start_link()
 -- local agent = DynamicSupervisor.start_child(sup, {Agent, function() return 42 end})
 -- assert(Agent.get(agent) == 42)
-function DynamicSupervisor.start_child(supervisor, spec)
+function DynamicSupervisor.start_child(supervisor, spec, user)
   local child, reason = child_spec.check_dynamic(child_spec.expand(spec))
   if child == nil then return nil, reason end
-  return DynamicSupervisor.start_record(supervisor, child)
+  return request(user, supervisor, "start_child", child)
 end
 
 --- Stop a child, by its shutdown option, and forget it. See Elixir's `DynamicSupervisor.terminate_child/2`.
@@ -97,24 +100,24 @@ end
 -- local sup = DynamicSupervisor.start_link()
 -- local agent = DynamicSupervisor.start_child(sup, {Agent, function() return 42 end})
 -- assert(DynamicSupervisor.terminate_child(sup, agent) and not Process.alive(agent))
-function DynamicSupervisor.terminate_child(supervisor, pid)
+function DynamicSupervisor.terminate_child(supervisor, pid, user)
   if core.type(pid) ~= "pid" then
     core.argument_error("DynamicSupervisor.terminate_child", 2, "pid expected, got " .. core.type(pid))
   end
-  return request(supervisor, "terminate_child", pid)
+  return request(user, supervisor, "terminate_child", pid)
 end
 
 --- The children, newest first. See Elixir's `DynamicSupervisor.which_children/1`.
 -- @param supervisor pid, name or via table
 -- @return sequence of {"undefined", pid | "restarting", type, modules}
 -- @usage assert(#DynamicSupervisor.which_children(DynamicSupervisor.start_link()) == 0)
-function DynamicSupervisor.which_children(supervisor) return request(supervisor, "which_children") end
+function DynamicSupervisor.which_children(supervisor, user) return request(user, supervisor, "which_children") end
 
 --- How many children there are. See Elixir's `DynamicSupervisor.count_children/1`.
 -- @param supervisor pid, name or via table
 -- @return table: specs (all), active (not waiting for a restart), supervisors, workers
 -- @usage assert(DynamicSupervisor.count_children(DynamicSupervisor.start_link()).active == 0)
-function DynamicSupervisor.count_children(supervisor) return request(supervisor, "count_children") end
+function DynamicSupervisor.count_children(supervisor) return request(nil, supervisor, "count_children") end
 
 --- Stop a supervisor and its children; they are told "shutdown", whatever the reason. See Elixir's
 -- `DynamicSupervisor.stop/3`.

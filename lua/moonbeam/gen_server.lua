@@ -66,7 +66,10 @@ local function settled(pid, ref, linked, answer, kind, a, b)
   return give_up(pid, ref, linked, false, nil, b)
 end
 
-local function start(linked, fname, module, arg, opts)
+-- Modules that are built on the functions below give their own function's name as the last argument: `user` is whom an
+-- error about the arguments names.
+
+local function start(linked, fname, module, arg, opts, user)
   if type(module) ~= "table" then
     core.argument_error(fname, 1, "table of callbacks expected, got " .. core.type(module))
   end
@@ -74,7 +77,7 @@ local function start(linked, fname, module, arg, opts)
   local name = opts.name
   local holder = holder_of(name)
   if holder then return nil, {"already_started", holder} end
-  local pid, ref = core.spawn_async(linked, server.run, module, arg, name, linked, core.ancestors())
+  local pid, ref = core.spawn_async(user or fname, linked, server.run, module, arg, name, linked, core.ancestors())
   return settled(pid, ref, linked, core.await(ref, opts.timeout or "infinity"))
 end
 
@@ -90,7 +93,7 @@ end
 -- function Counter.handle_call(by, from, n) return "reply", n + by, n + by end
 -- local pid = GenServer.start(Counter, 1)
 -- assert(GenServer.call(pid, 2) == 3)
-function GenServer.start(module, arg, opts) return start(false, "GenServer.start", module, arg, opts) end
+function GenServer.start(module, arg, opts, user) return start(false, "GenServer.start", module, arg, opts, user) end
 
 --- As `start`, linked to the caller, who is the server's parent: a server that traps exits terminates
 -- when its parent exits. See Elixir's `GenServer.start_link/3`.
@@ -103,12 +106,9 @@ function GenServer.start(module, arg, opts) return start(false, "GenServer.start
 -- function Echo.init() return "ok", 0 end
 -- local pid = GenServer.start_link(Echo, nil, {name = "echo"})
 -- assert(GenServer.whereis("echo") == pid)
-function GenServer.start_link(module, arg, opts)
-  return start(true, "GenServer.start_link", module, arg, opts)
+function GenServer.start_link(module, arg, opts, user)
+  return start(true, "GenServer.start_link", module, arg, opts, user)
 end
-
--- Modules that are built on the functions below give their own function's name as the last argument: `user` is whom an
--- error about the arguments names.
 
 local function fail(function_name, server_, arguments, reason)
   return exit({reason, {"GenServer", function_name, {server_, arguments}}})

@@ -94,7 +94,7 @@ end
 
 --- See GenServer.reload.
 function reload.reload(name, extra, ms)
-  local _, ref = core.spawn_async(false, reload.run, name, extra, ms)
+  local _, ref = core.spawn_async(false, false, reload.run, name, extra, ms)
   return finished(core.await(ref))
 end
 

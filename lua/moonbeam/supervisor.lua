@@ -21,6 +21,7 @@
 -- @module moonbeam.supervisor
 
 local core = require "moonbeam.core"
+local call = require "moonbeam.call"
 local child_spec = require "moonbeam.child_spec"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.supervisor_server"
@@ -52,6 +53,13 @@ local function expand(children, opts, known, fname)
   return child_spec.expand_all(children)
 end
 
+-- What a refusal says of the server's argument, and what it is.
+local argument_names = {
+  'argument 2, field "children%[', 'argument 1, field "[', 'argument 2, field "options%.', 'argument 2, field "',
+  'argument 2, field "module%.', 'argument 1, field "', 'argument 2, field "arg"', "argument 2",
+  'argument 2, field "arg%.', 'argument 2, field "',
+}
+
 --- Start a supervisor, linked to the caller, and its children in order. See Elixir's `Supervisor.start_link/2`.
 -- When a child cannot start, those before it are stopped, and the supervisor stops with
 -- {"shutdown", {"failed_to_start_child", id, reason}}, which ends a caller that does not trap exits.
@@ -78,7 +86,8 @@ function Supervisor.start_link(children, opts, of_module)
   else
     argument = {children = expand(children, opts, start_options, "Supervisor.start_link"), options = opts}
   end
-  return GenServer.start_link(callbacks, argument, {name = opts.name})
+  return call.renaming(argument_names, pcall(GenServer.start_link, callbacks, argument, {name = opts.name},
+    "Supervisor.start_link"))
 end
 
 --- The results for the init of a module that is a supervisor. See Elixir's `Supervisor.init/2`.

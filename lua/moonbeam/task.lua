@@ -19,7 +19,7 @@ local Task = {}
 -- @usage Task.start(print, "from a task")
 function Task.start(fn, ...)
   call.check_function(fn, "Task.start", 1)
-  return core.spawn(process.run, self(), false, process.callers(), fn, ...)
+  return core.spawn_for("Task.start", false, process.run, self(), false, process.callers(), fn, ...)
 end
 
 --- As `start`, linked to the caller. See Elixir's `Task.start_link/1`.
@@ -31,7 +31,7 @@ end
 -- sleep(1)
 function Task.start_link(fn, ...)
   call.check_function(fn, "Task.start_link", 1)
-  return core.spawn_link(process.run, self(), false, process.callers(), fn, ...)
+  return core.spawn_for("Task.start_link", true, process.run, self(), false, process.callers(), fn, ...)
 end
 
 --- Start computing; `await` gives the results. See Elixir's `Task.async/1`.
@@ -45,7 +45,7 @@ end
 -- assert(Task.await(task) == 3)
 function Task.async(fn, ...)
   call.check_function(fn, "Task.async", 1)
-  local pid, ref = core.spawn_async(true, process.reply, process.callers(), fn, ...)
+  local pid, ref = core.spawn_async("Task.async", true, process.reply, process.callers(), fn, ...)
   return {pid = pid, ref = ref, owner = self()}
 end
 

@@ -185,6 +185,75 @@ describe("a message", function()
     assert.same(before, mb.census())
     assert.same({links = {}, monitors = {}}, mb.Process.info(self(), {"links", "monitors"}))
   end)
+
+  it("is refused with the name of the function that it was given to", function()
+    local Task, GenServer, Agent, Supervisor = mb.Task, mb.GenServer, mb.Agent, mb.Supervisor
+    local DynamicSupervisor, Registry = mb.DynamicSupervisor, mb.Registry
+    local sock = io.stdout
+    local function bad() return sock end
+    local agent = Agent.start(function() return 1 end)
+    local tasks = Task.Supervisor.start_link()
+    local dynamic = DynamicSupervisor.start_link()
+    local static = Supervisor.start_link({}, {strategy = "one_for_one"})
+    Registry.start_link{keys = "unique", name = "refusing"}
+    local spec, upvalue = {id = 1, start = {print, sock}}, 'upvalue "sock" is a userdata (FILE*)'
+    local one = {strategy = "one_for_one"}
+    local cases = {
+      ["GenServer.call"] = {GenServer.call, 'request: field "a.b"', agent, {a = {b = sock}}},
+      ["GenServer.cast"] = {GenServer.cast, "request: it", agent, sock},
+      ["Agent.get"] = {Agent.get, "request: argument 2, " .. upvalue, agent, bad},
+      ["Agent.update"] = {Agent.update, "request: argument 2, " .. upvalue, agent, bad},
+      ["Agent.cast"] = {Agent.cast, "request: " .. upvalue, agent, bad},
+      ["Agent.start_link"] = {Agent.start_link, "spawn: the function, " .. upvalue, bad},
+      ["GenServer.start"] = {GenServer.start, "spawn: argument 2", {init = print}, sock},
+      ["GenServer.replace_state"] = {GenServer.replace_state, "request: argument 2, " .. upvalue, agent, bad},
+      ["Supervisor.start_link"] = {Supervisor.start_link, 'spawn: argument 1, field "[1].start[2]"', {spec}, one},
+      ["Supervisor.start_child"] = {Supervisor.start_child, 'request: argument 2, field "start[2]"', static, spec},
+      ["Supervisor.terminate_child"] = {Supervisor.terminate_child, "request: argument 2", static, sock},
+      ["DynamicSupervisor.start_link"] = {DynamicSupervisor.start_link, 'spawn: argument 1, field "extra_arguments[1]"',
+        {extra_arguments = {sock}}},
+      ["DynamicSupervisor.start_child"] = {DynamicSupervisor.start_child, 'request: argument 2, field "start[2]"', dynamic,
+        spec},
+      ["Task.start"] = {Task.start, "spawn: argument 2", print, 1, sock},
+      ["Task.start_link"] = {Task.start_link, "spawn: the function, " .. upvalue, bad},
+      ["Task.async"] = {Task.async, "spawn: argument 1", print, sock},
+      ["Task.Supervisor.async"] = {Task.Supervisor.async, "request: argument 2", tasks, print, 1, sock},
+      ["Task.Supervisor.async_nolink"] = {Task.Supervisor.async_nolink, 'request: argument 1, field "x.y"', tasks, print,
+        {x = {y = sock}}},
+      ["Task.Supervisor.start_child"] = {Task.Supervisor.start_child, "request: the function, " .. upvalue, tasks, bad},
+      ["Task.async_stream"] = {function(...) for _ in Task.async_stream(...) do break end end, "request: item 2",
+        {1, sock}, print},
+      ["Task.Supervisor.async_stream"] = {function(...) for _ in Task.Supervisor.async_stream(...) do break end end,
+        'request: item 1, field "x"', tasks, {{x = sock}}, print},
+      ["Registry.register"] = {Registry.register, "register value: it", "refusing", "k", sock},
+      ["Registry.put_meta"] = {Registry.put_meta, 'register value: field "[1]"', "refusing", "k", {sock}},
+      ["Process.send_after"] = {mb.Process.send_after, "message: it", self(), sock, 10},
+    }
+    for name, case in pairs(cases) do
+      local ok, message = pcall(case[1], table.unpack(case, 3))
+      assert.is_false(ok)
+      local expected = case[2]:find("is a userdata") and case[2] or case[2] .. " is a userdata (FILE*)"
+      assert.equal(expected .. ", given to " .. name,
+        message:match("^[^:]*codec_spec%.lua:%d+: cannot send (.*)$") or message:match("codec_spec%.lua:%d+: cannot (.*)$"))
+    end
+    local ok, message = pcall(send, self(), sock) -- nothing of theirs is left
+    assert.is_false(ok)
+    assert.matches("cannot send message: it is a userdata %(FILE%*%)$", message)
+    for name, call in pairs{
+      ["Task.Supervisor.async"] = function() Task.Supervisor.async(nil, print) end,
+      ["Task.Supervisor.start_child"] = function() Task.Supervisor.start_child(nil, print) end,
+      ["Task.Supervisor.children"] = function() Task.Supervisor.children(nil) end,
+      ["Task.Supervisor.terminate_child"] = function() Task.Supervisor.terminate_child(nil, self()) end,
+      ["Task.Supervisor.async_stream"] = function() Task.Supervisor.async_stream(nil, {}, print) end,
+      ["Agent.get"] = function() Agent.get(nil) end,
+      ["Supervisor.which_children"] = function() Supervisor.which_children(nil) end,
+    } do
+      ok, message = pcall(call)
+      assert.is_false(ok)
+      assert.matches("bad argument #1 to '" .. name .. "' %(pid or name expected, got nil%)", message)
+    end
+    for _, server in ipairs{agent, tasks, dynamic, static, "refusing"} do GenServer.stop(server) end
+  end)
 end)
 
 -- Globals need a table of globals that is like a script's; busted gives its specs one of their own.

@@ -8,7 +8,7 @@ local core = require "moonbeam.core"
 local DynamicSupervisor = require "moonbeam.dynamic_supervisor"
 local inspect = require "moonbeam.inspect"
 
-local unpack = table.unpack
+local type, unpack = type, table.unpack
 
 local process = {}
 
@@ -50,16 +50,27 @@ function process.wait(owner)
   return work[1](owner, ref, unpack(work, 2, work.n))
 end
 
+-- What a refusal of work says of it: work is {entry, callers, function, arguments...}.
+local function about_work(text, fname)
+  text = text:gsub('request: field "%[(%d+)%](.)', function(index, after)
+    local what = index == "3" and "the function" or ("argument %d"):format(index - 3)
+    if after == '"' then return "request: " .. what end
+    return ('request: %s, field "%s'):format(what, after == "." and "" or after)
+  end)
+  return text .. ", given to " .. fname
+end
+
 --- Hand work to a task of the calling process that waits. What cannot be copied raises, and the task is ended.
+-- @param fname the user's function, for errors
 -- @param pid the task
 -- @param ... entry (a function above) and what follows the reference in its arguments
 -- @return reference of a reply and of the end
-function process.hand_over(pid, ...)
+function process.hand_over(fname, pid, ...)
   local ok, ref = pcall(core.send_request, pid, table.pack(...))
   if ok then return ref end
   core.unlink(pid)
-  core.process_exit(pid, "kill")
-  return error(ref, 0)
+  core.process_exit(pid, "shutdown") -- it waits, and traps no exits
+  return error(type(ref) == "string" and about_work(ref, fname) or ref, 0)
 end
 
 --- The start functions of a supervisor's tasks.
@@ -72,11 +83,12 @@ end
 --- Let a supervisor start a task of the calling process that waits.
 -- @param supervisor pid, name or via table
 -- @param[opt] shutdown as in child specifications
+-- @param[opt] fname the user's function, for errors
 -- @return pid | nil, reason
-function process.start_in(supervisor, shutdown)
+function process.start_in(supervisor, shutdown, fname)
   return DynamicSupervisor.start_child(supervisor, {
     id = "Task", start = {process.start_waiting, core.self()}, restart = "temporary", shutdown = shutdown,
-  })
+  }, fname)
 end
 
 --- The supervisor did not start a task: raises, at the user's line.

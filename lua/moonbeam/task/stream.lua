@@ -23,7 +23,7 @@ local stream = {}
 local function start(s)
   local me = self()
   s.owner = me
-  s.monitor, s.ref = core.spawn_async(true, monitor.run, core.process_info(me, "trap_exit"), s.timeout,
+  s.monitor, s.ref = core.spawn_async(s.fname, true, monitor.run, core.process_info(me, "trap_exit"), s.timeout,
     process.callers(), s.fn, s.supervisor, s.linked)
 end
 
@@ -58,6 +58,12 @@ stream.pull_guard = {__close = function(guard)
   if guard.stream.pulling then close(guard.stream) end
 end}
 
+-- What a refusal says of an item, and what it is.
+local function item_names(position)
+  local item = ("item %d"):format(position)
+  return {'field "%[1%]"', item, 'field "%[1%]%.', item .. ', field "', 'field "%[1%]', item .. ', field "'}
+end
+
 local function pull(s)
   local guard <close> = s.guard
   s.pulling = true
@@ -65,8 +71,9 @@ local function pull(s)
   if item[1] == nil then
     s.source = nil
   else
-    core_cast(s.monitor, item)
     s.spawned = s.spawned + 1
+    local ok, e = pcall(core_cast, s.monitor, item, s.fname)
+    if not ok then call.renaming(item_names(s.spawned), false, e) end
     s.running = s.running + 1
     s.unanswered[s.spawned] = item
   end
@@ -163,6 +170,14 @@ local function iterator_of(source, fname, index)
   return core.argument_error(fname, index, "sequence or iterator function expected, got " .. core.type(source))
 end
 
+local function check_supervisor(supervisor, fname)
+  local kind = core.type(supervisor)
+  if kind == "table" then call.via(supervisor, fname, 1) end
+  if kind ~= "pid" and kind ~= "string" and kind ~= "table" then
+    core.argument_error(fname, 1, "pid or name expected, got " .. kind)
+  end
+end
+
 local stream_options = options.of{
   {"max_concurrency", options.integer(1)}, {"ordered", options.boolean}, {"timeout", options.timeout},
   {"on_timeout", options.one_of("exit", "kill_task")}, {"zip_input_on_exit", options.boolean},
@@ -178,9 +193,10 @@ function stream.new(fname, index, supervisor, linked, source, fn, opts)
   source = iterator_of(source, fname, index)
   call.check_function(fn, fname, index + 1)
   index = index + 2
+  if supervisor ~= false then check_supervisor(supervisor, fname) end
   opts = options.check(opts, stream_options, fname, index)
   local s = {
-    source = source, fn = fn, supervisor = supervisor, linked = linked,
+    fname = fname, source = source, fn = fn, supervisor = supervisor, linked = linked,
     max_concurrency = opts.max_concurrency or core.cores(), on_timeout = opts.on_timeout or "exit",
     timeout = call.timeout(opts.timeout, 5000, fname, index), ordered = opts.ordered ~= false,
     zip_input_on_exit = opts.zip_input_on_exit or false,

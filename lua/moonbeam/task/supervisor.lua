@@ -46,10 +46,10 @@ end
 
 local function async(fname, linked, supervisor, fn, ...)
   call.check_function(fn, fname, 2)
-  local pid, reason = process.start_in(supervisor)
+  local pid, reason = process.start_in(supervisor, nil, fname)
   if pid == nil then return process.refused(supervisor, reason) end
   if linked then core.link(pid) end
-  return {pid = pid, ref = process.hand_over(pid, process.reply, process.callers(), fn, ...), owner = self()}
+  return {pid = pid, ref = process.hand_over(fname, pid, process.reply, process.callers(), fn, ...), owner = self()}
 end
 
 --- Start computing in a task of the supervisor, linked to the caller as `Task.async` does. See Elixir's
@@ -112,11 +112,12 @@ function TaskSupervisor.start_child(supervisor, fn, ...)
     return DynamicSupervisor.start_child(supervisor, {
       id = "Task", start = {process.start_running, self(), callers, work, arguments},
       restart = opts.restart, shutdown = opts.shutdown,
-    })
+    }, "Task.Supervisor.start_child")
   end
-  local pid, reason = process.start_in(supervisor, opts.shutdown)
+  local pid, reason = process.start_in(supervisor, opts.shutdown, "Task.Supervisor.start_child")
   if pid == nil then return nil, reason end
-  local ref = process.hand_over(pid, process.run, callers, work, table.unpack(arguments, 1, arguments.n))
+  local ref = process.hand_over("Task.Supervisor.start_child", pid, process.run, callers, work,
+    table.unpack(arguments, 1, arguments.n))
   core.demonitor(ref, "flush")
   return pid
 end
@@ -127,7 +128,7 @@ end
 -- @usage assert(#Task.Supervisor.children(Task.Supervisor.start_link()) == 0)
 function TaskSupervisor.children(supervisor)
   local pids = {}
-  for _, child in ipairs(DynamicSupervisor.which_children(supervisor)) do
+  for _, child in ipairs(DynamicSupervisor.which_children(supervisor, "Task.Supervisor.children")) do
     if core.type(child[2]) == "pid" then pids[#pids + 1] = child[2] end
   end
   return pids
@@ -144,7 +145,7 @@ function TaskSupervisor.terminate_child(supervisor, pid)
   if core.type(pid) ~= "pid" then
     core.argument_error("Task.Supervisor.terminate_child", 2, "pid expected, got " .. core.type(pid))
   end
-  return DynamicSupervisor.terminate_child(supervisor, pid)
+  return DynamicSupervisor.terminate_child(supervisor, pid, "Task.Supervisor.terminate_child")
 end
 
 --- Stop a supervisor and its tasks, which are told "shutdown".
