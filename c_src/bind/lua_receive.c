@@ -108,18 +108,6 @@ static int check_clause(struct mb_heap *h, lua_State *L, const char *function, i
   return guarded;
 }
 
-/* Check that the value of `after`, on the top of the stack, has nothing beside ms and a function when it is a table. */
-static void check_after(struct mb_heap *h, lua_State *L, const char *function) {
-  int after = lua_gettop(L);
-  if (!lua_istable(L, after)) return;
-  lua_pushnil(L);
-  while (lua_next(L, after)) {
-    lua_Integer n = lua_isinteger(L, after + 1) ? lua_tointeger(L, after + 1) : 0;
-    if (n != 1 && n != 2) mb_bad_argument(h, L, function, 1, "after is ms or {ms, function}");
-    lua_settop(L, after + 1);
-  }
-}
-
 /* Check the clauses at stack index 1; returns their shape. */
 static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *function) {
   int count = 0, flags = 0, top = lua_gettop(L);
@@ -131,7 +119,6 @@ static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *fu
       mb_bad_argument(h, L, function, 1, "unknown field '%s' beside the clauses; only 'after' may stand there",
                       luaL_tolstring(L, top + 1, NULL));
     } else {
-      check_after(h, L, function);
       flags |= SHAPE_AFTER;
     }
     lua_settop(L, top + 1);
@@ -143,6 +130,18 @@ static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *fu
   return (lua_Integer)count * SHAPE_ONE + flags;
 }
 
+/* Whether a table has more than one field: a function under a name, perhaps, beside its first item. */
+static int has_fields(lua_State *L, int table) {
+  int top = lua_gettop(L), count = 0;
+  lua_pushnil(L);
+  while (count < 2 && lua_next(L, table)) {
+    lua_settop(L, top + 1);
+    count++;
+  }
+  lua_settop(L, top);
+  return count == 2;
+}
+
 /* The deadline of `after` in the clauses at index 1. */
 static uint64_t after_deadline(struct mb_heap *h, lua_State *L, const char *function) {
   uint64_t deadline;
@@ -151,7 +150,7 @@ static uint64_t after_deadline(struct mb_heap *h, lua_State *L, const char *func
   if (lua_istable(L, -1)) {
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
-    if (!lua_isnil(L, -1) && !is_callable(L, -1))
+    if (lua_rawlen(L, top + 1) > 2 || (lua_isnil(L, -1) ? has_fields(L, top + 1) : !is_callable(L, -1)))
       mb_bad_argument(h, L, function, 1, "after is ms or {ms, function}");
     lua_pop(L, 1);
     if (lua_isnil(L, -1)) mb_bad_argument(h, L, function, 1, "after is ms or {ms, function}");

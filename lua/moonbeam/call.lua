@@ -45,6 +45,12 @@ function call.timeout(ms, default, fname, index)
     'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got ' .. tostring(ms))
 end
 
+--- The options of a function that has none so far: refuses all there are.
+function call.no_options(opts, fname, index)
+  local options = require "moonbeam.options"
+  options.check(opts, options.none, fname, index)
+end
+
 --- Whether a value can be called.
 function call.is_callable(fn)
   if type(fn) == "function" then return true end

@@ -13,8 +13,6 @@ if here then core.own_files(here) end
 local inspect = require "moonbeam.inspect"
 core.set_inspect(inspect)
 
-local options = require "moonbeam.options"
-
 local select_message, take, type, unpack = core.select, core.take, type, table.unpack
 
 local mb = {}
@@ -248,8 +246,6 @@ mb.cleanup_timeout = core.cleanup_timeout
 -- @usage assert(require("moonbeam").census().processes >= 1)
 mb.census = core.census
 
-local start_options = options.of{{"schedulers", options.integer(1)}}
-
 --- Settings, before the first process is spawned. In stock Lua there is one scheduler unless this or the environment's
 -- MOONBEAM_SCHEDULERS says otherwise; the host has one per core, or `--schedulers`.
 -- @function start
@@ -258,7 +254,8 @@ local start_options = options.of{{"schedulers", options.integer(1)}}
 -- @usage require("moonbeam").start{schedulers = require("moonbeam").census().processes >= 1 and 1}
 function mb.start(opts)
   if type(opts) ~= "table" then core.argument_error("start", 1, "table expected, got " .. core.type(opts)) end
-  options.check(opts, start_options, "start", 1)
+  local options = require "moonbeam.options"
+  options.check(opts, options.schedulers, "start", 1)
   if opts.schedulers ~= nil then core.set_schedulers(opts.schedulers) end
   return true
 end

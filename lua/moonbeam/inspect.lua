@@ -1,8 +1,6 @@
 --- Values as text.
 -- @module moonbeam.inspect
 
-local options = require "moonbeam.options"
-
 local keywords = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return
   then true until while]]):gmatch("%a+") do keywords[word] = true end
@@ -109,18 +107,14 @@ function render(v, state, depth, indent)
   return tostring(v)
 end
 
-local known_options = options.of{
-  {"width", options.number}, {"depth", options.number}, {"limit", options.number}, {"budget", options.number},
-  {"printable_limit", options.number},
-}
-
--- Whether a table has one of the options at least.
-local function is_options(opts)
-  if type(opts) ~= "table" then return false end
+-- The options, checked, if a table has one of them at least; else none.
+local function options_of(opts)
+  if type(opts) ~= "table" then return {} end
+  local options = require "moonbeam.options"
   for name in next, opts do
-    if known_options.rules[name] then return true end
+    if options.inspect.rules[name] then return options.check(opts, options.inspect, "inspect", 2) end
   end
-  return false
+  return {}
 end
 
 --- A text for people that shows what a value is. See Elixir's `inspect/2`.
@@ -133,7 +127,7 @@ end
 -- @return string
 -- @usage assert(inspect({1, "two", x = true}) == '{1, "two", x = true}')
 local function inspect(value, opts)
-  opts = is_options(opts) and options.check(opts, known_options, "inspect", 2) or {}
+  opts = options_of(opts)
   local state = {
     width = opts.width or 80, depth = opts.depth or 30, limit = opts.limit or 1000,
     printable_limit = opts.printable_limit or math.huge, budget = opts.budget or 100000,

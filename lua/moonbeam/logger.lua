@@ -9,13 +9,10 @@
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
 local log = require "moonbeam.log"
-local options = require "moonbeam.options"
 
 local Logger = {}
 
 local RETRY_MS = 10 -- of a flush when very many wait
-
-local levels = {debug = true, info = true, warning = true, error = true, none = true}
 
 --- Log at a level. A function is called for its result (or results: a message and metadata) only when the level is on.
 -- A table becomes a report: handlers find it in `event.metadata.report`. The event of a report of the runtime's own has
@@ -50,40 +47,6 @@ Logger.warning = core.log_warning
 -- @return true
 -- @usage Logger.error("something to know")
 Logger.error = core.log_error
-
-local function level_rule(v, fname, index)
-  if not levels[v] then
-    core.argument_error(fname, index,
-      ('unknown level %s (levels: "debug", "info", "warning", "error", "none")'):format(tostring(v)))
-  end
-end
-
-local function handler_rule(v)
-  if v ~= "default" and not call.is_callable(v) then return 'a function or "default"', core.type(v) end
-end
-
-local function format_rule(v, fname, index)
-  if type(v) == "string" then
-    local unknown, names = log.unknown_part(v)
-    if unknown then
-      core.argument_error(fname, index, ("format has $%s, which stands for nothing (there are %s)"):format(unknown, names))
-    end
-  elseif not call.is_callable(v) then
-    return "a string or a function", core.type(v)
-  end
-end
-
-local function metadata_rule(v)
-  if v == "all" then return end
-  if type(v) ~= "table" then return 'a sequence of keys or "all"', core.type(v) end
-  local count = 0
-  for _ in next, v do count = count + 1 end
-  if count ~= #v then return 'a sequence of keys or "all"', "a table with other fields" end
-end
-
-local settings = options.of{
-  {"level", level_rule}, {"handler", handler_rule}, {"format", format_rule}, {"metadata", metadata_rule},
-}
 
 -- The settings of the text with those of opts in place of their own; nil when all are as at first.
 local function settings_with(opts)
@@ -121,7 +84,7 @@ function Logger.configure(opts)
   if type(opts) ~= "table" then
     core.argument_error("Logger.configure", 1, "table expected, got " .. core.type(opts))
   end
-  options.check(opts, settings, "Logger.configure", 1)
+  require("moonbeam.options").check(opts, require "moonbeam.logger_settings", "Logger.configure", 1)
   if opts.format ~= nil or opts.metadata ~= nil then core.log_configure(settings_with(opts)) end
   if opts.handler ~= nil then log.set_handler(opts.handler ~= "default" and opts.handler or nil) end
   return core.log_level(opts.level)

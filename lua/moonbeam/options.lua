@@ -1,5 +1,7 @@
 --- Options of the library's functions: one check, which every function that takes some calls first.
 --
+-- Whoever takes options at the start of every program loads this when there are some to check.
+--
 -- Each name is known and each value fits, or the call raises at the user's line, with the names there are. The functions of
 -- C have the same in mb_check_options.
 -- @module moonbeam.options
@@ -71,7 +73,10 @@ end
 -- @return what `check` takes
 function options.of(known, label)
   local names, rules = {}, {}
-  for i, option in ipairs(known) do names[i], rules[option[1]] = option[1], option[2] end
+  for i, option in ipairs(known) do
+    names[i], rules[option[1]] = option[1], option[2]
+    known.required = known.required or option.required
+  end
   known.label, known.rules = label or "", rules
   known.names = names[1] and "options: " .. table.concat(names, ", ") or "there are none"
   return known
@@ -88,7 +93,10 @@ local empty = {}
 -- @param index number of the argument
 -- @return table
 function options.check(opts, known, fname, index)
-  if opts == nil then opts = empty end
+  if opts == nil then
+    if not known.required then return empty end
+    opts = empty
+  end
   if type(opts) ~= "table" then
     return core.argument_error(fname, index, "table of options expected, got " .. core.type(opts))
   end
@@ -112,5 +120,10 @@ end
 
 options.start = options.of{{"name", options.name}, {"timeout", options.timeout}}
 options.none = options.of{}
+options.schedulers = options.of{{"schedulers", options.integer(1)}}
+options.inspect = options.of{
+  {"width", options.number}, {"depth", options.number}, {"limit", options.number}, {"budget", options.number},
+  {"printable_limit", options.number},
+}
 
 return options

@@ -3,7 +3,6 @@
 
 local core = require "moonbeam.core"
 local call = require "moonbeam.call"
-local options = require "moonbeam.options"
 
 local Process = {}
 
@@ -99,7 +98,7 @@ Process.info = core.process_info
 -- Process.send_after(self(), "tick", 1)
 -- assert(receive() == "tick")
 function Process.send_after(dest, msg, ms, opts)
-  if opts ~= nil then options.check(opts, options.none, "Process.send_after", 4) end
+  if opts ~= nil then call.no_options(opts, "Process.send_after", 4) end
   if type(dest) ~= "table" then return core.process_send_after(dest, msg, ms) end
   local module, term = call.via(dest, "Process.send_after", 1)
   if module.send_after then return module.send_after(term, msg, ms) end

@@ -235,7 +235,7 @@ function Registry.count_match(reg, key, pattern) return #matching(reg, key, patt
 -- assert(receive() == "something happened")
 function Registry.dispatch(reg, key, fn, opts)
   call.check_function(fn, "Registry.dispatch", 3)
-  options.check(opts, options.none, "Registry.dispatch", 4)
+  if opts ~= nil then call.no_options(opts, "Registry.dispatch", 4) end
   local entries = core.registry_lookup(reg, key, "Registry.dispatch")
   if entries[1] then fn(entries) end
   return true

@@ -1,0 +1,43 @@
+--- The options of Logger.configure; loaded when it is first called.
+-- @module moonbeam.logger_settings
+
+local core = require "moonbeam.core"
+local call = require "moonbeam.call"
+local log = require "moonbeam.log"
+local options = require "moonbeam.options"
+
+local levels = {debug = true, info = true, warning = true, error = true, none = true}
+
+local function level_rule(v, fname, index)
+  if not levels[v] then
+    core.argument_error(fname, index,
+      ('unknown level %s (levels: "debug", "info", "warning", "error", "none")'):format(tostring(v)))
+  end
+end
+
+local function handler_rule(v)
+  if v ~= "default" and not call.is_callable(v) then return 'a function or "default"', core.type(v) end
+end
+
+local function format_rule(v, fname, index)
+  if type(v) == "string" then
+    local unknown, names = log.unknown_part(v)
+    if unknown then
+      core.argument_error(fname, index, ("format has $%s, which stands for nothing (there are %s)"):format(unknown, names))
+    end
+  elseif not call.is_callable(v) then
+    return "a string or a function", core.type(v)
+  end
+end
+
+local function metadata_rule(v)
+  if v == "all" then return end
+  if type(v) ~= "table" then return 'a sequence of keys or "all"', core.type(v) end
+  local count = 0
+  for _ in next, v do count = count + 1 end
+  if count ~= #v then return 'a sequence of keys or "all"', "a table with other fields" end
+end
+
+return options.of{
+  {"level", level_rule}, {"handler", handler_rule}, {"format", format_rule}, {"metadata", metadata_rule},
+}
