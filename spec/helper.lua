@@ -75,11 +75,26 @@ function helper.reason_of(pid)
   return helper.await{"DOWN", ref, "process", pid, mb.any}
 end
 
---- Run a function in a process of its own: the reason it ended with.
-function helper.exit_reason(fn, ...)
-  local pid, ref = mb.spawn_monitor(fn, ...)
-  return helper.await{"DOWN", ref, "process", pid, mb.any}
+-- How often the patience is renewed for a process that computes: it may have much to do, on a busy machine.
+local RENEWALS = 30
+
+-- Wait for the end of a process, as long as it gets on: its reason.
+local function await_end(pid, ref)
+  local done
+  for _ = 1, RENEWALS do
+    local before = done
+    local ended, reason = mb.receive{
+      {{"DOWN", ref, "process", pid, mb.any}, function(reason) return true, reason end}, after = helper.patience,
+    }
+    if ended == true then return reason end
+    done = Process.info(pid, "reductions")
+    if done == before then break end
+  end
+  return helper.await({"DOWN", ref, "process", pid, mb.any}, 0)
 end
+
+--- Run a function in a process of its own: the reason it ended with.
+function helper.exit_reason(fn, ...) return await_end(mb.spawn_monitor(fn, ...)) end
 
 --- Run a function in a process of its own; its failure is the test's.
 function helper.in_process(fn, ...)

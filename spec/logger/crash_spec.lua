@@ -133,11 +133,11 @@ describe("the report of a server's crash", function()
     local state = {text = ("x"):rep(3000000), list = {}}
     for i = 1, 10000 do state.list[i] = {i, {i, {i}}} end
     local pid = assert(GenServer.start(Server, state))
-    local before = mb.monotonic_time()
+    local before = os.clock()
     GenServer.cast(pid, ("y"):rep(100000))
     local report, event = logging.next_report()
     assert.is_true(#report.state <= 2100 and #event.message < 8000)
-    assert.is_true(mb.monotonic_time() - before < 1000 * helper.scale)
+    assert.is_true(os.clock() - before < helper.scale)
   end)
 
   it("names the ancestors, by name where they have one", function()
