@@ -25,7 +25,7 @@ int mb_main_pcall(struct mb_heap *h, lua_State *L, int arguments) {
   return status;
 }
 
-void mb_main_pass_hook(struct mb_heap *h, lua_State *to) {
+void mb_main_give_hook(struct mb_heap *h, lua_State *to) {
   lua_State *from = h->L;
   lua_Hook f;
   int mask, count;

@@ -17,6 +17,10 @@ int mb_main_pcall(struct mb_heap *h, lua_State *L, int arguments);
 /* Hand a hook that a library has set on the main thread to `to`, where user code runs or is about to: on the main
  * thread of this heap it would never fire. For every place where a process goes on. Async-signal-safe on the scheduler's
  * thread. */
-void mb_main_pass_hook(struct mb_heap *h, lua_State *to);
+void mb_main_give_hook(struct mb_heap *h, lua_State *to);
+
+static inline void mb_main_pass_hook(struct mb_heap *h, lua_State *to) {
+  if (h->has_c_modules && lua_gethook(h->L)) mb_main_give_hook(h, to);
+}
 
 #endif

@@ -111,7 +111,7 @@ void mb_preempt_interrupt(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   struct mb_preempt *t = h ? h->preempt : NULL;
   if (!t || !h->running || t->armed) return;
-  if (h->has_c_modules) mb_main_pass_hook(h, h->running);
+  mb_main_pass_hook(h, h->running);
   if (is_at(t, h->running)) return;
   t->asked_at = uv_hrtime();
   t->asked_in = slice_number(s);
@@ -319,7 +319,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
   } else if (t->armed == L) {
     armed_hook(h, t, L, ar);
   } else if (t->every > 0) {
-    if (h->has_c_modules) mb_main_pass_hook(h, L);
+    mb_main_pass_hook(h, L);
     if (slice_is_over(h, L)) lua_yield(L, 0);
   } else { /* left by await_event, or Lua gave it to a new thread */
     lua_sethook(L, NULL, 0, 0);

@@ -98,7 +98,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   co = mb_coroutine(p);
   p->offered = NULL;
   if (!h->main) h->encoding = 0; /* else a finalizer of the main chunk's may wait in the middle of one */
-  if (h->has_c_modules) mb_main_pass_hook(h, co);
+  mb_main_pass_hook(h, co);
   mb_preempt_enter(h, co);
   mb_break_resumed(h, p, co);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
@@ -307,7 +307,7 @@ static int lend(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   mb_preempt_leave(h);
   mb_preempt_ended(h, L);
   goes_on = mb_lend(h->scheduler, p);
-  if (h->has_c_modules) mb_main_pass_hook(h, L);
+  mb_main_pass_hook(h, L);
   mb_preempt_enter(h, L);
   if (goes_on) mb_break_resumed(h, p, L);
   return goes_on;
