@@ -186,10 +186,14 @@ function child_spec.check(spec, auto_shutdown)
   return record(spec, spec.id)
 end
 
+-- Whether a table is a record already.
+local function is_record(x) return x.restart ~= nil and x.shutdown ~= nil and x.id == nil and fault(x) == nil end
+
 --- The record for a specification whose id does not matter.
--- @param spec from `expand`
+-- @param spec from `expand`, or a record
 -- @return record | nil, reason
 function child_spec.check_dynamic(spec)
+  if type(spec) == "table" and is_record(spec) then return spec end
   if type(spec) ~= "table" or spec.id == nil or type(spec.start) ~= "table" then
     return nil, {"invalid_child_spec", spec}
   end

@@ -111,7 +111,7 @@ end
 -- @param supervisor pid, name or via table
 -- @return sequence of {"undefined", pid | "restarting", type, modules}
 -- @usage assert(#DynamicSupervisor.which_children(DynamicSupervisor.start_link()) == 0)
-function DynamicSupervisor.which_children(supervisor, user) return request(user, supervisor, "which_children") end
+function DynamicSupervisor.which_children(supervisor) return request(nil, supervisor, "which_children") end
 
 --- How many children there are. See Elixir's `DynamicSupervisor.count_children/1`.
 -- @param supervisor pid, name or via table

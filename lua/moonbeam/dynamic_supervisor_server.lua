@@ -4,6 +4,7 @@
 local core = require "moonbeam.core"
 local child_process = require "moonbeam.child"
 local child_spec = require "moonbeam.child_spec"
+local child_spec = require "moonbeam.child_spec"
 local children = require "moonbeam.children"
 local report = require "moonbeam.supervisor_report"
 local supervision = require "moonbeam.supervision"
@@ -57,8 +58,9 @@ end
 
 local requests = {}
 
-function requests.start_child(state, from, child)
-  local list = state.children
+function requests.start_child(state, from, spec)
+  local list, child, reason = state.children, child_spec.check_dynamic(spec)
+  if child == nil then return reply(from[1], from[2], nil, reason) end
   if list.count >= state.max_children then return reply(from[1], from[2], nil, "max_children") end
   local kind, result, info = child_process.start(child, state.extra_arguments)
   if kind == "ignore" then return reply(from[1], from[2], "ignore") end
@@ -76,6 +78,11 @@ function requests.terminate_child(state, from, pid)
   children.remove(state.children, child)
   return reply(from[1], from[2], true)
 end
+
+-- Children that have ended are forgotten; those that wait for a restart get one by themselves.
+local function not_found(_, from) return reply(from[1], from[2], nil, "not_found") end
+
+requests.restart_child, requests.delete_child = not_found, not_found
 
 function requests.which_children(state, from) return reply(from[1], from[2], children.entries(state.children)) end
 

@@ -6,6 +6,31 @@ local await = helper.await
 
 local function of_start(fn) return {id = "w", start = {fn}} end
 
+describe("a dynamic supervisor that is asked as a static one", function()
+  helper.setup()
+
+  it("starts what it can, refuses the rest, and lives on", function()
+    local Supervisor = mb.Supervisor
+    local sup = DynamicSupervisor.start_link()
+    local pid = Supervisor.start_child(sup, {Agent, function() return 42 end})
+    assert.equal(42, Agent.get(pid))
+    mb.Process.exit(pid, "kill") -- it is permanent, as any child is by default
+    helper.reason_of(pid)
+    assert.equal(1, Supervisor.count_children(sup).specs)
+    local new = Supervisor.which_children(sup)[1][2]
+    assert.is_true(new ~= pid and Agent.get(new) == 42)
+    for _, name in ipairs{"restart_child", "delete_child", "terminate_child"} do
+      assert.same({nil, "not_found"}, {Supervisor[name](sup, "an id")})
+    end
+    for _, spec in ipairs{5, {}, {id = 1}, {id = 1, start = 5}, {restart = "permanent", shutdown = 1}} do
+      assert.same({nil, {"invalid_child_spec", spec}}, {Supervisor.start_child(sup, spec)})
+    end
+    assert.same({nil, {"invalid_mfa", {5}}}, {Supervisor.start_child(sup, {id = 1, start = {5}})})
+    assert.is_true(mb.Process.alive(sup))
+    DynamicSupervisor.stop(sup)
+  end)
+end)
+
 describe("DynamicSupervisor", function()
   helper.setup()
 

@@ -128,7 +128,8 @@ end
 -- @usage assert(#Task.Supervisor.children(Task.Supervisor.start_link()) == 0)
 function TaskSupervisor.children(supervisor)
   local pids = {}
-  for _, child in ipairs(DynamicSupervisor.which_children(supervisor, "Task.Supervisor.children")) do
+  local children = GenServer.call(supervisor, {"which_children"}, "infinity", "Task.Supervisor.children")
+  for _, child in ipairs(children) do
     if core.type(child[2]) == "pid" then pids[#pids + 1] = child[2] end
   end
   return pids
