@@ -104,6 +104,19 @@ function helper.in_process(fn, ...)
   end
 end
 
+--- Wait until a process waits; an error when it has ended instead, or does not come to it.
+-- @return pid
+function helper.until_waiting(pid)
+  local deadline = mb.monotonic_time() + helper.patience
+  while true do
+    local status = Process.info(pid, "status")
+    if status == "waiting" then return pid end
+    if status == nil then error(tostring(pid) .. " has ended and will not wait", 0) end
+    if mb.monotonic_time() > deadline then error(("%s is %s and does not wait"):format(tostring(pid), status), 0) end
+    mb.sleep(1) -- nobody sends a message about it
+  end
+end
+
 --- A pid whose process has ended.
 function helper.dead_pid()
   local pid, ref = mb.spawn_monitor(function() end)

@@ -4,7 +4,6 @@
 local core = require "moonbeam.core"
 local child_process = require "moonbeam.child"
 local child_spec = require "moonbeam.child_spec"
-local child_spec = require "moonbeam.child_spec"
 local children = require "moonbeam.children"
 local report = require "moonbeam.supervisor_report"
 local supervision = require "moonbeam.supervision"

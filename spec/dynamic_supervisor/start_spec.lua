@@ -10,7 +10,7 @@ describe("a dynamic supervisor that is asked as a static one", function()
   helper.setup()
 
   it("starts what it can, refuses the rest, and lives on", function()
-    local Supervisor = mb.Supervisor
+    local Supervisor, Agent = mb.Supervisor, mb.Agent
     local sup = DynamicSupervisor.start_link()
     local pid = Supervisor.start_child(sup, {Agent, function() return 42 end})
     assert.equal(42, Agent.get(pid))

@@ -92,7 +92,7 @@ describe("a process's own coroutines", function()
             send(me, {true, receive()})
           end
         end, here)
-        while Process.info(owner, "status") ~= "waiting" do mb.sleep(0) end
+        require "spec.helper".until_waiting(owner)
         local thief, ref = Process.spawn(function()
           local co = require "spec.helper".coroutine
           assert(coroutine.status(co) == "normal")

@@ -8,11 +8,7 @@ describe("a message for a waiting process", function()
   helper.setup()
 
   -- A process that waits already: `body` begins with a receive.
-  local function waiting(body, ...)
-    local pid = spawn(body, ...)
-    while Process.info(pid, "status") ~= "waiting" do mb.sleep(0) end
-    return pid
-  end
+  local function waiting(body, ...) return helper.until_waiting(spawn(body, ...)) end
 
   it("MSG-10 is what was sent, of every kind", function()
     local me = self()

@@ -186,7 +186,7 @@ describe("Process.info", function()
       receive()
       while true do end
     end)
-    while Process.info(pid, "status") ~= "waiting" do mb.sleep(0) end
+    helper.until_waiting(pid)
     send(pid, "go")
     assert.equal("runnable", Process.info(pid, "status"))
     Process.exit(pid, "kill")

@@ -120,7 +120,10 @@ describe("receive", function()
         receive{ {any, function() send(me, "clause") end}, after = {timeout, function() send(me, "timeout") end} }
         send(me, "after")
       end)
-      while Process.info(pid, "status") ~= "waiting" do mb.sleep(0) end
+      repeat
+        mb.sleep(1)
+        local status = Process.info(pid, "status")
+      until status == "waiting" or status == nil
       Process.exit(pid, "kill")
     until monotonic_time() - started < timeout
     assert.is_nil((receive(2 * timeout)))
