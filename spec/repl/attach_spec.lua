@@ -68,6 +68,24 @@ describe("an attached prompt", function()
     server:await("still there")
   end)
 
+  it("leaves nothing of its values behind", function()
+    for _, how in ipairs{"by leaving", "by closing the terminal"} do
+      local t = attach()
+      t:enter(("x = setmetatable({}, {__gc = function() send('main', 'freed %s') end})"):format(how), "mb%(2%)>$")
+      t:enter("x ~= nil, x", "true\n.*mb%(3%)>$")
+      if how == "by leaving" then
+        t:press("C-d")
+        t:await("status=0\nicanon$")
+      else
+        t:stop()
+      end
+      local another = attach()
+      another:enter("for _ = 1, 100 do collectgarbage() sleep(10) end", "mb%(2%)>$") -- what has ended may take a moment
+      server:await("got%s+freed " .. how)
+      another:stop()
+    end
+  end)
+
   it("is one of several; closing one disturbs nothing", function()
     local first, second = attach(), attach()
     first:enter("x = 'first'", "mb%(2%)>$")

@@ -73,6 +73,21 @@ describe("the prompt's helpers", function()
     assert.matches("stdin:1: bad argument #1 to 'v' %(v%(9%) is out of bounds%)", (feed("v(9)")))
   end)
 
+  it("v keeps the results of the last 20 inputs, and lets older ones go", function()
+    local lines = {'setmetatable({}, {__gc = function() print("collected") end, __tostring = function() return "it" end})'}
+    for i = 2, 20 do lines[i] = tostring(i) end
+    lines[20] = "collectgarbage() print(v(1))" -- 20 inputs, the first among them
+    lines[21] = "collectgarbage() collectgarbage() print('21 inputs')"
+    lines[22] = "collectgarbage() collectgarbage() print('22 inputs')"
+    lines[23] = "v(1)"
+    lines[24] = "v(-20)"
+    local output = feed(table.unpack(lines))
+    assert.matches("^it\n2\n.*\n19\nit\n.*collected\n.*22 inputs\n", output)
+    assert.matches("\n3\n$", output)
+    assert.matches("bad argument #1 to 'v' %(the results of input 1 are no longer kept, only those of the last 20 inputs%)",
+      output)
+  end)
+
   it("pid reads the text of one", function()
     assert.equal("true\ntrue\n#PID<0.5.0>\n", (feed("pid(tostring(self())) == self()",
       "pid(tostring(self()):match('[%d.]+')) == self()", "pid('0.5.0')")))

@@ -67,6 +67,7 @@ end
 local function succeed(state, settings, ...)
   for i = 1, select("#", ...) do print(display.value((select(i, ...)), settings.colors)) end
   state.results[state.n] = table.pack(...)
+  state.results[state.n - helpers.MOST_RESULTS] = nil
   state.n = state.n + 1
 end
 

@@ -8,16 +8,14 @@ local docs = require "moonbeam.shell.docs"
 
 local helpers = {}
 
--- Evaluators by pid: what is kept for their sessions.
-local states = {}
+--- How many inputs keep their results, for `v`; as many as IEx's.
+helpers.MOST_RESULTS = 20
+
+-- Evaluators by pid: what is kept for their sessions, as long as it is kept there.
+local states = setmetatable({}, {__mode = "v"})
 
 --- The calling process is the evaluator of a session from now on; internal.
-function helpers.begin(state)
-  for pid in next, states do
-    if not core.process_alive(pid) then states[pid] = nil end
-  end
-  states[core.self()] = state
-end
+function helpers.begin(state) states[core.self()] = state end
 
 --- Put the functions where they are not in the way; internal.
 -- @param globals table
@@ -27,14 +25,20 @@ function helpers.install(globals)
   end
 end
 
---- The results of an earlier input. See IEx's `v/1`.
+--- The results of an earlier input, one of the last 20: those of older ones are let go. See IEx's `v/1`.
 -- @param[opt=-1] n its number; negative ones count from the last
 -- @return all of its results
 function helpers.v(n)
   n = n == nil and -1 or n
   local state = states[core.self()]
   if math.type(n) ~= "integer" then core.argument_error("v", 1, "integer expected, got " .. core.type(n)) end
-  local results = state and state.results[n < 0 and state.n + n or n]
+  if not state then core.argument_error("v", 1, "there is no prompt in this process") end
+  local number = n < 0 and state.n + n or n
+  local results = state.results[number]
+  if not results and number >= 1 and number < state.n then
+    core.argument_error("v", 1, ("the results of input %d are no longer kept, only those of the last %d inputs"):format(
+      number, helpers.MOST_RESULTS))
+  end
   if not results then core.argument_error("v", 1, ("v(%d) is out of bounds"):format(n)) end
   return table.unpack(results, 1, results.n)
 end
@@ -52,7 +56,7 @@ local general = [[
 
   h(name)         about a function or module, by name or value: h("Task.await"), h(spawn)
   i(value)        about a value
-  v([n])          the results of input n
+  v([n])          the results of input n, one of the last 20
   pid("0.5.0")    a pid from its text
   processes([by]) the processes, sorted by "reductions", "memory" or "mailbox"
   flush()         prints the messages of the mailbox and empties it

@@ -13,6 +13,7 @@
 
 local core = require "moonbeam.core"
 local host = require "moonbeam.host"
+local evaluator = require "moonbeam.shell.evaluator"
 local history = require "moonbeam.shell.history"
 local session = require "moonbeam.shell.session"
 
@@ -107,6 +108,7 @@ function remote.accept(listener)
         local _, monitor = core.process_spawn(remote.serve, {scheduler = "here", monitor = true}, message[3])
         open[monitor] = message[3]
       elseif message[1] == "DOWN" and open[message[2]] then
+        evaluator.forget(message[4]) -- it may have been killed
         host.close(open[message[2]])
         open[message[2]] = nil
       end
