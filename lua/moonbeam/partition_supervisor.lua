@@ -91,8 +91,16 @@ function PartitionSupervisor.start_link(opts)
   }, {name = name})
 end
 
--- How many partitions the supervisor of a name has: {pid, count} by name, asked for once in each heap.
-local known = {}
+-- How many partitions the supervisor of a name has: {pid, count} by name, asked for once in each heap, and again when very
+-- many have been asked for.
+local MOST_KNOWN = 1000
+local known, known_count = {}, 0
+
+local function remember(name, found)
+  if known[name] == nil then known_count = known_count + 1 end
+  if known_count > MOST_KNOWN then known, known_count = {}, 1 end
+  known[name] = found
+end
 
 local function partitions(name)
   local pid, found = core.process_whereis(name), known[name]
@@ -100,7 +108,7 @@ local function partitions(name)
   if found == nil or found[1] ~= pid then
     local dictionary = core.process_info(pid, "dictionary") -- answered by its scheduler, whatever the process does
     found = {pid, dictionary and dictionary["$partitions"]}
-    known[name] = found[2] and found or nil
+    if found[2] then remember(name, found) end
   end
   return found[2]
 end

@@ -23,15 +23,19 @@ local PROTOCOL = "1"
 local HELLO_MS = 5000 -- how long a client may take to say hello
 local MOST_KEPT = 4 * 1024 * 1024 -- bytes of output for a client that does not take them; more are dropped
 
+local MOST_SENT = 16 * 1024 * 1024 -- bytes of a frame that a client sends: more is no line, and it is let go
+
 local function frame(letter, text) return string.pack("<s4", letter .. text) end
 
--- A function that takes bytes as they come and calls take(letter, text) for each frame that is complete.
-local function reader(take)
+-- A function that takes bytes as they come and calls take(letter, text) for each frame that is complete. It returns true
+-- where a frame is larger than `most`.
+local function reader(take, most)
   local buffer = ""
   return function(bytes)
     buffer = buffer .. bytes
     while #buffer >= 4 do
       local size = string.unpack("<I4", buffer)
+      if most and size > most then return true end
       if #buffer < 4 + size then return end
       local body = buffer:sub(5, 4 + size)
       buffer = buffer:sub(5 + size)
@@ -51,7 +55,7 @@ local function await_hello(read, hello)
     local left = math.max(0, math.ceil(deadline - core.monotonic_time()))
     local kind, message = core.next_event(left)
     if kind ~= "info" or type(message) ~= "table" or message[2] ~= "data" then return nil end
-    read(message[4])
+    if read(message[4]) then return nil end
   end
   local protocol, columns, colors, terminal = hello[1]:match("^(%S+) (%d+) (%S+) (%S+)$")
   if protocol ~= PROTOCOL then return nil end
@@ -78,7 +82,7 @@ function remote.serve(number)
     elseif letters[letter] then
       device.tell(letters[letter], text)
     end
-  end)
+  end, MOST_SENT)
   host.own(number)
   local client = await_hello(read, hello)
   if not client then return end
@@ -89,7 +93,7 @@ function remote.serve(number)
   function device.complete(insertion, above) send("c", insertion .. "\0" .. above) end
   function device.columns() return client.columns end
   function device.event(message)
-    if message[2] == "data" then read(message[4]) else device.tell("gone") end
+    if message[2] ~= "data" or read(message[4]) then device.tell("gone") end
   end
   if client.terminal then device.put(session.banner) end
   session.run(device, {terminal = client.terminal, colors = client.colors, leads = true})
