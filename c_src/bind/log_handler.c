@@ -168,8 +168,10 @@ static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p) {
 void mb_log_bury(struct mb_heap *h, struct mb_process *p) {
   struct mb_log *log = &h->node->log;
   lua_State *L = h->reporter;
-  int top = lua_gettop(L), ending = atomic_load(&log->ending), active, leaving;
+  int top, ending, active, leaving;
   if (mb_pid_of(p) != atomic_load_explicit(&log->process, memory_order_relaxed) || !lua_checkstack(L, 8)) return;
+  top = lua_gettop(L);
+  ending = atomic_load(&log->ending);
   pthread_mutex_lock(&log->mutex);
   active = atomic_load(&log->active);
   leaving = log->leaving;

@@ -15,7 +15,6 @@
 -- @module moonbeam.report
 
 local core = require "moonbeam.core"
-local exit_text = require "moonbeam.exit_text"
 local inspect = require "moonbeam.inspect"
 
 local report = {}
@@ -31,8 +30,8 @@ function report.short(value)
   return text
 end
 
---- An exit reason as text, likewise.
-function report.reason(reason) return exit_text(reason, report.short) end
+--- An exit reason as text, likewise. What makes it is loaded when it is needed: most programs log none.
+function report.reason(reason) return require "moonbeam.exit_text"(reason, report.short) end
 
 local function reason_text(reason)
   if type(reason) ~= "table" or reason[1] ~= "error" then return "(exit) " .. report.reason(reason) end
