@@ -13,7 +13,7 @@
  *   0x09 again            1      4     number of an object met before
  *   0x0a function         1      ...   code, then its upvalues: their number(1), and each as in MB_U_...
  *   0x0b module value     1      1     length of the name in bytes, then the name (modules.h)
- *   0x0c environment      1      1     0: the shared base; 1: a private one
+ *   0x0c environment      1      1     0: the shared base; 1: a private one; 2: the state's own
  *   0x0d table, later     -            its body follows after the values: nesting is deep
  *   0x0e function, later  1      ...   code; its upvalues follow after the values
  *   0x80 + n              1      n     string of n < 128 bytes
@@ -43,6 +43,8 @@ enum {
 };
 enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE, MB_L_UPVALUES };
 enum { MB_F_AGAIN = 1, MB_F_LATER = 2 }; /* FLAGS: such tags occur */
+enum { MB_F_MODULES = 4 };               /* and values of modules other than Lua's, in what replica.h encodes */
+enum { MB_E_BASE, MB_E_PRIVATE, MB_E_STATE };
 enum { MB_U_VALUE, MB_U_SHARED };        /* upvalue: a value follows | function number, index */
 enum { MB_ENCODED_HEADER = 5 };
 

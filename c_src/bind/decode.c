@@ -7,6 +7,7 @@
 #include "environment.h"
 #include "errors.h"
 #include "modules.h"
+#include "replica.h"
 
 struct decoder {
   struct mb_heap *h;
@@ -192,10 +193,16 @@ static void decode_value(struct decoder *d) {
       break;
     }
     default: /* MB_T_ENV */
-      if (*d->at++)
-        mb_environment_new(d->h, L);
-      else
-        mb_push_ref(d->h, L, MB_REF_BASE);
+      switch (*d->at++) {
+        case MB_E_BASE:
+          mb_push_ref(d->h, L, MB_REF_BASE);
+          break;
+        case MB_E_PRIVATE:
+          mb_environment_new(d->h, L);
+          break;
+        default:
+          lua_pushglobaltable(L);
+      }
       number(d);
   }
 }
@@ -247,6 +254,7 @@ static int decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, i
   unsigned flags = bytes[0];
   uint32_t count;
   int top = lua_gettop(L);
+  if (load) mb_replica_refresh(h, L);
   memcpy(&count, bytes + 1, 4);
   if (count > 4) luaL_checkstack(L, (int)count + 8, "too many values");
   if (flags) {

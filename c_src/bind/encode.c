@@ -11,6 +11,8 @@
 #include "errors.h"
 #include "modules.h"
 
+enum { MOST_TRIED = 64 * 1024 };
+
 void mb_encoder_give_up(struct mb_encoder *e) { e->h->encoding = e->nested; }
 
 void mb_encoder_no_memory(struct mb_encoder *e) {
@@ -59,6 +61,11 @@ static void put_name(struct mb_encoder *e, const char *s, size_t size) {
 
 /* What has been met */
 
+/* Give up a trial whose value is too large. */
+static inline void check_trial(struct mb_encoder *e) {
+  if (e->w->out.size > MOST_TRIED && e->doing == mb_replica_trial) fail(e, "it has more than %d KB", MOST_TRIED / 1024);
+}
+
 int mb_encoder_again(struct mb_encoder *e, const void *object) {
   struct mb_seen *s = mb_workspace_find(e->w, object);
   if (!s) return 0;
@@ -69,6 +76,7 @@ int mb_encoder_again(struct mb_encoder *e, const void *object) {
 }
 
 struct mb_seen *mb_encoder_meet(struct mb_encoder *e, const void *object) {
+  check_trial(e);
   struct mb_seen *s = mb_workspace_add(e->w, object);
   if (!s) mb_encoder_no_memory(e);
   s->number = ++e->w->objects;
@@ -102,6 +110,7 @@ int mb_encoder_named(struct mb_encoder *e, int index, int metatable) {
   if (!mb_modules_name(e->h, e->L, index, metatable)) return 0;
   name = lua_tolstring(e->L, -1, &size);
   put_name(e, name, size);
+  if (!mb_modules_is_of_lua(name) && strcmp(name, "_G") != 0 && mb_encoder_replicates(e)) e->flags |= MB_F_MODULES;
   lua_pop(e->L, 1);
   return 1;
 }
@@ -138,6 +147,7 @@ static void encode_body(struct mb_encoder *e, int index, int depth, const struct
       mb_encoder_value(e, top + 1, depth + 1, &key);
     }
     mb_encoder_value(e, top + 2, depth + 1, &inner);
+    check_trial(e);
     lua_settop(L, top + 1);
   }
   memcpy(e->w->out.bytes + sizes, counts, 8);

@@ -73,7 +73,7 @@ static int shows_globals(const struct mb_code_name *n) {
   return 0;
 }
 
-static void make_private(struct mb_encoder *e, struct mb_seen *s) { e->w->out.bytes[s->offset] = 1; }
+static void make_private(struct mb_encoder *e, struct mb_seen *s) { e->w->out.bytes[s->offset] = MB_E_PRIVATE; }
 
 static void make_whole(struct mb_encoder *e, struct mb_seen *s) {
   make_private(e, s);
@@ -153,9 +153,13 @@ static struct mb_seen *write_environment(struct mb_encoder *e, int index) {
   if (mb_encoder_again(e, identity)) return mb_workspace_find(e->w, identity);
   mb_encoder_byte(e, MB_T_ENV);
   s = mb_encoder_meet(e, identity);
+  if (identity == e->h->globals && mb_encoder_replicates(e)) { /* not part of the values: each heap has it */
+    mb_encoder_byte(e, MB_E_STATE);
+    return s;
+  }
   s->offset = e->w->out.size;
   s->is_env = 1;
-  mb_encoder_byte(e, 0);
+  mb_encoder_byte(e, MB_E_BASE);
   return s;
 }
 

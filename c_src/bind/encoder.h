@@ -4,6 +4,7 @@
 #define MB_ENCODER_H
 
 #include "codec.h"
+#include "replica.h"
 #include "workspace.h"
 
 enum { MB_NEST = 60 }; /* levels of values inside each other that are written by recursion */
@@ -36,6 +37,11 @@ void mb_encoder_no_memory(struct mb_encoder *e);
 
 /* Raise at the caller that the value at `index` cannot travel, with the path to it. */
 void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f);
+
+/* Whether what is encoded is to become part of another heap. */
+static inline int mb_encoder_replicates(const struct mb_encoder *e) {
+  return e->doing == mb_replica_all || e->doing == mb_replica_trial || e->doing == mb_replica_start;
+}
 
 /* Room for size bytes at the end of the output. */
 static inline unsigned char *mb_encoder_reserve(struct mb_encoder *e, size_t size) {

@@ -13,6 +13,7 @@
 #include "finalizer.h"
 #include "map.h"
 #include "node.h"
+#include "place.h"
 
 struct mb_codes;
 struct mb_modules;
@@ -50,9 +51,13 @@ enum mb_heap_ref {
   MB_REF_CODE,      /* identity of code -> a closure of it, weak: the identity holds while that lives */
   MB_REF_NAMED,     /* module value -> its name, see modules.h */
   MB_REF_RESOLVED,  /* name -> module value */
+  MB_REF_STANDARD,  /* name -> function of Lua's library */
   MB_REF_BACKED,    /* module name -> whether a file stands behind it */
   MB_REF_HOOKS,     /* thread -> its count hook, see preempt.c; weak */
   MB_REF_REQUIRE,   /* the require that was there before */
+  MB_REF_KNOWN,     /* what has been published or adopted, see replica.c */
+  MB_REF_PENDING,   /* names of globals that are made when they are first used -> encoded list */
+  MB_REF_SEARCHERS, /* those of Lua and the host: number -> function, function -> number */
   MB_REF_SHAPES,    /* shape -> metatable of matchers, see lua_receive.c */
   MB_REF_COUNT
 };
@@ -122,6 +127,10 @@ struct mb_heap {
   size_t memory_used, memory_limit; /* counted only while a limit is set; 0: none */
   uint32_t finalizer_local; /* as p->local, for the finalizer that runs */
   unsigned log_version;
+  unsigned replica_version;           /* see replica.h: of the last publication seen, */
+  int replicating;                    /* depth of publishing and adopting, */
+  int configuring;                    /* and of functions of on_scheduler_start that are running */
+  int replica_known[MB_PLACES];       /* by place: how many names are known */
   unsigned paths_version;            /* see node.h */
   const char *path_seen, *cpath_seen; /* the strings last published or adopted, by address */
   int ref[MB_REF_COUNT];

@@ -13,6 +13,7 @@
 #include "modules.h"
 #include "open.h"
 #include "preempt.h"
+#include "replica.h"
 #include "run.h"
 
 /* The loader of a library file: upvalue 1 is its path. */
@@ -96,7 +97,9 @@ static int open_all(lua_State *L) {
   if (lua_getfield(L, -1, "exit") == LUA_TFUNCTION) mb_modules_alias(mb_heap_open(L), L, -1, "os", "exit");
   lua_pushlightuserdata(L, mb_heap_open(L));
   lua_pushcclosure(L, host_exit, 1);
+  mb_modules_set_standard(mb_heap_open(L), L, -1, "os", "exit");
   lua_setfield(L, -3, "exit");
+  mb_replica_open(mb_heap_open(L), L); /* what the host has added is in all heaps */
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "handover.h"
 #include "mailbox.h"
 #include "modules.h"
+#include "replica.h"
 #include "run.h"
 
 void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions) {
@@ -160,7 +161,10 @@ static int process_spawn(lua_State *L) {
   }
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
   pid = spawn_encoded(h, L, 1, link, 0, monitor ? &ref : NULL);
-  if (where && where != h->scheduler) mb_node_publish_paths(h, L);
+  if (where && where != h->scheduler) {
+    mb_node_publish_paths(h, L);
+    mb_replicate(h, L, 1);
+  }
   p = where ? mb_local(h->scheduler, pid) : NULL;
   if (p) {
     p->flags |= MB_PINNED;
@@ -257,8 +261,10 @@ static int send_via(lua_State *L, int status, lua_KContext unused) {
     return mb_bad_argument(h, L, "send", 1, "no process is registered under %s", lua_tostring(L, -1));
   }
   lua_settop(L, 2);
-  if (!mb_hand_over(h, L, to, 2, 0))
+  if (!mb_hand_over(h, L, to, 2, 0)) {
+    mb_replicate_to(h, L, to);
     mb_signal_send(h->scheduler, to, mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE));
+  }
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
@@ -279,6 +285,7 @@ static int do_send(lua_State *L) {
       return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
   }
   if (mb_hand_over(h, L, to, 2, arguments)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
+  mb_replicate_to(h, L, to);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   s->from = mb_caller_pid(h, L); /* for the log, if it cannot be made */
   if (to == UINT64_MAX)

@@ -10,6 +10,7 @@
 #include "handover.h"
 #include "mailbox.h"
 #include "message.h"
+#include "replica.h"
 #include "run.h"
 
 /* The oldest reply or DOWN for ref, from the scan position on; NULL when there is none yet. */
@@ -131,6 +132,7 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   mb_ref ref = mb_ref_new(h->scheduler);
   lua_settop(L, 4);
   if (kind != MB_CALL || !mb_hand_over_request(h, L, server, mb_pid_of(p), ref, 2)) {
+    mb_replicate_to(h, L, server);
     mb_given_to(h, name, kind == MB_SYSTEM || strncmp(name, "GenServer.", 10) != 0);
     s = mb_encode_signal(h, L, 2, 1, "send request", kind);
     mb_given_to(h, NULL, 0);
@@ -167,6 +169,7 @@ static int post_request(lua_State *L, enum mb_signal_kind kind, const char *func
   struct mb_signal *s;
   mb_ref ref = 0;
   lua_settop(L, 2);
+  mb_replicate_to(h, L, to);
   s = mb_encode_signal(h, L, 2, 1, "send request", kind);
   if (mb_monitor(h->scheduler, p, to, NULL, 0, 1, &ref) != 0) {
     mb_signal_free(s);
@@ -194,6 +197,7 @@ static int cast(lua_State *L) {
   struct mb_signal *s;
   lua_settop(L, 3);
   if (!mb_hand_over_request(h, L, server, 0, 0, 2)) {
+    mb_replicate_to(h, L, server);
     mb_given_to(h, name, 0);
     s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
     mb_given_to(h, NULL, 0);
@@ -216,6 +220,7 @@ static int reply(lua_State *L) {
   struct mb_signal *s;
   if (!to || !ref) return mb_bad_argument(h, L, "GenServer.reply", 1, "the from of a call expected, got another table");
   if (!mb_hand_over_reply(h, L, to, ref, 3)) {
+    mb_replicate_to(h, L, to);
     s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, "send reply", MB_REPLY);
     s->from = mb_caller_pid(h, L);
     s->ref = ref;

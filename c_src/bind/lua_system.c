@@ -8,6 +8,7 @@
 #include "environment.h"
 #include "errors.h"
 #include "preempt.h"
+#include "replica.h"
 
 /* argument_error(function, index, message) */
 static int argument_error(lua_State *L) {
@@ -190,6 +191,18 @@ static int own_files(lua_State *L) {
   return 0;
 }
 
+/* encode_start(fn) -> string for publish_start */
+static int encode_start(lua_State *L) {
+  mb_replica_encode_start(mb_heap_of(L), L, 1);
+  return 1;
+}
+
+/* publish_start(string): the function of encode_start runs in each heap but this one */
+static int publish_start(lua_State *L) {
+  mb_replica_publish_start(mb_heap_of(L), L, 1);
+  return 0;
+}
+
 /* is_terminal(descriptor) */
 static int is_terminal(lua_State *L) {
   lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
@@ -210,6 +223,8 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"set_inspect", set_inspect},
                                        {"own_files", own_files},
                                        {"is_terminal", is_terminal},
+                                       {"encode_start", encode_start},
+                                       {"publish_start", publish_start},
                                        {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }

@@ -4,6 +4,7 @@
 #include "codec.h"
 #include "crash.h"
 #include "mailbox.h"
+#include "replica.h"
 
 enum { LARGE = 1024 }; /* bytes; making more of a message than that is protected against the end of memory */
 
@@ -131,6 +132,7 @@ static int push_loading(lua_State *L) {
   enum mb_form form = (enum mb_form)lua_tointeger(L, 3);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_settop(L, 0);
+  mb_replica_refresh(h, L);
   return push(h, L, s, form, 1);
 }
 
@@ -212,7 +214,7 @@ static int give_up(struct mb_heap *h, lua_State *L, struct mb_process *p, struct
 int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
   int n;
   if (s->tried) return give_up(h, L, p, s);
-  if (s->size > LARGE) return push_protected(h, L, p, s, form);
+  if (s->size > LARGE || mb_replica_is_behind(h)) return push_protected(h, L, p, s, form);
   s->tried = 1;
   if (s->kind == MB_MESSAGE && form == MB_FORM_MESSAGE) {
     n = mb_decode_loaded(h, L, s->data);

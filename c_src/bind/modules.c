@@ -13,7 +13,6 @@ struct mb_modules {
   struct mb_map sources;             /* chunk names (by address) seen when modules were looked through */
   uint64_t looked;                   /* the encoding (h->encodings) in which they were looked through for an unseen function */
   int stale;
-  int settled; /* the heap is open: Lua's library is as it is everywhere */
 };
 
 struct mb_modules *mb_modules_new(void) {
@@ -58,7 +57,7 @@ static void note(struct mb_heap *h, lua_State *L, int named, int index, const ch
   lua_pop(L, 1);
 }
 
-static int is_of_lua(const char *module) {
+int mb_modules_is_of_lua(const char *module) {
   static const char *const names[] = {"package", "coroutine", "table", "io",    "os",
                                       "string",  "math",      "utf8",  "debug", NULL};
   for (int i = 0; names[i]; i++)
@@ -67,7 +66,7 @@ static int is_of_lua(const char *module) {
 }
 
 static int is_standard(const char *module) {
-  if (is_of_lua(module)) return 1;
+  if (mb_modules_is_of_lua(module)) return 1;
   return strncmp(module, "moonbeam", 8) == 0 && (module[8] == '\0' || module[8] == '.');
 }
 
@@ -113,14 +112,25 @@ static int is_backed(struct mb_heap *h, lua_State *L, const char *module) {
   return backed;
 }
 
+/* Whether the value at `index` is the function that Lua's library has under the name at the top of the stack. */
+static int is_standard_function(struct mb_heap *h, lua_State *L, int index) {
+  int is;
+  mb_push_ref(h, L, MB_REF_STANDARD);
+  lua_pushvalue(L, -2);
+  lua_rawget(L, -2);
+  is = lua_rawequal(L, -1, index);
+  lua_pop(L, 2);
+  return is;
+}
+
 /* Name the fields of the module table on the top of the stack. What a program puts into the tables of Lua's library is
- * no module's: other heaps do not have it, and it can be copied unless it is a C function. */
+ * no module's: it travels by value, or by the name that it has elsewhere. */
 static void note_fields(struct mb_heap *h, lua_State *L, int named, const char *module) {
-  int table = lua_gettop(L), foreign = h->modules->settled && is_of_lua(module);
+  int table = lua_gettop(L), of_lua = mb_modules_is_of_lua(module);
   lua_pushnil(L);
   while (lua_next(L, table)) {
     if (lua_type(L, -2) == LUA_TSTRING &&
-        (foreign ? lua_iscfunction(L, -1) : lua_isfunction(L, -1) || lua_istable(L, -1))) {
+        (of_lua ? lua_iscfunction(L, -1) : lua_isfunction(L, -1) || lua_istable(L, -1))) {
       luaL_Buffer b;
       size_t size;
       const char *field = lua_tolstring(L, -2, &size), *name;
@@ -133,7 +143,7 @@ static void note_fields(struct mb_heap *h, lua_State *L, int named, const char *
       (void)field;
       luaL_pushresult(&b);
       name = lua_tolstring(L, -1, &size);
-      note(h, L, named, value, name, size);
+      if (!of_lua || is_standard_function(h, L, value)) note(h, L, named, value, name, size);
       lua_settop(L, value);
     }
     lua_pop(L, 1);
@@ -177,9 +187,45 @@ static void look_through(struct mb_heap *h, lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* Push "module\0field". */
+static void push_name(lua_State *L, const char *module, const char *field) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addlstring(&b, module, strlen(module) + (field ? 1 : 0));
+  if (field) luaL_addstring(&b, field);
+  luaL_pushresult(&b);
+}
+
+void mb_modules_set_standard(struct mb_heap *h, lua_State *L, int index, const char *module, const char *field) {
+  index = lua_absindex(L, index);
+  mb_push_ref(h, L, MB_REF_STANDARD);
+  push_name(L, module, field);
+  lua_pushvalue(L, index);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+static void note_standard(struct mb_heap *h, lua_State *L) {
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushnil(L);
+  while (lua_next(L, top + 1)) {
+    if (lua_type(L, top + 2) == LUA_TSTRING && lua_istable(L, top + 3) && mb_modules_is_of_lua(lua_tostring(L, top + 2))) {
+      lua_pushnil(L);
+      while (lua_next(L, top + 3)) {
+        if (lua_type(L, top + 4) == LUA_TSTRING && lua_iscfunction(L, top + 5))
+          mb_modules_set_standard(h, L, top + 5, lua_tostring(L, top + 2), lua_tostring(L, top + 4));
+        lua_settop(L, top + 4);
+      }
+    }
+    lua_settop(L, top + 2);
+  }
+  lua_settop(L, top);
+}
+
 void mb_modules_settle(struct mb_heap *h, lua_State *L) {
+  note_standard(h, L);
   look_through(h, L);
-  h->modules->settled = 1;
 }
 
 void mb_modules_refresh(struct mb_heap *h, lua_State *L) {
@@ -235,6 +281,15 @@ static void remember(struct mb_heap *h, lua_State *L, const char *name, size_t s
 int mb_modules_loaded(struct mb_heap *h, lua_State *L, const char *name, size_t size) {
   size_t module = strnlen(name, size);
   int top = lua_gettop(L);
+  if (module < size && mb_modules_is_of_lua(name)) { /* whatever the program has put there */
+    mb_push_ref(h, L, MB_REF_STANDARD);
+    lua_pushlstring(L, name, size);
+    if (lua_rawget(L, top + 1) != LUA_TNIL) {
+      lua_replace(L, top + 1);
+      return 1;
+    }
+    lua_settop(L, top);
+  }
   mb_push_ref(h, L, MB_REF_RESOLVED);
   lua_pushlstring(L, name, size);
   if (lua_rawget(L, top + 1) != LUA_TNIL) {

@@ -13,7 +13,7 @@
 struct mb_modules *mb_modules_new(void);
 void mb_modules_free(struct mb_modules *m);
 
-/* The heap is open: functions and tables that appear in Lua's library from here on are the program's and travel by value. */
+/* The heap is open: the C functions that are in the tables of Lua's library by now are Lua's, all else is the program's. */
 void mb_modules_settle(struct mb_heap *h, lua_State *L);
 
 /* New modules may have been loaded: look again before the next answer. */
@@ -30,6 +30,9 @@ void mb_modules_refresh(struct mb_heap *h, lua_State *L);
  * been seen, modules are looked through again. 1: ask again. */
 int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index);
 
+/* Whether a module, or the one that a name begins with, is part of Lua. */
+int mb_modules_is_of_lua(const char *module);
+
 /* Push the value behind a name: 1. 0, and nothing pushed, when a module would have to be loaded first, or asked by code of
  * its own. */
 int mb_modules_loaded(struct mb_heap *h, lua_State *L, const char *name, size_t size);
@@ -41,6 +44,9 @@ void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_
  * replaced by ours, another table of the module's. */
 void mb_modules_alias(struct mb_heap *h, lua_State *L, int index, const char *module,
                       const char *field);
+
+/* The value at `index` is the function of Lua's library of that name, whatever a program puts in its place. */
+void mb_modules_set_standard(struct mb_heap *h, lua_State *L, int index, const char *module, const char *field);
 
 /* Mark a table as an environment, so that mb_modules_marked is true of it. */
 void mb_modules_mark(struct mb_heap *h, const void *table);

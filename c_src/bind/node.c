@@ -151,6 +151,7 @@ struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers) {
     return NULL;
   }
   n->workers = all;
+  mb_publications_init(&n->publications);
   n->setup = (struct mb_node_setup){plain_new_state, plain_close_state, plain_prepare};
   pthread_mutexattr_init(&recursive);
   pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
@@ -187,6 +188,7 @@ int mb_node_stop(struct mb_node *n) {
 void mb_node_free(struct mb_node *n) {
   struct mb_workers *all = n->workers;
   mb_log_deinit(&n->log);
+  mb_publications_deinit(&n->publications);
   mb_runtime_deinit(&n->runtime);
   pthread_mutex_destroy(&all->mutex);
   uv_mutex_destroy(&all->ending);

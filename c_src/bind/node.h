@@ -6,6 +6,7 @@
 #include <lua.h>
 
 #include "log.h"
+#include "publication.h"
 #include "runtime.h"
 
 struct mb_heap;
@@ -22,6 +23,7 @@ struct mb_node {
   struct mb_node_setup setup;
   struct mb_workers *workers;
   struct mb_log log;
+  struct mb_publications publications;
   /* Slices that last longer are reported; 0: none. Relaxed: it does not matter which of two processes sees a change
    * first. */
   _Atomic uint64_t long_ns;

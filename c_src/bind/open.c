@@ -13,6 +13,7 @@
 #include "environment.h"
 #include "modules.h"
 #include "preempt.h"
+#include "replica.h"
 #include "run.h"
 #include "workspace.h"
 
@@ -165,7 +166,11 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->ref[MB_REF_HOOKS] = new_table(L, "k");
   h->ref[MB_REF_NAMED] = new_table(L, "k");
   h->ref[MB_REF_RESOLVED] = new_table(L, NULL);
+  h->ref[MB_REF_KNOWN] = new_table(L, NULL);
+  h->ref[MB_REF_PENDING] = new_table(L, NULL);
+  h->ref[MB_REF_SEARCHERS] = new_table(L, NULL);
   h->ref[MB_REF_SHAPES] = new_table(L, NULL);
+  h->ref[MB_REF_STANDARD] = new_table(L, NULL);
   h->ref[MB_REF_BACKED] = new_table(L, NULL);
   for (enum mb_heap_ref r = MB_REF_INSPECT; r <= MB_REF_LOG_SETTINGS; r++) { /* set later */
     lua_pushboolean(L, 0);
@@ -187,6 +192,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   mb_open_c_modules(h, L);
   h->no_memory = no_memory_reason(h, L);
   mb_modules_settle(h, L);
+  mb_replica_open(h, L);
   return h;
 }
 

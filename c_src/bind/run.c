@@ -13,6 +13,7 @@
 #include "main_thread.h"
 #include "message.h"
 #include "preempt.h"
+#include "replica.h"
 
 enum { KEEP_COROUTINES = 1024 }; /* of the dead, in free slots, for the next tenants */
 
@@ -183,7 +184,7 @@ static void abandon(struct mb_scheduler *s, struct mb_process *p) {
 }
 
 const struct mb_upcalls mb_heap_upcalls = {.resume = resume, .destroy = destroy, .abandon = abandon,
-                                           .answer = mb_answer, .start = mb_node_start,
+                                           .share = mb_replica_share, .answer = mb_answer, .start = mb_node_start,
                                            .interrupt = mb_preempt_interrupt, .notice = mb_break_noticed};
 
 /* Waiting and leaving */

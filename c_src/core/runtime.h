@@ -18,6 +18,8 @@ struct mb_upcalls {
   void (*abandon)(struct mb_scheduler *s, struct mb_process *p);
   /* Answer the request, which is taken over; see request.h. */
   void (*answer)(struct mb_scheduler *s, struct mb_request *r);
+  /* Processes are about to be given to other schedulers. Between two processes. NULL: nothing to do. */
+  void (*share)(struct mb_scheduler *s);
   /* There is work for the other schedulers: mb_runtime_start and threads that run them, or scheduler_count 1. */
   void (*start)(struct mb_scheduler *s);
   /* The running process has used up its slice. Called in a signal handler on the scheduler's thread. */

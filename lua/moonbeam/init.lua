@@ -260,6 +260,28 @@ function mb.start(opts)
   return true
 end
 
+--- Run a function in the Lua state of each scheduler, to set up what a module keeps in its own tables or in C, of which
+-- each scheduler has its own: settings, hooks, metatables.
+-- It runs here at once, and elsewhere before the next process or message from here; on a scheduler that has not started,
+-- before its first process. It is copied for that, with its upvalues; it finds and sets the globals that modules have. It
+-- cannot wait. An error raises here; elsewhere it is logged, and the scheduler goes on.
+-- @function on_scheduler_start
+-- @param fn function without arguments; its results are dropped
+-- @return true
+-- @usage
+-- require("moonbeam").on_scheduler_start(function()
+--   collectgarbage("incremental", 150)
+-- end)
+function mb.on_scheduler_start(fn)
+  if type(fn) ~= "function" then
+    core.argument_error("on_scheduler_start", 1, "function expected, got " .. core.type(fn))
+  end
+  local copy = core.encode_start(fn) -- first: what cannot be copied does not run either
+  fn()
+  core.publish_start(copy)
+  return true
+end
+
 --- What the schedulers are doing, one entry each. See Erlang's `scheduler_wall_time`.
 -- @function schedulers
 -- @return sequence of tables: processes, run_queue (length), steals (processes taken over from others), wakeups (from

@@ -1,0 +1,34 @@
+/* The tables that are alike in all heaps: see replica.h. A heap's own thread. */
+#ifndef MB_PLACE_H
+#define MB_PLACE_H
+
+#include <lua.h>
+
+struct mb_heap;
+
+/* A table each, unless said otherwise. */
+enum mb_place {
+  MB_PLACE_STRING, MB_PLACE_MATH, MB_PLACE_TABLE, MB_PLACE_UTF8, MB_PLACE_OS, MB_PLACE_IO, MB_PLACE_COROUTINE,
+  MB_PLACE_DEBUG,
+  MB_PLACE_PRELOAD,
+  MB_PLACE_FILE,      /* methods of files */
+  MB_PLACE_TYPES,     /* and so on: the metatables of types */
+  MB_PLACE_SEARCHERS = MB_PLACE_TYPES + 7, /* one name, whose value is the sequence */
+  MB_PLACE_GLOBALS,
+  MB_PLACE_GLOBALS_METATABLE, /* one name, whose value it is */
+  MB_PLACES
+};
+
+/* Push the table of a place that is one; when there is none, make it if `make`, else push nothing. 1 when pushed. */
+int mb_push_place(struct mb_heap *h, lua_State *L, int place, int make);
+
+/* Note the loaders' searchers that Lua and the host have put there: they are the same in all heaps. May raise. */
+void mb_place_note_searchers(struct mb_heap *h, lua_State *L);
+
+/* Push the sequence of searchers as it is published: numbers for those that every heap has. */
+void mb_place_push_searchers(struct mb_heap *h, lua_State *L);
+
+/* Make such a sequence, at `index`, the searchers of this heap. */
+void mb_place_set_searchers(struct mb_heap *h, lua_State *L, int index);
+
+#endif

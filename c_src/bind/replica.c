@@ -1,0 +1,616 @@
+#include "replica.h"
+
+#include <string.h>
+
+#include "codec.h"
+#include "hash.h"
+#include "place.h"
+#include "run.h"
+
+const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "copy to another scheduler",
+           mb_replica_start[] = "run the function on other schedulers";
+
+/* What the bytes of a publication are. */
+enum {
+  NOW,   /* a list: place, name, whether it is set, value; of each change */
+  LATER, /* names of globals, and the encoded list of them: it names modules */
+  START  /* where on_scheduler_start was called, and the function */
+};
+enum { STRIDE = 4 };
+
+/* What is known of a place: the values of its names when they were published or adopted; and, at -1 - place, the hashes of
+ * tables' contents. Strong: a value that was known is not another's address. */
+static void push_known(struct mb_heap *h, lua_State *L, int place) {
+  mb_push_ref(h, L, MB_REF_KNOWN);
+  if (lua_rawgeti(L, -1, place) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, place);
+  }
+  lua_remove(L, -2);
+}
+
+/* The value on the top of the stack (popped) is known as that of the name at `name`; nil: of nothing. */
+static void know(struct mb_heap *h, lua_State *L, int place, int name) {
+  int was, is = !lua_isnil(L, -1);
+  push_known(h, L, place);
+  lua_pushvalue(L, name);
+  was = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 1);
+  lua_pushvalue(L, name);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 2);
+  h->replica_known[place] += is - was;
+}
+
+/* Comparing */
+
+/* What has been found out: lists on the stack. */
+struct changes {
+  struct mb_heap *h;
+  lua_State *L;
+  int now, later; /* stack indices of lists as they are published */
+  int kept;       /* place, name, value: of what cannot be copied */
+  int inside;
+};
+
+static int try_value(lua_State *L) {
+  const struct mb_buffer *out;
+  mb_encode(lua_touserdata(L, 1), L, 2, 1, mb_replica_trial, &out);
+  lua_pushinteger(L, (lua_Integer)mb_hash_bytes(out->bytes, out->size));
+  lua_pushboolean(L, out->bytes[0] & MB_F_MODULES);
+  return 2;
+}
+
+/* Whether the value at an index can be copied; its hash, and whether it needs modules. */
+static int can_be_copied(struct changes *c, int value, lua_Integer *hash, int *modules) {
+  lua_State *L = c->L;
+  int ok, type = lua_type(L, value);
+  *hash = *modules = 0;
+  if (type <= LUA_TSTRING) return 1;
+  lua_pushcfunction(L, try_value);
+  lua_pushlightuserdata(L, c->h);
+  lua_pushvalue(L, value);
+  ok = lua_pcall(L, 2, 2, 0) == LUA_OK;
+  if (ok) {
+    *hash = lua_tointeger(L, -2);
+    *modules = lua_toboolean(L, -1);
+  }
+  lua_pop(L, ok ? 2 : 1);
+  return ok;
+}
+
+static void append(lua_State *L, int list, int value) {
+  lua_pushvalue(L, value);
+  lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
+}
+
+static void append_change(struct changes *c, int list, int place, int name, int value) {
+  lua_State *L = c->L;
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  lua_pushinteger(L, place);
+  lua_rawseti(L, list, n + 1);
+  append(L, list, name);
+  lua_pushboolean(L, value != 0);
+  lua_rawseti(L, list, n + 3);
+  lua_pushboolean(L, 0);
+  if (value) lua_pushvalue(L, value);
+  lua_rawseti(L, list, n + 4);
+  if (value) lua_pop(L, 1);
+}
+
+/* Whether the contents of the table at `value` hash to something else than last time; they are known from now on. */
+static int note_contents(struct changes *c, int place, int name, lua_Integer hash) {
+  lua_State *L = c->L;
+  int same;
+  push_known(c->h, L, -1 - place);
+  lua_pushvalue(L, name);
+  lua_rawget(L, -2);
+  same = lua_isinteger(L, -1) && lua_tointeger(L, -1) == hash;
+  lua_pushvalue(L, name);
+  lua_pushinteger(L, hash);
+  lua_rawset(L, -4);
+  lua_pop(L, 2);
+  return !same;
+}
+
+static int is_of_script(int place) { return place >= MB_PLACE_GLOBALS; }
+
+/* The name has another value than the one known, or, if `known` is the same, one that may hold something else. */
+static void note(struct changes *c, int place, int name, int value, int known, int same) {
+  lua_State *L = c->L;
+  lua_Integer hash = 0;
+  int modules = 0, ok = value ? can_be_copied(c, value, &hash, &modules) : 1;
+  if (ok && value && is_of_script(place) && lua_istable(L, value) && !note_contents(c, place, name, hash) && same) return;
+  if (!ok) {
+    if (same) return;
+    lua_pushinteger(L, place);
+    lua_rawseti(L, c->kept, (lua_Integer)lua_rawlen(L, c->kept) + 1);
+    append(L, c->kept, name);
+    append(L, c->kept, value);
+    if (known) append_change(c, c->now, place, name, 0);
+  } else {
+    append_change(c, modules && is_of_script(place) ? c->later : c->now, place, name, value);
+  }
+}
+
+static int is_base_value(struct changes *c, int name, int value) {
+  lua_State *L = c->L;
+  int is;
+  mb_push_ref(c->h, L, MB_REF_BASE);
+  lua_pushvalue(L, name);
+  lua_rawget(L, -2);
+  is = lua_rawequal(L, -1, value);
+  lua_pop(L, 2);
+  return is;
+}
+
+/* Compare the table on the top of the stack (popped). */
+static void compare(struct changes *c, int place) {
+  lua_State *L = c->L;
+  int table = lua_gettop(L), known = table + 1, name = table + 2, value = table + 3, met = 0;
+  push_known(c->h, L, place);
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    int type = lua_type(L, name);
+    if (type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN) {
+      int is_known, same;
+      lua_pushvalue(L, name);
+      is_known = lua_rawget(L, known) != LUA_TNIL;
+      same = lua_rawequal(L, value, value + 1);
+      met += is_known;
+      if (same ? c->inside && place == MB_PLACE_GLOBALS && lua_istable(L, value)
+               : is_known || place != MB_PLACE_GLOBALS || !is_base_value(c, name, value))
+        note(c, place, name, value, is_known, same);
+    }
+    lua_settop(L, name);
+  }
+  if (met < c->h->replica_known[place]) { /* names are gone */
+    lua_pushnil(L);
+    while (lua_next(L, known)) {
+      lua_pushvalue(L, name);
+      if (lua_rawget(L, table) == LUA_TNIL) note(c, place, name, 0, 1, 0);
+      lua_settop(L, name);
+    }
+  }
+  lua_settop(L, table - 1);
+}
+
+/* Compare the value on the top of the stack (popped), the only one of a place. */
+static void compare_one(struct changes *c, int place) {
+  lua_State *L = c->L;
+  int value = lua_gettop(L), same;
+  lua_pushinteger(L, 1);
+  push_known(c->h, L, place);
+  lua_rawgeti(L, value + 2, 1);
+  same = lua_rawequal(L, value, value + 3);
+  if (!same || (c->inside && lua_istable(L, value)))
+    note(c, place, value + 1, lua_isnil(L, value) ? 0 : value, !lua_isnil(L, value + 3), same);
+  lua_settop(L, value - 1);
+}
+
+static void compare_searchers(struct changes *c) {
+  lua_State *L = c->L;
+  int top = lua_gettop(L), same;
+  mb_place_push_searchers(c->h, L);
+  push_known(c->h, L, MB_PLACE_SEARCHERS);
+  lua_pushinteger(L, 1);
+  lua_rawgeti(L, top + 2, 1);
+  same = lua_istable(L, top + 4) && lua_rawlen(L, top + 4) == lua_rawlen(L, top + 1);
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, top + 1); same && i >= 1; i--) {
+    lua_rawgeti(L, top + 1, i);
+    lua_rawgeti(L, top + 4, i);
+    same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+  }
+  if (!same) note(c, MB_PLACE_SEARCHERS, top + 3, top + 1, 1, 0);
+  lua_settop(L, top);
+}
+
+/* Publishing */
+
+/* Push an array of the hashes of the names in a list. */
+static uint64_t *push_hashes(lua_State *L, int list, size_t count) {
+  uint64_t *hashes = lua_newuserdatauv(L, count * sizeof *hashes + 1, 0);
+  for (size_t i = 0; i < count; i++) {
+    size_t size;
+    const char *text;
+    lua_rawgeti(L, list, (lua_Integer)(i * STRIDE) + 1);
+    lua_rawgeti(L, list, (lua_Integer)(i * STRIDE) + 2);
+    lua_pushfstring(L, "%d %s ", (int)lua_tointeger(L, -2), luaL_typename(L, -1));
+    luaL_tolstring(L, -2, NULL);
+    lua_concat(L, 2);
+    text = lua_tolstring(L, -1, &size);
+    hashes[i] = mb_hash_bytes(text, size) | 1;
+    lua_pop(L, 3);
+  }
+  return hashes;
+}
+
+static void publish(struct mb_heap *h, lua_State *L, int kind, const void *bytes, size_t size, const uint64_t *names,
+                    size_t named) {
+  unsigned version = mb_publish(&h->node->publications, kind, h->scheduler->id, bytes, size, names, named);
+  if (version == 0) luaL_error(L, "not enough memory");
+  if (version == h->replica_version + 1) h->replica_version = version; /* else others' are still to be adopted */
+}
+
+static void publish_list(struct mb_heap *h, lua_State *L, int kind, int list) {
+  int top = lua_gettop(L), values = 1;
+  size_t named = lua_rawlen(L, list) / STRIDE;
+  const struct mb_buffer *out;
+  uint64_t *names;
+  if (named == 0) return;
+  names = push_hashes(L, list, named);
+  lua_pushvalue(L, list);
+  lua_pushnil(L);
+  if (kind == LATER) {
+    lua_newtable(L);
+    lua_replace(L, top + 2);
+    for (size_t i = 0; i < named; i++) {
+      lua_rawgeti(L, list, (lua_Integer)(i * STRIDE) + 2);
+      lua_rawseti(L, top + 2, (lua_Integer)i + 1);
+    }
+    mb_encode(h, L, list, 1, mb_replica_all, &out);
+    lua_pushlstring(L, (const char *)out->bytes, out->size);
+    lua_replace(L, top + 3);
+    values = 2;
+  }
+  mb_encode(h, L, top + 2, values, mb_replica_all, &out);
+  publish(h, L, kind, out->bytes, out->size, names, named);
+  lua_settop(L, top);
+}
+
+static void know_list(struct mb_heap *h, lua_State *L, int list, int stride) {
+  int top = lua_gettop(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  for (lua_Integer i = 1; i <= n; i += stride) {
+    lua_rawgeti(L, list, i);
+    lua_rawgeti(L, list, i + 1);
+    lua_rawgeti(L, list, i + stride - 1);
+    if (stride == STRIDE) {
+      lua_rawgeti(L, list, i + 2);
+      if (!lua_toboolean(L, -1)) lua_pushnil(L), lua_replace(L, top + 3);
+      lua_pop(L, 1);
+    }
+    know(h, L, (int)lua_tointeger(L, top + 1), top + 2);
+    lua_settop(L, top);
+  }
+}
+
+static int replicate(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  struct changes c = {h, L, 3, 4, 5, lua_toboolean(L, 2)};
+  for (int list = c.now; list <= c.kept; list++) lua_newtable(L);
+  luaL_checkstack(L, 30, NULL);
+  for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
+    int there = mb_push_place(h, L, place, 0);
+    if (!there && h->replica_known[place]) lua_newtable(L); /* a metatable that has been taken away */
+    if (there || h->replica_known[place]) compare(&c, place);
+  }
+  compare_searchers(&c);
+  if (h->owner) {
+    lua_pushglobaltable(L);
+    if (!lua_getmetatable(L, -1)) lua_pushnil(L);
+    compare_one(&c, MB_PLACE_GLOBALS_METATABLE);
+    compare(&c, MB_PLACE_GLOBALS);
+  }
+  publish_list(h, L, NOW, c.now);
+  publish_list(h, L, LATER, c.later);
+  know_list(h, L, c.kept, 3); /* first: what was published before it could not be copied is known as gone, too */
+  know_list(h, L, c.now, STRIDE);
+  know_list(h, L, c.later, STRIDE);
+  return 0;
+}
+
+/* Call f(h, argument) without letting an error out; 0, or its status with the error on the top of the stack. */
+static int protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *data, int flag) {
+  int status;
+  h->replicating++;
+  h->uninterruptible++;
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, h);
+  if (data)
+    lua_pushlightuserdata(L, data);
+  else
+    lua_pushboolean(L, flag);
+  status = lua_pcall(L, 2, 0, 0);
+  h->uninterruptible--;
+  h->replicating--;
+  return status;
+}
+
+void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
+  if (h->replicating || h->closing || !lua_checkstack(L, 8)) return;
+  mb_replica_refresh(h, L);
+  if (protected(h, L, replicate, NULL, inside) != LUA_OK) lua_pop(L, 1); /* memory is out: the next time */
+}
+
+void mb_replica_share(struct mb_scheduler *s) {
+  struct mb_heap *h = s->heap;
+  mb_replicate(h, h->runner, 1);
+}
+
+/* Adopting */
+
+static void make_all_pending(struct mb_heap *h, lua_State *L);
+
+/* The value of a name, both on the stack, becomes this heap's (nil: none). */
+static void set(struct mb_heap *h, lua_State *L, int place, int name, int value) {
+  int top = lua_gettop(L);
+  if (is_of_script(place) && h->owner) return;
+  if (place == MB_PLACE_SEARCHERS) {
+    mb_place_set_searchers(h, L, value);
+  } else if (place == MB_PLACE_GLOBALS_METATABLE) {
+    lua_pushglobaltable(L);
+    lua_pushvalue(L, value);
+    lua_setmetatable(L, -2);
+    make_all_pending(h, L); /* the one that did so when they were looked for is gone */
+  } else if (mb_push_place(h, L, place, 1)) {
+    lua_pushvalue(L, name);
+    lua_pushvalue(L, value);
+    lua_rawset(L, -3);
+    if (place == MB_PLACE_GLOBALS) {
+      mb_push_ref(h, L, MB_REF_PENDING);
+      lua_pushvalue(L, name);
+      lua_pushnil(L);
+      lua_rawset(L, -3);
+    }
+  }
+  lua_settop(L, top);
+  if (is_of_script(place)) return; /* only the first heap compares those */
+  if (place == MB_PLACE_SEARCHERS)
+    mb_place_push_searchers(h, L);
+  else
+    lua_pushvalue(L, value);
+  know(h, L, place, name);
+}
+
+/* Adopt the list on the top of the stack (popped): all of it, or the names for which that of `text` is pending. */
+static void set_list(struct mb_heap *h, lua_State *L, int text) {
+  int list = lua_gettop(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  for (lua_Integer i = 1; i <= n; i += STRIDE) {
+    int wanted = 1;
+    lua_rawgeti(L, list, i);
+    lua_rawgeti(L, list, i + 1);
+    lua_rawgeti(L, list, i + 2);
+    if (lua_toboolean(L, -1))
+      lua_rawgeti(L, list, i + 3);
+    else
+      lua_pushnil(L);
+    if (text) {
+      mb_push_ref(h, L, MB_REF_PENDING);
+      lua_pushvalue(L, list + 2);
+      lua_rawget(L, -2);
+      wanted = lua_rawequal(L, -1, text);
+      lua_pushglobaltable(L);
+      lua_pushvalue(L, list + 2);
+      wanted = wanted && lua_rawget(L, -2) == LUA_TNIL; /* a module may have set it meanwhile */
+    }
+    if (wanted) set(h, L, (int)lua_tointeger(L, list + 1), list + 2, list + 4);
+    lua_settop(L, list);
+  }
+  lua_pop(L, 1);
+}
+
+/* Globals whose values name modules, made when they are first used: name -> encoded list. */
+
+/* Decode the list, a string, at the top of the stack (popped). */
+static void set_pending(struct mb_heap *h, lua_State *L) {
+  int text = lua_gettop(L);
+  mb_decode(h, L, (const unsigned char *)lua_tostring(L, text));
+  set_list(h, L, text);
+  lua_pop(L, 1);
+}
+
+/* resolve(heap, text) */
+static int resolve(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  lua_settop(L, 2);
+  set_pending(h, L);
+  return 0;
+}
+
+static void complain(struct mb_heap *h, lua_State *L) {
+  lua_pushfstring(L, "scheduler %d lacks what the program has changed elsewhere: %s", (int)h->scheduler->id + 1,
+                  luaL_tolstring(L, -1, NULL));
+  mb_log(h, L, MB_LOG_DEBUG);
+  lua_pop(L, 2);
+}
+
+/* Make the pending global whose name is at `name`; 0 when there is none. */
+static int make_pending(struct mb_heap *h, lua_State *L, int name) {
+  int top = lua_gettop(L), status;
+  mb_push_ref(h, L, MB_REF_PENDING);
+  lua_pushvalue(L, name);
+  if (lua_rawget(L, -2) != LUA_TSTRING) {
+    lua_settop(L, top);
+    return 0;
+  }
+  lua_pushcfunction(L, resolve);
+  lua_pushlightuserdata(L, h);
+  lua_pushvalue(L, top + 2);
+  h->replicating++;
+  status = lua_pcall(L, 2, 0, 0);
+  h->replicating--;
+  if (status != LUA_OK) complain(h, L);
+  lua_pushvalue(L, name);
+  lua_pushnil(L);
+  lua_rawset(L, top + 1); /* a module that cannot be loaded is not asked for again */
+  lua_settop(L, top);
+  return 1;
+}
+
+static int global_index(lua_State *L) {
+  struct mb_heap *h = mb_any_heap_of(L);
+  luaL_checkstack(L, 20, NULL);
+  if (!make_pending(h, L, 2)) return 0;
+  lua_settop(L, 2);
+  lua_rawget(L, 1);
+  return 1;
+}
+
+static void make_all_pending(struct mb_heap *h, lua_State *L) {
+  int top = lua_gettop(L);
+  mb_push_ref(h, L, MB_REF_PENDING);
+  for (lua_pushnil(L); lua_next(L, top + 1); lua_pushnil(L)) { /* from the start: others may have gone with it */
+    lua_pop(L, 1);
+    (void)make_pending(h, L, top + 2);
+    lua_settop(L, top + 1);
+  }
+  lua_settop(L, top);
+}
+
+static int global_next(lua_State *L) {
+  lua_settop(L, 2);
+  return lua_next(L, 1) ? 2 : (lua_pushnil(L), 1);
+}
+
+static int global_pairs(lua_State *L) {
+  luaL_checkstack(L, 20, NULL);
+  make_all_pending(mb_any_heap_of(L), L);
+  lua_pushcfunction(L, global_next);
+  lua_pushvalue(L, 1);
+  lua_pushnil(L);
+  return 3;
+}
+
+/* Whether the metatable on the top of the stack is that of watch_globals. */
+static int has_own_metatable(lua_State *L) {
+  int is;
+  lua_pushliteral(L, "__index");
+  lua_rawget(L, -2);
+  is = lua_tocfunction(L, -1) == global_index;
+  lua_pop(L, 1);
+  return is;
+}
+
+/* Let the globals be made when they are looked for; 0 when their metatable is the program's. */
+static int watch_globals(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg methods[] = {{"__index", global_index}, {"__pairs", global_pairs}, {NULL, NULL}};
+  int top = lua_gettop(L), ours = 1;
+  lua_pushglobaltable(L);
+  if (lua_getmetatable(L, -1)) {
+    ours = has_own_metatable(L);
+  } else {
+    lua_newtable(L);
+    lua_pushlightuserdata(L, h);
+    luaL_setfuncs(L, methods, 1);
+    lua_setmetatable(L, -2);
+  }
+  lua_settop(L, top);
+  return ours;
+}
+
+/* The names, a list, are made of the text when they are first used. */
+static void put_off(struct mb_heap *h, lua_State *L, int names, int text) {
+  lua_Integer n = (lua_Integer)lua_rawlen(L, names);
+  int top = lua_gettop(L), watched = watch_globals(h, L);
+  lua_pushglobaltable(L);
+  mb_push_ref(h, L, MB_REF_PENDING);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, names, i);
+    lua_pushvalue(L, -1);
+    lua_pushnil(L);
+    lua_rawset(L, top + 1); /* the value it had */
+    lua_pushvalue(L, text);
+    lua_rawset(L, top + 2);
+  }
+  lua_settop(L, top);
+  if (!watched) make_all_pending(h, L);
+}
+
+/* on_scheduler_start */
+
+static int with_traceback(lua_State *L) {
+  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  return 1;
+}
+
+static void run_start(struct mb_heap *h, lua_State *L, int place, int function) {
+  int handler = lua_gettop(L) + 1;
+  lua_pushcfunction(L, with_traceback);
+  lua_pushvalue(L, function);
+  h->configuring++;
+  if (lua_pcall(L, 0, 0, handler) != LUA_OK) {
+    lua_pushfstring(L, "on_scheduler_start at %s failed on scheduler %d: %s", lua_tostring(L, place),
+                    (int)h->scheduler->id + 1, lua_tostring(L, -1));
+    mb_log(h, L, MB_LOG_ERROR);
+  }
+  h->configuring--;
+}
+
+static int adopt(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  const struct mb_publication *p = lua_touserdata(L, 2);
+  int first = lua_gettop(L) + 1;
+  luaL_checkstack(L, 30, NULL);
+  mb_decode(h, L, p->bytes);
+  if (p->kind == NOW) {
+    set_list(h, L, 0);
+  } else if (p->kind == START) {
+    run_start(h, L, first, first + 1);
+  } else if (!h->owner) {
+    put_off(h, L, first, first + 1);
+  }
+  return 0;
+}
+
+void mb_replica_adopt(struct mb_heap *h, lua_State *L) {
+  struct mb_publications *all = &h->node->publications;
+  struct mb_publication *p;
+  if (h->replicating || h->closing || !mb_running(h) || !lua_checkstack(L, 12)) return;
+  while ((p = mb_publication_after(all, h->replica_version))) {
+    h->replica_version = p->version;
+    if (p->origin != h->scheduler->id && protected(h, L, adopt, p, 0) != LUA_OK) complain(h, L);
+    mb_publication_release(p);
+  }
+}
+
+void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index) {
+  const struct mb_buffer *out;
+  const char *site = mb_site(h, L);
+  lua_pushstring(L, site ? site : "?");
+  lua_pushvalue(L, index);
+  mb_encode(h, L, lua_gettop(L) - 1, 2, mb_replica_start, &out);
+  lua_pushlstring(L, (const char *)out->bytes, out->size);
+}
+
+void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index) {
+  size_t size;
+  const char *bytes = luaL_checklstring(L, index, &size);
+  mb_replicate(h, L, 1); /* what the function finds is there before it runs */
+  publish(h, L, START, bytes, size, NULL, 0);
+}
+
+/* Opening */
+
+void mb_replica_open(struct mb_heap *h, lua_State *L) {
+  luaL_checkstack(L, 12, NULL);
+  for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
+    int table = lua_gettop(L) + 1;
+    if (!mb_push_place(h, L, place, 0)) continue;
+    lua_pushnil(L);
+    while (lua_next(L, table)) { /* all else in there, before the runtime was loaded, is the program's */
+      if (lua_iscfunction(L, -1) || lua_isuserdata(L, -1))
+        know(h, L, place, table + 1);
+      else
+        lua_pop(L, 1);
+    }
+    lua_settop(L, table - 1);
+  }
+  mb_place_note_searchers(h, L);
+  lua_newtable(L);
+  mb_push_ref(h, L, MB_REF_SEARCHERS);
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= 1; i--) {
+    lua_pushinteger(L, i);
+    lua_rawseti(L, -3, i);
+  }
+  lua_pop(L, 1);
+  lua_pushinteger(L, 1);
+  lua_insert(L, -2);
+  know(h, L, MB_PLACE_SEARCHERS, lua_gettop(L) - 1);
+  lua_pop(L, 1);
+}

@@ -1,0 +1,58 @@
+/* Replicas: what the program changes in Lua's own tables, and the script's globals, in every heap.
+ *
+ * No hook tells of an assignment to a table. So before a process or a message goes to another scheduler the heap compares
+ * the tables with what it knew of them, and publishes what differs (publication.h); a heap adopts what is new
+ * to it before it decodes anything. So what has been changed before something was sent is there when that arrives.
+ * Of two heaps that change one name, the later publication wins.
+ *
+ * The tables are those of Lua's library, the methods of files, the metatables of the types that share one, and
+ * package.preload and package.searchers. The globals of the first heap, where the script runs, become the
+ * globals of the others, which the modules there have; nobody but modules has them, and what those set themselves stays
+ * where it is. What refers to a module that is not loaded there is made when it is first used. What cannot be
+ * copied, or takes more than 64 KB, is missing elsewhere.
+ *
+ * A heap's own thread. Nothing here raises. */
+#ifndef MB_REPLICA_H
+#define MB_REPLICA_H
+
+#include "heap.h"
+
+/* How the values of publications are encoded, the `doing` of mb_encode: the state's own globals are those of
+ * the heap that decodes. MB_REPLICA_TRIAL: and no more than 64 KB. */
+extern const char mb_replica_all[], mb_replica_trial[], mb_replica_start[];
+
+/* The heap is open: note what Lua's library is like. Again when all heaps have been given more. May raise. */
+void mb_replica_open(struct mb_heap *h, lua_State *L);
+
+/* Publish what has been changed. `inside`: also what tables that are globals hold by now. */
+void mb_replicate(struct mb_heap *h, lua_State *L, int inside);
+
+/* A message is about to go to `to`. */
+static inline void mb_replicate_to(struct mb_heap *h, lua_State *L, mb_pid to) {
+  if (atomic_load_explicit(&h->runtime->started, memory_order_relaxed) > 1 && mb_elsewhere(h->scheduler, to))
+    mb_replicate(h, L, 0);
+}
+
+/* The upcall `share`. */
+void mb_replica_share(struct mb_scheduler *s);
+
+/* Adopt what others have published. */
+void mb_replica_adopt(struct mb_heap *h, lua_State *L);
+
+/* Whether others have published what this heap has not seen. */
+static inline int mb_replica_is_behind(const struct mb_heap *h) {
+  /* acquire: partner of the release in mb_publish */
+  return h->node && atomic_load_explicit(&h->node->publications.version, memory_order_acquire) != h->replica_version;
+}
+
+/* Something is about to be decoded where code of the user's may run. */
+static inline void mb_replica_refresh(struct mb_heap *h, lua_State *L) {
+  if (mb_replica_is_behind(h)) mb_replica_adopt(h, L);
+}
+
+/* Push, as a string, the function at `index` for mb_replica_publish_start, to run in each heap. Raises at the caller when it
+ * cannot be copied. */
+void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index);
+void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index);
+
+#endif
