@@ -20,6 +20,7 @@ struct mb_modules;
 struct mb_workspace;
 struct mb_sites;
 struct mb_preempt;
+struct mb_watch;
 
 /* What a process keeps on the Lua side: p->local, made when first needed. */
 enum mb_local {
@@ -57,6 +58,7 @@ enum mb_heap_ref {
   MB_REF_REQUIRE,   /* the require that was there before */
   MB_REF_KNOWN,     /* what has been published or adopted, see replica.c */
   MB_REF_PENDING,   /* names of globals that are made when they are first used -> encoded list */
+  MB_REF_WATCHED,   /* sequence of the tables that are watched */
   MB_REF_SEARCHERS, /* those of Lua and the host: number -> function, function -> number */
   MB_REF_SHAPES,    /* shape -> metatable of matchers, see lua_receive.c */
   MB_REF_COUNT
@@ -131,6 +133,9 @@ struct mb_heap {
   int replicating;                    /* depth of publishing and adopting, */
   int configuring;                    /* and of functions of on_scheduler_start that are running */
   int replica_known[MB_PLACES];       /* by place: how many names are known */
+  struct mb_watch *watch;             /* of the tables that are the same in all heaps, */
+  int watch_works, watching;
+  const void *metatables[MB_TYPES];   /* and of types, when they were noted */
   unsigned paths_version;            /* see node.h */
   const char *path_seen, *cpath_seen; /* the strings last published or adopted, by address */
   int ref[MB_REF_COUNT];

@@ -15,6 +15,7 @@
 #include "preempt.h"
 #include "replica.h"
 #include "run.h"
+#include "watch.h"
 #include "workspace.h"
 
 /* Their addresses are keys in the registry. */
@@ -56,6 +57,7 @@ static int collect_heap(lua_State *L) {
   mb_modules_free(h->modules);
   mb_sites_free(h);
   mb_preempt_free(h->preempt);
+  mb_watch_free(h->watch);
   mb_map_deinit(&h->held);
   mb_map_deinit(&h->refused);
   free(h->script_text);
@@ -64,6 +66,7 @@ static int collect_heap(lua_State *L) {
   h->modules = NULL;
   h->sites = NULL;
   h->preempt = NULL;
+  h->watch = NULL;
   h->script_text = NULL;
   return 0;
 }
@@ -149,7 +152,9 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->modules = mb_modules_new();
   h->sites = mb_sites_new();
   h->preempt = mb_preempt_new();
-  if (!h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->preempt) luaL_error(L, "not enough memory");
+  h->watch = mb_watch_new();
+  if (!h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->preempt || !h->watch)
+    luaL_error(L, "not enough memory");
   if (!node) make_node(h, L);
   h->main_runs = h->owner;
   h->scheduler = s ? s : &h->runtime->schedulers[0];
@@ -168,6 +173,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->ref[MB_REF_RESOLVED] = new_table(L, NULL);
   h->ref[MB_REF_KNOWN] = new_table(L, NULL);
   h->ref[MB_REF_PENDING] = new_table(L, NULL);
+  h->ref[MB_REF_WATCHED] = new_table(L, NULL);
   h->ref[MB_REF_SEARCHERS] = new_table(L, NULL);
   h->ref[MB_REF_SHAPES] = new_table(L, NULL);
   h->ref[MB_REF_STANDARD] = new_table(L, NULL);

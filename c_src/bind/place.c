@@ -62,6 +62,10 @@ int mb_push_place(struct mb_heap *h, lua_State *L, int place, int make) {
   return push_metatable(L, place - MB_PLACE_TYPES, make);
 }
 
+void mb_push_package(lua_State *L) {
+  if (!push_loaded(L, "package")) lua_newtable(L);
+}
+
 /* Push package.searchers; 0 and nothing pushed when there is no such table. */
 static int push_searchers(lua_State *L) {
   if (!push_loaded(L, "package")) return 0;

@@ -6,6 +6,8 @@
 
 struct mb_heap;
 
+enum { MB_TYPES = 7 }; /* that have one metatable for all values */
+
 /* A table each, unless said otherwise. */
 enum mb_place {
   MB_PLACE_STRING, MB_PLACE_MATH, MB_PLACE_TABLE, MB_PLACE_UTF8, MB_PLACE_OS, MB_PLACE_IO, MB_PLACE_COROUTINE,
@@ -13,7 +15,7 @@ enum mb_place {
   MB_PLACE_PRELOAD,
   MB_PLACE_FILE,      /* methods of files */
   MB_PLACE_TYPES,     /* and so on: the metatables of types */
-  MB_PLACE_SEARCHERS = MB_PLACE_TYPES + 7, /* one name, whose value is the sequence */
+  MB_PLACE_SEARCHERS = MB_PLACE_TYPES + MB_TYPES, /* one name, whose value is the sequence */
   MB_PLACE_GLOBALS,
   MB_PLACE_GLOBALS_METATABLE, /* one name, whose value it is */
   MB_PLACES
@@ -21,6 +23,9 @@ enum mb_place {
 
 /* Push the table of a place that is one; when there is none, make it if `make`, else push nothing. 1 when pushed. */
 int mb_push_place(struct mb_heap *h, lua_State *L, int place, int make);
+
+/* Push the table `package`, or an empty one. */
+void mb_push_package(lua_State *L);
 
 /* Note the loaders' searchers that Lua and the host have put there: they are the same in all heaps. May raise. */
 void mb_place_note_searchers(struct mb_heap *h, lua_State *L);

@@ -6,6 +6,7 @@
 #include "hash.h"
 #include "place.h"
 #include "run.h"
+#include "watch.h"
 
 const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "copy to another scheduler",
            mb_replica_start[] = "run the function on other schedulers";
@@ -53,7 +54,6 @@ struct changes {
   lua_State *L;
   int now, later; /* stack indices of lists as they are published */
   int kept;       /* place, name, value: of what cannot be copied */
-  int inside;
 };
 
 static int try_value(lua_State *L) {
@@ -161,9 +161,8 @@ static void compare(struct changes *c, int place) {
       is_known = lua_rawget(L, known) != LUA_TNIL;
       same = lua_rawequal(L, value, value + 1);
       met += is_known;
-      if (same ? c->inside && place == MB_PLACE_GLOBALS && lua_istable(L, value)
-               : is_known || place != MB_PLACE_GLOBALS || !is_base_value(c, name, value))
-        note(c, place, name, value, is_known, same);
+      if (!same && (is_known || place != MB_PLACE_GLOBALS || !is_base_value(c, name, value)))
+        note(c, place, name, value, is_known, 0);
     }
     lua_settop(L, name);
   }
@@ -186,9 +185,30 @@ static void compare_one(struct changes *c, int place) {
   push_known(c->h, L, place);
   lua_rawgeti(L, value + 2, 1);
   same = lua_rawequal(L, value, value + 3);
-  if (!same || (c->inside && lua_istable(L, value)))
+  if (!same || lua_istable(L, value))
     note(c, place, value + 1, lua_isnil(L, value) ? 0 : value, !lua_isnil(L, value + 3), same);
   lua_settop(L, value - 1);
+}
+
+/* Compare what tables hold that are globals. */
+static void compare_contents(struct changes *c) {
+  lua_State *L = c->L;
+  int globals = lua_gettop(L) + 1, contents = globals + 1, known = globals + 2, name = globals + 3;
+  lua_pushglobaltable(L);
+  push_known(c->h, L, -1 - MB_PLACE_GLOBALS);
+  push_known(c->h, L, MB_PLACE_GLOBALS);
+  lua_pushnil(L);
+  while (lua_next(L, contents)) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, name);
+    lua_rawget(L, globals);
+    lua_pushvalue(L, name);
+    lua_rawget(L, known);
+    if (lua_istable(L, name + 1) && lua_rawequal(L, name + 1, name + 2))
+      note(c, MB_PLACE_GLOBALS, name, name + 1, 1, 1);
+    lua_settop(L, name);
+  }
+  lua_settop(L, globals - 1);
 }
 
 static void compare_searchers(struct changes *c) {
@@ -279,23 +299,85 @@ static void know_list(struct mb_heap *h, lua_State *L, int list, int stride) {
   }
 }
 
-static int replicate(lua_State *L) {
-  struct mb_heap *h = lua_touserdata(L, 1);
-  struct changes c = {h, L, 3, 4, 5, lua_toboolean(L, 2)};
-  for (int list = c.now; list <= c.kept; list++) lua_newtable(L);
-  luaL_checkstack(L, 30, NULL);
+static void compare_all(struct changes *c) {
+  struct mb_heap *h = c->h;
+  lua_State *L = c->L;
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
     int there = mb_push_place(h, L, place, 0);
     if (!there && h->replica_known[place]) lua_newtable(L); /* a metatable that has been taken away */
-    if (there || h->replica_known[place]) compare(&c, place);
+    if (there || h->replica_known[place]) compare(c, place);
   }
-  compare_searchers(&c);
+  compare_searchers(c);
   if (h->owner) {
     lua_pushglobaltable(L);
     if (!lua_getmetatable(L, -1)) lua_pushnil(L);
-    compare_one(&c, MB_PLACE_GLOBALS_METATABLE);
-    compare(&c, MB_PLACE_GLOBALS);
+    compare_one(c, MB_PLACE_GLOBALS_METATABLE);
+    compare(c, MB_PLACE_GLOBALS);
   }
+}
+
+/* Watch the table on the top of the stack (popped). */
+static void watch(struct mb_heap *h, lua_State *L) {
+  if (lua_istable(L, -1)) {
+    mb_push_ref(h, L, MB_REF_WATCHED);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+    if (mb_watch_add(h->watch, L, -1) != 0) luaL_error(L, "not enough memory");
+  }
+  lua_pop(L, 1);
+}
+
+/* Note all tables as they are now. */
+static void watch_all(struct mb_heap *h, lua_State *L) {
+  int top = lua_gettop(L);
+  mb_watch_clear(h->watch);
+  lua_newtable(L);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_WATCHED]);
+  for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
+    int there = mb_push_place(h, L, place, 0);
+    if (place >= MB_PLACE_TYPES) h->metatables[place - MB_PLACE_TYPES] = there ? lua_topointer(L, -1) : NULL;
+    if (there) watch(h, L);
+  }
+  mb_push_package(L);
+  lua_getfield(L, -1, "searchers");
+  watch(h, L);
+  watch(h, L);
+  if (h->owner) {
+    lua_pushglobaltable(L);
+    if (lua_getmetatable(L, -1)) watch(h, L);
+    watch(h, L);
+  }
+  lua_settop(L, top);
+  h->watching = 1;
+}
+
+/* Whether something has been changed, as far as can be told at once. */
+static int has_changed(struct mb_heap *h, lua_State *L, int names) {
+  if (!h->watching || mb_watch_changed(h->watch, names)) return 1;
+  for (int type = 0; type < MB_TYPES; type++) {
+    int there = mb_push_place(h, L, MB_PLACE_TYPES + type, 0);
+    const void *metatable = there ? lua_topointer(L, -1) : NULL;
+    if (there) lua_pop(L, 1);
+    if (metatable != h->metatables[type]) return 1;
+  }
+  return 0;
+}
+
+/* What is to be compared. */
+enum { ALL = 1, CONTENTS = 2 };
+
+static int replicate(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  struct changes c = {h, L, 3, 4, 5};
+  int what = (int)lua_tointeger(L, 2);
+  for (int list = c.now; list <= c.kept; list++) lua_newtable(L);
+  luaL_checkstack(L, 30, NULL);
+  if (what & ALL) {
+    if (h->watch_works) watch_all(h, L); /* first: what finalizers change meanwhile is found the next time */
+    compare_all(&c);
+  }
+  if (what & CONTENTS && h->owner) compare_contents(&c);
   publish_list(h, L, NOW, c.now);
   publish_list(h, L, LATER, c.later);
   know_list(h, L, c.kept, 3); /* first: what was published before it could not be copied is known as gone, too */
@@ -305,7 +387,7 @@ static int replicate(lua_State *L) {
 }
 
 /* Call f(h, argument) without letting an error out; 0, or its status with the error on the top of the stack. */
-static int protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *data, int flag) {
+static int protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *data, int number) {
   int status;
   h->replicating++;
   h->uninterruptible++;
@@ -314,7 +396,7 @@ static int protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *dat
   if (data)
     lua_pushlightuserdata(L, data);
   else
-    lua_pushboolean(L, flag);
+    lua_pushinteger(L, number);
   status = lua_pcall(L, 2, 0, 0);
   h->uninterruptible--;
   h->replicating--;
@@ -322,9 +404,14 @@ static int protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *dat
 }
 
 void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
+  int what;
   if (h->replicating || h->closing || !lua_checkstack(L, 8)) return;
   mb_replica_refresh(h, L);
-  if (protected(h, L, replicate, NULL, inside) != LUA_OK) lua_pop(L, 1); /* memory is out: the next time */
+  what = (has_changed(h, L, inside) ? ALL : 0) | (inside ? CONTENTS : 0);
+  if (what && protected(h, L, replicate, NULL, what) != LUA_OK) {
+    lua_pop(L, 1); /* memory is out: the next time */
+    h->watching = 0;
+  }
 }
 
 void mb_replica_share(struct mb_scheduler *s) {
@@ -589,6 +676,7 @@ void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index) {
 
 void mb_replica_open(struct mb_heap *h, lua_State *L) {
   luaL_checkstack(L, 12, NULL);
+  if (!h->watching) h->watch_works = mb_watch_works(h->watch, L);
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
     int table = lua_gettop(L) + 1;
     if (!mb_push_place(h, L, place, 0)) continue;
