@@ -26,7 +26,7 @@ void mb_environment_complete(struct mb_heap *h, lua_State *L, int index);
 /* Add a name to the base: the value on the top of the stack (popped). */
 void mb_environment_define(struct mb_heap *h, lua_State *L, const char *name);
 
-/* Push the running process's private values, {[1] = dictionary, [2] = globals}; when there are none,
+/* Push the running process's private values, by enum mb_local's MB_LOCAL_DICTIONARY and so on; when there are none,
  * make them if `make`, else push nothing. 1 when pushed. */
 int mb_push_locals(struct mb_heap *h, lua_State *L, struct mb_process *p, int make);
 

@@ -24,7 +24,7 @@ struct mb_watch;
 
 /* What a process keeps on the Lua side: p->local, made when first needed. */
 enum mb_local {
-  MB_LOCAL_VALUES = 1,  /* locals[slot index] exists: {[1] = dictionary, [2] = globals, [3] = traceback} */
+  MB_LOCAL_VALUES = 1,  /* locals[slot index] exists: a table, by what follows */
   MB_LOCAL_ESCAPED = 2, /* its coroutine has been seen by user code: never use it again */
   MB_LOCAL_HOOKED = 4,  /* nor then: a hook may have raised there, and Lua leaves hooks off after that */
   MB_LOCAL_LEFT = 8,    /* it has left the program: what it has open is not closed */
@@ -33,9 +33,10 @@ enum mb_local {
   MB_LOCAL_LOGGING = 64, /* it is at work on an entry of the log: what that logs itself is written as it is */
   MB_LOCAL_TASK = 128,   /* it is a task: an exit that ends it is logged, with the traceback */
   MB_LOCAL_REPORTED = 256, /* its end has been logged */
-  MB_LOCAL_KNOWN = 512     /* the end whose reason it has got last has been */
+  MB_LOCAL_KNOWN = 512,    /* the end whose reason it has got last has been */
+  MB_LOCAL_HAS_FILES = 1024 /* its default files are not the standard ones: see own.h */
 };
-enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS = 2, MB_LOCAL_TRACEBACK = 3 };
+enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS, MB_LOCAL_TRACEBACK, MB_LOCAL_RANDOM, MB_LOCAL_FILES };
 
 /* Registry slots: values reached through lua_rawgeti(L, LUA_REGISTRYINDEX, heap->ref[...]). */
 enum mb_heap_ref {
@@ -61,6 +62,9 @@ enum mb_heap_ref {
   MB_REF_WATCHED,   /* sequence of the tables that are watched */
   MB_REF_SEARCHERS, /* those of Lua and the host: number -> function, function -> number */
   MB_REF_SHAPES,    /* shape -> metatable of matchers, see lua_receive.c */
+  MB_REF_RANDOMSEED,     /* the library's functions */
+  MB_REF_COLLECTGARBAGE,
+  MB_REF_STANDARD_FILES, /* {input, output} of processes that have set none */
   MB_REF_COUNT
 };
 
@@ -73,6 +77,15 @@ enum { MB_KNOWN_SHAPES = 8 };
 
 /* The longest name of a function of the library, and its end. */
 enum { MB_FUNCTION_NAME = 48 };
+
+/* The library's generator of random numbers: see lua_random.c. */
+struct mb_random {
+  mb_pid owner; /* whose state is in there, mb_own_id */
+  void *state;
+  size_t size;
+  uint64_t seed; /* what the next seeds are made of; 0: not yet */
+  lua_CFunction random, randomseed;
+};
 
 struct mb_heap {
   struct mb_node *node;       /* owned by the heap that made it */
@@ -129,6 +142,11 @@ struct mb_heap {
   size_t memory_used, memory_limit; /* counted only while a limit is set; 0: none */
   uint32_t finalizer_local; /* as p->local, for the finalizer that runs */
   unsigned log_version;
+  struct mb_random random;
+  struct {
+    mb_pid owner;      /* whose default files the library has, mb_own_id */
+    int set, main_has; /* some process, the main chunk has set one */
+  } files;
   unsigned replica_version;           /* see replica.h: of the last publication seen, */
   int replicating;                    /* depth of publishing and adopting, */
   int configuring;                    /* and of functions of on_scheduler_start that are running */

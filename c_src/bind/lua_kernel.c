@@ -9,6 +9,7 @@
 #include "handover.h"
 #include "mailbox.h"
 #include "modules.h"
+#include "own.h"
 #include "replica.h"
 #include "run.h"
 
@@ -85,6 +86,7 @@ static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link
   int err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) luaL_error(L, "not enough memory");
+  mb_inherit_files(h, L, parent, p);
   p->site = mb_site(h, L);
   if (!p->site && parent) p->site = parent->site; /* a process of the library's spawns on behalf of who started it */
   return mb_pid_of(p);
@@ -132,6 +134,12 @@ static void check_priority(struct mb_heap *h, lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Let p, which has not started, live on another scheduler. */
+static void place(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_scheduler *where) {
+  mb_disinherit_files(h, L, p);
+  mb_move(h->scheduler, p, where);
+}
+
 /* Process.spawn(fn, opts, ...) -> pid [, ref] */
 static int process_spawn(lua_State *L) {
   static const char *const known[] = {"link", "monitor", "scheduler", "priority", NULL};
@@ -171,7 +179,7 @@ static int process_spawn(lua_State *L) {
     if (where != h->scheduler) {
       if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) == 1) mb_node_start(h->scheduler);
       if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) > 1) /* else threads are out: it stays */
-        mb_move(h->scheduler, p, where);
+        place(h, L, p, where);
     }
   }
   mb_push_id(L, pid);

@@ -6,6 +6,7 @@
 #include "api.h"
 #include "codec.h"
 #include "modules.h"
+#include "own.h"
 #include "run.h"
 #include "screen.h"
 
@@ -118,8 +119,10 @@ static int file_write(lua_State *L) {
 
 /* io.write(...); upvalue 1 as above. */
 static int io_write(lua_State *L) {
+  struct mb_heap *h = mb_heap_here(L);
   luaL_Stream *stream;
   check_strings(L, 1);
+  mb_use_files(h, L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
   stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
   if (!stream || !stream->closef) {
@@ -127,7 +130,7 @@ static int io_write(lua_State *L) {
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
   }
   lua_insert(L, 1);
-  return write_all(mb_heap_find(L), L);
+  return write_all(h, L);
 }
 
 /* field of the table on the top of the stack, in place of the library's, which f may keep as its upvalue. */

@@ -227,4 +227,6 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"publish_start", publish_start},
                                        {NULL, NULL}};
   mb_set_functions(h, L, functions);
+  mb_push_ref(h, L, MB_REF_COLLECTGARBAGE); /* the library's: what the runtime does itself is not refused */
+  lua_setfield(L, -2, "collectgarbage");
 }

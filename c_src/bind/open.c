@@ -12,6 +12,7 @@
 #include "crash.h"
 #include "environment.h"
 #include "modules.h"
+#include "own.h"
 #include "preempt.h"
 #include "replica.h"
 #include "run.h"
@@ -182,6 +183,9 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
     lua_pushboolean(L, 0);
     h->ref[r] = luaL_ref(L, LUA_REGISTRYINDEX);
   }
+  mb_open_random(h, L);
+  mb_open_files(h, L);
+  mb_open_collector(h, L);
   mb_open_output(h, L); /* before the environment takes these over */
   mb_open_protect(h, L);
   mb_open_entry(h, L);

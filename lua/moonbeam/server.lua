@@ -48,13 +48,13 @@ local HIBERNATE = math.huge
 
 -- Let the collector of this heap finish its cycle, in steps between which others may run; false when a message came.
 local function finish_cycle()
-  if collectgarbage("incremental") == "generational" then -- as in stock Lua, which has no steps for it then
-    collectgarbage("generational") -- collects everything on the way
+  if core.collectgarbage("incremental") == "generational" then -- as in stock Lua, which has no steps for it then
+    core.collectgarbage("generational") -- collects everything on the way
     return true
   end
   repeat
     if core.has_message() then return false end
-  until collectgarbage("step", 200)
+  until core.collectgarbage("step", 200)
   return true
 end
 
@@ -63,11 +63,11 @@ end
 local left_over = 0 -- KB
 
 local function compact()
-  local before = collectgarbage("count")
+  local before = core.collectgarbage("count")
   if before < left_over * 1.1 + 256 then return end
   for _ = 1, 2 do
     if not finish_cycle() then return end
-    left_over = collectgarbage("count")
+    left_over = core.collectgarbage("count")
     if left_over < before * 0.9 then return end
   end
 end

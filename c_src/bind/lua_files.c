@@ -1,0 +1,125 @@
+/* io.input and io.output: each process has default files of its own. The library keeps one of each in the registry; there
+ * are those of the process which has used them last. Until a process has set one, all have the standard ones. */
+#include <lualib.h>
+
+#include "modules.h"
+#include "own.h"
+
+static const char *const keys[] = {"_IO_input", "_IO_output"};
+
+/* Push {input, output} as the library has them now. */
+static void push_files(lua_State *L) {
+  lua_createtable(L, 2, 0);
+  for (int i = 0; i < 2; i++) {
+    lua_getfield(L, LUA_REGISTRYINDEX, keys[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+/* The library has those of the table on the top of the stack (popped). */
+static void set_files(lua_State *L) {
+  for (int i = 0; i < 2; i++) {
+    lua_rawgeti(L, -1, i + 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, keys[i]);
+  }
+  lua_pop(L, 1);
+}
+
+void mb_use_files(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = mb_running(h);
+  mb_pid id = mb_own_id(p);
+  int top = lua_gettop(L);
+  if (!h->files.set || !h->scheduler || id == h->files.owner) return;
+  luaL_checkstack(L, 6, NULL);
+  if (!mb_push_own(h, L, id, p, 0) || lua_rawgeti(L, -1, MB_LOCAL_FILES) != LUA_TTABLE)
+    mb_push_ref(h, L, MB_REF_STANDARD_FILES);
+  set_files(L);
+  lua_settop(L, top);
+  h->files.owner = id;
+}
+
+/* The running process has what the library has now. */
+static void keep_files(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = mb_running(h);
+  mb_pid id = mb_own_id(p);
+  int top = lua_gettop(L), standard = 1;
+  push_files(L);
+  mb_push_ref(h, L, MB_REF_STANDARD_FILES);
+  for (int i = 1; i <= 2; i++) {
+    lua_rawgeti(L, top + 1, i);
+    lua_rawgeti(L, top + 2, i);
+    standard &= lua_rawequal(L, -1, -2);
+  }
+  mb_push_own(h, L, id, p, 1);
+  if (standard)
+    lua_pushnil(L);
+  else
+    lua_pushvalue(L, top + 1);
+  lua_rawseti(L, -2, MB_LOCAL_FILES);
+  lua_settop(L, top);
+  if (!id)
+    h->files.main_has = !standard;
+  else if (standard)
+    p->local &= ~(uint32_t)MB_LOCAL_HAS_FILES;
+  else
+    p->local |= MB_LOCAL_HAS_FILES;
+  if (!standard) h->files.set = 1;
+  h->files.owner = id;
+}
+
+/* Upvalue 1 of these is the library's function, which has none itself. */
+static int call_library(lua_State *L) {
+  mb_use_files(mb_heap_here(L), L);
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static int call_setter(lua_State *L) {
+  struct mb_heap *h = mb_heap_here(L);
+  int sets = !lua_isnoneornil(L, 1), results;
+  mb_use_files(h, L);
+  results = lua_tocfunction(L, lua_upvalueindex(1))(L);
+  if (sets && h->scheduler) keep_files(h, L);
+  return results;
+}
+
+void mb_inherit_files(struct mb_heap *h, lua_State *L, struct mb_process *parent, struct mb_process *p) {
+  mb_pid id = mb_own_id(parent);
+  if (!parent) return; /* a finalizer has spawned it */
+  if (id ? !(parent->local & MB_LOCAL_HAS_FILES) : !h->files.main_has) return;
+  mb_push_own(h, L, id, parent, 1);
+  mb_push_locals(h, L, p, 1);
+  lua_rawgeti(L, -2, MB_LOCAL_FILES); /* never changed, only replaced */
+  lua_rawseti(L, -2, MB_LOCAL_FILES);
+  lua_pop(L, 2);
+  p->local |= MB_LOCAL_HAS_FILES;
+  p->flags |= MB_PINNED;
+}
+
+void mb_disinherit_files(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  if (!(p->local & MB_LOCAL_HAS_FILES)) return;
+  mb_push_ref(h, L, MB_REF_LOCALS);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, p->index);
+  lua_pop(L, 1);
+  p->local &= ~(uint32_t)(MB_LOCAL_HAS_FILES | MB_LOCAL_VALUES);
+}
+
+void mb_open_files(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"input", call_setter}, {"output", call_setter}, {"read", call_library},
+                                       {"lines", call_library}, {"close", call_library}, {NULL, NULL}};
+  int top = lua_gettop(L);
+  push_files(L);
+  h->ref[MB_REF_STANDARD_FILES] = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "io") == LUA_TTABLE) {
+    for (const luaL_Reg *f = functions; f->name; f++) {
+      if (lua_getfield(L, -1, f->name) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
+        mb_modules_alias(h, L, -1, "io", f->name);
+        lua_pushcclosure(L, f->func, 1);
+        lua_setfield(L, top + 2, f->name);
+      }
+      lua_settop(L, top + 2);
+    }
+  }
+  lua_settop(L, top);
+}

@@ -1,0 +1,98 @@
+/* math.random and math.randomseed. The library keeps the state of one generator in a userdata, the functions' upvalue; in
+ * there is that of the process which has used it last, the others' are among their private values. A process begins with a
+ * seed of its own. */
+#include <string.h>
+#include <uv.h>
+
+#include "hash.h"
+#include "own.h"
+
+int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make) {
+  if (id) return mb_push_locals(h, L, p, make);
+  mb_push_ref(h, L, MB_REF_LOCALS);
+  if (lua_rawgeti(L, -1, 0) == LUA_TNIL && make) { /* no slot has this index */
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -4, 0);
+    lua_remove(L, -2);
+  }
+  lua_remove(L, -2);
+  if (lua_istable(L, -1)) return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+static void put_away(struct mb_heap *h, lua_State *L) {
+  mb_pid id = h->random.owner;
+  struct mb_process *p = id ? mb_local(h->scheduler, id) : NULL;
+  if (id && !p) return; /* it has ended */
+  mb_push_own(h, L, id, p, 1);
+  lua_pushlstring(L, h->random.state, h->random.size);
+  lua_rawseti(L, -2, MB_LOCAL_RANDOM);
+  lua_pop(L, 1);
+}
+
+static lua_Integer next_seed(struct mb_heap *h) {
+  if (!h->random.seed && uv_random(NULL, NULL, &h->random.seed, sizeof h->random.seed, 0, NULL) != 0)
+    h->random.seed = uv_hrtime() ^ (uint64_t)(uintptr_t)h;
+  h->random.seed += 0x9e3779b97f4a7c15u;
+  return (lua_Integer)mb_hash_u64(h->random.seed);
+}
+
+/* Let the library's state be that of the process with this id. */
+static void exchange(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 8, NULL);
+  put_away(h, L);
+  h->random.owner = id;
+  if (mb_push_own(h, L, id, p, 0) && lua_rawgeti(L, -1, MB_LOCAL_RANDOM) == LUA_TSTRING) {
+    memcpy(h->random.state, lua_tostring(L, -1), h->random.size);
+  } else {
+    mb_push_ref(h, L, MB_REF_RANDOMSEED);
+    lua_pushinteger(L, next_seed(h));
+    lua_pushinteger(L, next_seed(h));
+    lua_call(L, 2, 0);
+  }
+  lua_settop(L, top);
+}
+
+/* The functions have the library's upvalue, so that it works in their frame. */
+static inline struct mb_heap *prepare(lua_State *L) {
+  struct mb_heap *h = mb_heap_here(L);
+  if (h->scheduler) {
+    struct mb_process *p = h->scheduler->current;
+    mb_pid id = mb_own_id(p);
+    if (id != h->random.owner) exchange(h, L, id, p);
+  }
+  return h;
+}
+
+static int do_random(lua_State *L) { return prepare(L)->random.random(L); }
+static int do_randomseed(lua_State *L) { return prepare(L)->random.randomseed(L); }
+
+/* Replace the field of the table on the top of the stack; the library's function is left there. */
+static lua_CFunction replace(lua_State *L, const char *field, lua_CFunction f) {
+  lua_CFunction original;
+  lua_getfield(L, -1, field);
+  original = lua_tocfunction(L, -1);
+  if (!original || !lua_getupvalue(L, -1, 1)) return NULL;
+  lua_pushcclosure(L, f, 1);
+  lua_setfield(L, -3, field);
+  return original;
+}
+
+void mb_open_random(struct mb_heap *h, lua_State *L) {
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "math") == LUA_TTABLE && lua_getfield(L, -1, "randomseed") == LUA_TFUNCTION &&
+      lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 1) && lua_type(L, -1) == LUA_TUSERDATA) {
+    h->random.state = lua_touserdata(L, -1);
+    h->random.size = lua_rawlen(L, -1);
+    lua_settop(L, top + 2);
+    h->random.random = replace(L, "random", do_random);
+    lua_settop(L, top + 2);
+    h->random.randomseed = replace(L, "randomseed", do_randomseed);
+    h->ref[MB_REF_RANDOMSEED] = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  lua_settop(L, top);
+}
