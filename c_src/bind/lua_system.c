@@ -1,5 +1,6 @@
 /* What the runtime's Lua files need of the machine below: errors at the user's line, counters, the
  * names every process finds. */
+#include <dirent.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -209,6 +210,20 @@ static int is_terminal(lua_State *L) {
   return 1;
 }
 
+/* entries(directory) -> sequence of names, empty when it cannot be read */
+static int entries(lua_State *L) {
+  DIR *directory = opendir(luaL_checkstring(L, 1));
+  lua_Integer n = 0;
+  lua_newtable(L);
+  if (!directory) return 1;
+  for (struct dirent *entry; (entry = readdir(directory));) {
+    lua_pushstring(L, entry->d_name);
+    lua_rawseti(L, -2, ++n);
+  }
+  closedir(directory);
+  return 1;
+}
+
 void mb_open_system(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"argument_error", argument_error},
                                        {"raise_at_caller", raise_at_caller},
@@ -223,6 +238,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"set_inspect", set_inspect},
                                        {"own_files", own_files},
                                        {"is_terminal", is_terminal},
+                                       {"entries", entries},
                                        {"encode_start", encode_start},
                                        {"publish_start", publish_start},
                                        {NULL, NULL}};

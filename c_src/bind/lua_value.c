@@ -53,6 +53,16 @@ static int type_of(lua_State *L) {
   return 1;
 }
 
+/* pid(text) -> pid, or nil when it is the text of none */
+static int read_pid(lua_State *L) {
+  mb_pid pid;
+  if (mb_pid_parse(luaL_checkstring(L, 1), &pid))
+    mb_push_id(L, pid);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 /* is(fn) -> a pattern that captures what fn says yes to */
 static int is_call(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
@@ -75,7 +85,7 @@ static void new_metatable(struct mb_heap *h, lua_State *L, const char *name, enu
 
 void mb_open_value(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg id_methods[] = {{"__tostring", id_tostring}, {"__lt", id_less}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"type", type_of}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"type", type_of}, {"pid", read_pid}, {NULL, NULL}};
   static const char *const names[] = {"string", "number", "integer", "boolean",
                                       "table",  "func",   "pid",     "ref"};
   mb_set_functions(h, L, functions);

@@ -1,6 +1,5 @@
 #include "lua_host.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -211,16 +210,6 @@ static int use_globals(lua_State *L) {
   return 0;
 }
 
-/* pid(text) -> pid, or nil when it is the text of none */
-static int read_pid(lua_State *L) {
-  mb_pid pid;
-  if (mb_pid_parse(luaL_checkstring(L, 1), &pid))
-    mb_push_id(L, pid);
-  else
-    lua_pushnil(L);
-  return 1;
-}
-
 /* lead(pid): gets what the calling process prints, and those that it spawns */
 static int lead(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -283,20 +272,6 @@ static int private_file(lua_State *L) {
   return 1;
 }
 
-/* entries(directory) -> sequence of names, empty when it cannot be read */
-static int entries(lua_State *L) {
-  DIR *directory = opendir(luaL_checkstring(L, 1));
-  lua_Integer n = 0;
-  lua_newtable(L);
-  if (!directory) return 1;
-  for (struct dirent *entry; (entry = readdir(directory));) {
-    lua_pushstring(L, entry->d_name);
-    lua_rawseti(L, -2, ++n);
-  }
-  closedir(directory);
-  return 1;
-}
-
 int luaopen_moonbeam_host(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"open_terminal", open_terminal}, {"read_line", read_line},
@@ -304,11 +279,11 @@ int luaopen_moonbeam_host(lua_State *L) {
       {"columns", columns},             {"end_with", end_with},
       {"evaluating", evaluating},
       {"interrupt", interrupt},         {"use_globals", use_globals},
-      {"pid", read_pid},                {"lead", lead},
+      {"lead", lead},
       {"listen", do_listen},
       {"connect", do_connect},          {"own", own},
       {"send", do_send},                {"close", do_close},
-      {"private_file", private_file},   {"entries", entries},
+      {"private_file", private_file},
       {NULL, NULL}};
   struct mb_heap *h = mb_heap_find(L);
   if (!h || !h->owner) return luaL_error(L, "moonbeam.host is for the script's scheduler");

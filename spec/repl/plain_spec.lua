@@ -46,6 +46,23 @@ describe("the prompt without a terminal", function()
     assert.equal('{"other", 1}', shown("{'other', 1}"))
   end)
 
+  it("has helpers that work in processes of every scheduler", function()
+    local output = helper.run(([[
+      printf '%%s\n' \
+        'me = self()' \
+        'function on(f) Process.spawn(function() send(me, table.pack(pcall(f))) end, {scheduler = 2}) return receive(5000) end' \
+        'on(function() return pid("0.5.0") end)' \
+        'on(function() return #processes() > 0 end)' \
+        'on(function() h("Task.await") i(5) end)' \
+        'on(function() return v() end)' | %s --schedulers 2 -i
+    ]]):format(moonbeam))
+    assert.matches("{true, #PID<0.5.0>, n = 2}", output, 1, true)
+    assert.matches("{true, true, n = 2}", output, 1, true)
+    assert.matches("Task.await(task", output, 1, true)
+    assert.matches("Kind\n  integer", output, 1, true)
+    assert.matches("v(-1) is out of bounds", output, 1, true)
+  end)
+
   it("leaves io.read what follows", function()
     assert.equal('"the next line"\n2\n', (feed("io.read()", "the next line", "1 + 1")))
   end)

@@ -4,7 +4,7 @@
 -- without running any code: their metatables are followed from table to table only, and nothing is loaded.
 -- @module moonbeam.shell.completion
 
-local host = require "moonbeam.host"
+local core = require "moonbeam.core"
 
 local completion = {}
 
@@ -133,7 +133,7 @@ local function modules(prefix)
   for template in (package.path .. ";" .. package.cpath):gmatch("[^;]+") do
     local directory, before, after = template:match("^(.-)([^/?]*)%?(.*)$")
     directory = directory and directory .. (parent and parent:gsub("%.", "/") .. "/" or "")
-    for _, entry in ipairs(before == "" and host.entries(directory == "" and "." or directory) or {}) do
+    for _, entry in ipairs(before == "" and core.entries(directory == "" and "." or directory) or {}) do
       local name = entry
       if after:sub(1, 1) ~= "/" then
         name = #entry > #after and entry:sub(-#after) == after and entry:sub(1, -#after - 1) or "."

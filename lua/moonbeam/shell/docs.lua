@@ -1,7 +1,7 @@
 --- The documentation of the library, read from the LDoc comments of its files.
 -- @module moonbeam.shell.docs
 
-local host = require "moonbeam.host"
+local core = require "moonbeam.core"
 local helpers -- requires this file, so it is looked for late
 
 local docs = {}
@@ -27,7 +27,7 @@ end
 
 -- The library's files with their modules: path, name.
 local function files(found, directory, module)
-  for _, entry in ipairs(host.entries(directory)) do
+  for _, entry in ipairs(core.entries(directory)) do
     local name = entry:match("^(.*)%.lua$")
     if name then
       found[#found + 1] = {path = directory .. entry, module = name == "init" and module or module .. "." .. name}

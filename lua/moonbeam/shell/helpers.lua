@@ -2,7 +2,6 @@
 -- @module moonbeam.shell.helpers
 
 local core = require "moonbeam.core"
-local host = require "moonbeam.host"
 local inspect = require "moonbeam.inspect"
 local docs = require "moonbeam.shell.docs"
 
@@ -48,7 +47,7 @@ end
 -- @return pid
 function helpers.pid(text)
   if type(text) ~= "string" then core.argument_error("pid", 1, "string expected, got " .. core.type(text)) end
-  return host.pid(text) or core.argument_error("pid", 1, ("'%s' is no pid; one looks like 0.5.0"):format(text))
+  return core.pid(text) or core.argument_error("pid", 1, ("'%s' is no pid; one looks like 0.5.0"):format(text))
 end
 
 local general = [[
