@@ -3,6 +3,7 @@
 #include "closing.h"
 #include "errors.h"
 #include "modules.h"
+#include "replica.h"
 
 int mb_push_locals(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
   if (!(p->local & MB_LOCAL_VALUES) && !make) return 0;
@@ -153,8 +154,7 @@ static int do_require(lua_State *L) {
   lua_rawget(L, -2);
   if (lua_toboolean(L, -1)) return 1;
   lua_settop(L, 1);
-  mb_node_publish_paths(h, L);
-  mb_node_adopt_paths(h, L);
+  mb_replica_refresh(h, L);
   results = call_original(L, 3, 1);
   mb_modules_touch(h);
   return results;

@@ -154,8 +154,6 @@ struct mb_heap {
   struct mb_watch *watch;             /* of the tables that are the same in all heaps, */
   int watch_works, watching;
   const void *metatables[MB_TYPES];   /* and of types, when they were noted */
-  unsigned paths_version;            /* see node.h */
-  const char *path_seen, *cpath_seen; /* the strings last published or adopted, by address */
   int ref[MB_REF_COUNT];
 };
 

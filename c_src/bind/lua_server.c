@@ -10,6 +10,7 @@
 #include "crash.h"
 #include "environment.h"
 #include "errors.h"
+#include "replica.h"
 #include "modules.h"
 
 /* module_name(table) -> the name that require knows it by; nil when there is none */
@@ -172,8 +173,7 @@ static int reload_module(lua_State *L) {
   luaL_checktype(L, RUNNING, LUA_TTABLE);
   lua_settop(L, RUNNING);
   luaL_checkstack(L, 10, NULL);
-  mb_node_publish_paths(h, L);
-  mb_node_adopt_paths(h, L);
+  mb_replica_refresh(h, L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, NAME);
   if (lua_rawget(L, LOADED) != LUA_TTABLE) {

@@ -70,12 +70,46 @@ static int plain_prepare(lua_State *L) {
 
 /* Workers */
 
+static const char *const package_paths[] = {"path", "cpath"};
+
+/* Push the table `package`; 0 and nothing pushed when there is no such table. */
+static int push_package(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushliteral(L, "package");
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  if (lua_istable(L, -1)) return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+void mb_node_note_paths(struct mb_node *n, lua_State *L) {
+  if (!push_package(L)) return;
+  for (int i = 0; i < 2; i++) {
+    lua_pushstring(L, package_paths[i]);
+    lua_rawget(L, -2);
+    if (lua_type(L, -1) == LUA_TSTRING) n->paths[i] = strdup(lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* The library is found there, too; what the program has changed comes with replica.h. */
+static void use_paths(const struct mb_node *n, lua_State *L) {
+  if (!push_package(L)) return;
+  for (int i = 0; i < 2; i++) {
+    if (!n->paths[i]) continue;
+    lua_pushstring(L, n->paths[i]);
+    lua_setfield(L, -2, package_paths[i]);
+  }
+  lua_pop(L, 1);
+}
+
 static int prepare(lua_State *L) {
   struct worker *w = lua_touserdata(L, 1);
-  struct mb_heap *h;
   luaL_openlibs(L);
-  h = mb_heap_attach(L, w->node, w->scheduler);
-  mb_node_adopt_paths(h, L);
+  (void)mb_heap_attach(L, w->node, w->scheduler);
+  use_paths(w->node, L);
   lua_pushcfunction(L, w->node->setup.prepare);
   lua_call(L, 0, 0);
   return 0;
@@ -195,8 +229,8 @@ void mb_node_free(struct mb_node *n) {
   uv_cond_destroy(&all->ended);
   free(all->list);
   free(all);
-  free(n->path);
-  free(n->cpath);
+  free(n->paths[0]);
+  free(n->paths[1]);
   free(n);
 }
 
@@ -231,78 +265,6 @@ void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status) {
     _exit(status);
   }
   exit(status);
-}
-
-/* Where modules are found */
-
-static const char *package_field(lua_State *L, const char *field) {
-  const char *text = NULL;
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
-    lua_getfield(L, -1, field);
-    if (lua_type(L, -1) == LUA_TSTRING) text = lua_tostring(L, -1); /* the field keeps it */
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 2);
-  return text;
-}
-
-/* What is no string has been put there by the program, which means require to fail. */
-static void set_package_field(lua_State *L, const char *field, const char *text) {
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE && package_field(L, field)) {
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, field);
-  }
-  lua_pop(L, 2);
-}
-
-/* Replace *kept when it differs: 1 then. */
-static int keep(char **kept, const char *text) {
-  char *copy;
-  if (!text || (*kept && strcmp(*kept, text) == 0)) return 0;
-  copy = strdup(text);
-  if (!copy) return 0;
-  free(*kept);
-  *kept = copy;
-  return 1;
-}
-
-void mb_node_publish_paths(struct mb_heap *h, lua_State *L) {
-  struct mb_node *n = h->node;
-  const char *path, *cpath;
-  int changed;
-  if (n->runtime.scheduler_count == 1) return;
-  luaL_checkstack(L, 4, NULL);
-  path = package_field(L, "path");
-  cpath = package_field(L, "cpath");
-  if (path == h->path_seen && cpath == h->cpath_seen) return; /* not even assigned to */
-  h->path_seen = path;
-  h->cpath_seen = cpath;
-  pthread_mutex_lock(&n->workers->mutex);
-  changed = keep(&n->path, path);
-  changed |= keep(&n->cpath, cpath);
-  if (changed) h->paths_version = atomic_fetch_add_explicit(&n->paths_version, 1, memory_order_release) + 1;
-  pthread_mutex_unlock(&n->workers->mutex);
-}
-
-void mb_node_adopt_paths(struct mb_heap *h, lua_State *L) {
-  struct mb_node *n = h->node;
-  char *path, *cpath;
-  /* acquire: partner of the release in mb_node_publish_paths */
-  if (atomic_load_explicit(&n->paths_version, memory_order_acquire) == h->paths_version) return;
-  pthread_mutex_lock(&n->workers->mutex);
-  path = n->path ? strdup(n->path) : NULL;
-  cpath = n->cpath ? strdup(n->cpath) : NULL;
-  h->paths_version = atomic_load_explicit(&n->paths_version, memory_order_relaxed);
-  pthread_mutex_unlock(&n->workers->mutex);
-  luaL_checkstack(L, 6, NULL);
-  if (path) set_package_field(L, "path", path);
-  if (cpath) set_package_field(L, "cpath", cpath);
-  h->path_seen = package_field(L, "path");
-  h->cpath_seen = package_field(L, "cpath");
-  free(path);
-  free(cpath);
 }
 
 void mb_node_lock_modules(struct mb_node *n) { pthread_mutex_lock(&n->workers->mutex); }

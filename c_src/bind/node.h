@@ -28,9 +28,7 @@ struct mb_node {
    * first. */
   _Atomic uint64_t long_ns;
   _Atomic uint64_t cleanup_ns; /* see closing.h; relaxed, as above */
-  /* Where modules are found, as last seen by a heap that was about to look for one. */
-  atomic_uint paths_version; /* release and acquire: changed after the paths */
-  char *path, *cpath;        /* under the workers' mutex */
+  char *paths[2]; /* package.path and cpath when the runtime was loaded; constant */
   /* The program is to end: enum mb_node_end, see mb_node_exit. */
   atomic_int exiting, exit_status;
 };
@@ -40,6 +38,9 @@ enum mb_node_end {
   MB_NODE_CLOSES, /* processes are killed, and the Lua states closed */
   MB_NODE_LEAVES  /* processes are killed; the states, with their finalizers, are left as they are */
 };
+
+/* Note where modules are found when the runtime is loaded into the first heap: the others look for its own there. */
+void mb_node_note_paths(struct mb_node *n, lua_State *L);
 
 /* How many schedulers a new node may have: MOONBEAM_SCHEDULERS, else `otherwise`; 0: as many as cores. */
 uint32_t mb_node_schedulers(uint32_t otherwise);
@@ -63,10 +64,6 @@ void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how);
 
 /* The same from inside of a process on s that cannot give up the processor and has MB_LOCAL_LEFT. Does not return. */
 _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
-
-/* Let the other heaps find modules where this one does, and the other way round. */
-void mb_node_publish_paths(struct mb_heap *h, lua_State *L);
-void mb_node_adopt_paths(struct mb_heap *h, lua_State *L);
 
 /* Opening C modules is for one thread at a time, which may nest. */
 void mb_node_lock_modules(struct mb_node *n);

@@ -118,6 +118,7 @@ static void make_node(struct mb_heap *h, lua_State *L) {
   h->node = mb_node_new(limit ? (uint32_t)strtoul(limit, NULL, 10) : 0, mb_node_schedulers(1));
   if (!h->node) luaL_error(L, "moonbeam: cannot start the runtime");
   h->owner = 1;
+  mb_node_note_paths(h->node, L);
   h->runtime = &h->node->runtime;
 }
 

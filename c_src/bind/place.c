@@ -45,7 +45,8 @@ static int push_metatable(lua_State *L, int type, int make) {
 }
 
 int mb_push_place(struct mb_heap *h, lua_State *L, int place, int make) {
-  static const char *const libraries[] = {"string", "math", "table", "utf8", "os", "io", "coroutine", "debug"};
+  static const char *const libraries[] = {"string", "math", "table", "utf8", "os", "io", "coroutine", "debug",
+                                          "package"};
   (void)h;
   if (place < MB_PLACE_PRELOAD) return push_loaded(L, libraries[place]);
   if (place == MB_PLACE_PRELOAD) return luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE), 1;
@@ -60,10 +61,6 @@ int mb_push_place(struct mb_heap *h, lua_State *L, int place, int make) {
     return 0;
   }
   return push_metatable(L, place - MB_PLACE_TYPES, make);
-}
-
-void mb_push_package(lua_State *L) {
-  if (!push_loaded(L, "package")) lua_newtable(L);
 }
 
 /* Push package.searchers; 0 and nothing pushed when there is no such table. */

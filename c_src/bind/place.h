@@ -12,6 +12,7 @@ enum { MB_TYPES = 7 }; /* that have one metatable for all values */
 enum mb_place {
   MB_PLACE_STRING, MB_PLACE_MATH, MB_PLACE_TABLE, MB_PLACE_UTF8, MB_PLACE_OS, MB_PLACE_IO, MB_PLACE_COROUTINE,
   MB_PLACE_DEBUG,
+  MB_PLACE_PACKAGE,   /* its path and cpath */
   MB_PLACE_PRELOAD,
   MB_PLACE_FILE,      /* methods of files */
   MB_PLACE_TYPES,     /* and so on: the metatables of types */
@@ -23,9 +24,6 @@ enum mb_place {
 
 /* Push the table of a place that is one; when there is none, make it if `make`, else push nothing. 1 when pushed. */
 int mb_push_place(struct mb_heap *h, lua_State *L, int place, int make);
-
-/* Push the table `package`, or an empty one. */
-void mb_push_package(lua_State *L);
 
 /* Note the loaders' searchers that Lua and the host have put there: they are the same in all heaps. May raise. */
 void mb_place_note_searchers(struct mb_heap *h, lua_State *L);

@@ -52,8 +52,8 @@ static void know(struct mb_heap *h, lua_State *L, int place, int name) {
 struct changes {
   struct mb_heap *h;
   lua_State *L;
-  int now, later; /* stack indices of lists as they are published */
-  int kept;       /* place, name, value: of what cannot be copied */
+  int first, now, later; /* stack indices of lists as they are published: what modules are found by comes first */
+  int kept;              /* place, name, value: of what cannot be copied */
 };
 
 static int try_value(lua_State *L) {
@@ -116,6 +116,14 @@ static int note_contents(struct changes *c, int place, int name, lua_Integer has
   return !same;
 }
 
+/* Whether a name of a place is the same in all heaps. */
+static int is_common(lua_State *L, int place, int name) {
+  int type = lua_type(L, name);
+  if (place == MB_PLACE_PACKAGE)
+    return type == LUA_TSTRING && (strcmp(lua_tostring(L, name), "path") == 0 || strcmp(lua_tostring(L, name), "cpath") == 0);
+  return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
+}
+
 static int is_of_script(int place) { return place >= MB_PLACE_GLOBALS; }
 
 /* The name has another value than the one known, or, if `known` is the same, one that may hold something else. */
@@ -132,7 +140,8 @@ static void note(struct changes *c, int place, int name, int value, int known, i
     append(L, c->kept, value);
     if (known) append_change(c, c->now, place, name, 0);
   } else {
-    append_change(c, modules && is_of_script(place) ? c->later : c->now, place, name, value);
+    append_change(c, place == MB_PLACE_PACKAGE ? c->first : modules && is_of_script(place) ? c->later : c->now, place, name,
+                  value);
   }
 }
 
@@ -154,14 +163,14 @@ static void compare(struct changes *c, int place) {
   push_known(c->h, L, place);
   lua_pushnil(L);
   while (lua_next(L, table)) {
-    int type = lua_type(L, name);
-    if (type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN) {
+    if (is_common(L, place, name)) {
       int is_known, same;
       lua_pushvalue(L, name);
       is_known = lua_rawget(L, known) != LUA_TNIL;
       same = lua_rawequal(L, value, value + 1);
       met += is_known;
-      if (!same && (is_known || place != MB_PLACE_GLOBALS || !is_base_value(c, name, value)))
+      if (!same && (is_known || place != MB_PLACE_GLOBALS || !is_base_value(c, name, value)) &&
+          (place != MB_PLACE_PACKAGE || lua_type(L, value) == LUA_TSTRING)) /* else require is meant to fail, here */
         note(c, place, name, value, is_known, 0);
     }
     lua_settop(L, name);
@@ -339,10 +348,11 @@ static void watch_all(struct mb_heap *h, lua_State *L) {
     if (place >= MB_PLACE_TYPES) h->metatables[place - MB_PLACE_TYPES] = there ? lua_topointer(L, -1) : NULL;
     if (there) watch(h, L);
   }
-  mb_push_package(L);
-  lua_getfield(L, -1, "searchers");
-  watch(h, L);
-  watch(h, L);
+  if (mb_push_place(h, L, MB_PLACE_PACKAGE, 0)) {
+    lua_getfield(L, -1, "searchers");
+    watch(h, L);
+    lua_pop(L, 1);
+  }
   if (h->owner) {
     lua_pushglobaltable(L);
     if (lua_getmetatable(L, -1)) watch(h, L);
@@ -369,18 +379,20 @@ enum { ALL = 1, CONTENTS = 2 };
 
 static int replicate(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
-  struct changes c = {h, L, 3, 4, 5};
+  struct changes c = {h, L, 3, 4, 5, 6};
   int what = (int)lua_tointeger(L, 2);
-  for (int list = c.now; list <= c.kept; list++) lua_newtable(L);
+  for (int list = c.first; list <= c.kept; list++) lua_newtable(L);
   luaL_checkstack(L, 30, NULL);
   if (what & ALL) {
     if (h->watch_works) watch_all(h, L); /* first: what finalizers change meanwhile is found the next time */
     compare_all(&c);
   }
   if (what & CONTENTS && h->owner) compare_contents(&c);
+  publish_list(h, L, NOW, c.first);
   publish_list(h, L, NOW, c.now);
   publish_list(h, L, LATER, c.later);
   know_list(h, L, c.kept, 3); /* first: what was published before it could not be copied is known as gone, too */
+  know_list(h, L, c.first, STRIDE);
   know_list(h, L, c.now, STRIDE);
   know_list(h, L, c.later, STRIDE);
   return 0;
@@ -435,6 +447,12 @@ static void set(struct mb_heap *h, lua_State *L, int place, int name, int value)
     lua_setmetatable(L, -2);
     make_all_pending(h, L); /* the one that did so when they were looked for is gone */
   } else if (mb_push_place(h, L, place, 1)) {
+    lua_pushvalue(L, name);
+    if (place == MB_PLACE_PACKAGE && (lua_rawget(L, -2) != LUA_TSTRING || lua_isnil(L, value))) {
+      lua_settop(L, top);
+      return; /* a process of this scheduler wants require to fail */
+    }
+    lua_settop(L, top + 1);
     lua_pushvalue(L, name);
     lua_pushvalue(L, value);
     lua_rawset(L, -3);
@@ -651,6 +669,7 @@ void mb_replica_adopt(struct mb_heap *h, lua_State *L) {
   if (h->replicating || h->closing || !mb_running(h) || !lua_checkstack(L, 12)) return;
   while ((p = mb_publication_after(all, h->replica_version))) {
     h->replica_version = p->version;
+    h->watching = 0; /* what has been noted is no longer what is known */
     if (p->origin != h->scheduler->id && protected(h, L, adopt, p, 0) != LUA_OK) complain(h, L);
     mb_publication_release(p);
   }
@@ -682,7 +701,7 @@ void mb_replica_open(struct mb_heap *h, lua_State *L) {
     if (!mb_push_place(h, L, place, 0)) continue;
     lua_pushnil(L);
     while (lua_next(L, table)) { /* all else in there, before the runtime was loaded, is the program's */
-      if (lua_iscfunction(L, -1) || lua_isuserdata(L, -1))
+      if (is_common(L, place, table + 1) && (lua_iscfunction(L, -1) || lua_isuserdata(L, -1)))
         know(h, L, place, table + 1);
       else
         lua_pop(L, 1);

@@ -52,7 +52,6 @@ static int decode_start(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   const struct mb_signal *start = lua_touserdata(L, 2);
   lua_settop(L, 0);
-  mb_node_adopt_paths(h, L);
   return mb_decode(h, L, start->data);
 }
 

@@ -108,6 +108,18 @@ describe("what a program adds to Lua's library", function()
     ]]
   end)
 
+  it("may be taken back after another scheduler has changed it", function()
+    holds [[
+      local old = function() return "old" end
+      string.said = old
+      assert(on(2, function() return ("x"):said() end) == "old")
+      on(2, function() function string.said() return "new" end end)
+      assert(("x"):said() == "new")
+      string.said = old
+      assert(on(2, function() return ("x"):said() end) == "old")
+    ]]
+  end)
+
   it("keeps what its functions share", function()
     holds [[
       local seen = {}
@@ -194,6 +206,31 @@ describe("package", function()
       package.preload["made.up"] = function(name) return {name = name} end
       for at = 1, 3 do assert(on(at, function() return require("made.up").name end) == "made.up") end
     ]]
+  end)
+
+  it("has the program's path when a process starts, and later", function()
+    holds([[
+      local me, directory = self(), package.path:match("^(.-)/%?")
+      local path = package.path
+      package.path = "./?.lua"
+      local pid = Process.spawn(function()
+        while true do receive() send(me, (pcall(require, "found"))) end
+      end, {scheduler = 2})
+      send(pid, "look")
+      assert(receive() == false)
+      package.path = path
+      send(pid, "look")
+      assert(receive() == true)
+      Process.exit(pid, "kill")
+      local n = 50 -- given away rather than placed
+      for i = 1, n do
+        spawn(function()
+          for _ = 1, 50000 do end
+          send(me, (pcall(require, "found")))
+        end)
+      end
+      for i = 1, n do assert(receive(20000) == true) end
+    ]], {["found.lua"] = "return true"})
   end)
 
   it("has the program's searchers on every scheduler, in order", function()
