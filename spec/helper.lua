@@ -12,16 +12,25 @@ helper.patience = 2000 * helper.scale
 
 helper.is_host = package.preload["moonbeam.core"] ~= nil
 
+local function drain()
+  local function taken(message, why) return message ~= nil or why ~= "timeout" end
+  while taken(mb.receive(0)) do end
+end
+
 -- Wait until nothing is left of a test; the names of what is, otherwise.
 local function leftovers(baseline)
   local deadline = mb.monotonic_time() + helper.patience
   while true do
-    while mb.receive(0) ~= nil do end
+    drain()
     local now, more = mb.census(), {}
     for what, count in pairs(baseline) do
       if now[what] > count then more[#more + 1] = ("%d %s"):format(now[what] - count, what) end
     end
-    if #more == 0 then return nil end
+    if #more == 0 then
+      mb.sleep(1) -- what the last one sent from another scheduler may still be on its way
+      drain()
+      return nil
+    end
     if mb.monotonic_time() > deadline then
       for _, pid in ipairs(Process.list()) do
         mb.unlink(pid) -- the test has failed; its processes shall not take the other tests with them
