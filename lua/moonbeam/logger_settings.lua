@@ -30,12 +30,10 @@ local function format_rule(v, fname, index)
   end
 end
 
+local is_keys = options.sequence 'a sequence of keys or "all"'
+
 local function metadata_rule(v)
-  if v == "all" then return end
-  if type(v) ~= "table" then return 'a sequence of keys or "all"', core.type(v) end
-  local count = 0
-  for _ in next, v do count = count + 1 end
-  if count ~= #v then return 'a sequence of keys or "all"', "a table with other fields" end
+  if v ~= "all" then return is_keys(v) end
 end
 
 return options.of{

@@ -44,6 +44,16 @@ function options.table(v)
   if type(v) ~= "table" then return "a table", core.type(v) end
 end
 
+--- A sequence and nothing beside it; `what` says of what it is one.
+function options.sequence(what)
+  return function(v)
+    if type(v) ~= "table" then return what, core.type(v) end
+    local count = 0
+    for _ in next, v do count = count + 1 end
+    if count ~= #v then return what, "a table with other fields" end
+  end
+end
+
 --- One of some strings.
 function options.one_of(...)
   local known, names = {}, {}

@@ -20,8 +20,11 @@ local self = core.self
 
 local Registry = setmetatable({}, {__tostring = function() return "Registry" end})
 
+local is_names = options.sequence "a sequence of names"
+
 local function listeners_rule(listeners, fname, index)
-  if type(listeners) ~= "table" then return "a sequence of names", core.type(listeners) end
+  local expected, got = is_names(listeners)
+  if expected then return expected, got end
   for i, listener in ipairs(listeners) do
     if type(listener) ~= "string" then
       core.argument_error(fname, index, ("listener %d is a name, got %s"):format(i, core.type(listener)))

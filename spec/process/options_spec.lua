@@ -105,6 +105,9 @@ describe("the value of an option", function()
       {Task.yield_many, 2, "Task.yield_many", timeout .. "soon", {}, {timeout = "soon"}},
       {Registry.start_link, 1, "Registry.start_link", 'the option keys is "unique" or "duplicate", got both',
         {keys = "both", name = "x"}},
+      {Registry.start_link, 1, "Registry.start_link",
+        "the option listeners is a sequence of names, got a table with other fields",
+        {keys = "unique", name = "x", listeners = {me = true}}},
       {Logger.configure, 1, "Logger.configure", "format has $bad, which stands for nothing (there are $date, $level, " ..
         "$message, $metadata, $pid, $time)", {format = "$time $bad $message"}},
       {Logger.configure, 1, "Logger.configure",
