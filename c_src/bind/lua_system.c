@@ -8,7 +8,7 @@
 #include "closing.h"
 #include "environment.h"
 #include "errors.h"
-#include "preempt.h"
+#include "long_slice.h"
 #include "replica.h"
 
 /* argument_error(function, index, message) */

@@ -10,6 +10,7 @@
 #include "entry.h"
 #include "errors.h"
 #include "hash.h"
+#include "long_slice.h"
 #include "main_thread.h"
 #include "message.h"
 #include "preempt.h"
@@ -103,7 +104,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   mb_break_resumed(h, p, co);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
   mb_preempt_leave(h);
-  mb_preempt_ended(h, co);
+  mb_long_slice_ended(h, co);
   mb_closing_left(h);
   h->preempted = 0;
   if (p->state == MB_EXITING) return;
@@ -184,7 +185,7 @@ static void abandon(struct mb_scheduler *s, struct mb_process *p) {
 
 const struct mb_upcalls mb_heap_upcalls = {.resume = resume, .destroy = destroy, .abandon = abandon,
                                            .share = mb_replica_share, .answer = mb_answer, .start = mb_node_start,
-                                           .interrupt = mb_preempt_interrupt, .notice = mb_break_noticed};
+                                           .interrupt = mb_preempt_overdue, .notice = mb_break_noticed};
 
 /* Waiting and leaving */
 
@@ -305,7 +306,7 @@ static int lend(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   int goes_on;
   if (!mb_can_lend(h->scheduler)) return 0;
   mb_preempt_leave(h);
-  mb_preempt_ended(h, L);
+  mb_long_slice_ended(h, L);
   goes_on = mb_lend(h->scheduler, p);
   mb_main_pass_hook(h, L);
   mb_preempt_enter(h, L);

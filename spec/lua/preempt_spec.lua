@@ -199,6 +199,114 @@ describe("preemption", function()
     Process.exit(busy, "kill")
   end)
 
+  describe("where Lua forbids yielding", function()
+    local text, values = ("word "):rep(20000), {}
+    for i = 1, 20000 do values[i] = i * 7919 % 20011 end
+    local function upper(word) return word:upper() end
+    local object = setmetatable({}, {__index = function() return "x" end, __len = function() return 20000 end})
+    local loops = {
+      gsub = function() while true do text:gsub("%w+", upper) end end,
+      sort = function()
+        while true do table.sort(table.move(values, 1, #values, 1, {}), function(a, b) return a < b end) end
+      end,
+      concat = function() while true do table.concat(object) end end,
+      ["error inside sort"] = function()
+        while true do
+          pcall(table.sort, values, function()
+            for _ = 1, 10000 do upper("a") end
+            error("no order")
+          end)
+        end
+      end,
+      ["coroutine inside gsub"] = function()
+        while true do text:gsub("%w+", coroutine.wrap(function(word) while true do word = coroutine.yield(word) end end)) end
+      end,
+      ["gsub inside a coroutine"] = function() coroutine.wrap(function() while true do text:gsub("%w+", upper) end end)() end,
+      ["gsub with a line hook"] = function()
+        debug.sethook(function() end, "l")
+        while true do text:gsub("%w+", upper) end
+      end,
+      ["gsub with a hook of calls and counts"] = function()
+        debug.sethook(function() end, "cr", 100)
+        while true do text:gsub("%w+", upper) end
+      end,
+    }
+    for name, loop in pairs(loops) do
+      it("a loop gives way as soon as that is over: " .. name, function()
+        local me = self()
+        local echo = Process.spawn(function()
+          while true do receive{ {{any, any}, function(from, n) send(from, n) end} } end
+        end, {scheduler = "here"})
+        local busy, ref = Process.spawn(function()
+          send(me, "ready")
+          loop()
+        end, {scheduler = "here", monitor = true})
+        await("ready")
+        for i = 1, 5 do
+          send(echo, {me, i})
+          assert.equal(i, receive(helper.patience))
+        end
+        Process.exit(busy, "kill")
+        assert.equal("killed", await{"DOWN", ref, "process", busy, any})
+        Process.exit(echo, "kill")
+      end)
+    end
+
+    it("lets a kill from another scheduler reach a loop that is never over", function()
+      local output = run_script([[
+        local mb = require "moonbeam"
+        mb.start{schedulers = 2}
+        mb.import()
+        local me = self()
+        local pid, ref = Process.spawn(function()
+          table.sort({1, 2, 3}, function(a, b)
+            send(me, "ready")
+            while true do tostring(a) end
+          end)
+        end, {scheduler = 2, monitor = true})
+        Process.spawn(function() receive{ {"never"} } end, {scheduler = 2})
+        receive{ {"ready"} }
+        Process.exit(pid, "kill")
+        print(receive{ {{"DOWN", ref, "process", any, any}} })
+      ]])
+      assert.equal("killed\n", output:match("(%S+\n)$"))
+    end)
+  end)
+
+  it("of a deep stack costs little of what is done there #time", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      local me = self()
+      local function at(depth, fn)
+        if depth == 0 then return fn() end
+        local result = at(depth - 1, fn)
+        return result
+      end
+      local function work()
+        local sum = 0
+        for i = 1, 20000000 do sum = sum + i % 3 end
+        return sum
+      end
+      local function cost(depth)
+        for _ = 1, 2 do
+          spawn(function()
+            at(depth, function()
+              send(me, os.clock())
+              work()
+              send(me, os.clock())
+            end)
+          end)
+        end
+        local began = math.max(receive(), receive())
+        return math.max(receive(), receive()) - began
+      end
+      local shallow, deep = cost(1), cost(180000)
+      print(deep < 2 * shallow, shallow, deep)
+    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    assert.truthy(output:find("true", 1, true), output)
+  end)
+
   it("counts what a process does", function()
     local me, idle = self(), helper.idle()
     local before = Process.info(me, "reductions")
