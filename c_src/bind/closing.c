@@ -10,6 +10,8 @@ enum { CLEANUP_MS = 50 };
 
 void mb_closing_begin(struct mb_heap *h) {
   if (h->closing++) return;
+  /* until user code is entered anew; partner: the ticker */
+  atomic_store_explicit(&h->scheduler->slice.attended, 1, memory_order_relaxed);
   mb_closing_renew(h);
 }
 

@@ -1,5 +1,7 @@
 #include "long_slice.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
@@ -9,7 +11,10 @@
 #include "preempt_inside.h"
 #include "run.h"
 
+#define MS_NS 1000000ull
+
 enum {
+  TEXT_SIZE = 640,
   MOST_PLACES = 1000, /* reported at most */
   PLACE_DEPTH = 32 /* levels looked at: lua_getstack counts from the top, so a deep stack would cost its square */
 };
@@ -18,78 +23,101 @@ static uint64_t slice_number(const struct mb_scheduler *s) {
   return atomic_load_explicit(&s->slice.number, memory_order_relaxed);
 }
 
-static uint64_t long_ns(const struct mb_heap *h) {
-  return atomic_load_explicit(&h->node->long_ns, memory_order_relaxed);
-}
+static uint64_t long_ns(const struct mb_node *n) { return atomic_load_explicit(&n->long_ns, memory_order_relaxed); }
 
-/* Whether the present slice is too long and has not been reported. */
-static int is_long(const struct mb_heap *h) {
-  const struct mb_preempt *t = h->preempt;
-  uint64_t limit = long_ns(h);
-  return limit && mb_slice_age(h->scheduler) >= limit &&
-         t->reported != slice_number(h->scheduler);
-}
-
-/* The place to blame: where Lua called the innermost C function, else the line that runs. */
+/* The place to blame: where Lua called the innermost C function, else the line that runs. 0: there is none. */
 static uint64_t place(lua_State *L) {
   lua_Debug ar;
-  uint64_t key = 1;
+  uint64_t key = 0;
   int found = 0, after_c = 0;
   for (int level = 0; level < PLACE_DEPTH && lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline <= 0) {
-      after_c = level > 0;
+      after_c = 1;
     } else if (!found || after_c) {
       key = mb_hash_bytes(ar.short_src, strlen(ar.short_src)) + mb_hash_u64((uint64_t)ar.currentline);
       found = 1;
       if (after_c) break;
     }
   }
-  return key ? key : 1;
+  return key;
 }
 
+/* (heap, thread, stretch) */
 static int report(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   lua_State *of = lua_touserdata(L, 2);
+  const struct mb_stretch *stretch = lua_touserdata(L, 3);
   struct mb_process *p = h->scheduler->current;
-  char pid[MB_ID_TEXT];
   const char *text;
+  lua_Debug ar;
+  char pid[MB_ID_TEXT];
   int named;
   mb_pid_text(mb_pid_of(p), pid);
   named = mb_push_name(h, L, p);
-  text = lua_pushfstring(L, "Process %s%s%s%s has held scheduler %d for %d ms without giving way", pid,
-                         named ? " (" : "", named ? lua_tostring(L, -1) : "", named ? ")" : "",
-                         (int)h->scheduler->id + 1, (int)(lua_tointeger(L, 3) / 1000000));
-  mb_push_traceback(L, p, of, text, of == L); /* without this function */
+  text = lua_pushfstring(L, "Process %s%s%s%s has held scheduler %d for %d ms %s", pid, named ? " (" : "",
+                         named ? lua_tostring(L, 4) : "", named ? ")" : "", (int)h->scheduler->id + 1, (int)stretch->ms,
+                         stretch->signalled ? "without giving way" : "while it waited inside a C function");
+  if (p->site) text = lua_pushfstring(L, "%s\nspawned at %s", text, p->site);
+  if (lua_getstack(of, of == L, &ar)) { /* without this function */
+    if (!stretch->signalled) text = lua_pushfstring(L, "%s; afterwards it was here", text);
+    mb_push_traceback(L, p, of, text, of == L);
+  }
   mb_log(h, L, MB_LOG_WARNING);
   return 0;
 }
 
-void mb_long_slice_check(struct mb_heap *h, lua_State *L, lua_State *of, int could_yield) {
+void mb_long_slice_check(struct mb_heap *h, lua_State *L, lua_State *of) {
   struct mb_preempt *t = h->preempt;
   struct mb_scheduler *s = h->scheduler;
-  uint64_t key;
-  if (!is_long(h) || !s->current || !lua_checkstack(L, 4)) return;
-  if (could_yield && (t->asked_in != slice_number(s) || uv_hrtime() - t->asked_at < long_ns(h))) return;
+  struct mb_stretch stretch;
+  uint64_t limit = long_ns(h->node), key;
+  if (!limit || t->reported == slice_number(s) || !s->current) return;
+  stretch = mb_slice_stretch(s);
+  /* what is deep is asked later */
+  if (stretch.ms * MS_NS < limit + mb_preempt_patience(h, s->current) || !lua_checkstack(L, 4)) return;
   t->reported = slice_number(s);
   key = place(of);
+  if (!key) key = mb_hash_u64((uintptr_t)s->current->site) | 1; /* it has ended */
   if (t->places.count >= MOST_PLACES || mb_map_get(&t->places, key) || mb_map_put(&t->places, key, 1) != 0)
     return;
   lua_pushcfunction(L, report);
   lua_pushlightuserdata(L, h);
   lua_pushlightuserdata(L, of);
-  lua_pushinteger(L, (lua_Integer)mb_slice_age(s));
+  lua_pushlightuserdata(L, &stretch);
   if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 void mb_long_slice_ended(struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = h->scheduler->current;
   if (p && p->local & MB_LOCAL_FAILED) return; /* its frames are gone, and there will be a report with them */
-  if (mb_slice_age(h->scheduler)) mb_long_slice_check(h, h->runner, L, 1);
+  if (mb_slice_age(h->scheduler)) mb_long_slice_check(h, h->runner, L);
+}
+
+int mb_long_slice_stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms) {
+  struct mb_node *n = (struct mb_node *)((char *)s->runtime - offsetof(struct mb_node, runtime));
+  uint64_t limit = long_ns(n);
+  char id[MB_ID_TEXT], text[TEXT_SIZE], *name;
+  uint32_t size;
+  int written;
+  if (!limit || ms * MS_NS < limit) return 0;
+  if (!mb_log_wants(&n->log, MB_LOG_WARNING)) return 1;
+  mb_pid_text(pid, id);
+  name = mb_names_of(&n->runtime.names, p, &size);
+  written = snprintf(text, sizeof text,
+                     "Process %s%s%.100s%s%s%.200s%s has held scheduler %d for %u ms in a call that does not "
+                     "return, and others wait for it. Give what blocks a scheduler of its own: Process.spawn(fn, "
+                     "{scheduler = n}), with moonbeam --schedulers or MOONBEAM_SCHEDULERS",
+                     id, name ? " (" : "", name ? name : "", name ? ")" : "", site ? ", spawned at " : "", site ? site : "",
+                     site ? "," : "",
+                     (int)s->id + 1, ms);
+  free(name);
+  mb_log_write(&n->log, MB_LOG_WARNING, mb_system_time(), text, (size_t)written, 0);
+  return 1;
 }
 
 lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms) {
-  lua_Integer old = (lua_Integer)(long_ns(h) / 1000000);
-  if (ms >= 0) atomic_store_explicit(&h->node->long_ns, (uint64_t)ms * 1000000, memory_order_relaxed);
+  lua_Integer old = (lua_Integer)(long_ns(h->node) / MS_NS);
+  if (ms >= 0) atomic_store_explicit(&h->node->long_ns, (uint64_t)ms * MS_NS, memory_order_relaxed);
   return old;
 }

@@ -83,12 +83,14 @@ static void check_function(struct mb_heap *h, lua_State *L, const char *name) {
 static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link, int alias, mb_ref *monitor) {
   struct mb_process *parent = link || monitor ? mb_current(h, L) : mb_caller(h, L), *p;
   struct mb_signal *start = mb_encode_signal(h, L, first, lua_gettop(L) - first + 1, "spawn", MB_MESSAGE);
+  const char *site;
   int err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) luaL_error(L, "not enough memory");
   mb_inherit_files(h, L, parent, p);
-  p->site = mb_site(h, L);
-  if (!p->site && parent) p->site = parent->site; /* a process of the library's spawns on behalf of who started it */
+  site = mb_site(h, L);
+  if (!site && parent) site = parent->site; /* a process of the library's spawns on behalf of who started it */
+  atomic_store_explicit(&p->site, site, memory_order_relaxed);
   return mb_pid_of(p);
 }
 

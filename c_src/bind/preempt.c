@@ -130,22 +130,21 @@ void mb_preempt_interrupt(struct mb_heap *h) {
   if (!t || !L || t->busy) return;
   mb_main_pass_hook(h, L);
   if (is_at(t, L) || (is_armed_at(t, L) && t->goal == MB_GOAL_GIVE_WAY)) return;
-  t->asked_at = uv_hrtime();
-  t->asked_in = slice_number(h->scheduler);
   arm(h, L, MB_GOAL_GIVE_WAY);
 }
 
 /* Interrupting takes the longer, the deeper the calls are nested: then slices are longer, too. */
+uint64_t mb_preempt_patience(const struct mb_heap *h, const struct mb_process *p) {
+  const struct mb_hook_cost *cost = cost_of(h->preempt, p);
+  int again = h->preempt->slice == slice_number(h->scheduler);
+  return cost->pid == mb_pid_of(p) ? cost->ns * (again ? 2 * WORTH : WORTH) : 0;
+}
+
 void mb_preempt_overdue(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   const struct mb_process *p = s->current;
   if (!h || !h->preempt) return;
-  if (p) {
-    const struct mb_hook_cost *cost = cost_of(h->preempt, p);
-    unsigned times = h->preempt->slice == slice_number(s) ? 2 * WORTH : WORTH;
-    if (cost->pid == mb_pid_of(p) && mb_slice_age(s) < cost->ns * times) return;
-  }
-  mb_preempt_interrupt(h);
+  if (!p || mb_slice_age(s) >= mb_preempt_patience(h, p)) mb_preempt_interrupt(h);
 }
 
 /* Whether what runs on L, which may not yield, is to do so as soon as it may. */
@@ -167,6 +166,8 @@ void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
     lua_Hook now = lua_gethook(L);
     if (!now || (now == hook && lua_gethookcount(L) != t->every)) lua_sethook(L, hook, LUA_MASKCOUNT, t->every);
   }
+  if (h->scheduler) /* a library's hook may be due on the main thread; partner: the ticker */
+    atomic_store_explicit(&h->scheduler->slice.attended, h->closing || h->has_c_modules, memory_order_relaxed);
   mb_here = (struct mb_here){L, h, atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed)};
   h->running = L; /* first: from here on the handler arms nothing else */
   if (t->armed && t->armed != L && !is_kept_outside(h, L)) { /* what was meant for the one is now meant for the other */
@@ -245,9 +246,9 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
     if (!can) expel(h, L);
     return 1;
   }
-  mb_long_slice_check(h, L, L, can);
+  mb_long_slice_check(h, L, L);
   if (!can) return 0;
-  if (h->preempt->every == MB_PREEMPT_BY_TIME && !mb_scheduler_wanted(s)) return 0; /* long, but nobody's harm */
+  if (h->preempt->every == MB_PREEMPT_BY_TIME && !mb_scheduler_wanted(s, uv_hrtime())) return 0; /* long, but nobody's harm */
   if (p->reductions < s->reduction_limit) p->reductions = s->reduction_limit;
   if (p->flags & MB_IN_PLACE) {
     mb_run_others(h, L, p);
@@ -275,6 +276,7 @@ static void armed_hook(struct mb_heap *h, struct mb_preempt *t, lua_State *L, lu
                                                : 0;
   if (!may_yield_here) {
     if (theirs) call_user(h, L, ar);
+    if (is_return && can) mb_long_slice_check(h, L, L);
     if (is_return && !gives_way && can)
       arm(h, L, MB_GOAL_GIVE_WAY);
     else if (!is_return)
@@ -295,7 +297,6 @@ static void armed_hook(struct mb_heap *h, struct mb_preempt *t, lua_State *L, lu
     mb_preempt_disarm(t);
     if (user) user(L, ar);
     over = slice_is_over(h, L);
-    t->asked_in = 0;
     if (over) {
       await_event(h, L);
       lua_yield(L, 0);

@@ -29,8 +29,6 @@ struct mb_preempt {
   int entries;  /* times that more were waited for because of that */
   uint64_t slice; /* in which the hook was set last */
   struct mb_hook_cost costs[MB_HOOK_COSTS]; /* by the hash of the pid */
-  uint64_t asked_at; /* ns: when the handler last asked for the processor, */
-  uint64_t asked_in; /* in which slice; 0: it has been answered */
   int every;            /* MB_PREEMPT_*, or a number of instructions */
   uint64_t reported;    /* slice that has been reported */
   struct mb_map places; /* hash of the place -> 1 */
@@ -38,6 +36,9 @@ struct mb_preempt {
 
 /* The hook that the user, or a C library, has at L: NULL when it is ours or none. */
 lua_Hook mb_preempt_theirs(lua_State *L, int *mask, int *count);
+
+/* How old (ns) a slice of p's is when it is interrupted, at least. */
+uint64_t mb_preempt_patience(const struct mb_heap *h, const struct mb_process *p);
 
 /* Take the hook that was armed by time off again. */
 void mb_preempt_disarm(struct mb_preempt *t);

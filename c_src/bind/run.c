@@ -185,7 +185,8 @@ static void abandon(struct mb_scheduler *s, struct mb_process *p) {
 
 const struct mb_upcalls mb_heap_upcalls = {.resume = resume, .destroy = destroy, .abandon = abandon,
                                            .share = mb_replica_share, .answer = mb_answer, .start = mb_node_start,
-                                           .interrupt = mb_preempt_overdue, .notice = mb_break_noticed};
+                                           .interrupt = mb_preempt_overdue, .notice = mb_break_noticed,
+                                           .stuck = mb_long_slice_stuck};
 
 /* Waiting and leaving */
 

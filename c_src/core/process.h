@@ -94,7 +94,7 @@ struct mb_process {
    * put there, local what private values it has. */
   void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
   void *offered;    /* where it takes something while it waits; NULL: from the mailbox only */
-  const char *site; /* where it was spawned, "file:line", owned by the layer above */
+  _Atomic(const char *) site; /* where it was spawned, "file:line", owned by the layer above; relaxed: the ticker looks */
 };
 
 /* The table: segments of slots, at most `limit` processes at once. */

@@ -16,6 +16,10 @@ enum {
   SLOT_SHARE = 16        /* all schedulers together keep one of so many */
 };
 
+static void count(struct mb_queue *q, uint32_t by) {
+  atomic_store_explicit(&q->count, atomic_load_explicit(&q->count, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
 void mb_queue_push(struct mb_queue *q, struct mb_process *p) {
   p->run_next = NULL;
   p->run_prev = q->tail;
@@ -24,7 +28,7 @@ void mb_queue_push(struct mb_queue *q, struct mb_process *p) {
   else
     q->head = p;
   q->tail = p;
-  q->count++;
+  count(q, 1);
 }
 
 void mb_queue_remove(struct mb_queue *q, struct mb_process *p) {
@@ -37,7 +41,7 @@ void mb_queue_remove(struct mb_queue *q, struct mb_process *p) {
   else
     q->tail = p->run_prev;
   p->run_next = p->run_prev = NULL;
-  q->count--;
+  count(q, (uint32_t)-1);
 }
 
 mb_ref mb_ref_new(struct mb_scheduler *s) { return mb_ref_make(++s->references, s->id); }
@@ -108,6 +112,8 @@ void mb_slice_begin(struct mb_scheduler *s, struct mb_process *p) {
   p->reductions++;
   s->reduction_limit = p->reductions + MB_SLICE_REDUCTIONS;
   s->current = p;
+  /* release: partner of the ticker, which looks at the number afterwards */
+  atomic_store_explicit(&s->slice.process, p, memory_order_release);
 }
 
 uint64_t mb_slice_age(struct mb_scheduler *s) {
@@ -117,12 +123,18 @@ uint64_t mb_slice_age(struct mb_scheduler *s) {
   return uv_hrtime() - atomic_load_explicit(&s->slice.since, memory_order_relaxed);
 }
 
-int mb_scheduler_wanted(const struct mb_scheduler *s) {
-  return s->ready.head || s->dying.head || s->delayed.count ||
-         atomic_load_explicit(&s->receive_timers, memory_order_relaxed) ||
-         atomic_load_explicit(&s->posted, memory_order_relaxed) ||
+int mb_scheduler_awaited(const struct mb_scheduler *s, uint64_t now) {
+  if (atomic_load_explicit(&s->ready.count, memory_order_relaxed) || atomic_load_explicit(&s->posted, memory_order_relaxed))
+    return 1;
+  return mb_timer_heap_due(&s->timers, now) && (atomic_load_explicit(&s->receive_timers, memory_order_relaxed) ||
+                                                atomic_load_explicit(&s->delayed_count, memory_order_relaxed));
+}
+
+int mb_scheduler_wanted(const struct mb_scheduler *s, uint64_t now) {
+  return mb_scheduler_awaited(s, now) || atomic_load_explicit(&s->dying.count, memory_order_relaxed) ||
          atomic_load_explicit(&s->noticed, memory_order_relaxed) ||
-         atomic_load_explicit(&s->stop, memory_order_relaxed) || uv_loop_alive(s->loop);
+         atomic_load_explicit(&s->stop, memory_order_relaxed) ||
+         atomic_load_explicit(&s->handles, memory_order_relaxed);
 }
 
 void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
@@ -174,7 +186,7 @@ static void slot_give(struct mb_scheduler *s, struct mb_process *p) {
 static void birth(struct mb_scheduler *s, struct mb_process *p) {
   mb_count(&s->live, 1);
   p->reductions = 0;
-  p->site = NULL;
+  atomic_store_explicit(&p->site, NULL, memory_order_relaxed);
   p->local = 0;
   p->log_rush = 0;
   mb_lock_take(&p->lock); /* partner: push_inbox, which compares the pid */
@@ -275,6 +287,7 @@ static void bury(struct mb_scheduler *s, struct mb_process *p) {
   mb_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
   s->current = p;
   mb_slice_renew(s);
+  atomic_store_explicit(&s->slice.process, p, memory_order_release);
   s->runtime->upcalls->destroy(s, p);
   s->current = before;
   mb_announce_death(s, p);
@@ -403,7 +416,7 @@ static int look(struct mb_scheduler *s, int may_block) {
     atomic_store(&s->noticed, 0); /* first: what is noticed from here on makes it due again */
     s->runtime->upcalls->notice(s);
   }
-  atomic_store_explicit(&s->queued, s->ready.count, memory_order_relaxed);
+  atomic_store_explicit(&s->handles, uv_loop_alive(s->loop), memory_order_relaxed);
   if (s->ready.head || s->dying.head || !may_block) {
     if (now - s->polled >= POLL_NS && uv_loop_alive(s->loop)) {
       s->polled = now;
@@ -434,6 +447,7 @@ static void run(struct mb_scheduler *s, struct mb_process *p) {
   mb_slice_begin(s, p);
   s->runtime->upcalls->resume(s, p);
   s->current = NULL;
+  atomic_store_explicit(&s->slice.process, NULL, memory_order_relaxed);
   if (p->state == MB_RUNNING) { /* it gave way without waiting for anything */
     p->state = MB_RUNNABLE;
     mb_queue_push(&s->ready, p);

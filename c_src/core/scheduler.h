@@ -21,7 +21,7 @@ enum { MB_BATCH = 32 }; /* processes run between two looks, at most */
 
 struct mb_queue {
   struct mb_process *head, *tail;
-  uint32_t count;
+  _Atomic uint32_t count; /* relaxed: any thread may look */
 };
 
 struct mb_scheduler {
@@ -49,7 +49,6 @@ struct mb_scheduler {
   _Atomic int64_t messages;       /* queued in mailboxes of processes here */
   _Atomic int64_t receive_timers; /* processes that wait with a deadline */
   _Atomic int64_t delayed_count;
-  _Atomic int64_t queued;  /* length of ready, as of the last look */
   _Atomic int64_t steals;  /* processes that others have given */
   _Atomic int64_t wakeups; /* returns from sleep */
   _Atomic int64_t slept;   /* ns, in all */
@@ -66,6 +65,7 @@ struct mb_scheduler {
   atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */
   atomic_int noticed;    /* the upcall `notice` is due; set with mb_scheduler_notice */
   atomic_int repose;     /* enum mb_repose; see repose.c */
+  atomic_int handles;    /* the loop has something to do, as of the last look; relaxed: the ticker looks */
   /* What others have posted; partner of remote_lock: every thread that posts. */
   struct mb_lock remote_lock;
   atomic_int posted;            /* there is something; written under the lock */
@@ -127,8 +127,11 @@ void mb_slice_renew(struct mb_scheduler *s);
 /* How long the present slice has lasted (ns), when the ticker has found it overdue; else 0. */
 uint64_t mb_slice_age(struct mb_scheduler *s);
 
-/* Whether somebody may be waiting for the processor. Async-signal-safe on the scheduler's thread. */
-int mb_scheduler_wanted(const struct mb_scheduler *s);
+/* Whether somebody waits for this scheduler: a process that is ready, a timer that is due, something posted. Any thread. */
+int mb_scheduler_awaited(const struct mb_scheduler *s, uint64_t now);
+
+/* Whether what runs there is to give way: the same, or the dead, the loop or the program want the scheduler. Any thread. */
+int mb_scheduler_wanted(const struct mb_scheduler *s, uint64_t now);
 
 /* Let p, which is running in place, queue behind those that are ready. */
 void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p);

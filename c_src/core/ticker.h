@@ -2,17 +2,23 @@
  * signal; it tells every scheduler at work, too, that time has passed. It sleeps while nothing runs, and it is not
  * started before a runtime has two processes.
  *
+ * A signal would end what a C library waits for, so none is sent to a thread that waits in the kernel, nor where nobody
+ * wants the scheduler. A slice that computes and waits in turn is looked at more often, until it is met computing. What
+ * holds a scheduler in spite of that is measured, and told.
+ *
  * The signal's disposition belongs to the whole program. SIGURG is taken only when nobody else has it, no longer sent
  * when somebody has taken it over, and given back when the last runtime that uses it ends; its default is to be ignored,
  * so one that comes late does no harm. */
 #ifndef MB_TICKER_H
 #define MB_TICKER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <uv.h>
 
+#include "thread_state.h"
+
+struct mb_process;
 struct mb_runtime;
 struct mb_scheduler;
 
@@ -22,18 +28,35 @@ struct mb_scheduler;
 struct mb_slice {
   /* Written by the scheduler's thread, read by the ticker. */
   _Atomic uint64_t number; /* of the present slice; one process runs per slice */
+  _Atomic(struct mb_process *) process; /* that runs; NULL: none. Written after the number */
   atomic_int busy;         /* 0 while the scheduler blocks in its loop */
+  atomic_int attended; /* the layer above wants it interrupted even where nobody wants the scheduler; relaxed */
   /* Written by the ticker, read by the scheduler's thread: slice `overdue` lasts since `since` (ns); how often the
    * scheduler has been found at work, relaxed: it only says that time passes. */
   _Atomic uint64_t overdue, since;
   atomic_uint ticks;
-  /* The ticker's own. */
+  /* The longest stretch of slice `stretch_of` in which somebody waited and it could not be interrupted: see mb_stretch. */
+  _Atomic uint64_t stretch_of;
+  atomic_uint stretch;
+  /* The ticker's own, for slice `seen`. */
   uint64_t seen;
-  unsigned strikes; /* ticks that found the same slice */
+  uint64_t age;     /* ns */
+  unsigned strikes; /* ticks that found it computing, and wanted */
   int signalled;
+  int stirred; /* it has run since the last tick */
+  unsigned elusive; /* ticks for which it is looked at more often; 0: not at all */
+  uint64_t held, longest; /* ns: the present stretch, and the longest */
+  uint64_t ran;           /* thread.ran at the last tick */
+  int told;
   /* Under the ticker's mutex. */
-  pthread_t thread;
+  struct mb_thread thread;
   int attached;
+};
+
+/* A stretch: how long, and whether it is one since the signal was sent; else the thread has waited in the kernel. */
+struct mb_stretch {
+  unsigned ms;
+  int signalled;
 };
 
 struct mb_ticker {
@@ -60,5 +83,8 @@ void mb_ticker_detach(struct mb_scheduler *s);
 
 /* The scheduler leaves its loop and has something to run. */
 void mb_ticker_wake(struct mb_scheduler *s);
+
+/* The longest stretch of the present slice. The scheduler's thread. */
+struct mb_stretch mb_slice_stretch(const struct mb_scheduler *s);
 
 #endif

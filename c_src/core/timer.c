@@ -39,6 +39,10 @@ static void sift_down(struct mb_timer_heap *h, uint32_t place) {
   set(h, place, s);
 }
 
+static void publish(struct mb_timer_heap *h) {
+  atomic_store_explicit(&h->first, h->count ? h->slots[0].deadline : 0, memory_order_relaxed);
+}
+
 void mb_timer_heap_deinit(struct mb_timer_heap *h) {
   free(h->slots);
   *h = (struct mb_timer_heap){0};
@@ -54,6 +58,7 @@ int mb_timer_heap_add(struct mb_timer_heap *h, struct mb_timer *t, uint64_t dead
   }
   set(h, h->count, (struct mb_timer_slot){deadline, t});
   sift_up(h, h->count++);
+  publish(h);
   return 0;
 }
 
@@ -64,6 +69,7 @@ void mb_timer_heap_move(struct mb_timer_heap *h, struct mb_timer *t, uint64_t de
     sift_up(h, t->place);
   else
     sift_down(h, t->place);
+  publish(h);
 }
 
 void mb_timer_heap_remove(struct mb_timer_heap *h, struct mb_timer *t) {
@@ -77,4 +83,5 @@ void mb_timer_heap_remove(struct mb_timer_heap *h, struct mb_timer *t) {
     sift_down(h, place);
     sift_up(h, moved->place);
   }
+  publish(h);
 }

@@ -6,6 +6,7 @@
 #ifndef MB_TIMER_H
 #define MB_TIMER_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define MB_TIMER_IDLE UINT32_MAX /* the place of a timer that is in no heap */
@@ -25,6 +26,7 @@ struct mb_timer_slot {
 struct mb_timer_heap {
   struct mb_timer_slot *slots;
   uint32_t count, capacity;
+  _Atomic uint64_t first; /* the earliest deadline; 0: none. Relaxed: any thread may look */
 };
 
 void mb_timer_heap_deinit(struct mb_timer_heap *h);
@@ -45,6 +47,12 @@ static inline uint64_t mb_timer_deadline(const struct mb_timer_heap *h, const st
 /* The earliest deadline, or UINT64_MAX. */
 static inline uint64_t mb_timer_heap_first(const struct mb_timer_heap *h) {
   return h->count ? h->slots[0].deadline : UINT64_MAX;
+}
+
+/* Whether a deadline has passed by `now`. Any thread. */
+static inline int mb_timer_heap_due(const struct mb_timer_heap *h, uint64_t now) {
+  uint64_t first = atomic_load_explicit(&h->first, memory_order_relaxed);
+  return first && first <= now;
 }
 
 #endif

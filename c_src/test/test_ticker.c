@@ -1,7 +1,9 @@
-/* The ticker: it interrupts a slice that lasts, not one that does not; it sleeps while nothing runs; it takes the signal
- * only when nobody else has it, and gives it back. */
+/* The ticker: it interrupts a slice that lasts while somebody waits for the scheduler, not one that does not, nor one that
+ * waits in the kernel; it tells of one that hangs; it sleeps while nothing runs; it takes the signal only when nobody else
+ * has it, and gives it back. */
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <uv.h>
 
 #include "check.h"
@@ -10,36 +12,86 @@
 static struct mb_runtime rt;
 static volatile sig_atomic_t interrupts;
 static int rounds;
+static atomic_int told;
+static struct mb_process *first;
 
 static void interrupt(struct mb_scheduler *s) {
   CHECK(s == &rt.schedulers[0]);
   interrupts++;
 }
 
-/* Runs until it is interrupted, three times; then it ends. */
+static int stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms) {
+  CHECK(s == &rt.schedulers[0] && p == first && pid == atomic_load(&p->pid) && strcmp(site, "here") == 0 && ms >= 2000);
+  atomic_fetch_add(&told, 1);
+  return 1;
+}
+
+static unsigned ticks(void) { return atomic_load(&rt.schedulers[0].slice.ticks); }
+
+/* Compute until so many ticks have passed. */
+static void outlast(unsigned n) {
+  unsigned until = ticks() + n;
+  uint64_t limit = uv_hrtime() + 20000000000ull;
+  while ((int)(until - ticks()) > 0) CHECK(uv_hrtime() < limit);
+}
+
+/* A wait that a signal would end. It begins between two ticks: one that looked before and signals after is none's fault. */
+static void wait_in_kernel(struct mb_scheduler *s, long ms) {
+  struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+  outlast(1);
+  for (uint64_t until = uv_hrtime() + 200000; uv_hrtime() < until;) continue;
+  mb_slice_begin(s, first);
+  CHECK(nanosleep(&left, NULL) == 0);
+}
+
+/* Runs until it is interrupted, three times; then it ends. The other process, which then waits, is behind it meanwhile. */
 static void resume(struct mb_scheduler *s, struct mb_process *p) {
   int before = interrupts;
   uint64_t limit = uv_hrtime() + 5000000000ull;
   if (p->start) mb_signal_free(p->start);
   p->start = NULL;
-  if (p->index > 1) {
+  if (p != first && rounds < 3) return; /* ready again */
+  if (p != first) {
     CHECK(mb_wait(s, p, 0) == 0);
     return;
   }
-  while (interrupts == before) CHECK(uv_hrtime() < limit);
-  CHECK(mb_slice_age(s) > 0);
-  if (++rounds == 3) {
-    s->stop = 1;
-    CHECK(mb_wait(s, p, 0) == 0);
+  if (rounds++ < 3) {
+    while (interrupts == before) CHECK(uv_hrtime() < limit);
+    CHECK(mb_slice_age(s) > 0);
+    return;
   }
+  if (rounds == 4) { /* nobody waits once the other has waited */
+    return;
+  }
+  before = interrupts;
+  outlast(20);
+  CHECK(mb_slice_age(s) > 0 && interrupts == before && mb_slice_stretch(s).ms == 0);
+  mb_scheduler_notice(s); /* somebody wants it */
+  while (interrupts == before) CHECK(uv_hrtime() < limit);
+  atomic_store(&s->noticed, 0);
+  outlast(2); /* a signal that is on its way */
+  s->posted = 1; /* somebody waits */
+  wait_in_kernel(s, 50);
+  CHECK(!told);
+  CHECK(mb_slice_stretch(s).ms > 10 && !mb_slice_stretch(s).signalled);
+  wait_in_kernel(s, 3500);
+  CHECK(told == 1);
+  before = interrupts;
+  while (interrupts == before) CHECK(uv_hrtime() < limit); /* it computes again */
+  s->posted = 0;
+  s->stop = 1;
+  CHECK(mb_wait(s, p, 0) == 0);
 }
+
+static void notice(struct mb_scheduler *s) { (void)s; }
 
 static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   (void)s;
   (void)p;
 }
 
-static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .interrupt = interrupt};
+static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .interrupt = interrupt,
+                                          .notice = notice, .stuck = stuck};
 
 static void begin(void) {
   struct mb_process *p;
@@ -48,7 +100,8 @@ static void begin(void) {
   rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
   CHECK(mb_ticker_init(&rt) == 0);
   for (int i = 0; i < 2; i++)
-    CHECK(mb_spawn(&rt.schedulers[0], NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == 0);
+    CHECK(mb_spawn(&rt.schedulers[0], NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, i ? &p : &first) == 0);
+  first->site = "here";
 }
 
 static void end(void) {
@@ -76,19 +129,17 @@ int main(void) {
   begin();
   CHECK(atomic_load(&rt.ticker.state) == MB_TICKER_RUNS && !handler_is(SIG_DFL));
   CHECK(mb_scheduler_run(&rt.schedulers[0], NULL) == 0);
-  CHECK(rounds == 3);
+  CHECK(rounds == 5);
   atomic_store(&rt.schedulers[0].slice.busy, 0); /* as in its loop */
   for (int waited = 0; !atomic_load(&rt.ticker.asleep); waited++) {
     CHECK(waited < 5000);
     uv_sleep(1); /* nobody tells when a thread falls asleep */
   }
   seen = interrupts;
-  mb_ticker_wake(&rt.schedulers[0]);
+  rt.schedulers[0].noticed = 1;
   mb_ticker_attach(&rt.schedulers[0]);
-  for (int waited = 0; interrupts == seen; waited++) {
-    CHECK(waited < 5000);
-    uv_sleep(1);
-  }
+  mb_ticker_wake(&rt.schedulers[0]);
+  for (uint64_t limit = uv_hrtime() + 5000000000ull; interrupts == seen;) CHECK(uv_hrtime() < limit);
   end();
   CHECK(handler_is(SIG_DFL));
 

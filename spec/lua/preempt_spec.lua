@@ -364,10 +364,14 @@ describe("preemption", function()
     ]])))
   end)
 
+  local alone = "while Process.info(me, 'status') ~= 'waiting' do sleep(1) end " -- once the main process waits
+  local somebody = "spawn(function() while true do sleep(1) end end) " -- who often wants the scheduler
+
   it("reports a slice that cannot be cut, once per place #time", function()
     local output = run_script([[
       local mb = require "moonbeam"
       mb.import()
+      ]] .. somebody .. [[
       local me = self()
       print(mb.long_schedule(20))
       spawn(function()
@@ -381,8 +385,8 @@ describe("preemption", function()
         end
         send(me, "done")
       end)
-      receive()
-    ]], "2>&1", "MOONBEAM_PREEMPT=")
+      receive{ {"done"} }
+    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
     local found = select(2, output:gsub("%[warning%] Process #PID<[%d.]+> %(hog%) has held scheduler 1 for %d+ ms", ""))
     assert.equal(1, found, output)
     assert.truthy(output:find("^50\n"), output)
@@ -391,26 +395,102 @@ describe("preemption", function()
     assert.is_false(pcall(mb.long_schedule, -1))
   end)
 
-  it("reports a long call of a process that computes alone, and nothing else that it does #time", function()
-    local output = run_script([[
-      local mb = require "moonbeam"
-      mb.import()
-      mb.long_schedule(20)
+  local long_call = [[
       local me = self()
       local function compute()
         local started = os.clock()
         while os.clock() - started < 0.1 do end
       end
       spawn(function()
+        ]] .. alone .. [[
         compute();
-        (("a"):rep(8000)):find("^.-.-b")
+        (("a"):rep(8000)):find("^.-.-b") -- the long call
         compute()
+        send(me, "done")
+      end)
+      print(receive{ {"done"} })
+  ]]
+
+  local function line_of(program, what)
+    local before = program:sub(1, program:find(what, 1, true))
+    return select(2, before:gsub("\n", "\n")) + 1
+  end
+
+  it("reports a long call by its line, and nothing else that the process does #time", function()
+    local program = 'require "moonbeam".import() require "moonbeam".long_schedule(20)\n' .. somebody .. long_call
+    local output = run_script(program, "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    assert.equal(1, select(2, output:gsub("has held scheduler 1", "")), output)
+    assert.truthy(output:find("\n\t%[C%]: in [^\n]*find'\n[^\n]*:" .. line_of(program, "-- the long call") .. ": "), output)
+    assert.truthy(output:find("done\n", 1, true), output)
+  end)
+
+  it("reports nothing where nobody waits #time", function()
+    local program = 'require "moonbeam".import() require "moonbeam".long_schedule(20)\n' .. long_call
+    assert.equal("done\n", (run_script(program, "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")))
+  end)
+
+  it("reports no sum of what could be cut in between #time", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      ]] .. somebody .. [[
+      local me = self()
+      spawn(function()
+        local started, values = os.clock(), {}
+        while os.clock() - started < 0.5 do
+          for i = 1, 3000 do values[i] = i * 7919 % 3001 end
+          table.sort(values, function(a, b) return a < b end)
+        end
         send(me, "done")
       end)
       print(receive())
     ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
-    assert.equal(1, select(2, output:gsub("has held scheduler 1", "")), output)
-    assert.truthy(output:find("done\n", 1, true), output)
+    assert.equal("done\n", output)
+  end)
+
+  it("reports a call that waits outside of Lua, in which it was not interrupted #time", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      mb.long_schedule(20)
+      ]] .. somebody .. [[
+      local me = self()
+      spawn(function()
+        os.execute("sleep 0.2")
+        local started = os.clock()
+        while os.clock() - started < 0.05 do end
+        send(me, "done")
+      end)
+      print(receive())
+    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    -- while it starts the other program it may be met computing, and then its return is seen
+    local _, waited = output:gsub("has held scheduler 1 for %d%d%d ms while it waited inside a C function", "")
+    local _, seen = output:gsub("has held scheduler 1 for %d%d%d ms without[^\n]*\n[^\n]*\n[^\n]*\n%s*%[C%]: in [^\n]*execute'", "")
+    assert.equal(1, waited + seen, output)
+  end)
+
+  it("tells which process hangs while others wait, before it is over #time", function()
+    local function hang(beside)
+      return (run_script([[
+        local mb = require "moonbeam"
+        mb.import()
+        ]] .. beside .. [[
+        local me = self()
+        spawn(function()
+          Process.register(self(), "server")
+          ]] .. alone .. [[
+          os.execute("sleep 3; echo slept >&2")
+          send(me, "done")
+        end)
+        print(receive{ {"done"} })
+      ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1"))
+    end
+    local output = hang(somebody)
+    local told, over = output:find("warning] Process #PID<[%d.]+> %(server%), spawned at [^\n]*:4, has held scheduler 1 for 2%d%d%d ms"),
+      output:find("slept")
+    assert.truthy(told and over and told < over, output)
+    assert.equal(1, select(2, output:gsub("does not return", "")), output)
+    assert.equal("slept\ndone\n", hang "")
   end)
 
   it("reports no long slice where slices are counted, unless that is wanted", function()
@@ -436,6 +516,7 @@ describe("preemption", function()
       mb.long_schedule(0)
       local alone = cost(long)
       mb.long_schedule(1)
+      ]] .. somebody .. [[
       spawn(function()
         local function deep(n)
           if n > 0 then return 1 + deep(n - 1) end

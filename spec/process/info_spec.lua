@@ -104,13 +104,14 @@ describe("Process.info", function()
       local mb = require "moonbeam"
       local main, info = mb.self(), mb.Process.info
       mb.spawn(function()
+        while info(main, "status") ~= "waiting" do mb.sleep(1) end
         mb.send(main, {info(main, "status"), info(main, "current_location"), info(main, "initial_location"),
           info(main, "current_stacktrace")})
       end)
       local seen = mb.receive()
       print(seen[1], seen[2]:match("%d+$"), seen[3]:match("%d+$"), seen[4]:match("(%d+): in main chunk"))
     ]]
-    assert.equal("waiting\t7\t0\t7\n", output)
+    assert.equal("waiting\t8\t0\t8\n", output)
   end)
 
   it("INFO-02 looks at a deep stack without walking it over and over", function()

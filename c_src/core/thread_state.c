@@ -1,0 +1,71 @@
+#include "thread_state.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+enum { ASKING_NS = 5000 }; /* what it takes to ask for the time, at most, when nothing comes in between */
+
+static uint64_t processor_time(const struct mb_thread *t) {
+  struct timespec now;
+  return clock_gettime(t->clock, &now) == 0 ? (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec : 0;
+}
+
+/* The state that /proc tells, 'R' for one that runs or could; 0: unknown. */
+static char kernel_state(const struct mb_thread *t) {
+  char path[64], text[64], *end;
+  ssize_t size;
+  int fd;
+  if (!t->id) return 0;
+  snprintf(path, sizeof path, "/proc/self/task/%ld/stat", t->id);
+  fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  size = read(fd, text, sizeof text - 1); /* "id (name) state ...": a name has 15 bytes at most */
+  close(fd);
+  if (size <= 0) return 0;
+  text[size] = 0;
+  end = strrchr(text, ')');
+  return end && end[1] == ' ' ? end[2] : 0;
+}
+
+void mb_thread_init(struct mb_thread *t) {
+  *t = (struct mb_thread){.thread = pthread_self()};
+#ifndef __APPLE__
+  t->has_clock = pthread_getcpuclockid(t->thread, &t->clock) == 0;
+#endif
+#ifdef __linux__
+  t->id = syscall(SYS_gettid);
+#endif
+}
+
+/* Whether the thread is on a processor at this moment. Where it has run for longer than asking takes, the caller has been
+ * kept from its own meanwhile, by this thread maybe: then all is as before. */
+static int is_running(struct mb_thread *t) {
+  uint64_t before = processor_time(t);
+  for (;; before = t->ran) {
+    t->ran = processor_time(t);
+    if (t->ran - before < ASKING_NS) return t->ran != before;
+  }
+}
+
+/* Whether the kernel says that the thread, which does not run, could; `otherwise` if it says nothing. */
+static int could_run(struct mb_thread *t, int otherwise) {
+  uint64_t before = t->ran;
+  char state = kernel_state(t);
+  if (state == 0) return otherwise;
+  /* to ask has taken a while, in which it may have gone on to wait */
+  return state == 'R' && (is_running(t) || t->ran == before);
+}
+
+int mb_thread_is_ready(struct mb_thread *t) { return could_run(t, 0); }
+
+enum mb_thread_state mb_thread_look(struct mb_thread *t) {
+  uint64_t before = t->ran;
+  if (!t->has_clock || is_running(t)) return MB_THREAD_RUNS;
+  if (t->ran == before) return MB_THREAD_STILL;
+  return could_run(t, 1) ? MB_THREAD_RUNS : MB_THREAD_WAITS; /* others may have its processor: the caller, maybe */
+}

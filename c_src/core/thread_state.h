@@ -1,0 +1,33 @@
+/* Whether a thread computes or waits in the kernel, seen from another thread. */
+#ifndef MB_THREAD_STATE_H
+#define MB_THREAD_STATE_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <time.h>
+
+/* A thread, and what was seen of it last. Used by one thread at a time. */
+struct mb_thread {
+  pthread_t thread;
+  int has_clock;
+  clockid_t clock; /* of its processor time */
+  long id;         /* the kernel's; 0: unknown */
+  uint64_t ran;    /* its processor time (ns) */
+};
+
+enum mb_thread_state {
+  MB_THREAD_STILL,  /* it has not run since it was looked at last */
+  MB_THREAD_WAITS,  /* it has, and waits now */
+  MB_THREAD_RUNS    /* it runs, or could, and others have the processor; or nobody knows */
+};
+
+/* The calling thread. */
+void mb_thread_init(struct mb_thread *t);
+
+/* What the thread, which is alive, does. One that could run and has not been let counts as still. */
+enum mb_thread_state mb_thread_look(struct mb_thread *t);
+
+/* Whether a thread that is still could run: 0 if nobody knows. It takes longer to find that out. */
+int mb_thread_is_ready(struct mb_thread *t);
+
+#endif
