@@ -36,6 +36,9 @@ void mb_answer(struct mb_scheduler *s, struct mb_request *r);
 /* Ask another scheduler and wait: the values of the answer are the results of the caller, who returns this. */
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, enum mb_request_kind kind, uint64_t about, int key);
 
+/* The coroutine that L, which waits or runs, has resumed and is waiting for; NULL when it is none of ours. */
+lua_State *mb_resumed_by(lua_State *L);
+
 /* Close the coroutines that wait inside co, a process's, one in the other: the innermost first. */
 void mb_close_nested(struct mb_heap *h, lua_State *co);
 

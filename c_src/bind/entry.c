@@ -57,16 +57,47 @@ static int ended(lua_State *L, int status, lua_KContext unused) {
   return 1;
 }
 
-/* Stack: the handler, the process's function, its arguments. */
+/* Stack: the handler, a place for the function, the process's function, its arguments. */
+enum { BEGAN_WITH = 2 };
+
 static int entry(lua_State *L) {
   int arguments = lua_gettop(L) - MB_ENTRY_SLOTS;
   if (arguments < 0) return 0; /* somebody has found it by the debug library */
+  lua_copy(L, BEGAN_WITH + 1, BEGAN_WITH); /* whose own place a tail call takes */
   return ended(L, lua_pcallk(L, arguments, 0, 1, 0, ended), 0);
 }
 
 void mb_entry_push(lua_State *co) {
   lua_pushcfunction(co, entry);
   lua_pushcfunction(co, handle);
+  lua_pushnil(co);
+}
+
+int mb_depth(lua_State *co) {
+  lua_Debug ar;
+  int low = 0, high = 1;
+  while (lua_getstack(co, high, &ar)) high *= 2;
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (lua_getstack(co, middle, &ar))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+int mb_entry_push_function(lua_State *L, struct mb_process *p) {
+  lua_State *co = p->start ? NULL : mb_coroutine(p);
+  int levels = co && has_entry(p, co) ? mb_depth(co) : 0, is;
+  lua_Debug ar;
+  if (!levels || !lua_checkstack(co, 1) || !lua_getstack(co, levels - 1, &ar)) return 0;
+  lua_getinfo(co, "f", &ar);
+  is = lua_tocfunction(co, -1) == entry;
+  lua_pop(co, 1);
+  if (!is || !lua_getlocal(co, &ar, BEGAN_WITH)) return 0;
+  if (co != L) lua_xmove(co, L, 1);
+  return 1;
 }
 
 int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p) {

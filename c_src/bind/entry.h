@@ -9,11 +9,18 @@
  * nothing when the function has returned, else the one value it ended with, which mb_crash takes. Pushes MB_ENTRY_SLOTS
  * values and allocates nothing. */
 void mb_entry_push(lua_State *co);
-enum { MB_ENTRY_SLOTS = 2 };
+enum { MB_ENTRY_SLOTS = 3 };
 
 /* Push the traceback of the error, or a task's exit, that p ended with, as it was where that was raised; 0 and nothing pushed when there
  * is none: it has not come from Lua code, or memory was out. */
 int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
+/* How many levels a stack has. lua_getstack counts from the top: asking for each in turn would cost the square of it. */
+int mb_depth(lua_State *co);
+
+/* Push the function that p, which has begun, began with, even if that has left by a tail call; 0 and nothing pushed when it
+ * is not known. */
+int mb_entry_push_function(lua_State *L, struct mb_process *p);
 
 /* As luaL_traceback, of a thread where p runs, or waits: without what p begins with. */
 void mb_push_traceback(lua_State *L, struct mb_process *p, lua_State *of, const char *text, int level);

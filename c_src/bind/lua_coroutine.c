@@ -221,8 +221,7 @@ static int co_close(lua_State *L) {
   return 2;
 }
 
-/* The coroutine that the function on the top of L's stack of calls resumes; NULL when it is none of ours. */
-static lua_State *resumed_by(lua_State *L) {
+lua_State *mb_resumed_by(lua_State *L) {
   lua_State *co = NULL;
   lua_CFunction f;
   lua_Debug ar;
@@ -245,7 +244,7 @@ void mb_close_nested(struct mb_heap *h, lua_State *co) {
   enum { MOST = 256 }; /* Lua nests 200 resumes at most */
   lua_State *chain[MOST];
   int depth = 0;
-  while (depth < MOST && (co = resumed_by(co))) chain[depth++] = co;
+  while (depth < MOST && (co = mb_resumed_by(co))) chain[depth++] = co;
   while (depth > 0) {
     co = chain[--depth];
     release(h, co);

@@ -260,35 +260,75 @@ static lua_State *stack_of(const struct mb_heap *h, lua_State *L, const struct m
   return p == h->scheduler->current ? L : h->runner;
 }
 
-/* How many levels there are. lua_getstack counts from the top: asking for each in turn would cost the square of it. */
-static int depth(lua_State *co) {
+/* Push where the function on the top of L was defined, and pop that; 0 and nothing pushed when it is not the user's. */
+static int push_definition(struct mb_heap *h, lua_State *L) {
   lua_Debug ar;
-  int low = 0, high = 1;
-  while (lua_getstack(co, high, &ar)) high *= 2;
-  while (low < high) {
-    int middle = (low + high) / 2;
-    if (lua_getstack(co, middle, &ar))
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
+  lua_getinfo(L, ">S", &ar);
+  if (ar.linedefined < 0 || mb_is_own(h, ar.source)) return 0;
+  lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
+  return 1;
 }
 
-/* Push "file:line" of the innermost line of the user's, or where the outermost function of the user's was defined; of a
- * process that has not started, where it was spawned; nil when there is none. */
-static void push_location(struct mb_heap *h, lua_State *L, struct mb_process *p, int initial) {
+/* Push where p's function was defined, or the outermost of the user's; of a process that has not started, where it was
+ * spawned; nil when there is none. */
+static void push_initial_location(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   lua_State *co = stack_of(h, L, p);
-  int levels = co ? depth(co) : 0;
-  for (int i = 0; i < levels; i++) {
-    lua_Debug ar;
-    if (!lua_getstack(co, initial ? levels - 1 - i : i, &ar)) break;
+  lua_Debug ar;
+  if (mb_entry_push_function(L, p) && push_definition(h, L)) return;
+  for (int level = co ? mb_depth(co) : 0; level-- > 0 && lua_getstack(co, level, &ar);) {
     lua_getinfo(co, "Sl", &ar);
     if (ar.currentline <= 0 || mb_is_own(h, ar.source)) continue;
-    lua_pushfstring(L, "%s:%d", ar.short_src, initial ? ar.linedefined : ar.currentline);
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
     return;
   }
   lua_pushstring(L, p->site); /* NULL: nil */
+}
+
+/* The threads in which p runs or waits, the innermost first: its own coroutines that it has resumed, and its stack. */
+enum { MOST_THREADS = 256 }; /* Lua nests 200 resumes at most */
+
+static int threads_of(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_State *threads[MOST_THREADS]) {
+  lua_State *co = stack_of(h, L, p);
+  int count = 0;
+  for (; co && count < MOST_THREADS; co = mb_resumed_by(co)) threads[count++] = co;
+  for (int i = 0; i < count / 2; i++) {
+    co = threads[i];
+    threads[i] = threads[count - 1 - i];
+    threads[count - 1 - i] = co;
+  }
+  return count;
+}
+
+/* Push "file:line" of the innermost line of the user's; of a process that has not started, where it was spawned; nil when
+ * there is none. */
+static void push_current_location(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  lua_State *threads[MOST_THREADS];
+  int count = threads_of(h, L, p, threads);
+  for (int i = 0; i < count; i++) {
+    lua_Debug ar;
+    int levels = mb_depth(threads[i]);
+    for (int level = 0; level < levels && lua_getstack(threads[i], level, &ar); level++) {
+      lua_getinfo(threads[i], "Sl", &ar);
+      if (ar.currentline <= 0 || mb_is_own(h, ar.source)) continue;
+      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+      return;
+    }
+  }
+  lua_pushstring(L, p->site); /* NULL: nil */
+}
+
+/* Push the traceback of all threads in which p runs or waits, as of one stack. */
+static void push_stacktrace(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  static const char head[] = "stack traceback:";
+  lua_State *threads[MOST_THREADS];
+  int count = threads_of(h, L, p, threads);
+  lua_pushstring(L, head);
+  for (int i = 0; i < count; i++) {
+    mb_push_traceback(L, p, threads[i], NULL, 0);
+    lua_pushstring(L, lua_tostring(L, -1) + sizeof head - 1);
+    lua_replace(L, -2);
+    lua_concat(L, 2);
+  }
 }
 
 static const char *status_of(const struct mb_process *p) {
@@ -303,7 +343,6 @@ enum { KEY_COUNT = sizeof info_keys / sizeof *info_keys };
 
 /* Push the value for a key's number. */
 static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int key) {
-  lua_State *co;
   switch (key) {
     case 0:
       if (!mb_push_name(h, L, p)) lua_pushnil(L);
@@ -326,15 +365,9 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
     case 8: push_dictionary(h, L, p); break;
     case 9: lua_pushinteger(L, (lua_Integer)p->reductions); break;
     case 10: lua_pushinteger(L, (lua_Integer)mb_memory_of(h, L, p, stack_of(h, L, p))); break;
-    case 11: push_location(h, L, p, 0); break;
-    case 12:
-      co = stack_of(h, L, p);
-      if (co)
-        mb_push_traceback(L, p, co, NULL, 0);
-      else
-        lua_pushliteral(L, "stack traceback:");
-      break;
-    case 13: push_location(h, L, p, 1); break;
+    case 11: push_current_location(h, L, p); break;
+    case 12: push_stacktrace(h, L, p); break;
+    case 13: push_initial_location(h, L, p); break;
     case 14: lua_pushinteger(L, (lua_Integer)h->scheduler->id + 1); break;
     default:
       if (p->parent)

@@ -99,6 +99,40 @@ describe("Process.info", function()
     send(pid, "end")
   end)
 
+  it("INFO-02 names where a process waits, through all coroutines that it has resumed", function()
+    local me = self()
+    local function waits() return (receive{ {"end"} }) end
+    local pid = spawn(function()
+      local inner = coroutine.wrap(function() return (waits()) end)
+      local outer = coroutine.create(function() return (inner()) end)
+      send(me, "ready")
+      coroutine.resume(outer)
+    end)
+    await("ready")
+    while Process.info(pid, "status") ~= "waiting" do mb.sleep(1) end
+    local line = debug.getinfo(waits, "S").linedefined
+    assert.matches(":" .. line .. "$", Process.info(pid, "current_location"))
+    local lines = {}
+    for at in Process.info(pid, "current_stacktrace"):gmatch("info_spec%.lua:(%d+): in") do lines[#lines + 1] = at - line end
+    assert.same({0, 2, 3, 5}, lines)
+    send(pid, "end")
+  end)
+
+  it("INFO-02 names the function that a process was started with, when that has left by a tail call", function()
+    local me = self()
+    local function loop()
+      send(me, "ready")
+      return receive{ {"end", function() end}, {"again", loop} }
+    end
+    local function first() return loop() end
+    local pid = spawn(first)
+    await("ready")
+    send(pid, "again")
+    await("ready")
+    assert.matches(":" .. debug.getinfo(first, "S").linedefined .. "$", Process.info(pid, "initial_location"))
+    send(pid, "end")
+  end)
+
   it("INFO-02 sees the main chunk, which waits, from another process", function()
     local output = helper.run_script[[
       local mb = require "moonbeam"
