@@ -148,6 +148,7 @@ struct mb_heap {
     int set, main_has; /* some process, the main chunk has set one */
   } files;
   unsigned replica_version;           /* see replica.h: of the last publication seen, */
+  int replica_began;                  /* what was there from the start is known */
   int replicating;                    /* depth of publishing and adopting, */
   int configuring;                    /* and of functions of on_scheduler_start that are running */
   int replica_known[MB_PLACES];       /* by place: how many names are known */

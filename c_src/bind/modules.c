@@ -13,6 +13,7 @@ struct mb_modules {
   struct mb_map sources;             /* chunk names (by address) seen when modules were looked through */
   uint64_t looked;                   /* the encoding (h->encodings) in which they were looked through for an unseen function */
   int stale;
+  int settling; /* the heap is being opened */
 };
 
 struct mb_modules *mb_modules_new(void) {
@@ -112,11 +113,18 @@ static int is_backed(struct mb_heap *h, lua_State *L, const char *module) {
   return backed;
 }
 
-/* Whether the value at `index` is the function that Lua's library has under the name at the top of the stack. */
+/* Whether the value at `index` is the function that Lua's library has under the name at the top of the stack. While the heap
+ * is opened, whatever is there is. */
 static int is_standard_function(struct mb_heap *h, lua_State *L, int index) {
   int is;
   mb_push_ref(h, L, MB_REF_STANDARD);
   lua_pushvalue(L, -2);
+  if (h->modules->settling) {
+    lua_pushvalue(L, index);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    return 1;
+  }
   lua_rawget(L, -2);
   is = lua_rawequal(L, -1, index);
   lua_pop(L, 2);
@@ -205,27 +213,10 @@ void mb_modules_set_standard(struct mb_heap *h, lua_State *L, int index, const c
   lua_pop(L, 1);
 }
 
-static void note_standard(struct mb_heap *h, lua_State *L) {
-  int top = lua_gettop(L);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushnil(L);
-  while (lua_next(L, top + 1)) {
-    if (lua_type(L, top + 2) == LUA_TSTRING && lua_istable(L, top + 3) && mb_modules_is_of_lua(lua_tostring(L, top + 2))) {
-      lua_pushnil(L);
-      while (lua_next(L, top + 3)) {
-        if (lua_type(L, top + 4) == LUA_TSTRING && lua_iscfunction(L, top + 5))
-          mb_modules_set_standard(h, L, top + 5, lua_tostring(L, top + 2), lua_tostring(L, top + 4));
-        lua_settop(L, top + 4);
-      }
-    }
-    lua_settop(L, top + 2);
-  }
-  lua_settop(L, top);
-}
-
 void mb_modules_settle(struct mb_heap *h, lua_State *L) {
-  note_standard(h, L);
+  h->modules->settling = 1;
   look_through(h, L);
+  h->modules->settling = 0;
 }
 
 void mb_modules_refresh(struct mb_heap *h, lua_State *L) {

@@ -1,6 +1,7 @@
 #include "heap.h"
 
 #include <lualib.h>
+#include <string.h>
 
 static int push_loaded(lua_State *L, const char *name) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -44,10 +45,15 @@ static int push_metatable(lua_State *L, int type, int make) {
   return 1;
 }
 
-int mb_push_place(struct mb_heap *h, lua_State *L, int place, int make) {
-  static const char *const libraries[] = {"string", "math", "table", "utf8", "os", "io", "coroutine", "debug",
-                                          "package"};
-  (void)h;
+static const char *const libraries[] = {"string", "math", "table", "utf8", "os", "io", "coroutine", "debug", "package"};
+
+int mb_place_of(const char *name) {
+  for (int place = 0; place < MB_PLACE_PACKAGE; place++)
+    if (strcmp(libraries[place], name) == 0) return place;
+  return -1;
+}
+
+int mb_push_place(lua_State *L, int place, int make) {
   if (place < MB_PLACE_PRELOAD) return push_loaded(L, libraries[place]);
   if (place == MB_PLACE_PRELOAD) return luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE), 1;
   if (place == MB_PLACE_GLOBALS) return lua_pushglobaltable(L), 1;
@@ -112,6 +118,16 @@ void mb_place_push_searchers(struct mb_heap *h, lua_State *L) {
     }
   }
   lua_settop(L, list);
+}
+
+void mb_place_push_standard_searchers(struct mb_heap *h, lua_State *L) {
+  lua_newtable(L);
+  mb_push_ref(h, L, MB_REF_SEARCHERS);
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= 1; i--) {
+    lua_pushinteger(L, i);
+    lua_rawseti(L, -3, i);
+  }
+  lua_pop(L, 1);
 }
 
 void mb_place_set_searchers(struct mb_heap *h, lua_State *L, int index) {

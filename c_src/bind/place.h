@@ -23,13 +23,19 @@ enum mb_place {
 };
 
 /* Push the table of a place that is one; when there is none, make it if `make`, else push nothing. 1 when pushed. */
-int mb_push_place(struct mb_heap *h, lua_State *L, int place, int make);
+int mb_push_place(lua_State *L, int place, int make);
+
+/* The place that a name of a standard function, "string\0rep", stands in; -1: none. */
+int mb_place_of(const char *name);
 
 /* Note the loaders' searchers that Lua and the host have put there: they are the same in all heaps. May raise. */
 void mb_place_note_searchers(struct mb_heap *h, lua_State *L);
 
 /* Push the sequence of searchers as it is published: numbers for those that every heap has. */
 void mb_place_push_searchers(struct mb_heap *h, lua_State *L);
+
+/* Push the sequence that stands for those that every heap has. */
+void mb_place_push_standard_searchers(struct mb_heap *h, lua_State *L);
 
 /* Make such a sequence, at `index`, the searchers of this heap. */
 void mb_place_set_searchers(struct mb_heap *h, lua_State *L, int index);

@@ -4,6 +4,7 @@
 
 #include "codec.h"
 #include "hash.h"
+#include "modules.h"
 #include "place.h"
 #include "run.h"
 #include "watch.h"
@@ -46,6 +47,29 @@ static void know(struct mb_heap *h, lua_State *L, int place, int name) {
   h->replica_known[place] += is - was;
 }
 
+/* The first time: what Lua's library has had from the start is known, the functions of its own and the searchers. */
+static void know_standard(struct mb_heap *h, lua_State *L) {
+  int top = lua_gettop(L);
+  if (h->replica_began) return;
+  h->replica_began = 1;
+  mb_push_ref(h, L, MB_REF_STANDARD);
+  lua_pushnil(L);
+  while (lua_next(L, top + 1)) {
+    const char *name = lua_tostring(L, top + 2);
+    int place = mb_place_of(name);
+    if (place >= 0) {
+      lua_pushstring(L, name + strlen(name) + 1);
+      lua_pushvalue(L, top + 3);
+      know(h, L, place, top + 4);
+    }
+    lua_settop(L, top + 2);
+  }
+  lua_pushinteger(L, 1);
+  mb_place_push_standard_searchers(h, L);
+  know(h, L, MB_PLACE_SEARCHERS, lua_gettop(L) - 1);
+  lua_settop(L, top);
+}
+
 /* Comparing */
 
 /* What has been found out: lists on the stack. */
@@ -70,6 +94,13 @@ static int can_be_copied(struct changes *c, int value, lua_Integer *hash, int *m
   int ok, type = lua_type(L, value);
   *hash = *modules = 0;
   if (type <= LUA_TSTRING) return 1;
+  if (lua_iscfunction(L, value)) {
+    const char *name = mb_modules_name(c->h, L, value, 0) ? lua_tostring(L, -1) : NULL;
+    if (!name) return 0;
+    *modules = !mb_modules_is_of_lua(name) && strcmp(name, "_G") != 0;
+    lua_pop(L, 1);
+    return 1;
+  }
   lua_pushcfunction(L, try_value);
   lua_pushlightuserdata(L, c->h);
   lua_pushvalue(L, value);
@@ -312,7 +343,7 @@ static void compare_all(struct changes *c) {
   struct mb_heap *h = c->h;
   lua_State *L = c->L;
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
-    int there = mb_push_place(h, L, place, 0);
+    int there = mb_push_place(L, place, 0);
     if (!there && h->replica_known[place]) lua_newtable(L); /* a metatable that has been taken away */
     if (there || h->replica_known[place]) compare(c, place);
   }
@@ -344,11 +375,11 @@ static void watch_all(struct mb_heap *h, lua_State *L) {
   lua_newtable(L);
   lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_WATCHED]);
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
-    int there = mb_push_place(h, L, place, 0);
+    int there = mb_push_place(L, place, 0);
     if (place >= MB_PLACE_TYPES) h->metatables[place - MB_PLACE_TYPES] = there ? lua_topointer(L, -1) : NULL;
     if (there) watch(h, L);
   }
-  if (mb_push_place(h, L, MB_PLACE_PACKAGE, 0)) {
+  if (mb_push_place(L, MB_PLACE_PACKAGE, 0)) {
     lua_getfield(L, -1, "searchers");
     watch(h, L);
     lua_pop(L, 1);
@@ -366,7 +397,7 @@ static void watch_all(struct mb_heap *h, lua_State *L) {
 static int has_changed(struct mb_heap *h, lua_State *L, int names) {
   if (!h->watching || mb_watch_changed(h->watch, names)) return 1;
   for (int type = 0; type < MB_TYPES; type++) {
-    int there = mb_push_place(h, L, MB_PLACE_TYPES + type, 0);
+    int there = mb_push_place(L, MB_PLACE_TYPES + type, 0);
     const void *metatable = there ? lua_topointer(L, -1) : NULL;
     if (there) lua_pop(L, 1);
     if (metatable != h->metatables[type]) return 1;
@@ -383,6 +414,7 @@ static int replicate(lua_State *L) {
   int what = (int)lua_tointeger(L, 2);
   for (int list = c.first; list <= c.kept; list++) lua_newtable(L);
   luaL_checkstack(L, 30, NULL);
+  know_standard(h, L);
   if (what & ALL) {
     if (h->watch_works) watch_all(h, L); /* first: what finalizers change meanwhile is found the next time */
     compare_all(&c);
@@ -446,7 +478,7 @@ static void set(struct mb_heap *h, lua_State *L, int place, int name, int value)
     lua_pushvalue(L, value);
     lua_setmetatable(L, -2);
     make_all_pending(h, L); /* the one that did so when they were looked for is gone */
-  } else if (mb_push_place(h, L, place, 1)) {
+  } else if (mb_push_place(L, place, 1)) {
     lua_pushvalue(L, name);
     if (place == MB_PLACE_PACKAGE && (lua_rawget(L, -2) != LUA_TSTRING || lua_isnil(L, value))) {
       lua_settop(L, top);
@@ -652,6 +684,7 @@ static int adopt(lua_State *L) {
   const struct mb_publication *p = lua_touserdata(L, 2);
   int first = lua_gettop(L) + 1;
   luaL_checkstack(L, 30, NULL);
+  know_standard(h, L);
   mb_decode(h, L, p->bytes);
   if (p->kind == NOW) {
     set_list(h, L, 0);
@@ -695,29 +728,6 @@ void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index) {
 
 void mb_replica_open(struct mb_heap *h, lua_State *L) {
   luaL_checkstack(L, 12, NULL);
-  if (!h->watching) h->watch_works = mb_watch_works(h->watch, L);
-  for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
-    int table = lua_gettop(L) + 1;
-    if (!mb_push_place(h, L, place, 0)) continue;
-    lua_pushnil(L);
-    while (lua_next(L, table)) { /* all else in there, before the runtime was loaded, is the program's */
-      if (is_common(L, place, table + 1) && (lua_iscfunction(L, -1) || lua_isuserdata(L, -1)))
-        know(h, L, place, table + 1);
-      else
-        lua_pop(L, 1);
-    }
-    lua_settop(L, table - 1);
-  }
+  if (!h->watch_works) h->watch_works = mb_watch_works(h->watch, L);
   mb_place_note_searchers(h, L);
-  lua_newtable(L);
-  mb_push_ref(h, L, MB_REF_SEARCHERS);
-  for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= 1; i--) {
-    lua_pushinteger(L, i);
-    lua_rawseti(L, -3, i);
-  }
-  lua_pop(L, 1);
-  lua_pushinteger(L, 1);
-  lua_insert(L, -2);
-  know(h, L, MB_PLACE_SEARCHERS, lua_gettop(L) - 1);
-  lua_pop(L, 1);
 }
