@@ -149,6 +149,7 @@ struct mb_heap {
   } files;
   unsigned replica_version;           /* see replica.h: of the last publication seen, */
   int replica_began;                  /* what was there from the start is known */
+  uint64_t replica_contents;          /* ns: when tables that are globals are looked into again, if that takes long */
   int replicating;                    /* depth of publishing and adopting, */
   int configuring;                    /* and of functions of on_scheduler_start that are running */
   int replica_known[MB_PLACES];       /* by place: how many names are known */

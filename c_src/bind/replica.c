@@ -1,6 +1,7 @@
 #include "replica.h"
 
 #include <string.h>
+#include <uv.h>
 
 #include "codec.h"
 #include "hash.h"
@@ -18,7 +19,13 @@ enum {
   LATER, /* names of globals, and the encoded list of them: it names modules */
   START  /* where on_scheduler_start was called, and the function */
 };
-enum { STRIDE = 4 };
+enum {
+  STRIDE = 4,
+  MOST_BYTES = 64 * 1024,       /* of a value */
+  MOST_TRIED = 1024 * 1024,     /* bytes of values that are tried one by one: functions that share much would take the square */
+  CONTENTS_NS = 1000000,        /* looking into tables that takes longer is not done before each process */
+  CONTENTS_SHARE = 20           /* but takes one of so many parts of the time */
+};
 
 /* What is known of a place: the values of its names when they were published or adopted; and, at -1 - place, the hashes of
  * tables' contents. Strong: a value that was known is not another's address. */
@@ -78,6 +85,7 @@ struct changes {
   lua_State *L;
   int first, now, later; /* stack indices of lists as they are published: what modules are found by comes first */
   int kept;              /* place, name, value: of what cannot be copied */
+  lua_Integer tried;     /* bytes */
 };
 
 static int try_value(lua_State *L) {
@@ -85,15 +93,16 @@ static int try_value(lua_State *L) {
   mb_encode(lua_touserdata(L, 1), L, 2, 1, mb_replica_trial, &out);
   lua_pushinteger(L, (lua_Integer)mb_hash_bytes(out->bytes, out->size));
   lua_pushboolean(L, out->bytes[0] & MB_F_MODULES);
-  return 2;
+  lua_pushinteger(L, (lua_Integer)out->size);
+  return 3;
 }
 
-/* Whether the value at an index can be copied; its hash, and whether it needs modules. */
-static int can_be_copied(struct changes *c, int value, lua_Integer *hash, int *modules) {
+/* Whether the value at an index can be copied; its hash, and whether it may need modules. */
+static int can_be_copied(struct changes *c, int place, int value, lua_Integer *hash, int *modules) {
   lua_State *L = c->L;
   int ok, type = lua_type(L, value);
   *hash = *modules = 0;
-  if (type <= LUA_TSTRING) return 1;
+  if (type <= LUA_TSTRING) return type != LUA_TSTRING || lua_rawlen(L, value) <= MOST_BYTES;
   if (lua_iscfunction(L, value)) {
     const char *name = mb_modules_name(c->h, L, value, 0) ? lua_tostring(L, -1) : NULL;
     if (!name) return 0;
@@ -101,15 +110,17 @@ static int can_be_copied(struct changes *c, int value, lua_Integer *hash, int *m
     lua_pop(L, 1);
     return 1;
   }
+  if (place == MB_PLACE_GLOBALS && type == LUA_TFUNCTION && c->tried > MOST_TRIED) return *modules = 1; /* see publish_later */
   lua_pushcfunction(L, try_value);
   lua_pushlightuserdata(L, c->h);
   lua_pushvalue(L, value);
-  ok = lua_pcall(L, 2, 2, 0) == LUA_OK;
+  ok = lua_pcall(L, 2, 3, 0) == LUA_OK;
   if (ok) {
-    *hash = lua_tointeger(L, -2);
-    *modules = lua_toboolean(L, -1);
+    *hash = lua_tointeger(L, -3);
+    *modules = lua_toboolean(L, -2);
   }
-  lua_pop(L, ok ? 2 : 1);
+  c->tried += ok ? lua_tointeger(L, -1) : MOST_BYTES;
+  lua_pop(L, ok ? 3 : 1);
   return ok;
 }
 
@@ -161,7 +172,7 @@ static int is_of_script(int place) { return place >= MB_PLACE_GLOBALS; }
 static void note(struct changes *c, int place, int name, int value, int known, int same) {
   lua_State *L = c->L;
   lua_Integer hash = 0;
-  int modules = 0, ok = value ? can_be_copied(c, value, &hash, &modules) : 1;
+  int modules = 0, ok = value ? can_be_copied(c, place, value, &hash, &modules) : 1;
   if (ok && value && is_of_script(place) && lua_istable(L, value) && !note_contents(c, place, name, hash) && same) return;
   if (!ok) {
     if (same) return;
@@ -322,6 +333,12 @@ static void publish_list(struct mb_heap *h, lua_State *L, int kind, int list) {
   lua_settop(L, top);
 }
 
+/* publish_later(heap, list): may raise, for what has not been tried */
+static int publish_later(lua_State *L) {
+  publish_list(lua_touserdata(L, 1), L, LATER, 2);
+  return 0;
+}
+
 static void know_list(struct mb_heap *h, lua_State *L, int list, int stride) {
   int top = lua_gettop(L);
   lua_Integer n = (lua_Integer)lua_rawlen(L, list);
@@ -410,7 +427,7 @@ enum { ALL = 1, CONTENTS = 2 };
 
 static int replicate(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
-  struct changes c = {h, L, 3, 4, 5, 6};
+  struct changes c = {h, L, 3, 4, 5, 6, 0};
   int what = (int)lua_tointeger(L, 2);
   for (int list = c.first; list <= c.kept; list++) lua_newtable(L);
   luaL_checkstack(L, 30, NULL);
@@ -419,10 +436,18 @@ static int replicate(lua_State *L) {
     if (h->watch_works) watch_all(h, L); /* first: what finalizers change meanwhile is found the next time */
     compare_all(&c);
   }
-  if (what & CONTENTS && h->owner) compare_contents(&c);
+  if (what & CONTENTS && h->owner) {
+    uint64_t began = uv_hrtime(), ended;
+    if (began >= h->replica_contents) compare_contents(&c);
+    ended = uv_hrtime();
+    if (ended - began > CONTENTS_NS) h->replica_contents = ended + CONTENTS_SHARE * (ended - began);
+  }
   publish_list(h, L, NOW, c.first);
   publish_list(h, L, NOW, c.now);
-  publish_list(h, L, LATER, c.later);
+  lua_pushcfunction(L, publish_later);
+  lua_pushlightuserdata(L, h);
+  lua_pushvalue(L, c.later);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1); /* one of very many cannot be copied: all stay */
   know_list(h, L, c.kept, 3); /* first: what was published before it could not be copied is known as gone, too */
   know_list(h, L, c.first, STRIDE);
   know_list(h, L, c.now, STRIDE);
