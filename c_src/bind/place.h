@@ -17,6 +17,7 @@ enum mb_place {
   MB_PLACE_FILE,      /* methods of files */
   MB_PLACE_TYPES,     /* and so on: the metatables of types */
   MB_PLACE_SEARCHERS = MB_PLACE_TYPES + MB_TYPES, /* one name, whose value is the sequence */
+  MB_PLACE_METATABLES, /* of the tables up to MB_PLACE_PACKAGE; the names are their numbers, plus 1 */
   MB_PLACE_GLOBALS,
   MB_PLACE_GLOBALS_METATABLE, /* one name, whose value it is */
   MB_PLACES

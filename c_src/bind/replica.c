@@ -228,15 +228,17 @@ static void compare(struct changes *c, int place) {
   lua_settop(L, table - 1);
 }
 
-/* Compare the value on the top of the stack (popped), the only one of a place. */
-static void compare_one(struct changes *c, int place) {
+/* Compare the metatable of the table on the top of the stack (popped), the value of a name that is a number. */
+static void compare_metatable(struct changes *c, int place, int name) {
   lua_State *L = c->L;
   int value = lua_gettop(L), same;
-  lua_pushinteger(L, 1);
+  if (!lua_getmetatable(L, value)) lua_pushnil(L);
+  lua_replace(L, value);
+  lua_pushinteger(L, name);
   push_known(c->h, L, place);
-  lua_rawgeti(L, value + 2, 1);
+  lua_rawgeti(L, value + 2, name);
   same = lua_rawequal(L, value, value + 3);
-  if (!same || lua_istable(L, value))
+  if (!same || (is_of_script(place) && lua_istable(L, value)))
     note(c, place, value + 1, lua_isnil(L, value) ? 0 : value, !lua_isnil(L, value + 3), same);
   lua_settop(L, value - 1);
 }
@@ -363,12 +365,13 @@ static void compare_all(struct changes *c) {
     int there = mb_push_place(L, place, 0);
     if (!there && h->replica_known[place]) lua_newtable(L); /* a metatable that has been taken away */
     if (there || h->replica_known[place]) compare(c, place);
+    if (place <= MB_PLACE_PACKAGE && mb_push_place(L, place, 0)) compare_metatable(c, MB_PLACE_METATABLES, place + 1);
   }
   compare_searchers(c);
   if (h->owner) {
     lua_pushglobaltable(L);
-    if (!lua_getmetatable(L, -1)) lua_pushnil(L);
-    compare_one(c, MB_PLACE_GLOBALS_METATABLE);
+    lua_pushvalue(L, -1);
+    compare_metatable(c, MB_PLACE_GLOBALS_METATABLE, 1);
     compare(c, MB_PLACE_GLOBALS);
   }
 }
@@ -498,6 +501,11 @@ static void set(struct mb_heap *h, lua_State *L, int place, int name, int value)
   if (is_of_script(place) && h->owner) return;
   if (place == MB_PLACE_SEARCHERS) {
     mb_place_set_searchers(h, L, value);
+  } else if (place == MB_PLACE_METATABLES) {
+    if (mb_push_place(L, (int)lua_tointeger(L, name) - 1, 0)) {
+      lua_pushvalue(L, value);
+      lua_setmetatable(L, -2);
+    }
   } else if (place == MB_PLACE_GLOBALS_METATABLE) {
     lua_pushglobaltable(L);
     lua_pushvalue(L, value);

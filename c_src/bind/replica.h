@@ -5,7 +5,7 @@
  * to it before it decodes anything. So what has been changed before something was sent is there when that arrives.
  * Of two heaps that change one name, the later publication wins.
  *
- * The tables are those of Lua's library, the methods of files, the metatables of the types that share one, and
+ * The tables are those of Lua's library with their metatables, the methods of files, the metatables of the types that share one, and
  * package.preload and package.searchers. The globals of the first heap, where the script runs, become the
  * globals of the others, which the modules there have; nobody but modules has them, and what those set themselves stays
  * where it is. What refers to a module that is not loaded there is made when it is first used. What cannot be

@@ -192,6 +192,15 @@ describe("metatables of types", function()
     ]]
   end)
 
+  it("of the library's tables travel, too", function()
+    holds [[
+      setmetatable(string, {__index = function(_, name) return function(s) return name .. " of " .. s end end})
+      for at = 1, 3 do assert(on(at, function() return ("x"):anything() end) == "anything of x") end
+      setmetatable(string, nil)
+      assert(on(2, function() return string.anything == nil end))
+    ]]
+  end)
+
   it("of files has the methods that were added", function()
     holds [[
       getmetatable(io.stdout).__index.kind = function() return "a file" end
