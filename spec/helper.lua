@@ -78,17 +78,11 @@ function helper.await(pattern, ms)
   }
 end
 
---- Wait for the end of a process: its reason.
-function helper.reason_of(pid)
-  local ref = mb.monitor(pid)
-  return helper.await{"DOWN", ref, "process", pid, mb.any}
-end
-
 -- How often the patience is renewed for a process that computes: it may have much to do, on a busy machine.
 local RENEWALS = 30
 
--- Wait for the end of a process, as long as it gets on: its reason.
-local function await_end(pid, ref)
+--- Wait for the end of a process that is monitored, as long as it gets on: its reason.
+function helper.await_end(pid, ref)
   local done
   for _ = 1, RENEWALS do
     local before = done
@@ -102,8 +96,11 @@ local function await_end(pid, ref)
   return helper.await({"DOWN", ref, "process", pid, mb.any}, 0)
 end
 
+--- The same of one that is not monitored yet.
+function helper.reason_of(pid) return helper.await_end(pid, mb.monitor(pid)) end
+
 --- Run a function in a process of its own: the reason it ended with.
-function helper.exit_reason(fn, ...) return await_end(mb.spawn_monitor(fn, ...)) end
+function helper.exit_reason(fn, ...) return helper.await_end(mb.spawn_monitor(fn, ...)) end
 
 --- Run a function in a process of its own; its failure is the test's.
 function helper.in_process(fn, ...)
