@@ -94,6 +94,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   int status, results;
   if (p->start && !start(h, p)) {
     mb_preempt_leave(h);
+    mb_closing_left(h); /* it may have been killed while a module of its function's was loaded */
     return;
   }
   co = mb_coroutine(p);
