@@ -17,6 +17,7 @@
 enum {
   LIMIT = 4 * 1024 * 1024, /* bytes that wait for the writer, and for the handler */
   HEAD_SIZE = 64,
+  MOST_IN_VAIN = 4, /* who wait in vain; the fifth does not wait */
   NAP_NS = 1000000,
   PATIENCE_NS = 1000000000
 };
@@ -138,9 +139,20 @@ static int is_waited_for(struct mb_log *log, struct mb_process *p) {
   return handler && (mb_pid_of(p) == handler || p->parent == handler);
 }
 
+static int is_in_vain(struct mb_log *log, uint16_t rush) {
+  unsigned known = atomic_load_explicit(&log->in_vain, memory_order_relaxed);
+  return known >> 16 == rush && (known & 0xffff) >= MOST_IN_VAIN;
+}
+
+static void note_in_vain(struct mb_log *log, uint16_t rush) {
+  unsigned known = atomic_load_explicit(&log->in_vain, memory_order_relaxed);
+  if (known >> 16 != rush) known = (unsigned)rush << 16;
+  atomic_store_explicit(&log->in_vain, known + 1, memory_order_relaxed);
+}
+
 /* An entry has been made: true. Who logs faster than entries are taken waits for a while, where it may, so that a burst
  * is not dropped; k: until when (ns), 0: not yet decided. Who has waited in vain, because nothing was taken any more, may
- * be the one that the handler waits for: it does not wait again in this rush. */
+ * be the one that the handler waits for: it does not wait again in this rush, and when some have, nobody does. */
 static int logged(lua_State *L, int status, lua_KContext k) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = &h->node->log;
@@ -151,8 +163,9 @@ static int logged(lua_State *L, int status, lua_KContext k) {
     enum mb_pressure pressure = pressure_of(log, &number);
     uint16_t rush = (uint16_t)number;
     uint64_t now;
+    if (pressure == MB_STALLED && k && p->log_rush != rush) note_in_vain(log, rush);
     if (pressure == MB_STALLED) p->log_rush = rush;
-    if (pressure != MB_PRESSED || p->log_rush == rush || is_waited_for(log, p)) break;
+    if (pressure != MB_PRESSED || p->log_rush == rush || is_in_vain(log, rush) || is_waited_for(log, p)) break;
     now = uv_hrtime();
     if (!k) k = (lua_KContext)(now + PATIENCE_NS);
     if (now >= (uint64_t)k) break;

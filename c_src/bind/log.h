@@ -47,6 +47,7 @@ struct mb_log {
   unsigned versions;          /* how often there were others */
   struct mb_reason *wake;     /* the message to the process; constant */
   atomic_int ending;          /* the program ends */
+  atomic_uint in_vain;        /* the rush << 16 in which so many have waited in vain; relaxed, as a bound */
   atomic_uint marks;          /* that have not been reached; relaxed: a bound, to which some more do no harm */
 };
 

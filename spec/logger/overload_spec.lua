@@ -83,33 +83,44 @@ describe("a log that nobody takes", function()
     assert.is_true(Logger.flush(helper.patience))
   end)
 
-  it("does not hold up the server that its handler waits for", function()
-    local server = assert(GenServer.start{
+  -- A server that logs at each call, itself or by a process that it starts for that.
+  local function logging_server(by_itself)
+    return assert(GenServer.start{
       init = function() return "ok", 0 end,
       handle_call = function(_, _, n)
-        Logger.info("served")
+        if by_itself then
+          Logger.info("served")
+        else
+          local _, ref = mb.spawn_monitor(function() Logger.info("served") end)
+          mb.receive{ {{"DOWN", ref, "process", mb.any, mb.any}} }
+        end
         return "reply", n + 1, n + 1
       end,
     })
-    local me = self()
-    Logger.configure{level = "info", handler = function(event)
-      if event.message == "held" then
-        send(me, {"holding", mb.self()})
-        mb.receive{ {"go on"} }
-      elseif event.metadata.number then
-        send(me, {"number", event.metadata.number, GenServer.call(server, "next", "infinity")})
-      end
-    end}
-    Logger.error("held")
-    local handler = await{"holding", any}
-    for i = 1, 150 do Logger.info(BIG, {number = i}) end -- more than half of what there is room for
-    send(handler, "go on")
-    for i = 1, 60 do await{"number", i, any} end
-    Logger.configure{level = "none"}
-    Logger.configure{handler = "default"}
-    assert.is_true(Logger.flush(helper.patience * 10))
-    GenServer.stop(server)
-  end)
+  end
+
+  for _, by_itself in ipairs{true, false} do
+    it("does not hold up who its handler waits for: " .. (by_itself and "a server" or "whom that starts"), function()
+      local server, me = logging_server(by_itself), self()
+      Logger.configure{level = "info", handler = function(event)
+        if event.message == "held" then
+          send(me, {"holding", mb.self()})
+          mb.receive{ {"go on"} }
+        elseif event.metadata.number then
+          send(me, {"number", event.metadata.number, GenServer.call(server, "next", "infinity")})
+        end
+      end}
+      Logger.error("held")
+      local handler = await{"holding", any}
+      for i = 1, 150 do Logger.info(BIG, {number = i}) end -- more than half of what there is room for
+      send(handler, "go on")
+      for i = 1, 60 do await{"number", i, any} end
+      Logger.configure{level = "none"}
+      Logger.configure{handler = "default"}
+      assert.is_true(Logger.flush(helper.patience * 10))
+      GenServer.stop(server)
+    end)
+  end
 end)
 
 describe("an entry that is made by code that logs", function()
