@@ -11,13 +11,17 @@
 #include "run.h"
 
 void mb_push_inspect(struct mb_heap *h, lua_State *L, int index) {
+  int top = lua_gettop(L), made;
   index = lua_absindex(L, index);
   mb_push_ref(h, L, MB_REF_INSPECT);
-  lua_pushvalue(L, index);
-  if (!lua_isfunction(L, -2) || mb_pcall(h, L, 1, 1) != LUA_OK || !lua_isstring(L, -1)) {
-    lua_settop(L, lua_gettop(L) - (lua_isfunction(L, -2) ? 2 : 1));
-    lua_pushfstring(L, "a %s", luaL_typename(L, index));
+  made = lua_isfunction(L, -1);
+  if (made) {
+    lua_pushvalue(L, index);
+    made = mb_pcall(h, L, 1, 1) == LUA_OK && lua_type(L, -1) == LUA_TSTRING;
   }
+  if (made) return;
+  lua_settop(L, top);
+  lua_pushfstring(L, "a %s", luaL_typename(L, index));
 }
 
 int mb_push_name(struct mb_heap *h, lua_State *L, struct mb_process *p) {

@@ -61,6 +61,7 @@ enum mb_heap_ref {
   MB_REF_PENDING,   /* names of globals that are made when they are first used -> encoded list */
   MB_REF_WATCHED,   /* sequence of the tables that are watched */
   MB_REF_SEARCHERS, /* those of Lua and the host: number -> function, function -> number */
+  MB_REF_LIBRARY,   /* the globals of the library's files, false before there are any; see library.h */
   MB_REF_SHAPES,    /* shape -> metatable of matchers, see lua_receive.c */
   MB_REF_RANDOMSEED,     /* the library's functions */
   MB_REF_COLLECTGARBAGE,

@@ -9,41 +9,13 @@
 #include "crash.h"
 #include "error.h"
 #include "errors.h"
+#include "library.h"
 #include "message.h"
 #include "modules.h"
 #include "open.h"
 #include "preempt.h"
 #include "replica.h"
 #include "run.h"
-
-/* The loader of a library file: upvalue 1 is its path. */
-static int load_file(lua_State *L) {
-  const char *path = lua_tostring(L, lua_upvalueindex(1));
-  if (luaL_loadfile(L, path) != LUA_OK) return lua_error(L);
-  lua_pushvalue(L, 1);
-  lua_pushstring(L, path);
-  lua_call(L, 2, 1);
-  return 1;
-}
-
-static int readable(const char *path) { return access(path, R_OK) == 0; }
-
-/* A searcher for moonbeam.*: <directory of the executable>/../share/lua/5.4. */
-static int search_library(lua_State *L) {
-  const char *module = luaL_checkstring(L, 1), *share = lua_tostring(L, lua_upvalueindex(1)), *path;
-  if (strncmp(module, "moonbeam", 8) != 0 || (module[8] != '\0' && module[8] != '.')) return 0;
-  module = luaL_gsub(L, module, ".", "/");
-  path = lua_pushfstring(L, "%s/%s.lua", share, module);
-  if (!readable(path)) path = lua_pushfstring(L, "%s/%s/init.lua", share, module);
-  if (!readable(path)) {
-    lua_pushfstring(L, "no file '%s'", path);
-    return 1;
-  }
-  lua_pushstring(L, path);
-  lua_pushcclosure(L, load_file, 1);
-  lua_pushstring(L, path);
-  return 2;
-}
 
 static void push_share(lua_State *L) {
   char exe[4096];
@@ -78,16 +50,8 @@ static int open_all(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_moonbeam_core);
   lua_setfield(L, -2, "moonbeam.core");
-  lua_getglobal(L, "package");
-  lua_getfield(L, -1, "searchers");
   push_share(L);
-  lua_pushcclosure(L, search_library, 1);
-  /* before the files on package.path: the host and its library belong together */
-  for (lua_Integer i = (lua_Integer)lua_rawlen(L, -2); i >= 2; i--) {
-    lua_rawgeti(L, -2, i);
-    lua_rawseti(L, -3, i + 1);
-  }
-  lua_rawseti(L, -2, 2);
+  mb_library_search(L); /* the host and its library belong together */
   lua_getglobal(L, "require");
   lua_pushliteral(L, "moonbeam");
   lua_call(L, 1, 1);

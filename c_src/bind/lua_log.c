@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "closing.h"
 #include "codec.h"
 #include "crash.h"
 #include "errors.h"
@@ -193,7 +194,7 @@ static int push_value(struct mb_heap *h, lua_State *L, const struct mb_record *e
     lua_pushcfunction(L, decode);
     lua_pushlightuserdata(L, h);
     memcpy(lua_newuserdatauv(L, e->size, 0), e->bytes, e->size);
-    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+    if (mb_pcall(h, L, 2, 1) != LUA_OK) {
       mb_log_failure(h, L);
       return 0;
     }

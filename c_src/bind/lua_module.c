@@ -1,6 +1,7 @@
 /* Modules of the library whose files are loaded when they are first used. Their tables are there from the start, in
  * package.loaded and wherever they are copied to, and are filled at the first look inside. */
 #include "api.h"
+#include "library.h"
 #include "modules.h"
 
 /* Fill the module's table, at stack index 1, from its file, and take its metatable off. In one call from Lua, so that
@@ -50,7 +51,9 @@ static int lazy_newindex(lua_State *L) {
 static int lazy_pairs(lua_State *L) {
   load(mb_heap_of(L), L);
   lua_settop(L, 1);
-  lua_getglobal(L, "next");
+  mb_library_push_globals(mb_heap_of(L), L);
+  lua_getfield(L, -1, "next");
+  lua_remove(L, -2);
   lua_insert(L, 1);
   lua_pushnil(L);
   return 3;

@@ -8,6 +8,7 @@
 #include "closing.h"
 #include "environment.h"
 #include "errors.h"
+#include "library.h"
 #include "long_slice.h"
 #include "replica.h"
 
@@ -181,12 +182,24 @@ static int set_inspect(lua_State *L) {
   return 0;
 }
 
-/* own_files(prefix): chunks whose name starts so are the runtime's; errors point past them */
+/* own_files(prefix): chunks whose name starts so are the runtime's; errors point past them, and require finds them first.
+ * Once in a heap. */
 static int own_files(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  static const char inside[] = "moonbeam/";
+  size_t tail = sizeof inside - 1;
+  luaL_checkstring(L, 1);
+  if (h->own_prefix) return 0;
   lua_settop(L, 1);
-  h->own_prefix = luaL_checklstring(L, 1, &h->own_prefix_size);
+  h->own_prefix = lua_tolstring(L, 1, &h->own_prefix_size);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &h->own_prefix); /* keeps the string */
+  mb_push_ref(h, L, MB_REF_LIBRARY);
+  if (lua_istable(L, -1)) return 0; /* a file has been found so already */
+  if (*h->own_prefix == '@' && h->own_prefix_size > tail &&
+      strcmp(h->own_prefix + h->own_prefix_size - tail, inside) == 0) {
+    lua_pushlstring(L, h->own_prefix + 1, h->own_prefix_size - tail - 2);
+    mb_library_search(L);
+  }
   return 0;
 }
 
@@ -200,6 +213,12 @@ static int encode_start(lua_State *L) {
 static int publish_start(lua_State *L) {
   mb_replica_publish_start(mb_heap_of(L), L, 1);
   return 0;
+}
+
+/* own_globals() -> the globals of the runtime's Lua files */
+static int own_globals(lua_State *L) {
+  mb_library_push_globals(mb_heap_of(L), L);
+  return 1;
 }
 
 /* is_terminal(descriptor) */
@@ -235,6 +254,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"define", define},
                                        {"set_inspect", set_inspect},
                                        {"own_files", own_files},
+                                       {"own_globals", own_globals},
                                        {"is_terminal", is_terminal},
                                        {"entries", entries},
                                        {"encode_start", encode_start},

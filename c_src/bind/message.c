@@ -1,6 +1,7 @@
 #include "message.h"
 
 #include "api.h"
+#include "closing.h"
 #include "codec.h"
 #include "crash.h"
 #include "mailbox.h"
@@ -183,7 +184,7 @@ static void take_out(struct mb_heap *h, struct mb_process *p, struct mb_signal *
 }
 
 static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
-  int top = lua_gettop(L), status;
+  int top = lua_gettop(L), then = h->closing, status;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   take_out(h, p, s);
   s->tried = 0;
@@ -192,6 +193,10 @@ static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p,
   lua_pushlightuserdata(L, s);
   lua_pushinteger(L, form);
   status = lua_pcall(L, 3, LUA_MULTRET, 0);
+  if (status != LUA_OK && mb_closing_since(h, then)) { /* p is leaving */
+    mb_signal_give(h->scheduler, s);
+    return mb_closing_pass_on(L);
+  }
   if (status != LUA_OK) {
     drop(h, L, p, s);
     return MB_UNMADE;
@@ -253,7 +258,7 @@ static int decode_reason(lua_State *L) {
 }
 
 void mb_push_reason_taken(struct mb_heap *h, lua_State *L, struct mb_reason *r) {
-  int status;
+  int then = h->closing, status;
   if (!lua_checkstack(L, LUA_MINSTACK)) {
     mb_reason_release(r);
     luaL_error(L, "stack overflow");
@@ -264,8 +269,9 @@ void mb_push_reason_taken(struct mb_heap *h, lua_State *L, struct mb_reason *r) 
   status = lua_pcall(L, 2, 1, 0);
   note(h, r); /* the last, whatever has been loaded meanwhile */
   mb_reason_release(r);
-  if (status == LUA_ERRMEM) lua_error(L);
   if (status == LUA_OK) return;
+  if (mb_closing_since(h, then)) mb_closing_pass_on(L);
+  if (status == LUA_ERRMEM) lua_error(L);
   lua_pushfstring(L, "(a reason that cannot be made here: %s)", luaL_tolstring(L, -1, NULL));
   lua_replace(L, -3);
   lua_pop(L, 1);

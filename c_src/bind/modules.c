@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "closing.h"
 #include "hash.h"
 #include "map.h"
 
@@ -316,7 +317,7 @@ int mb_modules_loaded(struct mb_heap *h, lua_State *L, const char *name, size_t 
 static void load_module(struct mb_heap *h, lua_State *L, const char *module) {
   mb_push_ref(h, L, MB_REF_REQUIRE);
   lua_pushstring(L, module);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+  if (mb_pcall(h, L, 1, 1) != LUA_OK)
     luaL_error(L, "cannot receive: module '%s' cannot be loaded on scheduler %d: %s", module, (int)h->scheduler->id + 1,
                luaL_tolstring(L, -1, NULL));
   mb_modules_touch(h);

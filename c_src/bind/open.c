@@ -187,6 +187,8 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   mb_open_random(h, L);
   mb_open_files(h, L);
   mb_open_collector(h, L);
+  lua_pushboolean(L, 0);
+  h->ref[MB_REF_LIBRARY] = luaL_ref(L, LUA_REGISTRYINDEX);
   mb_open_output(h, L); /* before the environment takes these over */
   mb_open_protect(h, L);
   mb_open_entry(h, L);

@@ -32,7 +32,7 @@ function call.check_name(name, fname, index)
   elseif type(name) ~= "string" then
     core.argument_error(fname, index, "the name is a string or a via table, got " .. core.type(name))
   elseif name == "" or name == "nil" or name == "true" or name == "false" or name == "undefined" then
-    core.argument_error(fname, index, ("'%s' cannot be a name"):format(name))
+    core.argument_error(fname, index, string.format("'%s' cannot be a name", name))
   end
 end
 
@@ -74,7 +74,7 @@ function call.renaming(names, ok, ...)
   if type(e) == "string" then
     for i = 1, #names, 2 do
       local count
-      e, count = e:gsub(names[i], names[i + 1], 1)
+      e, count = string.gsub(e, names[i], names[i + 1], 1)
       if count > 0 then break end
     end
   end

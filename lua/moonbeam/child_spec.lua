@@ -68,7 +68,7 @@ function child_spec.expand(x)
   return x
 end
 
-local function nameless_id(n) return n == 1 and NAMELESS or ("%s %d"):format(NAMELESS, n) end
+local function nameless_id(n) return n == 1 and NAMELESS or string.format("%s %d", NAMELESS, n) end
 
 --- The specifications for a sequence of such; modules without a name are told apart by a number.
 function child_spec.expand_all(children)
@@ -108,7 +108,7 @@ function child_spec.override(spec, overrides, fname, index)
   for k, v in next, overrides do
     if not keys[k] then
       core.argument_error(fname, index,
-        ("unknown key '%s' in the overrides of a child specification"):format(tostring(k)))
+        string.format("unknown key '%s' in the overrides of a child specification", tostring(k)))
     end
     copy[k] = v
   end
@@ -134,7 +134,7 @@ local function place_of(start)
   if fn == require("moonbeam.gen_server").start_link then fn = start[2].init end
   if type(fn) ~= "function" then return nil end
   local info = debug.getinfo(fn, "S")
-  return ("%s:%d"):format(info.source, info.linedefined)
+  return string.format("%s:%d", info.source, info.linedefined)
 end
 
 local function record(spec, id)

@@ -13,7 +13,7 @@ local known = {
 
 local MOST_DEPTH = 8 -- of calls within calls
 
-local function indent(text) return "    " .. text:gsub("\n", "\n    ") end
+local function indent(text) return "    " .. string.gsub(text, "\n", "\n    ") end
 
 local exit_text
 
@@ -24,7 +24,7 @@ local function call_text(mfa, why, show, depth)
   if type(list) == "table" then
     for i = 1, math.min(rawlen(list), 10) do arguments[i] = show(rawget(list, i)) end
   end
-  return ("exited in: %s.%s(%s)\n%s"):format(rawget(mfa, 1), rawget(mfa, 2), table.concat(arguments, ", "),
+  return string.format("exited in: %s.%s(%s)\n%s", rawget(mfa, 1), rawget(mfa, 2), table.concat(arguments, ", "),
     indent("** (EXIT) " .. exit_text(why, show, depth)))
 end
 

@@ -7,8 +7,10 @@
 local core = require "moonbeam.core"
 
 -- Errors are reported at the first line that is not in this directory.
-local here = debug.getinfo(1, "S").source:match("^(.*)init%.lua$")
+local here = string.match(debug.getinfo(1, "S").source, "^(.*)init%.lua$")
 if here then core.own_files(here) end
+
+local _ENV = core.own_globals() -- of the other files it is so when they are loaded
 
 local inspect = require "moonbeam.inspect"
 core.set_inspect(inspect)

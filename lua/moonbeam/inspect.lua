@@ -2,13 +2,13 @@
 -- @module moonbeam.inspect
 
 local keywords = {}
-for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return
-  then true until while]]):gmatch("%a+") do keywords[word] = true end
+for word in string.gmatch([[and break do else elseif end false for function goto if in local nil not or repeat return
+  then true until while]], "%a+") do keywords[word] = true end
 
 local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\", ['"'] = '\\"'}
 
 local function quote(s)
-  s = s:gsub('[%c\127\\"]', function(c) return escapes[c] or ("\\%03d"):format(c:byte()) end)
+  s = string.gsub(s, '[%c\127\\"]', function(c) return escapes[c] or string.format("\\%03d", string.byte(c)) end)
   return '"' .. s .. '"'
 end
 
@@ -25,7 +25,7 @@ end
 local function function_text(f)
   local info = debug.getinfo(f, "S")
   if info.what == "C" then return "function<C>" end
-  return ("function<%s:%d>"):format(info.short_src, info.linedefined)
+  return string.format("function<%s:%d>", info.short_src, info.linedefined)
 end
 
 -- The text of a value with a __tostring of its own; nil when there is none or it fails.
@@ -40,7 +40,7 @@ local render
 
 local function render_key(k, state, depth)
   if type(k) == "string" then
-    if k:match("^[%a_][%w_]*$") and not keywords[k] then return k end
+    if string.match(k, "^[%a_][%w_]*$") and not keywords[k] then return k end
     return "[" .. quote(k) .. "]"
   end
   return "[" .. render(k, state, depth, "") .. "]"
@@ -52,7 +52,7 @@ local function layout(items, state, indent)
   local multiline = false
   for _, item in ipairs(items) do
     length = length + #item + 2
-    if item:find("\n", 1, true) then multiline = true end
+    if string.find(item, "\n", 1, true) then multiline = true end
   end
   if not multiline and #indent + length <= state.width then
     return "{" .. table.concat(items, ", ") .. "}"
@@ -98,7 +98,7 @@ end
 function render(v, state, depth, indent)
   local kind = type(v)
   if kind == "string" then
-    if #v > state.printable_limit then return quote(v:sub(1, state.printable_limit)) .. "..." end
+    if #v > state.printable_limit then return quote(string.sub(v, 1, state.printable_limit)) .. "..." end
     return quote(v)
   end
   if kind == "table" then return own_text(v) or render_table(v, state, depth, indent) end

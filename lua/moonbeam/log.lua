@@ -50,7 +50,7 @@ local last_second, last_clock
 local function clock(event)
   local second = event.time // 1000
   if second ~= last_second then last_second, last_clock = second, os.date("%H:%M:%S", second) end
-  return ("%s.%03d"):format(last_clock, event.time % 1000)
+  return string.format("%s.%03d", last_clock, event.time % 1000)
 end
 
 local parts = {
@@ -64,7 +64,7 @@ local parts = {
 
 --- The first name in a format that stands for nothing, and the names there are; nil when all are known.
 function log.unknown_part(template)
-  for name in template:gmatch("%$(%a+)") do
+  for name in string.gmatch(template, "%$(%a+)") do
     if not parts[name] then
       local names = {}
       for known in next, parts do names[#names + 1] = "$" .. known end
@@ -80,12 +80,12 @@ local compiled = setmetatable({}, {__mode = "k"})
 -- All names of the template are known.
 local function compile(template)
   local sequence, from = {}, 1
-  for before, name, after in template:gmatch("()%$(%a+)()") do
-    sequence[#sequence + 1] = template:sub(from, before - 1)
+  for before, name, after in string.gmatch(template, "()%$(%a+)()") do
+    sequence[#sequence + 1] = string.sub(template, from, before - 1)
     sequence[#sequence + 1] = parts[name]
     from = after
   end
-  sequence[#sequence + 1] = template:sub(from)
+  sequence[#sequence + 1] = string.sub(template, from)
   return sequence
 end
 

@@ -11,7 +11,7 @@ local levels = {debug = true, info = true, warning = true, error = true, none = 
 local function level_rule(v, fname, index)
   if not levels[v] then
     core.argument_error(fname, index,
-      ('unknown level %s (levels: "debug", "info", "warning", "error", "none")'):format(tostring(v)))
+      string.format('unknown level %s (levels: "debug", "info", "warning", "error", "none")', tostring(v)))
   end
 end
 
@@ -23,7 +23,7 @@ local function format_rule(v, fname, index)
   if type(v) == "string" then
     local unknown, names = log.unknown_part(v)
     if unknown then
-      core.argument_error(fname, index, ("format has $%s, which stands for nothing (there are %s)"):format(unknown, names))
+      core.argument_error(fname, index, string.format("format has $%s, which stands for nothing (there are %s)", unknown, names))
     end
   elseif not call.is_callable(v) then
     return "a string or a function", core.type(v)

@@ -23,7 +23,7 @@ function options.boolean(v)
 end
 
 local function shown(v)
-  if type(v) == "string" then return ('"%s"'):format(#v > 40 and v:sub(1, 40) .. "..." or v) end
+  if type(v) == "string" then return string.format('"%s"', #v > 40 and string.sub(v, 1, 40) .. "..." or v) end
   return (type(v) == "number" or type(v) == "boolean") and tostring(v) or core.type(v)
 end
 
@@ -31,7 +31,7 @@ end
 function options.integer(least)
   return function(v)
     if type(v) ~= "number" or not math.tointeger(v) or v < least then
-      return ("an integer >= %d"):format(least), shown(v)
+      return string.format("an integer >= %d", least), shown(v)
     end
   end
 end
@@ -57,7 +57,7 @@ end
 --- One of some strings.
 function options.one_of(...)
   local known, names = {}, {}
-  for i, name in ipairs{...} do known[name], names[i] = true, ('"%s"'):format(name) end
+  for i, name in ipairs{...} do known[name], names[i] = true, string.format('"%s"', name) end
   local last = table.remove(names)
   local expected = names[1] and table.concat(names, ", ") .. " or " .. last or last
   return function(v)
@@ -112,7 +112,7 @@ function options.check(opts, known, fname, index)
   end
   for name, v in next, opts do
     if not known.rules[name] then
-      core.argument_error(fname, index, ("unknown option %s = %s; %s"):format(plain(name), shown(v), known.names))
+      core.argument_error(fname, index, string.format("unknown option %s = %s; %s", plain(name), shown(v), known.names))
     end
   end
   for i = 1, #known do
@@ -121,7 +121,7 @@ function options.check(opts, known, fname, index)
     if v ~= nil or option.required then
       local expected, got = option[2](v, fname, index)
       if expected then
-        core.argument_error(fname, index, ("%s%s is %s, got %s"):format(known.label, option[1], expected, got or plain(v)))
+        core.argument_error(fname, index, string.format("%s%s is %s, got %s", known.label, option[1], expected, got or plain(v)))
       end
     end
   end

@@ -17,7 +17,7 @@ local type = type
 local PartitionSupervisor = {}
 
 -- Every partition is registered under this name, which is how it is found from everywhere.
-local function name_of(name, partition) return ("%s (partition %d)"):format(name, partition) end
+local function name_of(name, partition) return string.format("%s (partition %d)", name, partition) end
 
 --- Start a partition and name it; internal, a field so that it travels by name.
 function PartitionSupervisor.start_partition(name, fn, ...)
@@ -127,7 +127,7 @@ end
 local function hash(key)
   local text = type(key) == "string" and key or type(key) == "table" and inspect(key) or tostring(key)
   local h = #text
-  for i = 1, #text, (#text >> 6) + 1 do h = (h * 31 + text:byte(i)) & 0x7fffffff end
+  for i = 1, #text, (#text >> 6) + 1 do h = (h * 31 + string.byte(text, i)) & 0x7fffffff end
   return h
 end
 

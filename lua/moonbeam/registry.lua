@@ -27,7 +27,7 @@ local function listeners_rule(listeners, fname, index)
   if expected then return expected, got end
   for i, listener in ipairs(listeners) do
     if type(listener) ~= "string" then
-      core.argument_error(fname, index, ("listener %d is a name, got %s"):format(i, core.type(listener)))
+      core.argument_error(fname, index, string.format("listener %d is a name, got %s", i, core.type(listener)))
     end
   end
 end

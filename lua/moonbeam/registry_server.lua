@@ -59,7 +59,7 @@ function callbacks.handle_call(request, from, state)
 end
 
 local function tell(state, kind, value)
-  core.log("error", ("Registry %s received an unexpected %s: %s"):format(state.name, kind, inspect(value)))
+  core.log("error", string.format("Registry %s received an unexpected %s: %s", state.name, kind, inspect(value)))
   return "noreply", state
 end
 

@@ -82,7 +82,7 @@ function reload.run(owner, ref, name, extra, ms)
   visit(outcome, 1, 1, name, extra, ms)
   if not outcome.message then visit(outcome, 2, core.started_schedulers(), name, extra, ms) end
   if outcome.message then return core.reply(owner, ref, nil, outcome.message) end
-  if not outcome.loaded then return core.reply(owner, ref, nil, ("module '%s' is not loaded"):format(name)) end
+  if not outcome.loaded then return core.reply(owner, ref, nil, string.format("module '%s' is not loaded", name)) end
   core.reply(owner, ref, outcome.changed, outcome.failures)
 end
 

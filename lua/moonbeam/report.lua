@@ -26,7 +26,7 @@ local SHOWN_BYTES = 2000
 --- A value as text that is not longer than a log can bear.
 function report.short(value)
   local text = inspect(value, SHOWN)
-  if #text > SHOWN_BYTES then text = text:sub(1, SHOWN_BYTES) .. "..." end
+  if #text > SHOWN_BYTES then text = string.sub(text, 1, SHOWN_BYTES) .. "..." end
   return text
 end
 
@@ -51,7 +51,7 @@ local contexts = {
 
 function texts.supervisor(r)
   local supervisor = tostring(r.supervisor) .. (r.name and " (" .. r.name .. ")" or "")
-  return ("Child %s of Supervisor %s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s"):format(
+  return string.format("Child %s of Supervisor %s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s",
     inspect(r.id == nil and r.pid or r.id), supervisor, contexts[r.context], reason_text(r.reason), inspect(r.pid), r.start,
     r.restart, r.restarts, r.max_restarts, r.max_seconds), "Child of Supervisor " .. supervisor
 end

@@ -32,7 +32,7 @@ local function stop(s, reason)
 end
 
 local function missing(s, callback)
-  error(("GenServer %s has no %s callback"):format(s.name and inspect(s.name) or inspect(core.self()),
+  error(string.format("GenServer %s has no %s callback", s.name and inspect(s.name) or inspect(core.self()),
     callback), 0)
 end
 
@@ -123,8 +123,8 @@ end
 local function informed(s, message)
   local handle_info = s.callbacks.handle_info
   if handle_info then return handled(s, handle_info(message, s.state)) end
-  core.log("error", ("GenServer %s received an unexpected message and has no handle_info: %s")
-    :format(s.name and inspect(s.name) or inspect(core.self()), inspect(message)))
+  core.log("error", string.format("GenServer %s received an unexpected message and has no handle_info: %s",
+    s.name and inspect(s.name) or inspect(core.self()), inspect(message)))
 end
 
 -- The next wait is as it was.

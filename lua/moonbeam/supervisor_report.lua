@@ -60,7 +60,7 @@ end
 --- Report a message that means nothing to a supervisor.
 function report.unexpected(message)
   local name = own_name()
-  core.log("error", ("Supervisor %s%s received an unexpected message: %s"):format(tostring(core.self()),
+  core.log("error", string.format("Supervisor %s%s received an unexpected message: %s", tostring(core.self()),
     name and " (" .. name .. ")" or "", inspect(message)))
 end
 

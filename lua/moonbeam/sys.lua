@@ -24,13 +24,13 @@ local function label(s) return s.name ~= nil and inspect(s.name) or tostring(cor
 
 local function tell(s, event, text)
   log.emit("debug", {kind = "trace", pid = core.self(), name = s.name, event = event,
-    text = ("*DBG* %s %s"):format(label(s), text)}, nil, "trace")
+    text = string.format("*DBG* %s %s", label(s), text)}, nil, "trace")
 end
 
 local function tell_results(s, from, ...)
   local tag, first, second = ...
   if tag == "reply" then
-    tell(s, "reply", ("sent %s to %s, new state %s"):format(report.short(first), tostring(from[1]), report.short(second)))
+    tell(s, "reply", string.format("sent %s to %s, new state %s", report.short(first), tostring(from[1]), report.short(second)))
   elseif tag == "noreply" then
     tell(s, "state", "new state " .. report.short(first))
   else
@@ -42,7 +42,7 @@ end
 -- What is told of the arguments of each.
 local traced = {
   handle_call = function(s, request, from)
-    tell(s, "call", ("got call %s from %s"):format(report.short(request), tostring(from[1])))
+    tell(s, "call", string.format("got call %s from %s", report.short(request), tostring(from[1])))
     return from
   end,
   handle_cast = function(s, request) tell(s, "cast", "got cast " .. report.short(request)) end,
@@ -148,7 +148,7 @@ end
 local function answered(fname, server, ms, arrived, ok, value)
   if not arrived then return exit({ok, {"GenServer", fname, {server, ms}}}) end
   if ok then return value end
-  return core.raise_at_caller(("GenServer.%s: %s"):format(fname, value))
+  return core.raise_at_caller(string.format("GenServer.%s: %s", fname, value))
 end
 
 local function ask(fname, server, ms, index, op, argument)

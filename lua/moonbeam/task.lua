@@ -62,7 +62,7 @@ local function check(task, fname)
     core.argument_error(fname, 1, "task expected, got " .. core.type(task))
   end
   if task.owner ~= self() then
-    core.argument_error(fname, 1, ("task %s belongs to %s and can only be used by it, not by %s"):format(
+    core.argument_error(fname, 1, string.format("task %s belongs to %s and can only be used by it, not by %s",
       tostring(task.pid), tostring(task.owner), tostring(self())))
   end
 end

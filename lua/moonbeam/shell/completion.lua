@@ -12,8 +12,8 @@ local MOST_FIELDS = 100000 -- of a table are looked through
 local MOST_SHOWN = 500
 
 local keywords = {}
-for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return then true
-  until while]]):gmatch("%a+") do keywords[word] = true end
+for word in string.gmatch([[and break do else elseif end false for function goto if in local nil not or repeat return then true
+  until while]], "%a+") do keywords[word] = true end
 
 -- The tables in which a field of a value is found: itself, then what its __index says, table by table.
 local function each_table(value)
@@ -42,7 +42,7 @@ end
 local function new_candidates(prefix) return {prefix = prefix, names = {}, seen = {}, count = 0} end
 
 local function add(found, name)
-  if found.seen[name] or name:sub(1, #found.prefix) ~= found.prefix then return end
+  if found.seen[name] or string.sub(name, 1, #found.prefix) ~= found.prefix then return end
   found.seen[name] = true
   found.count = found.count + 1
   if found.count <= MOST_SHOWN then found.names[found.count] = name end
@@ -57,7 +57,7 @@ local function add_fields(found, value, methods)
     for name, field in next, t do
       looked_at = looked_at + 1
       if looked_at > MOST_FIELDS then return end
-      if type(name) == "string" and name:find("^[%a_][%w_]*$") and not keywords[name]
+      if type(name) == "string" and string.find(name, "^[%a_][%w_]*$") and not keywords[name]
         and (not methods or type(field) == "function") then
         add(found, name)
       end
@@ -67,9 +67,9 @@ end
 
 -- A text is read backwards: what a pattern matches at a place in its reverse, and the place behind that.
 local function take(reversed, at, pattern)
-  local found = reversed:match("^" .. pattern, at)
+  local found = string.match(reversed, "^" .. pattern, at)
   if not found then return at, nil end
-  return at + #found, found:reverse()
+  return at + #found, string.reverse(found)
 end
 
 local INDICES = {"%]%s*%d+%s*%[", "%]%s*\"[^\"\\]*\"%s*%[", "%]%s*'[^'\\]*'%s*%["}
@@ -78,7 +78,7 @@ local INDICES = {"%]%s*%d+%s*%[", "%]%s*\"[^\"\\]*\"%s*%[", "%]%s*'[^'\\]*'%s*%[
 local function take_index(reversed, at)
   for _, pattern in ipairs(INDICES) do
     local after, index = take(reversed, at, pattern)
-    if index then return after, index:match("^%[%s*[\"'](.*)[\"']%s*%]$") or math.tointeger(index:match("%d+")) end
+    if index then return after, string.match(index, "^%[%s*[\"'](.*)[\"']%s*%]$") or math.tointeger(string.match(index, "%d+")) end
   end
   return at, nil
 end
@@ -92,10 +92,10 @@ local function value_of(reversed, at, globals)
     at, key = take_index(reversed, at)
     if key == nil then
       at, key = take(reversed, at, "[%w_]+")
-      if not key or not key:find("^[%a_]") then return nil end
+      if not key or not string.find(key, "^[%a_]") then return nil end
       at = take(reversed, at, "%s*")
-      if reversed:find("^:", at) then return nil end -- it is a method, not a field
-      if not reversed:find("^%.", at) or reversed:find("^%.%.", at) then break end
+      if string.find(reversed, "^:", at) then return nil end -- it is a method, not a field
+      if not string.find(reversed, "^%.", at) or string.find(reversed, "^%.%.", at) then break end
       at = at + 1
     end
     keys[#keys + 1] = key
@@ -111,10 +111,10 @@ end
 local function names(reversed, globals)
   local at, prefix = take(reversed, 1, "[%w_]*")
   local found = new_candidates(prefix)
-  if prefix:find("^%d") then return found end
+  if string.find(prefix, "^%d") then return found end
   local after, separator = take(reversed, at, "%s*[.:]")
-  if separator and not reversed:find("^[.:]", after) then
-    add_fields(found, value_of(reversed, after, globals), separator:sub(1, 1) == ":")
+  if separator and not string.find(reversed, "^[.:]", after) then
+    add_fields(found, value_of(reversed, after, globals), string.sub(separator, 1, 1) == ":")
     return found
   end
   add_fields(found, globals)
@@ -129,16 +129,16 @@ local function modules(prefix)
   local found = new_candidates(prefix)
   for name in next, package.loaded do add(found, name) end
   for name in next, package.preload do add(found, name) end
-  local parent = prefix:match("^(.*)%.[^.]*$")
-  for template in (package.path .. ";" .. package.cpath):gmatch("[^;]+") do
-    local directory, before, after = template:match("^(.-)([^/?]*)%?(.*)$")
-    directory = directory and directory .. (parent and parent:gsub("%.", "/") .. "/" or "")
+  local parent = string.match(prefix, "^(.*)%.[^.]*$")
+  for template in string.gmatch(package.path .. ";" .. package.cpath, "[^;]+") do
+    local directory, before, after = string.match(template, "^(.-)([^/?]*)%?(.*)$")
+    directory = directory and directory .. (parent and string.gsub(parent, "%.", "/") .. "/" or "")
     for _, entry in ipairs(before == "" and core.entries(directory == "" and "." or directory) or {}) do
       local name = entry
-      if after:sub(1, 1) ~= "/" then
-        name = #entry > #after and entry:sub(-#after) == after and entry:sub(1, -#after - 1) or "."
+      if string.sub(after, 1, 1) ~= "/" then
+        name = #entry > #after and string.sub(entry, -#after) == after and string.sub(entry, 1, -#after - 1) or "."
       end
-      if not name:find(".", 1, true) then add(found, (parent and parent .. "." or "") .. name) end
+      if not string.find(name, ".", 1, true) then add(found, (parent and parent .. "." or "") .. name) end
     end
   end
   return found
@@ -147,7 +147,7 @@ end
 -- The name that is called with a string that is open at the end of a reversed text, and what the string has so far.
 local function open_string(reversed)
   local at, part = take(reversed, 1, "[%w_.:-]*")
-  if not reversed:find("^[\"']", at) then return nil end
+  if not string.find(reversed, "^[\"']", at) then return nil end
   at = take(reversed, at + 1, "%s*")
   at = take(reversed, at, "%(")
   at = take(reversed, at, "%s*")
@@ -156,16 +156,16 @@ local function open_string(reversed)
 end
 
 local function candidates(text, globals)
-  local reversed = text:reverse()
+  local reversed = string.reverse(text)
   local called, part = open_string(reversed)
   if called == "require" or called == "c" then return modules(part) end
-  return names(called == "h" and part:reverse() or reversed, globals)
+  return names(called == "h" and string.reverse(part) or reversed, globals)
 end
 
 local function common_prefix(first, last)
   local size = math.min(#first, #last)
-  while first:sub(1, size) ~= last:sub(1, size) do size = size - 1 end
-  return first:sub(1, size)
+  while string.sub(first, 1, size) ~= string.sub(last, 1, size) do size = size - 1 end
+  return string.sub(first, 1, size)
 end
 
 -- In columns, one below the other.
@@ -178,10 +178,10 @@ local function layout(found, columns)
   local lines = {}
   for row = 1, down do
     local line = {}
-    for i = row, #list, down do line[#line + 1] = ("%-" .. width .. "s"):format(list[i]) end
-    lines[row] = table.concat(line):gsub("%s+$", "") .. "\n"
+    for i = row, #list, down do line[#line + 1] = string.format("%-" .. width .. "s", list[i]) end
+    lines[row] = string.gsub(table.concat(line), "%s+$", "") .. "\n"
   end
-  if found.count > #list then lines[#lines + 1] = ("... %d in all\n"):format(found.count) end
+  if found.count > #list then lines[#lines + 1] = string.format("... %d in all\n", found.count) end
   return table.concat(lines)
 end
 
@@ -193,7 +193,7 @@ end
 function completion.complete(text, globals, columns)
   local found = candidates(text, globals)
   if found.count == 0 then return "", "" end
-  local insertion = common_prefix(found.first, found.last):sub(#found.prefix + 1)
+  local insertion = string.sub(common_prefix(found.first, found.last), #found.prefix + 1)
   if insertion ~= "" or found.count == 1 then return insertion, "" end
   return "", layout(found, columns)
 end

@@ -23,10 +23,10 @@ local words = {["nil"] = true, ["true"] = true, ["false"] = true}
 -- quote.
 local function colorize(text)
   local out, at = {}, 1
-  text = text:gsub("\\\\", "\1"):gsub('\\"', "\2")
+  text = string.gsub(string.gsub(text, "\\\\", "\1"), '\\"', "\2")
   while at <= #text do
     for _, token in ipairs(tokens) do
-      local found = text:match(token[1], at)
+      local found = string.match(text, token[1], at)
       if found then
         out[#out + 1] = paint(words[found] and "word" or token[2], found)
         at = at + #found
@@ -34,7 +34,7 @@ local function colorize(text)
       end
     end
   end
-  return (table.concat(out):gsub("\1", "\\\\"):gsub("\2", '\\"'))
+  return (string.gsub(string.gsub(table.concat(out), "\1", "\\\\"), "\2", '\\"'))
 end
 
 --- A result, as inspect shows it.
@@ -43,15 +43,15 @@ end
 -- @return string
 function display.value(value, colored)
   local text = inspect(value)
-  if not colored or (type(value) == "table" and text:sub(1, 1) ~= "{") then return text end
+  if not colored or (type(value) == "table" and string.sub(text, 1, 1) ~= "{") then return text end
   return colorize(text)
 end
 
-local own = debug.getinfo(1, "S").source:match("^(.*/)shell/[^/]*$")
+local own = string.match(debug.getinfo(1, "S").source, "^(.*/)shell/[^/]*$")
 
 -- Whether a level of the stack is the library's.
 local function is_own(info, line)
-  return info.source:sub(1, #own) == own or line:find("'moonbeam.core.", 1, true)
+  return string.sub(info.source, 1, #own) == own or string.find(line, "'moonbeam.core.", 1, true)
 end
 
 --- A short traceback: the innermost frames that are the user's, up to the line that was typed.
@@ -59,9 +59,9 @@ end
 -- @return string, empty when there are none
 function display.traceback(level)
   local lines = {}
-  for line in debug.traceback("", level + 1):gmatch("\n(\t[^\n]*)") do
+  for line in string.gmatch(debug.traceback("", level + 1), "\n(\t[^\n]*)") do
     local info = debug.getinfo(level + 1, "S")
-    if not info or #lines == FRAMES or line:find("^\t%.%.%.\t") then
+    if not info or #lines == FRAMES or string.find(line, "^\t%.%.%.\t") then
       lines[#lines + 1] = "\t..."
       break
     end

@@ -13,7 +13,7 @@ local function public_names()
     if type(value) == "string" then return end
     if not names[value] then
       names[value] = {}
-      for field, inner in pairs(depth < 2 and type(value) == "table" and name:find("^%u") and value or {}) do
+      for field, inner in pairs(depth < 2 and type(value) == "table" and string.find(name, "^%u") and value or {}) do
         if type(field) == "string" then add(name .. "." .. field, inner, depth + 1) end
       end
     end
@@ -28,10 +28,10 @@ end
 -- The library's files with their modules: path, name.
 local function files(found, directory, module)
   for _, entry in ipairs(core.entries(directory)) do
-    local name = entry:match("^(.*)%.lua$")
+    local name = string.match(entry, "^(.*)%.lua$")
     if name then
       found[#found + 1] = {path = directory .. entry, module = name == "init" and module or module .. "." .. name}
-    elseif not entry:find(".", 1, true) then
+    elseif not string.find(entry, ".", 1, true) then
       files(found, directory .. entry .. "/", module .. "." .. entry)
     end
   end
@@ -42,12 +42,12 @@ end
 local function blocks(path)
   local found, entry, tag = {}, nil, nil
   for line in io.lines(path) do
-    local start, more = line:match("^%-%-%-%s?(.*)$"), line:match("^%-%-%s?(.*)$")
+    local start, more = string.match(line, "^%-%-%-%s?(.*)$"), string.match(line, "^%-%-%s?(.*)$")
     if start then
       entry, tag = {text = {start}, tags = {}}, nil
       found[#found + 1] = entry
     elseif entry and more then
-      local name, rest = more:match("^@(%w+)%s?(.*)$")
+      local name, rest = string.match(more, "^@(%w+)%s?(.*)$")
       if name then
         tag = {name = name, rest}
         table.insert(entry.tags, tag)
@@ -66,21 +66,21 @@ end
 local function value_of(entry, module)
   local first = entry.tags[1]
   if first and first.name == "module" then return module end
-  if entry.code:find("^local function") then return module end -- a module that is a function
-  local field = entry.code:match("^function%s+[%w_]+[.:]([%w_]+)") or entry.code:match("^[%w_]+%.([%w_]+)%s*=")
+  if string.find(entry.code, "^local function") then return module end -- a module that is a function
+  local field = string.match(entry.code, "^function%s+[%w_]+[.:]([%w_]+)") or string.match(entry.code, "^[%w_]+%.([%w_]+)%s*=")
   return type(module) == "table" and field and module[field]
 end
 
 -- All entries by name.
 local function read()
   local entries, names = {}, public_names()
-  local root = debug.getinfo(require("moonbeam").import, "S").source:match("^@(.*/)[^/]*$")
+  local root = string.match(debug.getinfo(require("moonbeam").import, "S").source, "^@(.*/)[^/]*$")
   for _, file in ipairs(files({}, root, "moonbeam")) do
     local module = package.loaded[file.module]
     for _, entry in ipairs(module and blocks(file.path) or {}) do
       local value = value_of(entry, module)
       entry.value = value
-      if not entry.text[1]:find("internal", 1, true) then
+      if not string.find(entry.text[1], "internal", 1, true) then
         for _, name in ipairs(names[value] or {}) do entries[name] = entry end
       end
     end
@@ -95,17 +95,17 @@ local function usage(name, entry)
   for _, tag in ipairs(entry.tags) do
     if tag.name == "param" then
       local comma = #parameters > 0 and ", " or ""
-      local optional, parameter = tag[1]:match("^(%b[])%s*(%S+)")
+      local optional, parameter = string.match(tag[1], "^(%b[])%s*(%S+)")
       if optional then
-        local default = optional:match("^%[opt=(.*)%]$")
+        local default = string.match(optional, "^%[opt=(.*)%]$")
         parameters[#parameters + 1] = " [" .. comma .. parameter .. (default and " = " .. default or "")
         depth = depth + 1
       else
-        parameters[#parameters + 1] = comma .. tag[1]:match("^%S+")
+        parameters[#parameters + 1] = comma .. string.match(tag[1], "^%S+")
       end
     end
   end
-  return name .. "(" .. table.concat(parameters):gsub("^ %[", "[") .. ("]"):rep(depth) .. ")"
+  return name .. "(" .. string.gsub(table.concat(parameters), "^ %[", "[") .. string.rep("]", depth) .. ")"
 end
 
 local headings = {param = "Parameters", ["return"] = "Returns", usage = "Example"}
@@ -117,7 +117,7 @@ local function add_tags(out, entry)
       if heading ~= tag.name then out[#out + 1] = "\n" .. headings[tag.name] end
       heading = tag.name
       for i, line in ipairs(tag) do
-        line = i == 1 and line:gsub("^%b[]%s*", "") or line
+        line = i == 1 and string.gsub(line, "^%b[]%s*", "") or line
         if line ~= "" then out[#out + 1] = "  " .. line end
       end
     end
@@ -127,7 +127,7 @@ end
 local function add_members(out, name, entries)
   local members = {}
   for member in next, entries do
-    if member:sub(1, #name + 1) == name .. "." then members[#members + 1] = member end
+    if string.sub(member, 1, #name + 1) == name .. "." then members[#members + 1] = member end
   end
   if #members == 0 then return end
   table.sort(members)

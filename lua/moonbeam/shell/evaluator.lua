@@ -29,7 +29,7 @@ end
 -- An expression becomes the arguments of the chunk's own argument: so its calls are no tail calls, and the line that
 -- was typed is there in errors and tracebacks.
 local function compile(text)
-  local expression = text:gsub("^%s*=", "")
+  local expression = string.gsub(text, "^%s*=", "")
   if load("return " .. expression, "=stdin") then
     local chunk = load("return (...)(" .. expression .. "\n)", "=stdin")
     if chunk then return chunk end
@@ -41,13 +41,13 @@ end
 local function read_chunk(session, n)
   local text, message
   while true do
-    local line, why = ask(session, (text and "mb(%d).. " or "mb(%d)> "):format(n))
+    local line, why = ask(session, string.format(text and "mb(%d).. " or "mb(%d)> ", n))
     if not line then return nil, why == "end" and message or why end
-    if text or line:find("%S") then
+    if text or string.find(line, "%S") then
       local chunk
       text = text and text .. "\n" .. line or line
       chunk, message = compile(text)
-      if chunk or not message:find("<eof>$") then return chunk, message end
+      if chunk or not string.find(message, "<eof>$") then return chunk, message end
     end
   end
 end
@@ -73,7 +73,7 @@ end
 
 local function fail(failure, settings)
   if core.type(failure) ~= "exit" then
-    if settings.terminal and failure.text:find("^[^\n]*interrupted!") then io.write("\n") end -- after the ^C
+    if settings.terminal and string.find(failure.text, "^[^\n]*interrupted!") then io.write("\n") end -- after the ^C
     display.complain(failure.text, settings)
   elseif not failure.bare then
     display.complain("** (exit) " .. display.reason(failure.reason), settings)

@@ -35,10 +35,10 @@ function helpers.v(n)
   local number = n < 0 and state.n + n or n
   local results = state.results[number]
   if not results and number >= 1 and number < state.n then
-    core.argument_error("v", 1, ("the results of input %d are no longer kept, only those of the last %d inputs"):format(
+    core.argument_error("v", 1, string.format("the results of input %d are no longer kept, only those of the last %d inputs",
       number, helpers.MOST_RESULTS))
   end
-  if not results then core.argument_error("v", 1, ("v(%d) is out of bounds"):format(n)) end
+  if not results then core.argument_error("v", 1, string.format("v(%d) is out of bounds", n)) end
   return table.unpack(results, 1, results.n)
 end
 
@@ -47,7 +47,7 @@ end
 -- @return pid
 function helpers.pid(text)
   if type(text) ~= "string" then core.argument_error("pid", 1, "string expected, got " .. core.type(text)) end
-  return core.pid(text) or core.argument_error("pid", 1, ("'%s' is no pid; one looks like 0.5.0"):format(text))
+  return core.pid(text) or core.argument_error("pid", 1, string.format("'%s' is no pid; one looks like 0.5.0", text))
 end
 
 local general = [[
@@ -70,7 +70,7 @@ Tab completes, Ctrl-R searches the history, Ctrl-C breaks an evaluation, and twi
 function helpers.h(...)
   local what = ...
   if select("#", ...) == 0 then
-    io.write(general:format(require("moonbeam")._VERSION .. ", " .. _VERSION))
+    io.write(string.format(general, require("moonbeam")._VERSION .. ", " .. _VERSION))
     return
   end
   local text = docs.about(what)
@@ -111,35 +111,35 @@ about["function"] = function(value, say)
     local parameters = {}
     for n = 1, info.nparams do parameters[n] = debug.getlocal(value, n) end
     if info.isvararg then parameters[#parameters + 1] = "..." end
-    say("Defined in", ("%s:%d"):format(info.short_src, info.linedefined))
+    say("Defined in", string.format("%s:%d", info.short_src, info.linedefined))
     say("Parameters", "(" .. table.concat(parameters, ", ") .. ")")
     say("Upvalues", tostring(info.nups))
   end
   local text = docs.about(value)
-  if text then say("Description", text:match("\n\n([^\n]*)")) end
+  if text then say("Description", string.match(text, "\n\n([^\n]*)")) end
 end
 
 function about.string(value, say)
-  say("Length", ("%d bytes"):format(#value))
+  say("Length", string.format("%d bytes", #value))
   local characters = utf8.len(value)
-  say("Text", characters and ("valid UTF-8, %d characters"):format(characters) or "not UTF-8")
+  say("Text", characters and string.format("valid UTF-8, %d characters", characters) or "not UTF-8")
 end
 
 function about.table(value, say)
   local items, pairs_ = rawlen(value), 0
   for _ in next, value do pairs_ = pairs_ + 1 end
-  say("Items", ("%d, and %d other fields"):format(items, math.max(0, pairs_ - items)))
+  say("Items", string.format("%d, and %d other fields", items, math.max(0, pairs_ - items)))
   say("Metatable", debug.getmetatable(value) and "yes" or "no")
   for name, module in next, package.loaded do
     if module == value then say("Module", tostring(name)) end
   end
   local text = docs.about(value)
-  if text then say("Description", text:match("\n\n([^\n]*)")) end
+  if text then say("Description", string.match(text, "\n\n([^\n]*)")) end
 end
 
 function about.number(value, say)
   say("Kind", math.type(value))
-  if math.type(value) == "integer" then say("Hexadecimal", ("0x%x"):format(value)) end
+  if math.type(value) == "integer" then say("Hexadecimal", string.format("0x%x", value)) end
 end
 
 --- Print what there is to know about a value. See IEx's `i/1`.
@@ -149,7 +149,7 @@ function helpers.i(...)
   if select("#", ...) == 0 then value = helpers.v() end
   local kind = core.type(value)
   local function say(heading, text)
-    if text then print(heading .. "\n  " .. text:gsub("\n", "\n  ")) end
+    if text then print(heading .. "\n  " .. string.gsub(text, "\n", "\n  ")) end
   end
   say("Value", inspect(value, {limit = 50}))
   say("Type", kind)
@@ -169,15 +169,15 @@ helpers.processes_mt = {
   __name = "processes",
   __tostring = function(rows)
     local lines = {""}
-    for n, column in ipairs(columns) do lines[1] = lines[1] .. (n > 1 and " " or "") .. column[2]:format(column[1]) end
+    for n, column in ipairs(columns) do lines[1] = lines[1] .. (n > 1 and " " or "") .. string.format(column[2], column[1]) end
     for _, row in ipairs(rows) do
       local cells = {}
       for n, column in ipairs(columns) do
-        cells[n] = column[2]:format(tostring(row[column[1]] or ""))
+        cells[n] = string.format(column[2], tostring(row[column[1]] or ""))
       end
-      lines[#lines + 1] = table.concat(cells, " "):gsub("%s+$", "")
+      lines[#lines + 1] = string.gsub(table.concat(cells, " "), "%s+$", "")
     end
-    if rows.count > #rows then lines[#lines + 1] = ("... %d in all"):format(rows.count) end
+    if rows.count > #rows then lines[#lines + 1] = string.format("... %d in all", rows.count) end
     return table.concat(lines, "\n")
   end,
 }
@@ -188,7 +188,7 @@ helpers.processes_mt = {
 function helpers.processes(by)
   local key = keys[by or "reductions"]
   if not key then
-    core.argument_error("processes", 1, ('"reductions", "memory" or "mailbox" expected, got %s'):format(inspect(by)))
+    core.argument_error("processes", 1, string.format('"reductions", "memory" or "mailbox" expected, got %s', inspect(by)))
   end
   local found = {}
   for _, pid in ipairs(core.process_list()) do
@@ -226,7 +226,7 @@ function helpers.c(module)
   else
     ok, message = require "moonbeam.gen_server".reload(module)
   end
-  if not ok then core.raise_at_caller((tostring(message):gsub("^[^\n]-helpers%.lua:%d+: ", ""))) end
+  if not ok then core.raise_at_caller((string.gsub(tostring(message), "^[^\n]-helpers%.lua:%d+: ", ""))) end
   return require(module)
 end
 

@@ -9,7 +9,7 @@ local MOST = 1000 -- lines that are kept, when the file has grown to twice as ma
 
 local function path()
   local state, home = os.getenv("XDG_STATE_HOME"), os.getenv("HOME")
-  if state and state:sub(1, 1) == "/" then return state .. "/moonbeam/history" end
+  if state and string.sub(state, 1, 1) == "/" then return state .. "/moonbeam/history" end
   return home and home ~= "" and home .. "/.local/state/moonbeam/history" or nil
 end
 
@@ -38,7 +38,7 @@ end
 -- @param line
 function history.append(line)
   local name = path()
-  if not line:find("%S") or not name or not host.private_file(name) then return end
+  if not string.find(line, "%S") or not name or not host.private_file(name) then return end
   local file = io.open(name, "a")
   if file then
     file:write(line, "\n")

@@ -37,9 +37,9 @@ local function reader(take, most)
       local size = string.unpack("<I4", buffer)
       if most and size > most then return true end
       if #buffer < 4 + size then return end
-      local body = buffer:sub(5, 4 + size)
-      buffer = buffer:sub(5 + size)
-      take(body:sub(1, 1), body:sub(2))
+      local body = string.sub(buffer, 5, 4 + size)
+      buffer = string.sub(buffer, 5 + size)
+      take(string.sub(body, 1, 1), string.sub(body, 2))
     end
   end
 end
@@ -57,7 +57,7 @@ local function await_hello(read, hello)
     if kind ~= "info" or type(message) ~= "table" or message[2] ~= "data" then return nil end
     if read(message[4]) then return nil end
   end
-  local protocol, columns, colors, terminal = hello[1]:match("^(%S+) (%d+) (%S+) (%S+)$")
+  local protocol, columns, colors, terminal = string.match(hello[1], "^(%S+) (%d+) (%S+) (%S+)$")
   if protocol ~= PROTOCOL then return nil end
   return {columns = tonumber(columns), colors = colors == "true", terminal = terminal == "true"}
 end
@@ -140,7 +140,7 @@ end
 local obeyed = {
   p = function(prompt) host.read_line(prompt) end,
   o = function(text) io.write(text) io.flush() end,
-  c = function(text) host.complete(text:match("^(.-)%z(.*)$")) end,
+  c = function(text) host.complete(string.match(text, "^(.-)%z(.*)$")) end,
   b = function() return true end,
 }
 
@@ -174,7 +174,7 @@ function remote.attach(path)
   host.own(number)
   local edited = host.open_terminal()
   if edited then history.load(host.remember) end
-  send("h", ("%s %d %s %s"):format(PROTOCOL, host.columns(), edited and not os.getenv("NO_COLOR"), edited))
+  send("h", string.format("%s %d %s %s", PROTOCOL, host.columns(), edited and not os.getenv("NO_COLOR"), edited))
   while not bye do
     local kind, message = core.next_event()
     if kind == "info" and type(message) == "table" and message[1] == "host" then

@@ -11,7 +11,7 @@ local history = require "moonbeam.shell.history"
 local session = {}
 
 --- What the prompt says when it begins.
-session.banner = ("Moonbeam %s (%s), h() for help, Ctrl-D to leave\n"):format(core.version, _VERSION)
+session.banner = string.format("Moonbeam %s (%s), h() for help, Ctrl-D to leave\n", core.version, _VERSION)
 
 local HINT = "(Ctrl-C again leaves, and so does Ctrl-D)\n"
 

@@ -52,10 +52,10 @@ end
 
 -- What a refusal of work says of it: work is {entry, callers, function, arguments...}.
 local function about_work(text, fname)
-  text = text:gsub('request: field "%[(%d+)%](.)', function(index, after)
-    local what = index == "3" and "the function" or ("argument %d"):format(index - 3)
+  text = string.gsub(text, 'request: field "%[(%d+)%](.)', function(index, after)
+    local what = index == "3" and "the function" or string.format("argument %d", index - 3)
     if after == '"' then return "request: " .. what end
-    return ('request: %s, field "%s'):format(what, after == "." and "" or after)
+    return string.format('request: %s, field "%s', what, after == "." and "" or after)
   end)
   return text .. ", given to " .. fname
 end
@@ -95,10 +95,10 @@ end
 function process.refused(supervisor, reason)
   if core.type(supervisor) ~= "pid" then supervisor = inspect(supervisor) end
   if reason == "max_children" then
-    return core.raise_at_caller(("the supervisor %s has its max_children tasks; start it with more, or run fewer " ..
-      "at a time (in a stream: max_concurrency)"):format(supervisor))
+    return core.raise_at_caller(string.format("the supervisor %s has its max_children tasks; start it with more, or run fewer " ..
+      "at a time (in a stream: max_concurrency)", supervisor))
   end
-  return core.raise_at_caller(("the supervisor %s has not started a task: %s"):format(supervisor, inspect(reason)))
+  return core.raise_at_caller(string.format("the supervisor %s has not started a task: %s", supervisor, inspect(reason)))
 end
 
 return process

@@ -60,7 +60,7 @@ end}
 
 -- What a refusal says of an item, and what it is.
 local function item_names(position)
-  local item = ("item %d"):format(position)
+  local item = string.format("item %d", position)
   return {'field "%[1%]"', item, 'field "%[1%]%.', item .. ', field "', 'field "%[1%]', item .. ', field "'}
 end
 
@@ -146,7 +146,7 @@ local function iterate(s)
   if s.closed then return nil end
   if not s.monitor then start(s) end
   if s.owner ~= self() then
-    core.raise_at_caller(("the stream belongs to %s and can only be read by it, not by %s"):format(
+    core.raise_at_caller(string.format("the stream belongs to %s and can only be read by it, not by %s",
       tostring(s.owner), tostring(self())))
   end
   return advance(s)
