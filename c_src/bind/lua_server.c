@@ -99,6 +99,7 @@ static int enter_server(lua_State *L) {
   enum { ANCESTORS = 1, MODULE, RUNNING, DICTIONARY };
   struct mb_heap *h = mb_heap_of(L);
   int own;
+  luaL_checktype(L, RUNNING, LUA_TTABLE);
   lua_settop(L, RUNNING);
   mb_push_dictionary(h, L, mb_current(h, L), 1);
   lua_pushliteral(L, "$ancestors");
