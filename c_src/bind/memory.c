@@ -95,9 +95,12 @@ static void look_into_stack(struct walk *w, lua_State *co) {
     lua_getinfo(co, "f", &ar);
     lua_xmove(co, L, 1);
     for (int direction = 1; direction >= -1; direction -= 2) { /* variables, then what `...` is */
-      for (int i = direction; lua_checkstack(L, 4) && lua_getlocal(co, &ar, i); i += direction) {
+      const char *name;
+      for (int i = direction; lua_checkstack(L, 4) && (name = lua_getlocal(co, &ar, i)); i += direction) {
         w->bytes += SIZE_SLOT;
         lua_xmove(co, L, 1);
+        /* Lua's compiler keeps closures there that are half made. */
+        if (lua_isfunction(L, -1) && name[0] == '(' && name[1] == 'C') lua_pop(L, 1);
       }
     }
     while (lua_gettop(L) > top) meet(w);

@@ -166,6 +166,15 @@ describe("Process.info", function()
     send(pid, "end")
   end)
 
+  it("INFO-02 leaves alone what Lua's compiler is making", function()
+    local me, pieces = self(), {"local a = 1 ", "return function() return a end"}
+    local chunk = load(function()
+      assert(Process.info(me, "memory") > 0)
+      return table.remove(pieces, 1)
+    end)
+    assert.equal(1, chunk()())
+  end)
+
   it("INFO-02 counts as memory what a process can reach, and nobody else does", function()
     local me = self()
     local function memory(make)
