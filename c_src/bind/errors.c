@@ -159,8 +159,18 @@ static int push_called(struct mb_heap *h, lua_State *L, lua_Debug *user) {
   return 0;
 }
 
+/* Whether a finalizer is refused at this place for the first time; not when there have been too many places. */
+static int is_new(struct mb_node *n, uint64_t place) {
+  for (int i = 0; i < MB_REFUSED_PLACES; i++) {
+    uint64_t there = 0; /* relaxed: nothing else depends on it */
+    if (atomic_compare_exchange_strong_explicit(&n->refused[i], &there, place, memory_order_relaxed, memory_order_relaxed))
+      return 1;
+    if (there == place) return 0;
+  }
+  return 0;
+}
+
 void mb_refuse_finalizer(struct mb_heap *h, lua_State *L) {
-  enum { MOST_PLACES = 1000 };
   lua_Debug user;
   const char *function;
   uint64_t place;
@@ -168,13 +178,13 @@ void mb_refuse_finalizer(struct mb_heap *h, lua_State *L) {
   luaL_checkstack(L, 12, NULL);
   line = push_called(h, L, &user);
   function = lua_tostring(L, -1);
-  place = mb_hash_bytes(function, strlen(function)) | 1;
+  place = mb_hash_bytes(function, strlen(function));
   mb_push_where(h, L);
   lua_pushfstring(L, "%s: a finalizer (__gc) is outside of any process: let it send a message to the process that shall do it",
                   function);
   lua_concat(L, 2);
   if (line) place += mb_hash_bytes(user.short_src, strlen(user.short_src)) + 2 * mb_hash_u64((uint64_t)line);
-  if (h->refused.count < MOST_PLACES && !mb_map_get(&h->refused, place) && mb_map_put(&h->refused, place, 1) == 0) {
+  if (is_new(h->node, place | 1)) {
     lua_pushfstring(L, "a finalizer has been refused: %s", lua_tostring(L, -1));
     mb_log(h, L, MB_LOG_ERROR);
   }

@@ -130,7 +130,6 @@ struct mb_heap {
   int closing; /* depth of clean-up code of the dead that is running: see closing.h */
   int leaving; /* 1 of it is that of the running process */
   int cut;     /* its time is over */
-  struct mb_map refused; /* hash of a place where a finalizer has been refused something -> 1 */
   unsigned idle_coroutines; /* kept in free slots */
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
   size_t own_prefix_size;

@@ -189,6 +189,7 @@ static int process_spawn(lua_State *L) {
 /* spawn_for(function, linked, entry, ...) -> pid: as spawn; a refusal of what follows names the function, the user's. */
 static int spawn_for(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  luaL_checkany(L, 3);
   mb_given_to(h, luaL_checkstring(L, 1), 0);
   mb_push_id(L, spawn_encoded(h, L, 3, lua_toboolean(L, 2), 0, NULL));
   mb_given_to(h, NULL, 0);
@@ -202,6 +203,7 @@ static int spawn_async(lua_State *L) {
   const char *function = lua_tostring(L, 1);
   int link = lua_toboolean(L, 2);
   mb_ref ref = mb_ref_new(h->scheduler);
+  luaL_checkany(L, 3);
   lua_remove(L, 2);
   mb_push_id(L, mb_pid_of(mb_current(h, L)));
   lua_insert(L, 3);

@@ -199,6 +199,7 @@ static int own_files(lua_State *L) {
       strcmp(h->own_prefix + h->own_prefix_size - tail, inside) == 0) {
     lua_pushlstring(L, h->own_prefix + 1, h->own_prefix_size - tail - 2);
     mb_library_search(L);
+    mb_replica_open(h, L); /* it is in all heaps */
   }
   return 0;
 }

@@ -11,6 +11,8 @@
 
 struct mb_heap;
 
+enum { MB_REFUSED_PLACES = 1000 };
+
 /* How the states of further schedulers are made. */
 struct mb_node_setup {
   lua_State *(*new_state)(void **data);              /* NULL when memory is out. Any thread */
@@ -31,6 +33,7 @@ struct mb_node {
   char *paths[2]; /* package.path and cpath when the runtime was loaded; constant */
   /* The program is to end: enum mb_node_end, see mb_node_exit. */
   atomic_int exiting, exit_status;
+  _Atomic uint64_t refused[MB_REFUSED_PLACES]; /* hashes of the places where a finalizer has been refused something; 0: none */
 };
 
 enum mb_node_end {

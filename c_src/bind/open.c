@@ -60,7 +60,6 @@ static int collect_heap(lua_State *L) {
   mb_preempt_free(h->preempt);
   mb_watch_free(h->watch);
   mb_map_deinit(&h->held);
-  mb_map_deinit(&h->refused);
   free(h->script_text);
   h->workspace = h->key = NULL;
   h->codes = NULL;
