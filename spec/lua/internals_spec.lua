@@ -23,16 +23,14 @@ describe("internal modules", function()
         is.string, is(function() error "predicate" end),
       }
       local by_name = {}
-      -- what would end the program, or make files
-      local with_care = {end_with = "number", listen = "number", connect = "number", private_file = "number", process_exit = "table"}
+      -- what would end the program, starve it, or make files
+      local with_care = {end_with = "number", listen = "number", connect = "number", private_file = "number", process_exit = "table",
+        memory_limit = "table"}
       local function allowed(f, a) return not with_care[f] or type(a) == with_care[f] or a == "" end
       local calls = 0
       local function call(f, ...)
         if not allowed(f, (...)) then return end
-        local pid, ref = spawn_monitor(function(...)
-          pcall(require(name)[f], ...)
-          if f == "memory_limit" then require(name)[f](nil) end
-        end, ...)
+        local pid, ref = spawn_monitor(function(...) pcall(require(name)[f], ...) end, ...)
         local function ended(ms) return receive{ {{"DOWN", ref, any, any, any}}, after = ms } ~= nil end
         if not ended(1) then
           Process.exit(pid, "kill")
