@@ -204,14 +204,39 @@ static int own_files(lua_State *L) {
   return 0;
 }
 
+static const char starts_key; /* its address is the key of {[string] = true}: what encode_start has made */
+
 /* encode_start(fn) -> string for publish_start */
 static int encode_start(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
   mb_replica_encode_start(mb_heap_of(L), L, 1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &starts_key) != LUA_TTABLE) {
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &starts_key);
+    lua_replace(L, -2);
+  }
+  lua_pushvalue(L, -2);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
   return 1;
 }
 
 /* publish_start(string): the function of encode_start runs in each heap but this one */
 static int publish_start(lua_State *L) {
+  int made = 0;
+  luaL_checktype(L, 1, LUA_TSTRING);
+  lua_settop(L, 1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &starts_key) == LUA_TTABLE) {
+    lua_pushvalue(L, 1);
+    made = lua_rawget(L, 2) != LUA_TNIL;
+    lua_pushvalue(L, 1); /* once */
+    lua_pushnil(L);
+    lua_rawset(L, 2);
+  }
+  luaL_argcheck(L, made, 1, "what encode_start returns expected"); /* other bytes mean nothing */
+  lua_settop(L, 1);
   mb_replica_publish_start(mb_heap_of(L), L, 1);
   return 0;
 }
