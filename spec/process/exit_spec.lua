@@ -212,6 +212,7 @@ describe("exit(reason)", function()
   it("contains running out of memory", function()
     local core = require "moonbeam.core"
     local limit = core.memory_limit
+    local _ <close> = setmetatable({}, {__close = function() limit(nil) end}) -- or the other tests have it, too
     local pid, ref = Process.spawn(function() -- the limit is that of a scheduler's heap: lifted below on the same
       limit(20 * 1024 * 1024)
       local t = {}
