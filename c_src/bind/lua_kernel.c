@@ -395,21 +395,18 @@ static int monitor(lua_State *L) {
   return 1;
 }
 
-/* Remove what a monitor has brought: its DOWN and its reply. */
-static void flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
+void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
   struct mb_mailbox *m = &p->mailbox;
   struct mb_signal *s = m->mark == ref && m->marked ? m->marked->next : m->head;
-  while (s) {
+  int over = mb_demonitor(h->scheduler, p, ref) == MB_MONITORING;
+  while (s && !over) {
     struct mb_signal *next = s->next;
-    if (s->ref == ref && (s->kind == MB_DOWN || s->kind == MB_REPLY)) mb_take_message(h, p, s);
+    if (s->ref == ref && (s->kind == MB_DOWN || s->kind == MB_REPLY)) {
+      over = s->kind == MB_DOWN; /* the last that there can be */
+      mb_take_message(h, p, s);
+    }
     s = next;
   }
-}
-
-void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
-  /* An active monitor has sent no DOWN, but its reply may be there. */
-  (void)mb_demonitor(h->scheduler, p, ref);
-  flush_ref(h, p, ref);
 }
 
 static int demonitor(lua_State *L) {

@@ -14,7 +14,7 @@
 
 /* What the value of a monitor's entry means, by its low bits; the rest is the target's pid, or the
  * address of a struct by_name. */
-enum { ENTRY_ALIAS = 1, ENTRY_NAME = 2, ENTRY_BITS = 7 };
+enum { ENTRY_ALIAS = 1, ENTRY_NAME = 2, ENTRY_ANSWERED = 4, ENTRY_BITS = 7 };
 
 /* The pool: payload of its signals in bytes, and how many are kept. The sanitizers shall see each end. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -228,7 +228,9 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
       mb_deliver(s, p, signal);
       return;
     case MB_REPLY:
-      if (mb_replies_welcome(p, signal->ref)) {
+      entry = mb_map_get(&p->monitors, signal->ref);
+      if (entry && *entry & ENTRY_ALIAS) {
+        *entry |= ENTRY_ANSWERED;
         mb_deliver(s, p, signal);
         return;
       }
@@ -445,22 +447,24 @@ int mb_alias(struct mb_scheduler *s, struct mb_process *p, mb_ref *out) {
   return 0;
 }
 
-int mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref) {
+enum mb_monitoring mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref) {
+  enum mb_monitoring was;
   const char *name;
   uint32_t size;
   uint64_t entry;
   mb_pid target;
   struct mb_process *t;
-  if (!mb_map_remove(&p->monitors, ref, &entry)) return 0;
+  if (!mb_map_remove(&p->monitors, ref, &entry)) return MB_MONITORING_OVER;
+  was = entry & ENTRY_ANSWERED ? MB_MONITORING_ANSWERED : MB_MONITORING;
   target = mb_monitor_target(entry, &name, &size);
   free_entry(entry);
   t = target ? mb_table_slot(&s->runtime->table, target) : NULL;
-  if (!t || atomic_load_explicit(&t->pid, memory_order_relaxed) != target) return 1;
+  if (!t || atomic_load_explicit(&t->pid, memory_order_relaxed) != target) return was;
   if (mb_is_here(s, t))
     mb_map_remove(&t->monitored_by, ref, NULL); /* an exiting one too: it has not announced it yet */
   else
     (void)tell(s, target, MB_DEMONITOR, atomic_load(&p->pid), ref);
-  return 1;
+  return was;
 }
 
 /* Notices of one death for processes elsewhere, by receiver: each gets all of its own at once, so that nobody sees

@@ -95,8 +95,15 @@ int mb_alias(struct mb_scheduler *s, struct mb_process *p, mb_ref *out);
 /* Whether replies to the reference reach p's mailbox. Owner's thread. */
 int mb_replies_welcome(const struct mb_process *p, mb_ref ref);
 
-/* End a monitor: 1 when it was active. */
-int mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref);
+/* What a monitor has brought when it is ended. */
+enum mb_monitoring {
+  MB_MONITORING_OVER,    /* it is not active any more: perhaps replies, and its DOWN after them */
+  MB_MONITORING,         /* nothing */
+  MB_MONITORING_ANSWERED /* replies */
+};
+
+/* End a monitor. */
+enum mb_monitoring mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref);
 
 /* Read one entry of a process's monitors: the target, and the name when monitored by one. */
 mb_pid mb_monitor_target(uint64_t entry, const char **name, uint32_t *name_size);
