@@ -288,9 +288,15 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
   if (e.w->out.size > UINT32_MAX / 2) fail(&e, "it has more than %d MB", 2047);
   e.w->out.bytes[0] = (unsigned char)e.flags;
   memcpy(e.w->out.bytes + 1, &count32, 4);
+  mb_workspace_finish(e.w, L);
   *out = &e.w->out;
   h->encoding = e.nested;
   if (!e.nested) lua_settop(L, top); /* a workspace of one's own stays alive on the stack */
+}
+
+/* Encoded bytes have been copied. */
+static void drop(struct mb_heap *h, const struct mb_buffer *out) {
+  if (out == &h->workspace->out) mb_workspace_drop(h->workspace);
 }
 
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,
@@ -301,6 +307,7 @@ struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, i
   s = mb_signal_take(h->scheduler, kind, (uint32_t)out->size);
   if (!s) luaL_error(L, "not enough memory");
   memcpy(s->data, out->bytes, out->size);
+  drop(h, out);
   return s;
 }
 
@@ -318,6 +325,7 @@ static int encode_reason(lua_State *L) {
   mb_encode(h, L, 2, 1, "exit", &out);
   r = mb_reason_new(kind, out->bytes, (uint32_t)out->size);
   if (!r) luaL_error(L, "not enough memory");
+  drop(h, out);
   lua_pushlightuserdata(L, r);
   return 1;
 }

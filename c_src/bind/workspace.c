@@ -5,7 +5,7 @@
 
 #include "hash.h"
 
-enum { LINEAR = 12, KEEP_BYTES = 1 << 16 };
+enum { LINEAR = 12, KEEP_BYTES = 1 << 16, KEEP_OBJECTS = KEEP_BYTES / 16 };
 
 static void deinit(struct mb_workspace *w) {
   mb_buffer_deinit(&w->out);
@@ -47,8 +47,7 @@ struct mb_workspace *mb_workspace_push(lua_State *L) {
   return w;
 }
 
-void mb_workspace_reset(struct mb_workspace *w, lua_State *L) {
-  w->out.size = 0;
+static void forget(struct mb_workspace *w, lua_State *L) {
   w->seen_count = 0;
   w->objects = 0;
   w->later_count = 0;
@@ -56,14 +55,32 @@ void mb_workspace_reset(struct mb_workspace *w, lua_State *L) {
     luaL_unref(L, LUA_REGISTRYINDEX, w->anchors);
     w->anchors = LUA_NOREF;
   }
-  if (w->out.capacity > KEEP_BYTES) mb_buffer_deinit(&w->out);
-  if (w->seen_capacity > KEEP_BYTES / 16) {
+}
+
+void mb_workspace_reset(struct mb_workspace *w, lua_State *L) {
+  mb_workspace_drop(w);
+  w->out.size = 0;
+  forget(w, L);
+}
+
+void mb_workspace_finish(struct mb_workspace *w, lua_State *L) {
+  if (w->later_count) forget(w, L); /* what is put off is held by the anchors */
+  if (w->seen_capacity > KEEP_OBJECTS) {
     free(w->seen);
     free(w->index);
     w->seen = NULL;
     w->index = NULL;
-    w->seen_capacity = w->index_capacity = 0;
+    w->seen_capacity = w->index_capacity = w->seen_count = 0;
   }
+  if (w->later_capacity > KEEP_OBJECTS) {
+    free(w->later);
+    w->later = NULL;
+    w->later_capacity = w->later_count = 0;
+  }
+}
+
+void mb_workspace_drop(struct mb_workspace *w) {
+  if (w->out.capacity > KEEP_BYTES) mb_buffer_deinit(&w->out);
 }
 
 static size_t home(const struct mb_workspace *w, const void *object) {

@@ -38,8 +38,14 @@ void mb_workspace_free(struct mb_workspace *w);
 /* Push a userdata that owns another workspace and return it. Raises when memory is out. */
 struct mb_workspace *mb_workspace_push(lua_State *L);
 
-/* Start with nothing met. The output's memory is kept, up to a bound. */
+/* Start with nothing met. */
 void mb_workspace_reset(struct mb_workspace *w, lua_State *L);
+
+/* The output is complete: give back what was met and put off, where it is much. */
+void mb_workspace_finish(struct mb_workspace *w, lua_State *L);
+
+/* The output has been used: give it back, if it is large. */
+void mb_workspace_drop(struct mb_workspace *w);
 
 /* Find or add; the pointers are valid until the next addition. NULL: not there; out of memory. */
 struct mb_seen *mb_workspace_find(const struct mb_workspace *w, const void *object);

@@ -84,4 +84,10 @@ void mb_timer_heap_remove(struct mb_timer_heap *h, struct mb_timer *t) {
     sift_up(h, moved->place);
   }
   publish(h);
+  if (h->capacity > 1024 && h->count * 8 < h->capacity) {
+    struct mb_timer_slot *slots = realloc(h->slots, h->capacity / 4 * sizeof *slots);
+    if (!slots) return;
+    h->slots = slots;
+    h->capacity /= 4;
+  }
 }
