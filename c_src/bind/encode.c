@@ -20,6 +20,11 @@ void mb_encoder_no_memory(struct mb_encoder *e) {
   luaL_error(e->L, "not enough memory");
 }
 
+void mb_encoder_no_stack(struct mb_encoder *e) {
+  mb_encoder_give_up(e);
+  luaL_error(e->L, "stack overflow");
+}
+
 /* Raise at the caller that what the encoder does cannot be done. */
 static void fail(struct mb_encoder *e, const char *format, int number) {
   mb_encoder_give_up(e);
@@ -125,7 +130,7 @@ static void encode_body(struct mb_encoder *e, int index, int depth, const struct
   uint32_t counts[2] = {0, 0};
   struct mb_frame inner = {f, AT_FIELD, 0, NULL};
   int top = lua_gettop(L);
-  if (depth > 2) luaL_checkstack(L, 12, NULL); /* a C function starts with room for the first levels */
+  if (depth > 2) mb_encoder_stack(e, 12); /* a C function starts with room for the first levels */
   mb_encoder_reserve(e, 8);
   out->size += 8;
   lua_pushnil(L);
@@ -222,7 +227,7 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
       encode_table(e, index, depth, f);
       break;
     case LUA_TFUNCTION:
-      luaL_checkstack(L, 8, NULL);
+      mb_encoder_stack(e, 8);
       mb_encoder_function(e, index, depth, f);
       break;
     default:

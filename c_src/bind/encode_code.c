@@ -88,7 +88,7 @@ static void encode_global(struct mb_encoder *e, int environment, struct mb_seen 
                           const struct mb_code_name *n) {
   lua_State *L = e->L;
   int top = lua_gettop(L), same;
-  luaL_checkstack(L, 12, NULL);
+  mb_encoder_stack(e, 12);
   lua_pushlstring(L, n->s, n->len);
   push_global(e, environment, top + 1);
   if (lua_istable(L, top + 2) &&

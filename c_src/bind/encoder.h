@@ -32,8 +32,14 @@ struct mb_encoder {
 /* An error is about to be raised: the encoding is over. */
 void mb_encoder_give_up(struct mb_encoder *e);
 
-/* Raise Lua's memory error. */
+/* Raise Lua's memory error, or that its stack is full. */
 void mb_encoder_no_memory(struct mb_encoder *e);
+void mb_encoder_no_stack(struct mb_encoder *e);
+
+/* Room for so many more values on Lua's stack. */
+static inline void mb_encoder_stack(struct mb_encoder *e, int slots) {
+  if (!lua_checkstack(e->L, slots)) mb_encoder_no_stack(e);
+}
 
 /* Raise at the caller that the value at `index` cannot travel, with the path to it. */
 void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f);

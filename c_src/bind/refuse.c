@@ -128,7 +128,7 @@ void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f
   lua_State *L = e->L;
   struct path p = {.L = L};
   const char *name = NULL;
-  luaL_checkstack(L, 30, NULL);
+  mb_encoder_stack(e, 30);
   if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) name = lua_tostring(L, -1);
   luaL_buffinit(L, &p.text);
   add_path(e, &p, f);
