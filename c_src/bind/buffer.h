@@ -9,13 +9,15 @@
 struct mb_buffer {
   unsigned char *bytes;
   size_t size, capacity;
+  size_t limit; /* it grows no further; 0: as far as memory goes */
 };
 
-/* Make room for `more` bytes after size; NULL when memory is out. */
+/* Make room for `more` bytes after size; NULL when memory is out, or at the limit. */
 static inline unsigned char *mb_buffer_reserve(struct mb_buffer *b, size_t more) {
   if (b->capacity - b->size < more) {
     size_t capacity = b->capacity ? b->capacity : 512;
     unsigned char *bytes;
+    if (b->limit && b->size + more > b->limit) return NULL;
     while (capacity - b->size < more) capacity *= 2;
     bytes = realloc(b->bytes, capacity);
     if (!bytes) return NULL;

@@ -66,11 +66,6 @@ static void put_name(struct mb_encoder *e, const char *s, size_t size) {
 
 /* What has been met */
 
-/* Give up a trial whose value is too large. */
-static inline void check_trial(struct mb_encoder *e) {
-  if (e->w->out.size > MOST_TRIED && e->doing == mb_replica_trial) fail(e, "it has more than %d KB", MOST_TRIED / 1024);
-}
-
 int mb_encoder_again(struct mb_encoder *e, const void *object) {
   struct mb_seen *s = mb_workspace_find(e->w, object);
   if (!s) return 0;
@@ -81,7 +76,6 @@ int mb_encoder_again(struct mb_encoder *e, const void *object) {
 }
 
 struct mb_seen *mb_encoder_meet(struct mb_encoder *e, const void *object) {
-  check_trial(e);
   struct mb_seen *s = mb_workspace_add(e->w, object);
   if (!s) mb_encoder_no_memory(e);
   s->number = ++e->w->objects;
@@ -152,7 +146,6 @@ static void encode_body(struct mb_encoder *e, int index, int depth, const struct
       mb_encoder_value(e, top + 1, depth + 1, &key);
     }
     mb_encoder_value(e, top + 2, depth + 1, &inner);
-    check_trial(e);
     lua_settop(L, top + 1);
   }
   memcpy(e->w->out.bytes + sizes, counts, 8);
@@ -279,6 +272,7 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
   mb_modules_refresh(h, L);
   h->encoding = 1;
   mb_workspace_reset(e.w, L);
+  e.w->out.limit = doing == mb_replica_trial ? MOST_TRIED : 0;
   mb_encoder_reserve(&e, MB_ENCODED_HEADER);
   e.w->out.size = MB_ENCODED_HEADER;
   for (int i = 0; i < count; i++) {
@@ -290,6 +284,7 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
     encode_later(&e);
     mb_encoder_byte(&e, 0);
   }
+  if (e.w->out.limit && e.w->out.size > MOST_TRIED) fail(&e, "it has more than %d KB", MOST_TRIED / 1024);
   if (e.w->out.size > UINT32_MAX / 2) fail(&e, "it has more than %d MB", 2047);
   e.w->out.bytes[0] = (unsigned char)e.flags;
   memcpy(e.w->out.bytes + 1, &count32, 4);
