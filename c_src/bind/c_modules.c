@@ -4,6 +4,7 @@
 
 #include "main_thread.h"
 #include "modules.h"
+#include "preempt.h"
 
 /* The opener of a C module, upvalue 2. */
 static int open_module(lua_State *L) {
@@ -13,6 +14,7 @@ static int open_module(lua_State *L) {
   lua_insert(L, 1);
   mb_node_lock_modules(h->node); /* the one place where Lua runs under a lock: that is its purpose */
   h->has_c_modules = 1;
+  mb_preempt_attend(h);
   mb_ticker_start(h->runtime); /* notices hooks that are set on the main thread */
   status = mb_main_pcall(h, L, lua_gettop(L) - 1);
   mb_node_unlock_modules(h->node);

@@ -5,17 +5,19 @@
 #include "crash.h"
 #include "entry.h"
 #include "log.h"
+#include "preempt.h"
 
 enum { CLEANUP_MS = 50 };
 
 void mb_closing_begin(struct mb_heap *h) {
   if (h->closing++) return;
-  /* until user code is entered anew; partner: the ticker */
-  atomic_store_explicit(&h->scheduler->slice.attended, 1, memory_order_relaxed);
+  mb_preempt_attend(h);
   mb_closing_renew(h);
 }
 
-void mb_closing_end(struct mb_heap *h) { h->closing--; }
+void mb_closing_end(struct mb_heap *h) {
+  if (--h->closing == 0) mb_preempt_attend(h);
+}
 
 void mb_closing_renew(struct mb_heap *h) {
   mb_slice_renew(h->scheduler);

@@ -88,7 +88,9 @@ static int schedulers(lua_State *L) {
       int64_t slept = atomic_load_explicit(&s->slept, memory_order_relaxed) + (since ? (int64_t)now - since : 0);
       double life = (double)(now - s->born), busy = life > 0 ? 1 - (double)slept / life : 0;
       set_integer(L, "processes", atomic_load_explicit(&s->live, memory_order_relaxed));
-      set_integer(L, "run_queue", atomic_load_explicit(&s->ready.count, memory_order_relaxed));
+      set_integer(L, "run_queue", i == mb_heap_of(L)->scheduler->id
+                                      ? (int64_t)s->ready.count
+                                      : atomic_load_explicit(&s->queued, memory_order_relaxed));
       set_integer(L, "steals", atomic_load_explicit(&s->steals, memory_order_relaxed));
       set_integer(L, "wakeups", atomic_load_explicit(&s->wakeups, memory_order_relaxed));
       lua_pushnumber(L, busy < 0 ? 0 : busy);

@@ -166,8 +166,6 @@ void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
     lua_Hook now = lua_gethook(L);
     if (!now || (now == hook && lua_gethookcount(L) != t->every)) lua_sethook(L, hook, LUA_MASKCOUNT, t->every);
   }
-  if (h->scheduler) /* a library's hook may be due on the main thread; partner: the ticker */
-    atomic_store_explicit(&h->scheduler->slice.attended, h->closing || h->has_c_modules, memory_order_relaxed);
   mb_here = (struct mb_here){L, h, atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed)};
   h->running = L; /* first: from here on the handler arms nothing else */
   if (t->armed && t->armed != L && !is_kept_outside(h, L)) { /* what was meant for the one is now meant for the other */
@@ -176,6 +174,11 @@ void mb_preempt_enter(struct mb_heap *h, lua_State *L) {
     h->running = L;
     if (!is_at(t, L)) arm(h, L, mb_can_yield(h, L) || !is_kept(h) ? MB_GOAL_GIVE_WAY : MB_GOAL_RETURN);
   }
+}
+
+void mb_preempt_attend(struct mb_heap *h) {
+  /* a hook of a library's may be due on the main thread; relaxed, partner: the ticker */
+  atomic_store_explicit(&h->scheduler->slice.attended, h->closing || h->has_c_modules, memory_order_relaxed);
 }
 
 void mb_preempt_leave(struct mb_heap *h) {

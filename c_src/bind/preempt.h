@@ -17,6 +17,10 @@ void mb_preempt_interrupt(struct mb_heap *h);
 /* The upcall of the ticker's signal: the same, when the slice has lasted long enough for what it costs. */
 void mb_preempt_overdue(struct mb_scheduler *s);
 
+/* Clean-up code of the dead runs or has ended, or C modules are there: let the ticker interrupt what runs even where nobody
+ * wants the scheduler, or no longer. */
+void mb_preempt_attend(struct mb_heap *h);
+
 /* L is about to run user code: the hook goes there from now on. */
 void mb_preempt_enter(struct mb_heap *h, lua_State *L);
 

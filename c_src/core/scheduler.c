@@ -16,9 +16,11 @@ enum {
   SLOT_SHARE = 16        /* all schedulers together keep one of so many */
 };
 
-static void count(struct mb_queue *q, uint32_t by) {
-  atomic_store_explicit(&q->count, atomic_load_explicit(&q->count, memory_order_relaxed) + by, memory_order_relaxed);
+static void set_head(struct mb_queue *q, struct mb_process *p) {
+  atomic_store_explicit(&q->head, p, memory_order_relaxed); /* partner: the ticker, which wants to know whether there is one */
 }
+
+static int is_filled(const struct mb_queue *q) { return atomic_load_explicit(&q->head, memory_order_relaxed) != NULL; }
 
 void mb_queue_push(struct mb_queue *q, struct mb_process *p) {
   p->run_next = NULL;
@@ -26,22 +28,22 @@ void mb_queue_push(struct mb_queue *q, struct mb_process *p) {
   if (q->tail)
     q->tail->run_next = p;
   else
-    q->head = p;
+    set_head(q, p);
   q->tail = p;
-  count(q, 1);
+  q->count++;
 }
 
 void mb_queue_remove(struct mb_queue *q, struct mb_process *p) {
   if (p->run_prev)
     p->run_prev->run_next = p->run_next;
   else
-    q->head = p->run_next;
+    set_head(q, p->run_next);
   if (p->run_next)
     p->run_next->run_prev = p->run_prev;
   else
     q->tail = p->run_prev;
   p->run_next = p->run_prev = NULL;
-  count(q, (uint32_t)-1);
+  q->count--;
 }
 
 mb_ref mb_ref_new(struct mb_scheduler *s) { return mb_ref_make(++s->references, s->id); }
@@ -124,14 +126,14 @@ uint64_t mb_slice_age(struct mb_scheduler *s) {
 }
 
 int mb_scheduler_awaited(const struct mb_scheduler *s, uint64_t now) {
-  if (atomic_load_explicit(&s->ready.count, memory_order_relaxed) || atomic_load_explicit(&s->posted, memory_order_relaxed))
+  if (is_filled(&s->ready) || atomic_load_explicit(&s->posted, memory_order_relaxed))
     return 1;
   return mb_timer_heap_due(&s->timers, now) && (atomic_load_explicit(&s->receive_timers, memory_order_relaxed) ||
                                                 atomic_load_explicit(&s->delayed_count, memory_order_relaxed));
 }
 
 int mb_scheduler_wanted(const struct mb_scheduler *s, uint64_t now) {
-  return mb_scheduler_awaited(s, now) || atomic_load_explicit(&s->dying.count, memory_order_relaxed) ||
+  return mb_scheduler_awaited(s, now) || is_filled(&s->dying) ||
          atomic_load_explicit(&s->noticed, memory_order_relaxed) ||
          atomic_load_explicit(&s->stop, memory_order_relaxed) ||
          atomic_load_explicit(&s->handles, memory_order_relaxed);
@@ -416,10 +418,12 @@ static int look(struct mb_scheduler *s, int may_block) {
     atomic_store(&s->noticed, 0); /* first: what is noticed from here on makes it due again */
     s->runtime->upcalls->notice(s);
   }
+  atomic_store_explicit(&s->queued, s->ready.count, memory_order_relaxed);
   atomic_store_explicit(&s->handles, uv_loop_alive(s->loop), memory_order_relaxed);
   if (s->ready.head || s->dying.head || !may_block) {
     if (now - s->polled >= POLL_NS && uv_loop_alive(s->loop)) {
       s->polled = now;
+      atomic_store_explicit(&s->slice.process, NULL, memory_order_relaxed); /* what takes long now is none of theirs */
       uv_run(s->loop, UV_RUN_NOWAIT);
     }
     return 0;
@@ -447,7 +451,6 @@ static void run(struct mb_scheduler *s, struct mb_process *p) {
   mb_slice_begin(s, p);
   s->runtime->upcalls->resume(s, p);
   s->current = NULL;
-  atomic_store_explicit(&s->slice.process, NULL, memory_order_relaxed);
   if (p->state == MB_RUNNING) { /* it gave way without waiting for anything */
     p->state = MB_RUNNABLE;
     mb_queue_push(&s->ready, p);

@@ -20,8 +20,9 @@ struct mb_runtime;
 enum { MB_BATCH = 32 }; /* processes run between two looks, at most */
 
 struct mb_queue {
-  struct mb_process *head, *tail;
-  _Atomic uint32_t count; /* relaxed: any thread may look */
+  _Atomic(struct mb_process *) head; /* relaxed: any thread may look whether there is one */
+  struct mb_process *tail;
+  uint32_t count;
 };
 
 struct mb_scheduler {
@@ -49,6 +50,7 @@ struct mb_scheduler {
   _Atomic int64_t messages;       /* queued in mailboxes of processes here */
   _Atomic int64_t receive_timers; /* processes that wait with a deadline */
   _Atomic int64_t delayed_count;
+  _Atomic int64_t queued;  /* length of ready, as of the last look */
   _Atomic int64_t steals;  /* processes that others have given */
   _Atomic int64_t wakeups; /* returns from sleep */
   _Atomic int64_t slept;   /* ns, in all */
