@@ -107,6 +107,7 @@ int mb_encoder_named(struct mb_encoder *e, int index, int metatable) {
   size_t size;
   const char *name;
   if (!mb_modules_name(e->h, e->L, index, metatable)) return 0;
+  if (e->is_key) mb_modules_first_name(e->L);
   name = lua_tolstring(e->L, -1, &size);
   put_name(e, name, size);
   if (!mb_modules_is_of_lua(name) && strcmp(name, "_G") != 0 && mb_encoder_replicates(e)) e->flags |= MB_F_MODULES;
@@ -224,6 +225,12 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
       mb_encoder_function(e, index, depth, f);
       break;
     default:
+      if (lua_isuserdata(L, index)) {
+        luaL_checkstack(L, 8, NULL);
+        if (mb_encoder_named(e, index, 0)) break;
+        mb_modules_touch(e->h); /* its module may have been loaded unseen */
+        if (mb_encoder_named(e, index, 0)) break;
+      }
       mb_encoder_refuse(e, index, f);
   }
 }

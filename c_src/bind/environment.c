@@ -2,6 +2,7 @@
 
 #include "closing.h"
 #include "errors.h"
+#include "library.h"
 #include "modules.h"
 #include "replica.h"
 
@@ -143,20 +144,46 @@ static int do_dofile(lua_State *L) {
   return dofile_done(L, LUA_OK, 0);
 }
 
+/* Whether the function that calls the running one is the runtime's. */
+static int called_by_library(struct mb_heap *h, lua_State *L) {
+  lua_Debug ar;
+  return lua_getstack(L, 1, &ar) && lua_getinfo(L, "S", &ar) && mb_is_own(h, ar.source);
+}
+
+/* Push what package.loaded has of this name; 0 and nothing pushed when it is not loaded. */
+static int push_loaded(lua_State *L, const char *name) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
+  if (lua_toboolean(L, -1)) return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+/* Push the library's module of this name; 0 when it has none. The program's is in package.loaded from now on. */
+static int require_library(struct mb_heap *h, lua_State *L, const char *name, int by_library) {
+  if (!mb_library_is_name(name) || !mb_library_push(h, L, name)) return 0;
+  if (by_library) return 1;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+  return 1;
+}
+
 /* require; upvalue 1 is the library's own, its table `package`, 2 the heap, 3 the library's function. */
 static int do_require(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, lua_upvalueindex(2));
-  int results;
-  luaL_checkstring(L, 1);
+  const char *name = luaL_checkstring(L, 1);
+  int results, by_library = called_by_library(h, L);
   lua_settop(L, 1);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushvalue(L, 1);
-  lua_rawget(L, -2);
-  if (lua_toboolean(L, -1)) return 1;
-  lua_settop(L, 1);
+  if (!by_library && push_loaded(L, name)) return 1;
+  if (require_library(h, L, name, by_library)) return 1;
   mb_replica_refresh(h, L);
   results = call_original(L, 3, 1);
-  mb_modules_touch(h);
+  lua_pushvalue(L, -results);
+  mb_modules_note_loaded(h, L, name);
+  lua_pop(L, 1);
   return results;
 }
 

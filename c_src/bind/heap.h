@@ -53,8 +53,12 @@ enum mb_heap_ref {
   MB_REF_CODE,      /* identity of code -> a closure of it, weak: the identity holds while that lives */
   MB_REF_NAMED,     /* module value -> its name, see modules.h */
   MB_REF_RESOLVED,  /* name -> module value */
-  MB_REF_STANDARD,  /* name -> function of Lua's library */
+  MB_REF_STANDARD,  /* name -> what is in Lua's library, see standard.h */
   MB_REF_BACKED,    /* module name -> whether a file stands behind it */
+  MB_REF_CONSTANTS, /* a module's constant -> its name; a module's table -> false: its constants have been noted; weak */
+  MB_REF_ORIGINS,   /* module name -> what its loader gave; weak */
+  MB_REF_ORDER,     /* module name -> its number among those that have been loaded */
+  MB_REF_OWN_MODULES, /* module name -> the runtime's own module, see library.h */
   MB_REF_HOOKS,     /* thread -> its count hook, see preempt.c; weak */
   MB_REF_REQUIRE,   /* the require that was there before */
   MB_REF_KNOWN,     /* what has been published or adopted, see replica.c */

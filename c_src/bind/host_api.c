@@ -3,13 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "codec.h"
 #include "crash.h"
 #include "error.h"
 #include "errors.h"
-#include "library.h"
 #include "message.h"
 #include "modules.h"
 #include "open.h"
@@ -17,16 +15,23 @@
 #include "replica.h"
 #include "run.h"
 
-static void push_share(lua_State *L) {
+/* Run the library's first file, <directory of the executable>/../share/lua/5.4/moonbeam/init.lua: the host and its library
+ * belong together. The module is on the top of the stack then. */
+static void load_library(lua_State *L) {
   char exe[4096];
   size_t size = sizeof exe;
+  const char *path;
   char *slash;
   if (uv_exepath(exe, &size) != 0) luaL_error(L, "cannot find the path of the executable");
   for (int i = 0; i < 2; i++) {
     slash = strrchr(exe, '/');
     if (slash) *slash = '\0';
   }
-  lua_pushfstring(L, "%s/share/lua/5.4", exe);
+  path = lua_pushfstring(L, "%s/share/lua/5.4/moonbeam/init.lua", exe);
+  if (luaL_loadfile(L, path) != LUA_OK) lua_error(L);
+  lua_pushliteral(L, "moonbeam");
+  lua_pushvalue(L, -3);
+  lua_call(L, 2, 1);
 }
 
 /* os.exit([code [, close]]): the program ends, whichever scheduler this is. Without `close`, and where Lua
@@ -50,11 +55,7 @@ static int open_all(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_moonbeam_core);
   lua_setfield(L, -2, "moonbeam.core");
-  push_share(L);
-  mb_library_search(L); /* the host and its library belong together */
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "moonbeam");
-  lua_call(L, 1, 1);
+  load_library(L);
   lua_getfield(L, -1, "import");
   lua_call(L, 0, 0);
   lua_getglobal(L, "os");

@@ -141,7 +141,7 @@ static void put(struct key *k, int index, int depth) {
 }
 
 const struct mb_buffer *mb_key(struct mb_heap *h, lua_State *L, int index, const char *function, int argument) {
-  struct key k = {{.h = h, .L = L, .doing = "use a key", .w = h->key}, function, argument};
+  struct key k = {{.h = h, .L = L, .doing = "use a key", .w = h->key, .is_key = 1}, function, argument};
   const uint32_t one = 1;
   struct mb_buffer *out = &h->key->out;
   if (lua_istable(L, index)) mb_modules_refresh(h, L);

@@ -3,7 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "open.h"
+#include "modules.h"
+
+static const char root[] = "moonbeam";
 
 /* Push a copy of the table at `index`; its metatable is left out. */
 static void push_copy(lua_State *L, int index) {
@@ -47,48 +49,64 @@ void mb_library_push_globals(struct mb_heap *h, lua_State *L) {
   mb_push_ref(h, L, MB_REF_LIBRARY);
 }
 
-/* The loader of a file: upvalue 1 is its path. */
-static int load_file(lua_State *L) {
-  const char *path = lua_tostring(L, lua_upvalueindex(1));
-  if (luaL_loadfile(L, path) != LUA_OK) return lua_error(L);
-  mb_library_push_globals(mb_heap_open(L), L);
+int mb_library_is_name(const char *module) {
+  size_t size = sizeof root - 1;
+  return strncmp(module, root, size) == 0 && (module[size] == '\0' || module[size] == '.');
+}
+
+int mb_library_loaded(struct mb_heap *h, lua_State *L, const char *module) {
+  mb_push_ref(h, L, MB_REF_OWN_MODULES);
+  if (lua_getfield(L, -1, module) == LUA_TNIL) {
+    lua_pop(L, 2);
+    return 0;
+  }
+  lua_remove(L, -2);
+  return 1;
+}
+
+int mb_library_load(struct mb_heap *h, lua_State *L, const char *module) {
+  const char *path;
+  if (!h->own_prefix || module[sizeof root - 1] == '\0') return 0;
+  lua_pushlstring(L, h->own_prefix + 1, h->own_prefix_size - 1); /* without the @ of a chunk's name */
+  luaL_gsub(L, module + sizeof root, ".", "/");
+  lua_pushliteral(L, ".lua");
+  lua_concat(L, 3);
+  path = lua_tostring(L, -1);
+  if (access(path, R_OK) != 0) {
+    lua_pop(L, 1);
+    return 0;
+  }
+  if (luaL_loadfile(L, path) != LUA_OK) lua_error(L);
+  mb_library_push_globals(h, L);
   if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
-  lua_pushvalue(L, 1);
-  lua_pushstring(L, path);
+  lua_pushstring(L, module);
+  lua_rotate(L, -3, -1);
   lua_call(L, 2, 1);
   return 1;
 }
 
-static int readable(const char *path) { return access(path, R_OK) == 0; }
-
-/* A searcher for moonbeam.*: upvalue 1 is the directory. */
-static int search(lua_State *L) {
-  const char *module = luaL_checkstring(L, 1), *share = lua_tostring(L, lua_upvalueindex(1)), *path;
-  if (strncmp(module, "moonbeam", 8) != 0 || (module[8] != '\0' && module[8] != '.')) return 0;
-  module = luaL_gsub(L, module, ".", "/");
-  path = lua_pushfstring(L, "%s/%s.lua", share, module);
-  if (!readable(path)) path = lua_pushfstring(L, "%s/%s/init.lua", share, module);
-  if (!readable(path)) {
-    lua_pushfstring(L, "no file '%s'", path);
-    return 1;
-  }
-  lua_pushstring(L, path);
-  lua_pushcclosure(L, load_file, 1);
-  lua_pushstring(L, path);
-  return 2;
+int mb_library_push(struct mb_heap *h, lua_State *L, const char *module) {
+  luaL_checkstack(L, 6, NULL);
+  if (mb_library_loaded(h, L, module)) return 1;
+  if (!mb_library_load(h, L, module)) return 0;
+  lua_pushvalue(L, -1);
+  mb_library_put(h, L, module);
+  return 1;
 }
 
-void mb_library_search(lua_State *L) {
-  int directory = lua_gettop(L);
+void mb_library_put(struct mb_heap *h, lua_State *L, const char *module) {
+  mb_push_ref(h, L, MB_REF_OWN_MODULES);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, module);
+  lua_pop(L, 1);
+  mb_modules_touch(h);
+}
+
+void mb_library_take(struct mb_heap *h, lua_State *L, const char *module) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE && lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
-    for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= 2; i--) { /* behind package.preload's */
-      lua_rawgeti(L, -1, i);
-      lua_rawseti(L, -2, i + 1);
-    }
-    lua_pushvalue(L, directory);
-    lua_pushcclosure(L, search, 1);
-    lua_rawseti(L, -2, 2);
-  }
-  lua_settop(L, directory - 1);
+  lua_getfield(L, -1, module);
+  mb_library_put(h, L, module);
+  lua_pushnil(L);
+  lua_setfield(L, -2, module);
+  lua_pop(L, 1);
 }

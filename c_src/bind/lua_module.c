@@ -1,6 +1,9 @@
-/* Modules of the library whose files are loaded when they are first used. Their tables are there from the start, in
- * package.loaded and wherever they are copied to, and are filled at the first look inside. */
+/* Modules of the library whose files are loaded when they are first used. Their tables are there from the start, in the
+ * library and wherever they are copied to, and are filled at the first look inside. */
+#include <string.h>
+
 #include "api.h"
+#include "errors.h"
 #include "library.h"
 #include "modules.h"
 
@@ -8,20 +11,10 @@
  * no other process of the heap sees half of it. */
 static void load(struct mb_heap *h, lua_State *L) {
   const char *name;
-  int loaded, status;
   luaL_checkstack(L, 10, NULL);
   if (!luaL_getmetafield(L, 1, "__module")) return; /* somebody else has been here meanwhile */
   name = lua_tostring(L, -1);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  loaded = lua_gettop(L);
-  lua_pushnil(L);
-  lua_setfield(L, loaded, name);
-  mb_push_ref(h, L, MB_REF_REQUIRE);
-  lua_pushstring(L, name);
-  status = lua_pcall(L, 1, 1, 0);
-  lua_pushvalue(L, 1);
-  lua_setfield(L, loaded, name);
-  if (status != LUA_OK) lua_error(L);
+  if (!mb_library_load(h, L, name)) luaL_error(L, "module '%s' not found: the library's files are gone", name);
   lua_pushnil(L);
   while (lua_next(L, -2)) {
     lua_pushvalue(L, -2);
@@ -64,25 +57,85 @@ static int lazy(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"__index", lazy_index}, {"__newindex", lazy_newindex}, {"__pairs", lazy_pairs}, {NULL, NULL}};
   struct mb_heap *h = mb_heap_of(L);
-  luaL_checkstring(L, 1);
-  lua_settop(L, 1);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushvalue(L, 1);
-  if (lua_rawget(L, 2) != LUA_TNIL) return 1; /* loaded already */
+  const char *name = luaL_checkstring(L, 1);
+  if (mb_library_loaded(h, L, name)) return 1;
   lua_newtable(L);
   lua_newtable(L);
   mb_set_functions(h, L, methods);
-  lua_pushvalue(L, 1);
+  lua_pushstring(L, name);
   lua_setfield(L, -2, "__module");
   lua_setmetatable(L, -2);
-  lua_pushvalue(L, 1);
-  lua_pushvalue(L, -2);
-  lua_rawset(L, 2);
-  mb_modules_touch(h);
+  lua_pushvalue(L, -1);
+  mb_library_put(h, L, name);
+  return 1;
+}
+
+/* library(prefix): chunks whose name starts so are the runtime's, and its modules are found there. Errors point past
+ * them. Once in a heap. */
+static int library(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  luaL_checkstring(L, 1);
+  if (h->own_prefix) return 0;
+  lua_settop(L, 1);
+  h->own_prefix = lua_tolstring(L, 1, &h->own_prefix_size);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &h->own_prefix); /* keeps the string */
+  mb_library_take(h, L, "moonbeam.core");
+  return 0;
+}
+
+/* add_module(name, module) -> module, which is the library's */
+static int add_module(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  mb_library_put(mb_heap_of(L), L, name);
+  return 1;
+}
+
+/* name(value, "module.field") -> value, which travels by this name from now on */
+static int name(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const char *text, *dot;
+  int type = lua_type(L, 1);
+  if ((type != LUA_TTABLE && type != LUA_TFUNCTION && type != LUA_TUSERDATA && type != LUA_TLIGHTUSERDATA) ||
+      mb_to_pid(L, 1) || mb_to_ref(L, 1))
+    return mb_bad_type(h, L, "name", 1, "table, function or userdata", 1);
+  if (lua_type(L, 2) != LUA_TSTRING) return mb_bad_type(h, L, "name", 2, "\"module.field\"", 2);
+  text = lua_tostring(L, 2);
+  dot = strrchr(text, '.');
+  if (!dot || dot == text || !dot[1] || strlen(text) != lua_rawlen(L, 2) || lua_rawlen(L, 2) > MB_NAME_MOST)
+    return mb_bad_argument(h, L, "name", 2, "\"module.field\" of at most %d bytes expected, got \"%s\"", MB_NAME_MOST,
+                           text);
+  lua_settop(L, 2);
+  if (type != LUA_TLIGHTUSERDATA) { /* which is the same everywhere */
+    lua_pushlstring(L, text, (size_t)(dot - text));
+    mb_modules_declare(h, L, 1, lua_tostring(L, -1), dot + 1);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* library_modules() -> those that are loaded, by name: a copy */
+static int library_modules(lua_State *L) {
+  lua_newtable(L);
+  mb_push_ref(mb_heap_of(L), L, MB_REF_OWN_MODULES);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_pop(L, 1);
   return 1;
 }
 
 void mb_open_module(struct mb_heap *h, lua_State *L) {
-  static const luaL_Reg functions[] = {{"lazy", lazy}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"lazy", lazy},
+                                       {"library", library},
+                                       {"add_module", add_module},
+                                       {"library_modules", library_modules},
+                                       {"name", name},
+                                       {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }

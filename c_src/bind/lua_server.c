@@ -17,7 +17,7 @@
 static int module_name(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   mb_modules_refresh(mb_heap_of(L), L);
-  if (!mb_modules_name(mb_heap_of(L), L, 1, 0)) lua_pushnil(L);
+  if (!mb_modules_module(mb_heap_of(L), L, 1)) lua_pushnil(L);
   return 1;
 }
 
@@ -106,7 +106,7 @@ static int enter_server(lua_State *L) {
   lua_pushvalue(L, ANCESTORS);
   lua_rawset(L, DICTIONARY);
   lua_pushliteral(L, "$module");
-  if (!mb_modules_name(h, L, MODULE, 0)) {
+  if (!mb_modules_module(h, L, MODULE)) {
     lua_pushvalue(L, MODULE);
     return 1;
   }

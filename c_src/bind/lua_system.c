@@ -184,28 +184,6 @@ static int set_inspect(lua_State *L) {
   return 0;
 }
 
-/* own_files(prefix): chunks whose name starts so are the runtime's; errors point past them, and require finds them first.
- * Once in a heap. */
-static int own_files(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  static const char inside[] = "moonbeam/";
-  size_t tail = sizeof inside - 1;
-  luaL_checkstring(L, 1);
-  if (h->own_prefix) return 0;
-  lua_settop(L, 1);
-  h->own_prefix = lua_tolstring(L, 1, &h->own_prefix_size);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &h->own_prefix); /* keeps the string */
-  mb_push_ref(h, L, MB_REF_LIBRARY);
-  if (lua_istable(L, -1)) return 0; /* a file has been found so already */
-  if (*h->own_prefix == '@' && h->own_prefix_size > tail &&
-      strcmp(h->own_prefix + h->own_prefix_size - tail, inside) == 0) {
-    lua_pushlstring(L, h->own_prefix + 1, h->own_prefix_size - tail - 2);
-    mb_library_search(L);
-    mb_replica_open(h, L); /* it is in all heaps */
-  }
-  return 0;
-}
-
 static const char starts_key; /* its address is the key of {[string] = true}: what encode_start has made */
 
 /* encode_start(fn) -> string for publish_start */
@@ -281,7 +259,6 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"memory_limit", memory_limit},
                                        {"define", define},
                                        {"set_inspect", set_inspect},
-                                       {"own_files", own_files},
                                        {"own_globals", own_globals},
                                        {"is_terminal", is_terminal},
                                        {"entries", entries},

@@ -4,6 +4,7 @@
 #include "closing.h"
 #include "errors.h"
 #include "pattern.h"
+#include "standard.h"
 
 static int id_tostring(lua_State *L) {
   uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, 1);
@@ -93,6 +94,7 @@ void mb_open_value(struct mb_heap *h, lua_State *L) {
   mb_push_id(L, 0);
   if (!lua_getmetatable(L, -1)) lua_newtable(L); /* another library's is extended, not replaced */
   luaL_setfuncs(L, id_methods, 0);
+  mb_standard_add(h, L, "id");
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
 
@@ -100,6 +102,7 @@ void mb_open_value(struct mb_heap *h, lua_State *L) {
   lua_pushlightuserdata(L, h);
   lua_pushcclosure(L, exit_tostring, 1);
   lua_setfield(L, -2, "__tostring");
+  mb_standard_add(h, L, "exit");
   lua_setfield(L, -2, "exit_mt"); /* fields of the module: so that they travel by name */
   new_metatable(h, L, "predicate", MB_REF_PREDICATE_MT);
   lua_setfield(L, -2, "predicate_mt");
@@ -115,6 +118,7 @@ void mb_open_value(struct mb_heap *h, lua_State *L) {
   lua_pushlightuserdata(L, h);
   lua_pushcclosure(L, is_call, 1);
   lua_setfield(L, -2, "__call");
+  mb_standard_add(h, L, "is");
   lua_pushvalue(L, -1);
   lua_setfield(L, -4, "is_mt");
   lua_setmetatable(L, -2);

@@ -1,14 +1,22 @@
 /* Values that travel by name: what loaded modules hold.
  *
- * A module is code and lives once in every heap, so its table, the functions found in it and tables
- * that serve as metatables are encoded as a name, "module" or "module\0field", and resolved by require
- * on the other side. This counts for the standard library, the runtime's own modules and everything
- * that a file on package.path or package.cpath stands behind; another table in package.loaded travels
- * by value. */
+ * A module is code and lives once in every heap, so its table, the functions found in it, its constants and tables
+ * that serve as metatables are encoded as a name and resolved by require on the other side. This counts for the standard
+ * library, the runtime's own modules and everything that a loader made and a file on package.path or package.cpath
+ * stands behind; another table in package.loaded travels by value.
+ *
+ *   name   := module [0 field]           the field of a module
+ *   module := part {MB_NAME_AND part}    names of one table, in the order in which they were loaded
+ *           | nothing                    what is found in Lua's library in other ways, see standard.h
+ *
+ * Constants are userdata, and empty tables with a metatable, that a field holds when the module has been loaded, and
+ * what has been declared. */
 #ifndef MB_MODULES_H
 #define MB_MODULES_H
 
 #include "heap.h"
+
+enum { MB_NAME_AND = 1, MB_NAME_MOST = 255 };
 
 struct mb_modules *mb_modules_new(void);
 void mb_modules_free(struct mb_modules *m);
@@ -22,6 +30,18 @@ void mb_modules_touch(struct mb_heap *h);
 /* If the value at `index` has a name, push the name and return 1, else 0. metatable: also accept
  * tables that are a module's field. Raises when memory is out. */
 int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable);
+
+/* Of the names of a module's table, in the name on the top of the stack, keep the first: every heap has that. */
+void mb_modules_first_name(lua_State *L);
+
+/* If the value at `index` is a module, push the name that it was loaded by last and return 1, else 0. */
+int mb_modules_module(struct mb_heap *h, lua_State *L, int index);
+
+/* The value on the top of the stack is what the loader of this module has just given. */
+void mb_modules_note_loaded(struct mb_heap *h, lua_State *L, const char *module);
+
+/* The table, function or userdata at `index` travels as a field of a module, whatever else it is. */
+void mb_modules_declare(struct mb_heap *h, lua_State *L, int index, const char *module, const char *field);
 
 /* Make what is asked of modules and their values up to date. */
 void mb_modules_refresh(struct mb_heap *h, lua_State *L);
@@ -45,7 +65,7 @@ void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_
 void mb_modules_alias(struct mb_heap *h, lua_State *L, int index, const char *module,
                       const char *field);
 
-/* The value at `index` is the function of Lua's library of that name, whatever a program puts in its place. */
+/* The value at `index` is what Lua's library has under that name, whatever a program puts in its place. */
 void mb_modules_set_standard(struct mb_heap *h, lua_State *L, int index, const char *module, const char *field);
 
 /* Mark a table as an environment, so that mb_modules_marked is true of it. */

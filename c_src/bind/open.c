@@ -16,6 +16,7 @@
 #include "preempt.h"
 #include "replica.h"
 #include "run.h"
+#include "standard.h"
 #include "watch.h"
 #include "workspace.h"
 
@@ -177,8 +178,12 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->ref[MB_REF_WATCHED] = new_table(L, NULL);
   h->ref[MB_REF_SEARCHERS] = new_table(L, NULL);
   h->ref[MB_REF_SHAPES] = new_table(L, NULL);
-  h->ref[MB_REF_STANDARD] = new_table(L, NULL);
   h->ref[MB_REF_BACKED] = new_table(L, NULL);
+  h->ref[MB_REF_CONSTANTS] = new_table(L, "k");
+  h->ref[MB_REF_ORIGINS] = new_table(L, "v");
+  h->ref[MB_REF_ORDER] = new_table(L, NULL);
+  h->ref[MB_REF_STANDARD] = new_table(L, NULL);
+  h->ref[MB_REF_OWN_MODULES] = new_table(L, NULL);
   for (enum mb_heap_ref r = MB_REF_INSPECT; r <= MB_REF_LOG_SETTINGS; r++) { /* set later */
     lua_pushboolean(L, 0);
     h->ref[r] = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -203,6 +208,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   }
   mb_open_c_modules(h, L);
   h->no_memory = no_memory_reason(h, L);
+  mb_open_standard(h, L);
   mb_modules_settle(h, L);
   mb_replica_open(h, L);
   return h;

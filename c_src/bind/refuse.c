@@ -124,6 +124,12 @@ static void add_path(struct mb_encoder *e, struct path *p, const struct mb_frame
   if (p->open) luaL_addchar(&p->text, '"');
 }
 
+static int has_state(lua_State *L, int function) {
+  if (!lua_getupvalue(L, function, 1)) return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
 void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f) {
   lua_State *L = e->L;
   struct path p = {.L = L};
@@ -136,7 +142,9 @@ void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f
   if (lua_isthread(L, index))
     luaL_addstring(&p.text, "coroutine");
   else if (lua_iscfunction(L, index))
-    luaL_addstring(&p.text, "C function that no module holds");
+    luaL_addstring(&p.text, has_state(L, index)
+                                ? "C function with state (as io.lines, string.gmatch and coroutine.wrap make)"
+                                : "C function that no module holds");
   else
     luaL_addstring(&p.text, luaL_typename(L, index));
   if (name) {

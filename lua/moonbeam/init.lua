@@ -6,9 +6,9 @@
 
 local core = require "moonbeam.core"
 
--- Errors are reported at the first line that is not in this directory.
+-- The library's modules are in this directory; errors are reported at the first line that is not.
 local here = string.match(debug.getinfo(1, "S").source, "^(.*)init%.lua$")
-if here then core.own_files(here) end
+if here then core.library(here) end
 
 local _ENV = core.own_globals() -- of the other files it is so when they are loaded
 
@@ -215,6 +215,19 @@ end
 -- @usage assert(require("moonbeam").type(self()) == "pid")
 mb.type = core.type
 
+--- Let a value keep its identity when it is sent: it travels by name, as the functions of modules do, and is on the other
+-- side what require(module).field is there. For sentinels that are more than an empty table with a metatable, which the
+-- fields of a module keep anyway. Call it in the file of the module, so that it holds on every scheduler. Raises when the
+-- value is none that is copied (a number, a pid ...), or the name is not of that form.
+-- @function name
+-- @param value table, function or userdata
+-- @param name string: the module, a dot and the field
+-- @return value
+-- @usage
+-- local settings = {}
+-- settings.DEFAULT = require("moonbeam").name({"default"}, "settings.DEFAULT")
+mb.name = core.name
+
 --- The length of a slice, in ms, from which on it is reported: a process that a C function, or a callback of one such
 -- as sort's or gsub's, keeps from giving way holds up the others of its scheduler. Each place is reported once, as a
 -- warning with the Lua stack. 50 at first (0 under `MOONBEAM_PREEMPT=n`), or the environment's MOONBEAM_LONG_SCHEDULE; 0
@@ -346,4 +359,4 @@ end
 
 for _, name in ipairs(imported) do core.define(name, mb[name]) end
 
-return mb
+return core.add_module("moonbeam", mb)

@@ -137,7 +137,7 @@ describe("a message", function()
   end)
 
   it("is refused with the path to what cannot travel, and nothing is sent", function()
-    local sock = io.stdout
+    local sock <close> = assert(io.open("/dev/null"))
     local cases = {
       {{user = {conn = {1, sock}}}, 'cannot send message: field "user.conn%[2%]" is a userdata %(FILE%*%)'},
       {sock, "cannot send message: it is a userdata %(FILE%*%)"},
@@ -163,7 +163,7 @@ describe("a message", function()
   end)
 
   it("is refused by the number that the argument has for the user", function()
-    local sock = io.stdout
+    local sock <close> = assert(io.open("/dev/null"))
     local function bad() return sock end
     local function callbacks() return {init = function() return "ok", 0 end} end
     local cases = {
@@ -189,7 +189,7 @@ describe("a message", function()
   it("is refused with the name of the function that it was given to", function()
     local Task, GenServer, Agent, Supervisor = mb.Task, mb.GenServer, mb.Agent, mb.Supervisor
     local DynamicSupervisor, Registry = mb.DynamicSupervisor, mb.Registry
-    local sock = io.stdout
+    local sock <close> = assert(io.open("/dev/null"))
     local function bad() return sock end
     local agent = Agent.start(function() return 1 end)
     local tasks = Task.Supervisor.start_link()
@@ -268,7 +268,7 @@ describe("globals", function()
 
   it("that a function names travel with it, nested functions included", function()
     assert.equal("15 25 nil\n", run[[
-      x, unused = 5, io.stdout
+      x, unused = 5, coroutine.create(print)
       function add(n) return n + x end
       local me = self()
       spawn(function()

@@ -148,7 +148,7 @@ describe("the refusal of a value that is", function()
     for kind in pairs(kinds) do
       local wrap = kinds[kind][1]
       for _, depth in ipairs{20, 40, 70, 20000} do
-        local value = io.stdout
+        local value = io.open("/dev/null")
         for _ = 1, depth do value = wrap(value) end
         local text = refusal(value)
         assert.matches("cannot send message: .*%.%.%..* is a userdata %(FILE%*%)$", text)
@@ -158,7 +158,7 @@ describe("the refusal of a value that is", function()
   end)
 
   it("deep names the beginning of the way, and its end", function()
-    local value = {last = {io.stdout}}
+    local value = {last = {io.open("/dev/null")}}
     for _ = 1, 30 do value = {x = value} end
     assert.matches('field "begin%.x%.x%.x", %.%.%., field "x.*x%.last%[1%]" is a userdata', refusal{begin = value})
     local function f() return value end
@@ -168,7 +168,7 @@ describe("the refusal of a value that is", function()
 
   it("under long names is short", function()
     local long = ("n"):rep(100000)
-    assert.is_true(#refusal{[long] = {[long] = io.stdout}} < 1000)
+    assert.is_true(#refusal{[long] = {[long] = io.open("/dev/null")}} < 1000)
     assert.is_true(#refusal(setmetatable({}, {__name = long, coroutine.create(print)})) < 1000)
   end)
 
@@ -176,9 +176,9 @@ describe("the refusal of a value that is", function()
     local function boom() error("boom") end
     local key = setmetatable({}, {__tostring = boom, __name = "key", __index = boom, __len = boom, __pairs = boom,
       __eq = boom, __concat = boom, __lt = boom})
-    assert.matches('field "%[table%]" is a userdata', refusal{[key] = io.stdout})
-    assert.matches('field "%[1.5%]" is a userdata', refusal{[1.5] = io.stdout})
-    assert.matches('field "%[true%]%[2%]" is a userdata', refusal{[true] = {1, io.stdout}})
+    assert.matches('field "%[table%]" is a userdata', refusal{[key] = io.open("/dev/null")})
+    assert.matches('field "%[1.5%]" is a userdata', refusal{[1.5] = io.open("/dev/null")})
+    assert.matches('field "%[true%]%[2%]" is a userdata', refusal{[true] = {1, io.open("/dev/null")}})
     send(self(), {"still", "works", key})
     assert.equal("works", receive(0)[2])
   end)

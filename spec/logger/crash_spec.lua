@@ -55,7 +55,7 @@ describe("the report of a crash", function()
     end
     spawn(function() error(nil) end)
     assert.equal("nil", logging.next_report().error)
-    spawn(function() error(io.stdout) end)
+    spawn(function() error(io.open("/dev/null")) end)
     assert.matches("^file %(", logging.next_report().error)
     spawn(function() error(setmetatable({}, {__tostring = function() error("no text") end})) end)
     local _, event = logging.next_report()
@@ -159,8 +159,8 @@ describe("the report of a server's crash", function()
 
   it("has what cannot travel as text", function()
     local pid = assert(GenServer.start({
-      init = function() return "ok", {file = io.stdout} end,
-      handle_cast = function() error(io.stderr) end,
+      init = function() return "ok", {file = io.open("/dev/null")} end,
+      handle_cast = function() error(io.open("/dev/null")) end,
     }))
     GenServer.cast(pid, 1)
     local report = logging.next_report()

@@ -153,10 +153,10 @@ describe("exit(reason)", function()
   end)
 
   it("replaces a reason that cannot travel by its text", function()
-    assert.matches("file", exit_reason(function() exit(io.stdout) end))
-    assert.equal("{1, file", exit_reason(function() exit{1, io.stdout} end):sub(1, 8))
+    assert.matches("file", exit_reason(function() exit(io.open("/dev/null")) end))
+    assert.equal("{1, file", exit_reason(function() exit{1, io.open("/dev/null")} end):sub(1, 8))
     local pid, ref = spawn_monitor(receive)
-    Process.exit(pid, io.stdout)
+    Process.exit(pid, io.open("/dev/null"))
     assert.matches("^file %(", await{"DOWN", ref, "process", pid, any})
   end)
 
@@ -166,14 +166,14 @@ describe("exit(reason)", function()
       assert.matches(text, reason[2])
       assert.matches("^stack traceback:.*exit_spec", reason[3])
     end
-    check(exit_reason(function() error(io.stdout) end), "^file %(")
-    check(exit_reason(function() error{file = io.stdout} end), "^{file = file %(")
+    check(exit_reason(function() error(io.open("/dev/null")) end), "^file %(")
+    check(exit_reason(function() error{file = io.open("/dev/null")} end), "^{file = file %(")
     local server = mb.GenServer.start{
       init = function() return "ok", 0 end,
-      handle_call = function() error(io.stdout) end,
+      handle_call = function() error(io.open("/dev/null")) end,
     }
     check(helper.catch_exit(mb.GenServer.call, server, 1)[1], "^file %(")
-    local _, reason = mb.GenServer.start{init = function() return io.stdout end}
+    local _, reason = mb.GenServer.start{init = function() return io.open("/dev/null") end}
     assert.equal("bad_return_value", reason[1])
     assert.matches("^file %(", reason[2])
   end)

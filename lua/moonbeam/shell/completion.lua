@@ -128,6 +128,7 @@ end
 local function modules(prefix)
   local found = new_candidates(prefix)
   for name in next, package.loaded do add(found, name) end
+  for name in next, core.library_modules() do add(found, name) end
   for name in next, package.preload do add(found, name) end
   local parent = string.match(prefix, "^(.*)%.[^.]*$")
   for template in string.gmatch(package.path .. ";" .. package.cpath, "[^;]+") do

@@ -75,8 +75,9 @@ end
 local function read()
   local entries, names = {}, public_names()
   local root = string.match(debug.getinfo(require("moonbeam").import, "S").source, "^@(.*/)[^/]*$")
+  local modules = core.library_modules()
   for _, file in ipairs(files({}, root, "moonbeam")) do
-    local module = package.loaded[file.module]
+    local module = modules[file.module]
     for _, entry in ipairs(module and blocks(file.path) or {}) do
       local value = value_of(entry, module)
       entry.value = value

@@ -130,7 +130,9 @@ function about.table(value, say)
   for _ in next, value do pairs_ = pairs_ + 1 end
   say("Items", string.format("%d, and %d other fields", items, math.max(0, pairs_ - items)))
   say("Metatable", debug.getmetatable(value) and "yes" or "no")
-  for name, module in next, package.loaded do
+  local modules = core.library_modules()
+  for name, module in next, package.loaded do modules[name] = module end
+  for name, module in next, modules do
     if module == value then say("Module", tostring(name)) end
   end
   local text = docs.about(value)
