@@ -31,10 +31,9 @@ function helpers.v(n)
   n = n == nil and -1 or n
   local state = states[core.self()]
   if math.type(n) ~= "integer" then core.argument_error("v", 1, "integer expected, got " .. core.type(n)) end
-  if not state then core.argument_error("v", 1, "there is no prompt in this process") end
-  local number = n < 0 and state.n + n or n
-  local results = state.results[number]
-  if not results and number >= 1 and number < state.n then
+  local number = state and n < 0 and state.n + n or n
+  local results = state and state.results[number]
+  if state and not results and number >= 1 and number < state.n then
     core.argument_error("v", 1, string.format("the results of input %d are no longer kept, only those of the last %d inputs",
       number, helpers.MOST_RESULTS))
   end
