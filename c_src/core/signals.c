@@ -489,19 +489,21 @@ static void add_notice(struct mb_scheduler *s, struct notices *n, mb_pid to, str
   }
 }
 
-static void send_notices(struct mb_scheduler *s, struct notices *n) {
-  uint32_t cursor = 0;
-  for (const struct mb_entry *e; (e = mb_map_next(&n->last, &cursor));) {
-    struct mb_process *p = mb_table_slot(&s->runtime->table, e->key);
-    struct mb_signal *last = (struct mb_signal *)(uintptr_t)e->value, *signal = last->next;
-    last->next = NULL;
-    if (p && !mb_is_here(s, p) && push_inbox(p, e->key, signal, last)) continue;
-    for (struct mb_signal *next; signal; signal = next) { /* gone */
-      next = signal->next;
-      mb_signal_send(s, e->key, signal);
-    }
+/* Send what there is for a receiver. */
+static void send_notices(struct mb_scheduler *s, struct notices *n, mb_pid to) {
+  struct mb_process *p;
+  struct mb_signal *last, *signal;
+  uint64_t entry;
+  if (!mb_map_remove(&n->last, to, &entry)) return;
+  p = mb_table_slot(&s->runtime->table, to);
+  last = (struct mb_signal *)(uintptr_t)entry;
+  signal = last->next;
+  last->next = NULL;
+  if (p && !mb_is_here(s, p) && push_inbox(p, to, signal, last)) return;
+  for (struct mb_signal *next; signal; signal = next) { /* gone */
+    next = signal->next;
+    mb_signal_send(s, to, signal);
   }
-  mb_map_deinit(&n->last);
 }
 
 void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
@@ -509,7 +511,7 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
   mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
   const struct mb_entry *e;
   uint32_t cursor = 0;
-  struct mb_map ties;
+  struct mb_map links, watchers;
   while ((e = mb_map_next(&p->monitors, &cursor))) {
     const char *name;
     uint32_t size;
@@ -525,9 +527,9 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
   }
   mb_map_deinit(&p->monitors);
 
-  ties = p->links;
+  links = p->links;
   p->links = (struct mb_map){0};
-  for (cursor = 0; (e = mb_map_next(&ties, &cursor));) {
+  for (cursor = 0; (e = mb_map_next(&links, &cursor));) {
     struct mb_process *t = mb_local(s, e->key);
     if (e->value != 0 && !t) continue; /* the other side has been told to unlink */
     if (t) {
@@ -536,11 +538,9 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
       add_notice(s, &notices, e->key, notice(MB_EXIT_LINK, self, 0, p->reason, NULL, 0));
     }
   }
-  mb_map_deinit(&ties);
-
-  ties = p->monitored_by;
+  watchers = p->monitored_by;
   p->monitored_by = (struct mb_map){0};
-  for (cursor = 0; (e = mb_map_next(&ties, &cursor));) {
+  for (cursor = 0; (e = mb_map_next(&watchers, &cursor));) {
     struct mb_process *t = mb_local(s, e->value);
     if (t) {
       down_arrives(s, t, self, e->key, p->reason);
@@ -548,6 +548,10 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
       add_notice(s, &notices, e->value, notice(MB_DOWN, self, e->key, p->reason, NULL, 0));
     }
   }
-  mb_map_deinit(&ties);
-  send_notices(s, &notices);
+  /* Links first: what a watcher does next must not overtake an exit that has gone out over a link. */
+  for (cursor = 0; notices.last.count && (e = mb_map_next(&links, &cursor));) send_notices(s, &notices, e->key);
+  for (cursor = 0; notices.last.count && (e = mb_map_next(&watchers, &cursor));) send_notices(s, &notices, e->value);
+  mb_map_deinit(&links);
+  mb_map_deinit(&watchers);
+  mb_map_deinit(&notices.last);
 }
