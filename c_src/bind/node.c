@@ -214,8 +214,11 @@ int mb_node_stop(struct mb_node *n) {
   for (uint32_t i = 0; i < all->count; i++) uv_thread_join(&all->list[i].thread);
   for (uint32_t i = 0; i <= all->count; i++) /* what was on its way to a scheduler that had ended */
     mb_scheduler_kill_all(&n->runtime.schedulers[i]);
-  if (atomic_load(&n->exiting) != MB_NODE_LEAVES)
-    for (uint32_t i = 0; i < all->count; i++) n->setup.close_state(all->list[i].L, all->list[i].data);
+  if (atomic_load(&n->exiting) == MB_NODE_LEAVES) return 0;
+  for (uint32_t i = 0; i < all->count; i++) {
+    (void)mb_heap_close(all->list[i].scheduler->heap); /* finalizers that the state runs find the runtime ended */
+    n->setup.close_state(all->list[i].L, all->list[i].data);
+  }
   return 0;
 }
 

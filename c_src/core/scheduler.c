@@ -288,9 +288,11 @@ static void bury(struct mb_scheduler *s, struct mb_process *p) {
   struct mb_process *before = s->current;
   mb_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
   s->current = p;
+  s->burying++;
   mb_slice_renew(s);
   atomic_store_explicit(&s->slice.process, p, memory_order_release);
   s->runtime->upcalls->destroy(s, p);
+  s->burying--;
   s->current = before;
   mb_announce_death(s, p);
   mb_timer_heap_remove(&s->timers, &p->timer);
@@ -561,7 +563,8 @@ void mb_scheduler_kill_all(struct mb_scheduler *s) {
         mb_process_doom(s, p, s->runtime->killed);
     }
     reap(s);
-  } while (atomic_load_explicit(&s->live, memory_order_relaxed) > 0); /* clean-up code may have spawned */
+    /* clean-up code may have spawned; and it may be such code that ends the program */
+  } while (atomic_load_explicit(&s->live, memory_order_relaxed) > s->burying);
 }
 
 void mb_scheduler_deinit(struct mb_scheduler *s) {

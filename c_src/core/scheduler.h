@@ -62,6 +62,7 @@ struct mb_scheduler {
   unsigned ticks;        /* and slice.ticks by then */
   int look_soon;         /* a slice has been cut short: look at timers and the loop next */
   struct mb_process *lender; /* waits with its C frames below those of the process that runs: see mb_lend */
+  int burying;           /* processes whose clean-up code runs */
   int spin;              /* others have posted lately: look out for them before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
   atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */
@@ -96,7 +97,8 @@ static inline int mb_is_here(struct mb_scheduler *s, struct mb_process *p) {
 
 int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id);
 
-/* Kill every process that lives here, and those that their clean-up code spawns. */
+/* Kill every process that lives here, and those that their clean-up code spawns, but for those whose clean-up code calls
+ * this. */
 void mb_scheduler_kill_all(struct mb_scheduler *s);
 
 /* Close the loop with all of its handles and free the timers. No process may be left, nor anything posted. */
