@@ -9,10 +9,16 @@
 
 enum { CLEANUP_MS = 50 };
 
-void mb_closing_begin(struct mb_heap *h) {
+void mb_closing_begin_for(struct mb_heap *h, uint64_t ns) {
   if (h->closing++) return;
+  if (atomic_load_explicit(&h->runtime->ticker.state, memory_order_relaxed) == MB_TICKER_READY) mb_ticker_start(h->runtime);
   mb_preempt_attend(h);
+  h->closing_ns = ns;
   mb_closing_renew(h);
+}
+
+void mb_closing_begin(struct mb_heap *h) {
+  mb_closing_begin_for(h, atomic_load_explicit(&h->node->cleanup_ns, memory_order_relaxed));
 }
 
 void mb_closing_end(struct mb_heap *h) {
@@ -55,14 +61,17 @@ int mb_pcall(struct mb_heap *h, lua_State *L, int arguments, int results) {
 static int report(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_process *p = h->scheduler->current;
+  int ms = (int)(h->closing_ns / 1000000);
   char pid[MB_ID_TEXT];
   const char *text;
-  int named;
-  mb_pid_text(mb_pid_of(p), pid);
-  named = mb_push_name(h, L, p);
-  text = lua_pushfstring(L, "Process %s%s%s%s has ended, and its clean-up code is cut off after %d ms", pid,
-                         named ? " (" : "", named ? lua_tostring(L, -1) : "", named ? ")" : "",
-                         (int)mb_cleanup_timeout(h, -1));
+  if (p) {
+    int named = mb_push_name(h, L, p);
+    mb_pid_text(mb_pid_of(p), pid);
+    text = lua_pushfstring(L, "Process %s%s%s%s has ended, and its clean-up code is cut off after %d ms", pid,
+                           named ? " (" : "", named ? lua_tostring(L, -1) : "", named ? ")" : "", ms);
+  } else {
+    text = lua_pushfstring(L, "The program ends, and what shows a value is cut off after %d ms", ms);
+  }
   mb_push_traceback(L, p, L, text, 1);
   mb_log(h, L, MB_LOG_WARNING);
   return 0;
@@ -70,8 +79,8 @@ static int report(lua_State *L) {
 
 int mb_closing_is_over(struct mb_heap *h, lua_State *L) {
   if (h->cut) return 1;
-  if (mb_slice_age(h->scheduler) <= atomic_load_explicit(&h->node->cleanup_ns, memory_order_relaxed)) return 0;
-  if (h->scheduler->current && mb_log_wants(&h->node->log, MB_LOG_WARNING) && lua_checkstack(L, 4)) {
+  if (mb_slice_age(h->scheduler) <= h->closing_ns) return 0;
+  if (mb_log_wants(&h->node->log, MB_LOG_WARNING) && lua_checkstack(L, 4)) {
     lua_pushcfunction(L, report);
     lua_pushlightuserdata(L, h);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);

@@ -9,6 +9,7 @@
 /* Such code runs from here on, on behalf of the scheduler's current process, with all of its time. May be nested: then the
  * time is that of the outermost. */
 void mb_closing_begin(struct mb_heap *h);
+void mb_closing_begin_for(struct mb_heap *h, uint64_t ns);
 void mb_closing_end(struct mb_heap *h);
 
 /* What runs is the runtime's own, not the user's: its time begins anew. */

@@ -34,7 +34,9 @@ enum mb_local {
   MB_LOCAL_TASK = 128,   /* it is a task: an exit that ends it is logged, with the traceback */
   MB_LOCAL_REPORTED = 256, /* its end has been logged */
   MB_LOCAL_KNOWN = 512,    /* the end whose reason it has got last has been */
-  MB_LOCAL_HAS_FILES = 1024 /* its default files are not the standard ones: see own.h */
+  MB_LOCAL_HAS_FILES = 1024, /* its default files are not the standard ones: see own.h */
+  MB_LOCAL_SUPERVISOR = 2048, /* it supervises what it starts, */
+  MB_LOCAL_SUPERVISED = 4096  /* and was started by one that does */
 };
 enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS, MB_LOCAL_TRACEBACK, MB_LOCAL_RANDOM, MB_LOCAL_FILES };
 
@@ -134,12 +136,15 @@ struct mb_heap {
   int closing; /* depth of clean-up code of the dead that is running: see closing.h */
   int leaving; /* 1 of it is that of the running process */
   int cut;     /* its time is over */
+  uint64_t closing_ns; /* that it has */
   unsigned idle_coroutines; /* kept in free slots */
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
   size_t own_prefix_size;
   struct mb_process *script; /* the host's: its error is printed by the host, not logged */
   struct mb_break breaking;
   int script_ended;
+  int script_said;  /* what it died of has been printed */
+  int script_bound; /* 1 of `closing` is what makes the text of its error */
   char *script_text; /* what it died of, malloc'd, or NULL */
   lua_Alloc alloc;     /* the allocator below the memory limit */
   void *alloc_data;

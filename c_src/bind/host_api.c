@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "closing.h"
 #include "codec.h"
 #include "crash.h"
 #include "error.h"
@@ -70,12 +71,10 @@ static int open_all(lua_State *L) {
 
 /* For signal handlers: the scheduler that runs the script. */
 static struct mb_scheduler *_Atomic script_scheduler;
-static atomic_int stopped;
 
-void mb_host_stop(void) {
+unsigned mb_host_stop(int number) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
-  atomic_store(&stopped, 1);
-  if (s) mb_scheduler_stop(s); /* atomics, and uv_async_send */
+  return s ? mb_ending_signal(((struct mb_heap *)s->heap)->node, number) : 1;
 }
 
 void mb_host_break(void) {
@@ -86,8 +85,34 @@ void mb_host_break(void) {
 int mb_host_is_exit(lua_State *L, int index) { return mb_is_exit(mb_heap_open(L), L, index); }
 
 int mb_host_raise_exit(lua_State *L) {
-  mb_push_exit(mb_heap_open(L), L);
+  struct mb_heap *h = mb_heap_open(L);
+  h->script_said = 1;
+  mb_push_exit(h, L);
   return lua_error(L);
+}
+
+enum { TEXT_NS = 1000000000, CLOSING_MS = 3000 };
+
+void mb_host_watch(int status) { mb_ending_watch(CLOSING_MS, status); }
+void mb_host_leave(void) { mb_claim_exit(); }
+void mb_host_exit(int status) { mb_exit_now(status); }
+
+void mb_host_bound(lua_State *L) {
+  struct mb_heap *h = mb_heap_open(L);
+  h->script_bound = 1;
+  mb_closing_begin_for(h, TEXT_NS);
+}
+
+int mb_host_unbound(lua_State *L) {
+  struct mb_heap *h = mb_heap_open(L);
+  if (!h->script_bound) return 0;
+  h->script_bound = 0;
+  mb_closing_end(h);
+  return h->cut;
+}
+
+void mb_host_pass_on(lua_State *L) {
+  if (mb_heap_open(L)->leaving) mb_closing_pass_on(L);
 }
 
 int mb_host_open(lua_State *L, const struct mb_host_options *o) {
@@ -104,12 +129,16 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o) {
   return 0;
 }
 
-/* Call f(heap, outcome) outside of processes; what it raises is dropped. */
+/* Call f(heap, outcome) outside of processes, with a second for the user's code; what it raises is dropped. */
 static void protect(struct mb_heap *h, lua_State *L, lua_CFunction f, struct mb_host_outcome *out) {
+  mb_closing_begin_for(h, TEXT_NS);
+  mb_preempt_enter(h, L);
   lua_pushcfunction(L, f);
   lua_pushlightuserdata(L, h);
   lua_pushlightuserdata(L, out);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  mb_preempt_leave(h);
+  mb_closing_end(h);
 }
 
 static char *copy_top(lua_State *L) {
@@ -136,6 +165,8 @@ static void describe(struct mb_heap *h, lua_State *L, struct mb_host_outcome *ou
     h->script_text = NULL;
   } else if (h->main_reason->kind == MB_REASON_NORMAL) {
     out->kind = MB_ENDED_NORMAL;
+  } else if (h->script_said) {
+    out->kind = MB_ENDED_EXIT;
   } else {
     out->kind = MB_ENDED_EXIT;
     protect(h, L, describe_exit, out);
@@ -171,6 +202,7 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   struct mb_heap *h = mb_heap_open(L);
   struct mb_scheduler *s = h->scheduler;
   struct mb_signal *nothing = mb_signal_new(MB_MESSAGE, 0);
+  struct mb_ending *e = &h->node->ending;
   struct mb_process *p;
   int err, top;
   *out = (struct mb_host_outcome){.kind = MB_ENDED_NORMAL};
@@ -188,23 +220,22 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   mb_set_foreground(h, mb_pid_of(p));
   top = lua_gettop(L);
   err = mb_scheduler_run(s, NULL);
-  if (!atomic_load(&stopped)) mb_log_settle(h); /* what is printed about the end comes after it */
-  if (atomic_load(&h->node->exiting)) {
-    out->kind = MB_ENDED_STATUS;
-    out->status = atomic_load(&h->node->exit_status);
-    err = 0;
-  } else if (atomic_load(&stopped)) {
-    out->kind = MB_ENDED_STOPPED;
-    err = 0;
-  } else if (err == MB_EDEADLOCK && !h->script_ended) {
+  if (err == MB_EDEADLOCK && !h->script_ended) {
     out->kind = MB_ENDED_DEADLOCK;
     protect(h, L, describe_deadlock, out);
-    if (!out->text) out->text = strdup("deadlock");
-    err = 0;
-  } else if (h->script_ended) {
-    describe(h, L, out);
-    err = 0;
+    mb_ending_run(h, EXIT_FAILURE);
   }
+  if (!atomic_load(&e->signal)) mb_log_settle(h); /* what is printed about the end comes after it */
+  if (atomic_load(&e->how) != MB_NODE_RUNS) {
+    out->kind = MB_ENDED_STATUS;
+    out->status = atomic_load(&e->status);
+  } else if (atomic_load(&e->signal)) {
+    out->kind = MB_ENDED_STOPPED;
+    out->status = 128 + atomic_load(&e->signal);
+  } else if (out->kind != MB_ENDED_DEADLOCK && h->script_ended) {
+    describe(h, L, out);
+  }
+  if (err == MB_EDEADLOCK) err = 0;
   h->script = NULL;
   lua_settop(L, top);
   return err;
@@ -215,6 +246,6 @@ void mb_host_flush_log(lua_State *L) { (void)mb_writer_drain(mb_heap_open(L)->no
 int mb_host_close(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
   atomic_store(&script_scheduler, NULL);
-  if (atomic_load(&h->node->exiting) == MB_NODE_LEAVES) return mb_node_stop(h->node) != 0 ? -1 : 1;
+  if (atomic_load(&h->node->ending.how) == MB_NODE_LEAVES) return mb_node_stop(h->node) != 0 ? -1 : 1;
   return mb_heap_close(h);
 }

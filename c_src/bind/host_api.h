@@ -18,10 +18,10 @@ struct mb_host_options {
 enum mb_host_outcome_kind {
   MB_ENDED_NORMAL,
   MB_ENDED_ERROR,   /* text: message and traceback */
-  MB_ENDED_EXIT,    /* text: "** (EXIT) reason" */
+  MB_ENDED_EXIT,    /* text: "** (EXIT) reason", or NULL after mb_host_raise_exit */
   MB_ENDED_DEADLOCK, /* text: what waits */
   MB_ENDED_STATUS,   /* by os.exit: status */
-  MB_ENDED_STOPPED   /* by mb_host_stop */
+  MB_ENDED_STOPPED   /* by mb_host_stop: status, 128 and the signal's number */
 };
 
 struct mb_host_outcome {
@@ -41,13 +41,30 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out);
 /* Wait until what has been logged is written, for a second at most without progress. */
 void mb_host_flush_log(lua_State *L);
 
-/* Let mb_host_run return. Async-signal-safe. */
-void mb_host_stop(void);
+/* End the program in order, for a signal: let mb_host_run return, when that is done. How long it may take, in s.
+ * Async-signal-safe. */
+unsigned mb_host_stop(int number);
+
+/* From now on the program's end may take a while, then it ends with this status. */
+void mb_host_watch(int status);
+
+/* Before the last return from main; and exit, whatever other threads do. */
+void mb_host_leave(void);
+_Noreturn void mb_host_exit(int status);
+
+/* What the text of an error is made by has a second. Ended by the second function, also when it has raised. 1: it had to be
+ * cut off. */
+void mb_host_bound(lua_State *L);
+int mb_host_unbound(lua_State *L);
+
+/* An error has been caught: raise it again when it is what takes the process away. */
+void mb_host_pass_on(lua_State *L);
 
 /* Raise the error "interrupted!" in the process in the foreground. Async-signal-safe on the first state's thread. */
 void mb_host_break(void);
 
-/* Whether the value at an index is what exit() raises, and raising it with the reason on the top of the stack. */
+/* Whether the value at an index is what exit() raises, and raising it with the reason on the top of the stack, which has
+ * been printed. */
 int mb_host_is_exit(lua_State *L, int index);
 int mb_host_raise_exit(lua_State *L);
 

@@ -41,6 +41,9 @@ static int setting(lua_State *L, const char *name, lua_Integer (*set)(struct mb_
 /* Slices that last longer are reported; 0: none. */
 static int long_schedule(lua_State *L) { return setting(L, "long_schedule", mb_long_schedule); }
 
+/* So long may it take to stop supervisors at the end of the program, and to call the functions of at_exit. */
+static int shutdown_timeout(lua_State *L) { return setting(L, "shutdown_timeout", mb_shutdown_timeout); }
+
 /* So long may clean-up code of the dead run. */
 static int cleanup_timeout(lua_State *L) { return setting(L, "cleanup_timeout", mb_cleanup_timeout); }
 
@@ -252,6 +255,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"raise_at_caller", raise_at_caller},
                                        {"long_schedule", long_schedule},
                                        {"cleanup_timeout", cleanup_timeout},
+                                       {"shutdown_timeout", shutdown_timeout},
                                        {"census", census},
                                        {"schedulers", schedulers},
                                        {"cores", cores},

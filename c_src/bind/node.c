@@ -115,7 +115,6 @@ static int prepare(lua_State *L) {
   return 0;
 }
 
-/* The thread of a scheduler other than the first is about to end. */
 static void retire(struct mb_workers *all, struct mb_scheduler *s) {
   mb_scheduler_kill_all(s);
   mb_ticker_detach(s);
@@ -123,6 +122,11 @@ static void retire(struct mb_workers *all, struct mb_scheduler *s) {
   all->running--;
   uv_cond_signal(&all->ended);
   uv_mutex_unlock(&all->ending);
+}
+
+_Noreturn void mb_node_retire(struct mb_node *n, struct mb_scheduler *s) {
+  retire(n->workers, s);
+  pthread_exit(NULL);
 }
 
 static void work(void *data) {
@@ -184,6 +188,7 @@ struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers) {
     free(n);
     return NULL;
   }
+  mb_ending_init(&n->ending);
   n->workers = all;
   mb_publications_init(&n->publications);
   n->setup = (struct mb_node_setup){plain_new_state, plain_close_state, plain_prepare};
@@ -214,7 +219,7 @@ int mb_node_stop(struct mb_node *n) {
   for (uint32_t i = 0; i < all->count; i++) uv_thread_join(&all->list[i].thread);
   for (uint32_t i = 0; i <= all->count; i++) /* what was on its way to a scheduler that had ended */
     mb_scheduler_kill_all(&n->runtime.schedulers[i]);
-  if (atomic_load(&n->exiting) == MB_NODE_LEAVES) return 0;
+  if (atomic_load(&n->ending.how) == MB_NODE_LEAVES) return 0;
   for (uint32_t i = 0; i < all->count; i++) {
     (void)mb_heap_close(all->list[i].scheduler->heap); /* finalizers that the state runs find the runtime ended */
     n->setup.close_state(all->list[i].L, all->list[i].data);
@@ -226,6 +231,7 @@ void mb_node_free(struct mb_node *n) {
   struct mb_workers *all = n->workers;
   mb_log_deinit(&n->log);
   mb_publications_deinit(&n->publications);
+  mb_ending_deinit(&n->ending);
   mb_runtime_deinit(&n->runtime);
   pthread_mutex_destroy(&all->mutex);
   uv_mutex_destroy(&all->ending);
@@ -235,39 +241,6 @@ void mb_node_free(struct mb_node *n) {
   free(n->paths[0]);
   free(n->paths[1]);
   free(n);
-}
-
-/* The end of the program */
-
-static void end_late(void *status) {
-  struct timespec patience = {PATIENCE_MS / 1000, 0};
-  nanosleep(&patience, NULL);
-  fflush(stdout);
-  fflush(stderr);
-  _exit((int)(intptr_t)status);
-}
-
-void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how) {
-  int not_yet = MB_NODE_RUNS;
-  pthread_t thread;
-  if (!atomic_compare_exchange_strong(&n->exiting, &not_yet, (int)how)) return;
-  atomic_store(&n->exit_status, status);
-  if (pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))end_late, (void *)(intptr_t)status) == 0)
-    pthread_detach(thread);
-  mb_scheduler_stop(&n->runtime.schedulers[0]);
-}
-
-void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status) {
-  mb_node_exit(n, status, MB_NODE_LEAVES);
-  if (s->id != 0) {
-    retire(n->workers, s);
-    pthread_exit(NULL); /* the first scheduler, which has been told, ends the program */
-  }
-  if (mb_node_stop(n) != 0) {
-    fflush(stdout);
-    _exit(status);
-  }
-  exit(status);
 }
 
 void mb_node_lock_modules(struct mb_node *n) { pthread_mutex_lock(&n->workers->mutex); }

@@ -5,6 +5,7 @@
 
 #include <lua.h>
 
+#include "ending.h"
 #include "log.h"
 #include "publication.h"
 #include "runtime.h"
@@ -31,15 +32,8 @@ struct mb_node {
   _Atomic uint64_t long_ns;
   _Atomic uint64_t cleanup_ns; /* see closing.h; relaxed, as above */
   char *paths[2]; /* package.path and cpath when the runtime was loaded; constant */
-  /* The program is to end: enum mb_node_end, see mb_node_exit. */
-  atomic_int exiting, exit_status;
+  struct mb_ending ending;
   _Atomic uint64_t refused[MB_REFUSED_PLACES]; /* hashes of the places where a finalizer has been refused something; 0: none */
-};
-
-enum mb_node_end {
-  MB_NODE_RUNS,
-  MB_NODE_CLOSES, /* processes are killed, and the Lua states closed */
-  MB_NODE_LEAVES  /* processes are killed; the states, with their finalizers, are left as they are */
 };
 
 /* Note where modules are found when the runtime is loaded into the first heap: the others look for its own there. */
@@ -61,12 +55,8 @@ void mb_node_free(struct mb_node *n);
 /* The upcall: make the other schedulers with their threads. */
 void mb_node_start(struct mb_scheduler *s);
 
-/* End the program with this status: the first scheduler stops, and if the program has not ended a second later it ends all
- * the same. Any thread. */
-void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how);
-
-/* The same from inside of a process on s that cannot give up the processor and has MB_LOCAL_LEFT. Does not return. */
-_Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
+/* The thread of a scheduler other than the first ends, from inside of a process that has been left. */
+_Noreturn void mb_node_retire(struct mb_node *n, struct mb_scheduler *s);
 
 /* Opening C modules is for one thread at a time, which may nest. */
 void mb_node_lock_modules(struct mb_node *n);

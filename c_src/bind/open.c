@@ -1,7 +1,7 @@
 #include "open.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "api.h"
 #include "bytecode.h"
@@ -28,27 +28,47 @@ atomic_uint mb_heaps_closed;
 
 void mb_heap_ended(lua_State *L) { luaL_error(L, "the runtime has ended: the Lua state is closing"); }
 
+/* In stock Lua the functions of at_exit are called when the state closes, in a finalizer of the runtime's: what they run is
+ * in processes all the same. */
+static void run_last(struct mb_heap *h) {
+  static const unsigned char collects;
+  const unsigned char *collector = h->collector;
+  if (!h->main_runs && !collector) return;
+  if (collector) h->collector = &collects;
+  mb_ending_run(h, MB_STATUS_UNKNOWN); /* the interpreter knows it */
+  h->collector = collector;
+}
+
 int mb_heap_close(struct mb_heap *h) {
   struct mb_process *p;
+  int stuck = 0;
   if (!h->scheduler) return 0;
   p = h->scheduler->current;
   if (h->owner) {
     if (p && !(p->flags & MB_IN_PLACE)) return 0; /* a process closes the state it runs in: the program ends */
-    if (mb_node_stop(h->node) != 0) return -1;
+    run_last(h);
+    stuck = mb_node_stop(h->node) != 0; /* then other threads run on, with what is the node's */
+    if (stuck) mb_ticker_detach(h->scheduler);
   }
   mb_preempt_leave(h); /* the ticker may still interrupt this thread */
   atomic_fetch_add_explicit(&mb_heaps_closed, 1, memory_order_relaxed);
   h->scheduler = NULL;
   h->runtime = NULL;
-  if (h->owner) mb_node_free(h->node);
+  if (h->owner && !stuck) mb_node_free(h->node);
   h->node = NULL;
-  return 0;
+  return stuck ? -1 : 0;
+}
+
+/* Keep the library that this is from being unloaded, until the program ends. */
+static void keep_loaded(void) {
+  Dl_info info;
+  if (dladdr(&heap_key, &info) && info.dli_fname) (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
 }
 
 /* The state closes: what the heap holds outside of Lua goes. */
 static int collect_heap(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
-  if (mb_heap_close(h) != 0) _exit(EXIT_FAILURE); /* other threads run on, with what would be freed now */
+  if (mb_heap_close(h) != 0) keep_loaded(); /* other threads run on in this code */
   if (h->memory_limit) lua_setallocf(L, h->alloc, h->alloc_data); /* the limit's needs h, which goes now */
   mb_reason_release(h->main_reason);
   mb_reason_release(h->no_memory);
@@ -231,6 +251,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_log(h, L);
   mb_open_server(h, L);
   mb_open_system(h, L);
+  mb_open_ending(h, L);
   mb_open_module(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");

@@ -14,6 +14,7 @@
 
 enum {
   LONG_SCHEDULE_MS = 50, /* a slice that lasts longer is reported */
+  ENDING_MS = 1000,      /* what cannot be interrupted is not waited for longer when the program is to end */
   NEVER = INT_MAX,       /* a count that is ours, see await_event */
   MOST_ENTRIES = 100,    /* see armed_hook */
   WORTH = 20             /* a slice lasts that many times as long as it takes to interrupt it, at least */
@@ -242,7 +243,9 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   if (!p || mb_outside(h, L)) return 0; /* a coroutine of a finalizer's: what becomes of p waits until that has ended */
   if (!can && p->state == MB_RUNNING && atomic_load_explicit(&p->inbox, memory_order_relaxed))
     mb_inbox_drain(s, p, mb_pid_of(p)); /* it may never leave here: let a kill from another scheduler reach it */
-  if (!can && atomic_load_explicit(&s->stop, memory_order_relaxed) && !(p->flags & MB_IN_PLACE))
+  if (!can && !(p->flags & MB_IN_PLACE) &&
+      (atomic_load_explicit(&s->stop, memory_order_relaxed) ||
+       (mb_ending_wanted(&h->node->ending) && mb_slice_age(s) > ENDING_MS * 1000000ull)))
     mb_process_doom(s, p, h->runtime->killed); /* the end of the program does not wait for it */
   if (p->state == MB_EXITING) {
     if (p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);

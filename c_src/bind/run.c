@@ -150,10 +150,12 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   }
   if (p == h->script) {
     h->script_ended = 1;
+    h->script = NULL; /* others may get its slot */
     mb_reason_release(h->main_reason);
     h->main_reason = mb_reason_retain(p->reason);
-    if (!s->stay) mb_scheduler_stop(s);
+    if (!s->stay) mb_ending_script(h);
   }
+  mb_ending_bury(h, p);
   mb_log_bury(h, p);
   if (p->local & MB_LOCAL_LEFT) {
     p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
@@ -184,9 +186,14 @@ static void abandon(struct mb_scheduler *s, struct mb_process *p) {
   h->idle_coroutines--;
 }
 
+static void notice(struct mb_scheduler *s) {
+  mb_break_noticed(s);
+  mb_ending_noticed(s);
+}
+
 const struct mb_upcalls mb_heap_upcalls = {.resume = resume, .destroy = destroy, .abandon = abandon,
                                            .share = mb_replica_share, .answer = mb_answer, .start = mb_node_start,
-                                           .interrupt = mb_preempt_overdue, .notice = mb_break_noticed,
+                                           .interrupt = mb_preempt_overdue, .notice = notice,
                                            .stuck = mb_long_slice_stuck};
 
 /* Waiting and leaving */

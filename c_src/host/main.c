@@ -43,7 +43,7 @@ static lua_State *new_state(void **allocator) {
 
 /* The exit status; what there is to say has been said. */
 static int conclude(const struct mb_host_outcome *outcome, const struct mb_script *script) {
-  if (outcome->kind == MB_ENDED_STATUS) return outcome->status;
+  if (outcome->kind == MB_ENDED_STATUS || outcome->kind == MB_ENDED_STOPPED) return outcome->status;
   if (script->failed) return EXIT_FAILURE;
   if (outcome->text) mb_say(outcome->text);
   return outcome->text ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -84,14 +84,14 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
   }
   status = conclude(&outcome, &script);
   free(outcome.text);
+  mb_host_watch(status);
   closed = mb_host_close(L);
   if (closed != 0) {
     fflush(stdout);
     mb_editor_close();
     mb_channel_end();
-    mb_die_of_signal();
-    if (closed > 0) exit(status);
-    _exit(status);
+    if (closed > 0) mb_die_of_signal();
+    mb_host_exit(status);
   }
   return status;
 }
@@ -131,5 +131,6 @@ int main(int argc, char **argv) {
   mb_editor_close();
   mb_channel_end();
   mb_die_of_signal();
+  mb_host_leave();
   return status;
 }

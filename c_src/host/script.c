@@ -112,7 +112,11 @@ static int handle_message(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_rawseti(L, lua_upvalueindex(1), 1);
   if (!text) {
-    if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return 1;
+    int made;
+    mb_host_bound(L); /* ends in finish_step when this raises */
+    made = luaL_callmeta(L, 1, "__tostring");
+    (void)mb_host_unbound(L);
+    if (made && lua_type(L, -1) == LUA_TSTRING) return 1;
     text = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   }
   luaL_traceback(L, L, text, 1);
@@ -139,7 +143,8 @@ static int fail(lua_State *L, struct mb_script *s) {
 static void finish_step(lua_State *L, struct mb_script *s, int status) {
   const struct mb_action *action = action_at(s, s->step);
   if (status != LUA_OK && status != LUA_YIELD) {
-    const char *text = lua_tostring(L, -1);
+    const char *text = mb_host_unbound(L) ? NULL : lua_tostring(L, -1);
+    mb_host_pass_on(L);
     if (mb_host_is_exit(L, -1)) lua_error(L);
     mb_host_flush_log(L); /* what was logged before comes before */
     mb_say(text ? text : "(error message not a string)");

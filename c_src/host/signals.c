@@ -7,8 +7,6 @@
 
 #include "host_api.h"
 
-enum { PATIENCE_S = 1 };
-
 static volatile sig_atomic_t ended_by;
 static volatile sig_atomic_t at_prompt, interrupts; /* see mb_watch_interrupts */
 static pthread_t host_thread;
@@ -27,17 +25,26 @@ static void handle(int number, void (*handler)(int), int flags) {
   sigaction(number, &action, NULL);
 }
 
-static void on_patience(int number) {
-  (void)number;
-  raise(ended_by); /* its action is the default by now */
+/* It is unblocked, and takes effect, when its handler returns. */
+static void end_at_once(int number) {
+  handle(number, SIG_DFL, 0);
+  raise(number);
 }
 
+static void on_patience(int number) {
+  (void)number;
+  end_at_once(ended_by);
+}
+
+/* End the program in order; at the second signal, whichever it is, and when that takes too long, at once. */
 static void end(int number) {
+  if (ended_by) {
+    end_at_once(number);
+    return;
+  }
   ended_by = number;
-  handle(number, SIG_DFL, 0);
   handle(SIGALRM, on_patience, SA_RESTART);
-  alarm(PATIENCE_S);
-  mb_host_stop();
+  alarm(mb_host_stop(number));
 }
 
 static void on_terminate(int number) {
@@ -48,7 +55,9 @@ static void on_terminate(int number) {
 
 static void on_interrupt(int number) {
   int saved = errno;
-  if (!pass_on(number)) {
+  if (ended_by) {
+    end(number);
+  } else if (!pass_on(number)) {
     if (!at_prompt) handle(number, SIG_DFL, 0);
     if (at_prompt && interrupts++)
       end(number);
@@ -59,10 +68,12 @@ static void on_interrupt(int number) {
 }
 
 void mb_watch_end(void) {
+  static const int numbers[] = {SIGTERM, SIGHUP};
   struct sigaction now;
   host_thread = pthread_self();
   /* as nohup and the like want it, one that is ignored stays so */
-  if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler != SIG_IGN) handle(SIGTERM, on_terminate, SA_RESTART);
+  for (int i = 0; i < 2; i++)
+    if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) handle(numbers[i], on_terminate, SA_RESTART);
 }
 
 void mb_watch_interrupt(void) { handle(SIGINT, on_interrupt, 0); }
@@ -78,5 +89,5 @@ void mb_forget_interrupts(void) { interrupts = 0; }
 void mb_end_by_interrupt(void) { end(SIGINT); }
 
 void mb_die_of_signal(void) {
-  if (ended_by) raise(ended_by);
+  if (ended_by) end_at_once(ended_by);
 }

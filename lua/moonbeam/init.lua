@@ -255,6 +255,33 @@ mb.long_schedule = core.long_schedule
 -- assert(mb.cleanup_timeout(before) == 200)
 mb.cleanup_timeout = core.cleanup_timeout
 
+--- Have a function called when the program ends: at the end of the script, by an error or os.exit, and by SIGTERM or SIGHUP.
+-- The last one given is called first, with the exit status. See Elixir's `System.at_exit/1`.
+--
+-- Each runs in a process of its own, with a copy of fn as it is now, and may wait; other processes still run, but for the
+-- script's, which may have ended, and those of the supervisors after a signal. All of them together have the time that
+-- `shutdown_timeout` says. From stock Lua they are called when the Lua state closes: at the end of the main chunk and by
+-- os.exit(code, true); os.exit(code) ends at once there, and so does a signal.
+-- @function at_exit
+-- @param fn function of the exit status, which is nil from stock Lua; copied
+-- @return true
+-- @usage
+-- local mb = require "moonbeam"
+-- mb.at_exit(function(status) io.stderr:write("ended with ", status, "\n") end)
+mb.at_exit = core.at_exit
+
+--- How long the functions of `at_exit` may take when the program ends, all together, and, after a signal, the supervisors
+-- before that; the environment variable MOONBEAM_SHUTDOWN_TIMEOUT sets it at the start. What takes longer is killed, and
+-- logged.
+-- @function shutdown_timeout
+-- @param[opt] ms integer from 0 to a day; 10000 at first
+-- @return the ms before
+-- @usage
+-- local mb = require "moonbeam"
+-- local before = mb.shutdown_timeout(2000)
+-- assert(mb.shutdown_timeout(before) == 2000)
+mb.shutdown_timeout = core.shutdown_timeout
+
 --- How much there is of what could leak: processes, timers, names, messages, registries and what is registered there.
 -- @function census
 -- @return table of counts

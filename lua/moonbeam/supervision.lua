@@ -19,6 +19,7 @@ local supervision = {}
 function supervision.enter()
   core.process_flag("trap_exit", true)
   core.process_put("$supervisor", true)
+  core.enter_supervisor()
 end
 
 --- A first state: restarts as the options say, no children | nil, reason.

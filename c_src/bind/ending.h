@@ -1,0 +1,88 @@
+/* The end of the program. First what it has asked for: after a signal the supervisors that no other supervises stop, the
+ * youngest first, and then the functions of at_exit are called. A process on the first scheduler does that
+ * (moonbeam.ending), for shutdown_timeout at most. Then every process is killed, the threads end, and the states close.
+ *
+ * Whatever keeps the program from that, it ends, soon afterwards, with its status, and with what stdio has buffered written
+ * out. */
+#ifndef MB_ENDING_H
+#define MB_ENDING_H
+
+#include <lua.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "pid.h"
+
+struct mb_heap;
+struct mb_node;
+struct mb_process;
+struct mb_scheduler;
+struct mb_signal;
+
+enum mb_node_end {
+  MB_NODE_RUNS,
+  MB_NODE_CLOSES, /* processes are killed, and the Lua states closed */
+  MB_NODE_LEAVES  /* processes are killed; the states, with their finalizers, are left as they are */
+};
+
+struct mb_ending {
+  atomic_int how, status; /* by os.exit: enum mb_node_end */
+  atomic_int signal;      /* which ends the program; 0: none */
+  _Atomic uint64_t timeout_ns; /* relaxed */
+  /* Under the mutex, but for reading whether there are some. */
+  pthread_mutex_t mutex;
+  struct mb_signal *_Atomic functions; /* the last one given first */
+  mb_pid *roots;                       /* supervisors that no other supervises, in the order of their start */
+  uint32_t capacity;
+  _Atomic uint32_t count;
+  /* The first scheduler's. */
+  int begun;
+  mb_pid process; /* does what is to be done; 0: none */
+};
+
+void mb_ending_init(struct mb_ending *e);
+void mb_ending_deinit(struct mb_ending *e);
+
+/* End the program with this status. Any thread. */
+void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how);
+
+/* The same from inside of a process on s that cannot give up the processor and has MB_LOCAL_LEFT. Does not return. */
+_Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
+
+/* Whether the program is to end. Any thread. */
+static inline int mb_ending_wanted(const struct mb_ending *e) {
+  return atomic_load_explicit(&e->signal, memory_order_relaxed) || atomic_load_explicit(&e->how, memory_order_relaxed);
+}
+
+/* End the program by a signal. Async-signal-safe. How long it may take (s), with all that is to be done first. */
+unsigned mb_ending_signal(struct mb_node *n, int number);
+
+/* The script's process has ended. The first scheduler's thread. */
+void mb_ending_script(struct mb_heap *h);
+
+/* The upcall of a scheduler that has noticed something. */
+void mb_ending_noticed(struct mb_scheduler *s);
+
+/* Do what is to be done first, where the scheduler does not run any more; in stock Lua, the state is about to close. */
+void mb_ending_run(struct mb_heap *h, int status);
+enum { MB_STATUS_UNKNOWN = -1 };
+
+/* A process has ended: when it was the one that does what is to be done first, the first scheduler stops. */
+void mb_ending_bury(struct mb_heap *h, const struct mb_process *p);
+
+/* From now on the program's end is awaited for a while, then it ends with this status. Any thread. */
+void mb_ending_watch(unsigned ms, int status);
+
+/* One thread ends the program: for another this does not return. */
+void mb_claim_exit(void);
+
+/* As exit(), whatever other threads do meanwhile, and if that takes more than a second, without what is left. */
+_Noreturn void mb_exit_now(int status);
+
+/* Take and, with ms >= 0, give the bound. */
+lua_Integer mb_shutdown_timeout(struct mb_heap *h, lua_Integer ms);
+
+/* at_exit, and what the Lua side needs. */
+void mb_open_ending(struct mb_heap *h, lua_State *L);
+
+#endif
