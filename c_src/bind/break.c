@@ -1,8 +1,11 @@
 #include "break.h"
 
+#include "api.h"
 #include "errors.h"
 #include "heap.h"
 #include "preempt.h"
+
+enum { AGAIN_MS = 100 };
 
 static void hook(lua_State *L, lua_Debug *ar);
 
@@ -13,6 +16,32 @@ static void arm(struct mb_heap *h, lua_State *L) {
   lua_sethook(L, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
+static void on_again(uv_timer_t *t) {
+  struct mb_heap *h = t->data;
+  struct mb_process *p = mb_local(h->scheduler, h->breaking.again_for);
+  if (p && p->local & MB_LOCAL_BROKE) mb_break(h, p);
+}
+
+/* A line of a prompt's has been broken: what is caught and goes on is broken once more. */
+static void break_again(struct mb_heap *h, struct mb_process *p) {
+  struct mb_break *b = &h->breaking;
+  if (!b->again.data) {
+    if (uv_timer_init(h->scheduler->loop, &b->again) != 0) return;
+    b->again.data = h;
+  }
+  p->local |= MB_LOCAL_BROKE;
+  b->again_for = mb_pid_of(p);
+  (void)uv_timer_start(&b->again, on_again, AGAIN_MS, 0); /* does not fail with a callback */
+}
+
+void mb_break_evaluating(struct mb_heap *h, struct mb_process *p, int begins) {
+  struct mb_break *b = &h->breaking;
+  if (b->again.data && b->again_for == mb_pid_of(p)) uv_timer_stop(&b->again);
+  p->flags &= (uint8_t)~MB_BROKEN;
+  p->local &= ~(uint32_t)(MB_LOCAL_EVALUATES | MB_LOCAL_BROKE | MB_LOCAL_BREAKING);
+  if (begins) p->local |= MB_LOCAL_EVALUATES;
+}
+
 /* Whether p is to be broken, which is asked once. */
 static int take(struct mb_heap *h, struct mb_process *p) {
   struct mb_break *b = &h->breaking;
@@ -21,6 +50,10 @@ static int take(struct mb_heap *h, struct mb_process *p) {
   if (p->state == MB_EXITING || h->closing) return 0;
   p->flags &= (uint8_t)~MB_BROKEN;
   if (in_front) b->asked = 0;
+  if (p->local & MB_LOCAL_BROKE)
+    p->local |= MB_LOCAL_BREAKING;
+  else if (p->local & MB_LOCAL_EVALUATES)
+    break_again(h, p);
   return 1;
 }
 
@@ -70,8 +103,10 @@ void mb_break_resumed(struct mb_heap *h, struct mb_process *p, lua_State *co) {
   if (p->flags & MB_BROKEN) arm(h, co);
 }
 
-void mb_break_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  if (take(h, p)) mb_raise(h, L, "interrupted!");
+void mb_break_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p, mb_ref asked) {
+  if (!take(h, p)) return;
+  if (asked) mb_flush_ref(h, p, asked);
+  mb_raise(h, L, "interrupted!");
 }
 
 void mb_set_foreground(struct mb_heap *h, mb_pid pid) {

@@ -1,10 +1,11 @@
 /* Breaking: the error "interrupted!" is raised in a process, wherever it is, as lua does for SIGINT; pcall can catch
- * it. A process that runs meets it at its next event: any instruction, call or return; one that waits, in its wait. */
+ * it. A line of a prompt's that goes on then is broken again a moment later, by an error that is passed on. A process that runs meets it at its next event: any instruction, call or return; one that waits, in its wait. */
 #ifndef MB_BREAK_H
 #define MB_BREAK_H
 
 #include <lua.h>
 #include <signal.h>
+#include <uv.h>
 
 #include "process.h"
 
@@ -16,6 +17,8 @@ struct mb_break {
   lua_State *volatile at;      /* where the hook is; the user's, put back when it has fired: */
   lua_Hook hook;
   int mask, count;
+  uv_timer_t again; /* data: the heap, once it has been made */
+  mb_pid again_for;
   void (*unclaimed)(lua_State *L); /* it was asked for and nobody is in the foreground; see host_api.h */
 };
 
@@ -32,8 +35,12 @@ void mb_break_noticed(struct mb_scheduler *s);
 /* Who is in the foreground from now on, 0 for nobody. A break on its way to the one before is forgotten. */
 void mb_set_foreground(struct mb_heap *h, mb_pid pid);
 
-/* p is resumed on co, or about to wait: it fails there when it has been broken. */
+/* p begins to run a line of a prompt's, or has done so. */
+void mb_break_evaluating(struct mb_heap *h, struct mb_process *p, int begins);
+
+/* p is resumed on co, or about to wait for the answer to a reference, or 0: it fails there when it has been broken, and the
+ * reference is forgotten. */
 void mb_break_resumed(struct mb_heap *h, struct mb_process *p, lua_State *co);
-void mb_break_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p);
+void mb_break_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p, mb_ref asked);
 
 #endif

@@ -43,16 +43,18 @@ void mb_closing_left(struct mb_heap *h) {
   mb_closing_end(h);
 }
 
-int mb_closing_pass_on(lua_State *L) {
+int mb_closing_raise(lua_State *L) {
   lua_pushliteral(L, "not enough memory");
   return lua_error(L);
 }
 
+int mb_pass_on(struct mb_heap *h, lua_State *L) { return h->leaving ? mb_closing_raise(L) : lua_error(L); }
+
 int mb_pcall(struct mb_heap *h, lua_State *L, int arguments, int results) {
-  int then = h->closing, status = lua_pcall(L, arguments, results, 0);
-  if (status != LUA_OK && mb_closing_since(h, then)) {
+  int then = mb_unwinding(h), status = lua_pcall(L, arguments, results, 0);
+  if (status != LUA_OK && mb_unwinding_since(h, then)) {
     h->uninterruptible = 0; /* all guards of the process's are left */
-    mb_closing_pass_on(L);
+    mb_pass_on(h, L);
   }
   return status;
 }

@@ -22,13 +22,23 @@ void mb_closing_leave(struct mb_heap *h);
 /* It has left the processor. */
 void mb_closing_left(struct mb_heap *h);
 
-/* Whether the process has been leaving since h->closing was `then`. Whatever catches errors of the user's code notes
- * h->closing first, and when an error has been caught and this is true, raises it again by mb_closing_pass_on. */
-static inline int mb_closing_since(const struct mb_heap *h, int then) { return h->closing > then; }
-
 /* Raise what ends the process: Lua's memory error, for which no message handler is called. One would run as if it were
  * the process, or inside the hook, where nothing could end it. */
-int mb_closing_pass_on(lua_State *L);
+int mb_closing_raise(lua_State *L);
+
+/* How often what runs now is clean-up code of what an error that nobody may catch has left: of a process that has to leave,
+ * or of an interrupted line of a prompt's. */
+static inline int mb_unwinding(const struct mb_heap *h) {
+  const struct mb_process *p = mb_running(h);
+  return h->closing + (p && (p->local & MB_LOCAL_BREAKING) != 0);
+}
+
+/* Whether such an error has come since mb_unwinding was `then`. Whatever catches errors of the user's code asks that first,
+ * and when an error has been caught and this is true, raises it, or what stands for it, again. */
+static inline int mb_unwinding_since(const struct mb_heap *h, int then) { return mb_unwinding(h) > then; }
+
+/* Raise it again; it is on the top of the stack. */
+int mb_pass_on(struct mb_heap *h, lua_State *L);
 
 /* As lua_pcall, for C that goes on when the user's code has raised. */
 int mb_pcall(struct mb_heap *h, lua_State *L, int arguments, int results);

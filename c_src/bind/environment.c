@@ -115,14 +115,14 @@ static int call_original(lua_State *L, int original, int shared) {
 /* load(chunk [, name [, mode]]) without an environment means the process's globals. */
 static int call_load(lua_State *L, int arguments) {
   struct mb_heap *h = mb_any_heap_of(L);
-  int then = h->closing, results;
+  int then = mb_unwinding(h), results;
   if (lua_gettop(L) < arguments) {
     int given = lua_gettop(L);
     lua_settop(L, arguments - 1);
     if (!push_globals(h, L)) lua_settop(L, given);
   }
   results = call_original(L, 2, 0);
-  return mb_closing_since(h, then) ? mb_closing_pass_on(L) : results; /* it catches what the reader raises */
+  return mb_unwinding_since(h, then) ? mb_pass_on(h, L) : results; /* it catches what the reader raises */
 }
 
 static int do_load(lua_State *L) { return call_load(L, 4); }

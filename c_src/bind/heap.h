@@ -36,7 +36,10 @@ enum mb_local {
   MB_LOCAL_KNOWN = 512,    /* the end whose reason it has got last has been */
   MB_LOCAL_HAS_FILES = 1024, /* its default files are not the standard ones: see own.h */
   MB_LOCAL_SUPERVISOR = 2048, /* it supervises what it starts, */
-  MB_LOCAL_SUPERVISED = 4096  /* and was started by one that does */
+  MB_LOCAL_SUPERVISED = 4096, /* and was started by one that does */
+  MB_LOCAL_EVALUATES = 8192,  /* it runs a line of a prompt's, */
+  MB_LOCAL_BROKE = 16384,     /* which has been interrupted, */
+  MB_LOCAL_BREAKING = 32768   /* and again, by what nothing may catch there */
 };
 enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS, MB_LOCAL_TRACEBACK, MB_LOCAL_RANDOM, MB_LOCAL_FILES };
 
@@ -128,6 +131,7 @@ struct mb_heap {
   struct mb_map held;
   struct mb_shape shapes[MB_KNOWN_SHAPES]; /* the last ones that were made */
   unsigned next_shape;
+  mb_ref asked; /* the next wait is for the answer to this reference, which is forgotten when the wait raises */
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */

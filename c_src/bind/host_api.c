@@ -112,7 +112,7 @@ int mb_host_unbound(lua_State *L) {
 }
 
 void mb_host_pass_on(lua_State *L) {
-  if (mb_heap_open(L)->leaving) mb_closing_pass_on(L);
+  if (mb_heap_open(L)->leaving) mb_closing_raise(L);
 }
 
 int mb_host_open(lua_State *L, const struct mb_host_options *o) {

@@ -25,7 +25,7 @@ static int is_held(const struct mb_heap *h, lua_State *co) {
 
 /* Resume co with the narg values on the top of L. The number of results, which are on the top then, or -1
  * with the error there. While co waits this function does not return; k goes on afterwards. */
-static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k) {
+static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k, lua_KContext ctx) {
   struct mb_heap *h = mb_any_heap_of(L);
   lua_State *running = h->running;
   int yieldable = lua_isyieldable(L) && running == L, status, results;
@@ -42,7 +42,7 @@ static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k
   if (status == LUA_YIELD && yieldable && is_runtime_yield(h)) {
     lua_pop(co, results);
     hold(h, co);
-    lua_yieldk(L, 0, 0, k);
+    lua_yieldk(L, 0, ctx, k);
   }
   if (status == LUA_OK || status == LUA_YIELD) {
     if (!lua_checkstack(L, results + 1)) {
@@ -58,16 +58,19 @@ static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k
 }
 
 /* As resume_through, for the user. */
-static int resume_anew(lua_State *L, lua_State *co, int narg, lua_KFunction k) {
-  if (!is_held(mb_any_heap_of(L), co)) return resume_through(L, co, narg, k);
+static int resume_anew(lua_State *L, lua_State *co, int narg, lua_KFunction k, lua_KContext ctx) {
+  if (!is_held(mb_any_heap_of(L), co)) return resume_through(L, co, narg, k, ctx);
   lua_pushliteral(L, "cannot resume non-suspended coroutine");
   return -1;
 }
 
 /* As resume_through, when what co waited for is over. */
-static int resume_again(lua_State *L, lua_State *co, lua_KFunction k) {
-  release(mb_any_heap_of(L), co);
-  return resume_through(L, co, 0, k);
+static int resume_again(lua_State *L, lua_State *co, lua_KFunction k, lua_KContext ctx) {
+  struct mb_heap *h = mb_any_heap_of(L);
+  struct mb_process *p = mb_running(h);
+  release(h, co);
+  if (p) mb_break_resumed(h, p, co);
+  return resume_through(L, co, 0, k, ctx);
 }
 
 static lua_State *check_coroutine(lua_State *L) {
@@ -78,12 +81,12 @@ static lua_State *check_coroutine(lua_State *L) {
 
 static int close_thread(struct mb_heap *h, lua_State *L, lua_State *co);
 
-/* The results of a resume that began when h->closing was `then`. */
+/* The results of a resume that began when mb_unwinding was `then`. */
 static int resumed(lua_State *L, int results, int then) {
   struct mb_heap *h = mb_any_heap_of(L);
-  if (results < 0 && mb_closing_since(h, then)) {
+  if (results < 0 && mb_unwinding_since(h, then)) {
     (void)close_thread(h, L, lua_tothread(L, 1));
-    return mb_closing_pass_on(L);
+    return mb_pass_on(h, L);
   }
   lua_pushboolean(L, results >= 0);
   if (results < 0) results = 1;
@@ -91,16 +94,15 @@ static int resumed(lua_State *L, int results, int then) {
   return results + 1;
 }
 
-static int resume_on(lua_State *L, int status, lua_KContext ctx) {
+static int resume_on(lua_State *L, int status, lua_KContext then) {
   (void)status;
-  (void)ctx;
-  return resumed(L, resume_again(L, lua_tothread(L, 1), resume_on), 0); /* while h->closing nothing yields */
+  return resumed(L, resume_again(L, lua_tothread(L, 1), resume_on, then), (int)then);
 }
 
 static int co_resume(lua_State *L) {
   lua_State *co = check_coroutine(L);
-  int then = mb_any_heap_of(L)->closing;
-  return resumed(L, resume_anew(L, co, lua_gettop(L) - 1, resume_on), then);
+  int then = mb_unwinding(mb_any_heap_of(L));
+  return resumed(L, resume_anew(L, co, lua_gettop(L) - 1, resume_on, then), then);
 }
 
 /* Close a suspended or failed coroutine; lua_resetthread's status. Its clean-up code may not yield. */
@@ -136,12 +138,12 @@ static int wrapped_on(lua_State *L, int status, lua_KContext ctx) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
   (void)status;
   (void)ctx;
-  return unwrapped(L, co, resume_again(L, co, wrapped_on));
+  return unwrapped(L, co, resume_again(L, co, wrapped_on, 0));
 }
 
 static int wrapped(lua_State *L) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
-  return unwrapped(L, co, resume_anew(L, co, lua_gettop(L), wrapped_on));
+  return unwrapped(L, co, resume_anew(L, co, lua_gettop(L), wrapped_on, 0));
 }
 
 static int co_create(lua_State *L) {

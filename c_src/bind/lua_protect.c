@@ -1,12 +1,13 @@
-/* pcall and xpcall, as the library's. The error by which a process that has been ended leaves code where Lua cannot yield
- * is not the user's to catch: they pass it on, so that nothing but to-be-closed variables runs. */
+/* pcall and xpcall, as the library's. The error by which a process that has been ended leaves code where Lua cannot yield,
+ * and the interrupt of a prompt's line, are not the user's to catch: they are passed on, so that nothing but to-be-closed
+ * variables runs. */
 #include "api.h"
 #include "closing.h"
 
-/* The results of a protected call that began when h->closing was `then`; `below` values of the stack are none. */
+/* The results of a protected call that began when mb_unwinding was `then`; `below` values of the stack are none. */
 static int results(lua_State *L, int status, int below, int then) {
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - below;
-  if (mb_closing_since(mb_any_heap_of(L), then)) return mb_closing_pass_on(L);
+  if (mb_unwinding_since(mb_any_heap_of(L), then)) return mb_pass_on(mb_any_heap_of(L), L);
   lua_pushboolean(L, 0);
   lua_pushvalue(L, -2);
   return 2;
@@ -16,7 +17,7 @@ static int pcall_on(lua_State *L, int status, lua_KContext then) { return result
 static int xpcall_on(lua_State *L, int status, lua_KContext then) { return results(L, status, 2, (int)then); }
 
 static int do_pcall(lua_State *L) {
-  int then = mb_any_heap_of(L)->closing;
+  int then = mb_unwinding(mb_any_heap_of(L));
   luaL_checkany(L, 1);
   lua_pushboolean(L, 1); /* the first result */
   lua_insert(L, 1);
@@ -24,7 +25,7 @@ static int do_pcall(lua_State *L) {
 }
 
 static int do_xpcall(lua_State *L) {
-  int then = mb_any_heap_of(L)->closing, arguments = lua_gettop(L) - 2;
+  int then = mb_unwinding(mb_any_heap_of(L)), arguments = lua_gettop(L) - 2;
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_pushboolean(L, 1);
   lua_pushvalue(L, 1);

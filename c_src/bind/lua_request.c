@@ -46,6 +46,7 @@ static int answer_on(lua_State *L, int status, lua_KContext unused) {
       if (!n) return luaL_error(L, "not enough memory");
       return mb_worked(h, L, p, MB_COST_MESSAGE, n);
     }
+    h->asked = ref;
     mb_block(h, L, p, 0, 0, answer_on);
   }
 }
@@ -80,6 +81,7 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
       lua_pushliteral(L, "timeout");
       return 2;
     }
+    h->asked = ref;
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, call_on, MB_OFFER_REPLY, ref);
     p = mb_current_still(h, L);
   }

@@ -184,7 +184,7 @@ static void take_out(struct mb_heap *h, struct mb_process *p, struct mb_signal *
 }
 
 static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
-  int top = lua_gettop(L), then = h->closing, status;
+  int top = lua_gettop(L), then = mb_unwinding(h), status;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   take_out(h, p, s);
   s->tried = 0;
@@ -193,9 +193,9 @@ static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p,
   lua_pushlightuserdata(L, s);
   lua_pushinteger(L, form);
   status = lua_pcall(L, 3, LUA_MULTRET, 0);
-  if (status != LUA_OK && mb_closing_since(h, then)) { /* p is leaving */
+  if (status != LUA_OK && mb_unwinding_since(h, then)) { /* p is leaving */
     mb_signal_give(h->scheduler, s);
-    return mb_closing_pass_on(L);
+    return mb_pass_on(h, L);
   }
   if (status != LUA_OK) {
     drop(h, L, p, s);
@@ -258,7 +258,7 @@ static int decode_reason(lua_State *L) {
 }
 
 void mb_push_reason_taken(struct mb_heap *h, lua_State *L, struct mb_reason *r) {
-  int then = h->closing, status;
+  int then = mb_unwinding(h), status;
   if (!lua_checkstack(L, LUA_MINSTACK)) {
     mb_reason_release(r);
     luaL_error(L, "stack overflow");
@@ -270,7 +270,7 @@ void mb_push_reason_taken(struct mb_heap *h, lua_State *L, struct mb_reason *r) 
   note(h, r); /* the last, whatever has been loaded meanwhile */
   mb_reason_release(r);
   if (status == LUA_OK) return;
-  if (mb_closing_since(h, then)) mb_closing_pass_on(L);
+  if (mb_unwinding_since(h, then)) mb_pass_on(h, L);
   if (status == LUA_ERRMEM) lua_error(L);
   lua_pushfstring(L, "(a reason that cannot be made here: %s)", luaL_tolstring(L, -1, NULL));
   lua_replace(L, -3);

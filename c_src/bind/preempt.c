@@ -216,7 +216,7 @@ int mb_preempt_is_hooked(lua_State *L) {
 static void expel(struct mb_heap *h, lua_State *L) {
   h->scheduler->current->local |= MB_LOCAL_HOOKED;
   mb_closing_leave(h);
-  mb_closing_pass_on(L);
+  mb_closing_raise(L);
 }
 
 /* Raise, and let whoever catches it be asked again at the next instruction, and so on until it has left. */
@@ -228,7 +228,7 @@ static void cut(struct mb_heap *h, lua_State *L) {
     lua_sethook(L, NULL, 0, 0); /* the user's hook has ended with its process */
     arm(h, L, MB_GOAL_GIVE_WAY);
   }
-  mb_closing_pass_on(L);
+  mb_closing_raise(L);
 }
 
 /* The slice of what runs on L is over. 1: it has to yield. Raises where it has to leave and cannot yield. */

@@ -233,7 +233,7 @@ void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   }
   if (mb_can_yield(h, L)) lua_yield(L, 0); /* never resumed */
   mb_closing_leave(h);
-  mb_closing_pass_on(L);
+  mb_closing_raise(L);
 }
 
 struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L) {
@@ -305,8 +305,13 @@ void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
 }
 
 static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
-  if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
-  mb_break_waiting(h, L, p);
+  mb_ref asked = h->asked;
+  h->asked = 0;
+  if (!mb_can_wait(h, L)) {
+    if (asked && p->state != MB_EXITING) mb_flush_ref(h, p, asked);
+    mb_cannot_wait(h, L, p);
+  }
+  mb_break_waiting(h, L, p, asked);
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
 }
 

@@ -183,8 +183,26 @@ static int evaluating(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   int begins = lua_toboolean(L, 1);
   if (lua_toboolean(L, 2)) mb_set_foreground(h, begins ? mb_pid_of(p) : 0);
-  p->flags &= (uint8_t)~MB_BROKEN;
+  mb_break_evaluating(h, p, begins);
   return 0;
+}
+
+static int caught(lua_State *L, int status, lua_KContext unused) {
+  (void)unused;
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 2;
+  lua_pushboolean(L, 0);
+  lua_pushvalue(L, -2);
+  return 2;
+}
+
+/* catch(fn, handler, ...): as xpcall, which passes on the second interrupt of what is evaluated */
+static int catch(lua_State *L) {
+  int arguments = lua_gettop(L) - 2;
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushboolean(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 3, 2);
+  return caught(L, lua_pcallk(L, arguments, LUA_MULTRET, 2, 0, caught), 0);
 }
 
 /* interrupt(pid): as the terminal's interrupt does to the process in the foreground */
@@ -278,6 +296,7 @@ int luaopen_moonbeam_host(lua_State *L) {
       {"complete", complete},           {"remember", remember},
       {"columns", columns},             {"end_with", end_with},
       {"evaluating", evaluating},
+      {"catch", catch},
       {"interrupt", interrupt},         {"use_globals", use_globals},
       {"lead", lead},
       {"listen", do_listen},

@@ -36,6 +36,12 @@ function call.check_name(name, fname, index)
   end
 end
 
+local owned_mt = {__close = function(owned) core.demonitor(owned.ref, "flush") end}
+
+--- What forgets a reference, with the reply and the DOWN for it, when the scope is left by whatever way:
+-- `local _ <close> = call.owned(ref)`.
+function call.owned(ref) return setmetatable({ref = ref}, owned_mt) end
+
 --- A timeout argument, with a default for nil; raises naming function and argument.
 function call.timeout(ms, default, fname, index)
   if ms == nil then return default end

@@ -69,6 +69,22 @@ end
 -- Modules that are built on the functions below give their own function's name as the last argument: `user` is whom an
 -- error about the arguments names.
 
+-- A server that is being started: closed before it is `settled`, by an error or an interrupt, it is given up.
+local starting = {}
+
+function starting.__close(s)
+  if s.settled then return end
+  core.unlink(s.pid)
+  core.process_exit(s.pid, "kill")
+  core.demonitor(s.ref, "flush")
+  core.flush_exit(s.pid)
+end
+
+local function finished(s, ...)
+  s.settled = true
+  return ...
+end
+
 local function start(linked, fname, module, arg, opts, user)
   if type(module) ~= "table" then
     core.argument_error(fname, 1, "table of callbacks expected, got " .. core.type(module))
@@ -78,7 +94,8 @@ local function start(linked, fname, module, arg, opts, user)
   local holder = holder_of(name)
   if holder then return nil, {"already_started", holder} end
   local pid, ref = core.spawn_async(user or fname, linked, server.run, module, arg, name, linked, core.ancestors())
-  return settled(pid, ref, linked, core.await(ref, opts.timeout or "infinity"))
+  local s <close> = setmetatable({pid = pid, ref = ref, settled = false}, starting)
+  return finished(s, settled(pid, ref, linked, core.await(ref, opts.timeout or "infinity")))
 end
 
 --- Start a server; returns when its init has. See Elixir's `GenServer.start/3`.

@@ -136,9 +136,8 @@ function Logger.flush(ms)
       core.sleep(RETRY_MS)
     end
   until ref
-  local done = core.await(ref, ms)
-  core.demonitor(ref, "flush")
-  if done then return true end
+  local _ <close> = call.owned(ref)
+  if core.await(ref, ms) then return true end
   return nil, "timeout"
 end
 

@@ -375,7 +375,8 @@ Registry.delete_meta = core.registry_delete_meta
 
 -- Locks
 
-local held_mt = {__close = function(held) core.cast(held.owner, held.ref) end}
+-- What has been asked for is given back, whether it has been got or not.
+local asked_mt = {__close = function(asked) core.cast(asked.owner, asked.token) end}
 
 --- Call fn while no other process of this registry is inside `lock` with an equal key. See Elixir's `Registry.lock/3`.
 -- Others wait their turn, first come first served. The lock is free again when fn has returned or raised, or when its
@@ -391,11 +392,11 @@ local held_mt = {__close = function(held) core.cast(held.owner, held.ref) end}
 function Registry.lock(reg, key, fn)
   local owner, name = core.registry_owner(reg), core.registry_lock_key(key)
   call.check_function(fn, "Registry.lock", 3)
-  local ref = GenServer.call(owner, name, "infinity")
-  if not ref then
+  local token = core.make_ref()
+  local _ <close> = setmetatable({owner = owner, token = token}, asked_mt)
+  if not GenServer.call(owner, {name, token}, "infinity") then
     core.argument_error("Registry.lock", 2, "the calling process holds this lock already and would wait for itself")
   end
-  local _ <close> = setmetatable({owner = owner, ref = ref}, held_mt)
   return fn()
 end
 

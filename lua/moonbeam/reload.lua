@@ -6,6 +6,7 @@
 -- @module moonbeam.reload
 
 local core = require "moonbeam.core"
+local call = require "moonbeam.call"
 local inspect = require "moonbeam.inspect"
 
 local reload = {}
@@ -86,8 +87,7 @@ function reload.run(owner, ref, name, extra, ms)
   core.reply(owner, ref, outcome.changed, outcome.failures)
 end
 
-local function finished(ref, kind, ...)
-  core.demonitor(ref, "flush")
+local function finished(_, kind, ...)
   if kind == "reply" then return ... end
   return core.exit({(...), {"GenServer", "reload", {}}})
 end
@@ -95,6 +95,7 @@ end
 --- See GenServer.reload.
 function reload.reload(name, extra, ms)
   local _, ref = core.spawn_async(false, false, reload.run, name, extra, ms)
+  local _ <close> = call.owned(ref)
   return finished(core.await(ref))
 end
 

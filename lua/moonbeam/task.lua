@@ -248,6 +248,7 @@ end
 -- End the process, with force when ms have passed: the reason it died of, "noproc" when it was dead.
 local function end_process(pid, brutal, ms)
   local watch = core.monitor(pid)
+  local _ <close> = call.owned(watch)
   core.unlink(pid)
   core.process_exit(pid, brutal and "kill" or "shutdown")
   local _, kind, reason = core_await(watch, brutal and "infinity" or ms)

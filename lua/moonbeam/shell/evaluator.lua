@@ -61,7 +61,7 @@ local function same(...) return ... end
 
 local function run(chunk, foreground)
   host.evaluating(true, foreground)
-  return table.pack(xpcall(chunk, handler, same))
+  return table.pack(host.catch(chunk, handler, same))
 end
 
 local function succeed(state, settings, ...)
@@ -83,7 +83,7 @@ end
 
 -- Run a chunk and show its results or its failure: whether the user wants to leave.
 local function evaluate(chunk, state, settings)
-  local ok, results = pcall(run, chunk, settings.foreground)
+  local ok, results = host.catch(run, same, chunk, settings.foreground)
   host.evaluating(false, settings.foreground)
   if not ok then return fail({text = display.error(results)}, settings) end -- broken before it had begun
   if not results[1] then return fail(results[2], settings) end
