@@ -146,6 +146,7 @@ struct mb_heap {
   size_t own_prefix_size;
   struct mb_process *script; /* the host's: its error is printed by the host, not logged */
   struct mb_break breaking;
+  int state_closes; /* nobody would end what finalizers spawn now */
   int script_ended;
   int script_said;  /* what it died of has been printed */
   int script_bound; /* 1 of `closing` is what makes the text of its error */

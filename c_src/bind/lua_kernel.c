@@ -82,9 +82,12 @@ static void check_function(struct mb_heap *h, lua_State *L, const char *name) {
 /* Spawn with the function and arguments from stack index `first` on. What a finalizer spawns has no parent. */
 static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link, int alias, mb_ref *monitor) {
   struct mb_process *parent = link || monitor ? mb_current(h, L) : mb_caller(h, L), *p;
-  struct mb_signal *start = mb_encode_signal(h, L, first, lua_gettop(L) - first + 1, "spawn", MB_MESSAGE);
+  struct mb_signal *start;
   const char *site;
-  int err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
+  int err;
+  if (h->state_closes) mb_heap_ended(L);
+  start = mb_encode_signal(h, L, first, lua_gettop(L) - first + 1, "spawn", MB_MESSAGE);
+  err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) luaL_error(L, "not enough memory");
   mb_inherit_files(h, L, parent, p);

@@ -221,7 +221,7 @@ int mb_node_stop(struct mb_node *n) {
     mb_scheduler_kill_all(&n->runtime.schedulers[i]);
   if (atomic_load(&n->ending.how) == MB_NODE_LEAVES) return 0;
   for (uint32_t i = 0; i < all->count; i++) {
-    (void)mb_heap_close(all->list[i].scheduler->heap); /* finalizers that the state runs find the runtime ended */
+    ((struct mb_heap *)all->list[i].scheduler->heap)->state_closes = 1;
     n->setup.close_state(all->list[i].L, all->list[i].data);
   }
   return 0;
