@@ -2,8 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "error.h"
+
+enum { ROOM = MB_MAX_SCHEDULERS * sizeof(struct mb_scheduler) }; /* bytes, of all schedulers */
 
 int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uint32_t limit, uint32_t schedulers) {
   int err;
@@ -13,8 +16,9 @@ int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uin
   if (!err) err = mb_names_init(&rt->names);
   if (!err) err = mb_registries_init(&rt->registries);
   if (!err) {
-    /* room for all: nobody moves, and pages that nobody touches cost nothing */
-    rt->schedulers = calloc(MB_MAX_SCHEDULERS, sizeof *rt->schedulers);
+    /* room for all: nobody moves, and pages that nobody touches cost nothing, which calloc does not promise */
+    void *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    rt->schedulers = room == MAP_FAILED ? NULL : room;
     err = rt->schedulers ? mb_scheduler_init(&rt->schedulers[0], rt, 0) : MB_ENOMEM;
     rt->scheduler_count = schedulers;
     rt->hopeful = 1;
@@ -45,7 +49,7 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
   mb_ticker_deinit(rt);
   if (rt->schedulers)
     for (uint32_t i = 0; i < rt->started; i++) mb_scheduler_deinit(&rt->schedulers[i]);
-  free(rt->schedulers);
+  if (rt->schedulers) munmap(rt->schedulers, ROOM);
   mb_registries_deinit(&rt->registries);
   mb_names_deinit(&rt->names);
   mb_table_deinit(&rt->table);
