@@ -10,10 +10,11 @@
 enum {
   IDLE_TICKS = 16, /* ticks without anything new before the ticker goes to sleep or slows down */
   SLOW_FACTOR = 8, /* how much slower while nothing moves */
-  MOST_STRIKES = 16, /* a slice that does not give way is interrupted at least every so many ms */
+  STRIKE_EVERY = 4, /* a slice that does not give way is interrupted every so many ms */
   CHASES = 8,        /* in a tick, of a slice that computes and waits in turn, */
   CHASE_LOOKS = 32,  /* for about 20 us each: it may compute for a few only; */
   CHASE_TICKS = 64,  /* and for how long after it has last run */
+  SPARED_MS = 64,    /* see pursue */
   STUCK_MS = 2000,   /* age of a slice that is told of, */
   AWAITED_MS = 1000, /* and how long somebody has waited for it by then */
   MOST_MS = 20 /* that one tick counts for: the program may have been stopped meanwhile */
@@ -74,7 +75,7 @@ static void give_signal_back(void) {
 static void strike(struct mb_slice *slice, unsigned ticks) {
   unsigned n = ++slice->strikes;
   slice->elusive = 0;
-  if ((n & (n - 1)) != 0 && n % (MOST_STRIKES / ticks) != 0) return;
+  if (ticks == 1 && n > 2 && n % STRIKE_EVERY != 0) return;
   pthread_kill(slice->thread.thread, SIGURG);
   if (!slice->signalled) slice->held = 0;
   slice->signalled = 1;
@@ -108,11 +109,18 @@ static void tell(struct mb_scheduler *s) {
 static int pursue(struct mb_scheduler *s, const struct beat *beat) {
   struct mb_slice *slice = &s->slice;
   int awaited = mb_scheduler_awaited(s, beat->now);
-  int wanted = awaited || mb_scheduler_wanted(s, beat->now) || atomic_load_explicit(&slice->attended, memory_order_relaxed);
-  int armed = wanted && has_signal();
+  int wanted = awaited || mb_scheduler_wanted(s, beat->now);
+  int armed = (wanted || atomic_load_explicit(&slice->attended, memory_order_relaxed)) && has_signal();
   enum mb_thread_state state = mb_thread_look(&slice->thread);
-  if (state == MB_THREAD_STILL && wanted && mb_thread_is_ready(&slice->thread)) state = MB_THREAD_RUNS;
-  if (armed && state == MB_THREAD_RUNS) strike(slice, beat->ticks);
+  int runs = state == MB_THREAD_RUNS;
+  if (state == MB_THREAD_STILL && wanted && mb_thread_is_ready(&slice->thread)) {
+    state = MB_THREAD_RUNS;
+    /* One that was seen to wait has been woken this moment, and its wait is not quite over: it is spared for a while. */
+    runs = !slice->waits || slice->age > SPARED_MS * MS_NS;
+  }
+  slice->waits = !runs;
+  if (!wanted && slice->thread.ran - slice->ran < beat->passed / 2) armed = 0; /* only who does nothing but compute */
+  if (armed && runs) strike(slice, beat->ticks);
   slice->stirred |= state != MB_THREAD_STILL;
   if (slice->elusive) slice->elusive--;
   if (awaited) {
@@ -121,7 +129,7 @@ static int pursue(struct mb_scheduler *s, const struct beat *beat) {
   } else {
     slice->held = 0;
   }
-  if (armed && state != MB_THREAD_RUNS && slice->stirred) slice->elusive = CHASE_TICKS;
+  if (armed && !runs && slice->stirred) slice->elusive = CHASE_TICKS;
   if (!armed) slice->strikes = slice->elusive = 0;
   slice->stirred = 0;
   slice->ran = slice->thread.ran;
@@ -143,7 +151,7 @@ static void begin(struct mb_slice *slice, uint64_t number) {
   slice->seen = number;
   slice->age = slice->held = slice->longest = 0;
   slice->strikes = 0;
-  slice->signalled = slice->stirred = slice->elusive = slice->told = 0;
+  slice->signalled = slice->stirred = slice->waits = slice->elusive = slice->told = 0;
 }
 
 /* Whether a scheduler is at work; *moved is set when it has changed processes since the last tick, or

@@ -44,6 +44,7 @@ struct mb_slice {
   unsigned strikes; /* ticks that found it computing, and wanted */
   int signalled;
   int stirred; /* it has run since the last tick */
+  int waits;   /* it did not when it was looked at last */
   unsigned elusive; /* ticks for which it is looked at more often; 0: not at all */
   uint64_t held, longest; /* ns: the present stretch, and the longest */
   uint64_t ran;           /* thread.ran at the last tick */
