@@ -144,7 +144,7 @@ uint64_t mb_preempt_patience(const struct mb_heap *h, const struct mb_process *p
 void mb_preempt_overdue(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   const struct mb_process *p = s->current;
-  if (!h || !h->preempt) return;
+  if (!h || !h->preempt || !h->running) return; /* and a heap that has been closed runs nothing */
   if (!p || mb_slice_age(s) >= mb_preempt_patience(h, p)) mb_preempt_interrupt(h);
 }
 
