@@ -28,22 +28,29 @@ int mb_modules_is_of_lua(const char *module) {
   return *module == '\0'; /* see standard.h */
 }
 
-/* package.searchpath(module, package[path]) finds a file. */
-static int on_path(lua_State *L, const char *module, const char *path) {
-  int found = 0;
+/* Whether Lua's own searchpath(module, package[path]) finds a file. While the heap is opened, the one that is there is. */
+static int on_path(struct mb_heap *h, lua_State *L, const char *module, const char *path) {
+  static const char name[] = "package\0searchpath";
+  int top = lua_gettop(L), package = top + 1, function = top + 2, found = 0;
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, "package");
-  lua_remove(L, -2);
-  if (lua_istable(L, -1)) {
-    lua_getfield(L, -1, "searchpath");
+  lua_pushliteral(L, "package");
+  lua_rawget(L, -2);
+  lua_replace(L, package);
+  mb_push_ref(h, L, MB_REF_STANDARD);
+  lua_pushlstring(L, name, sizeof name - 1);
+  lua_rawget(L, -2);
+  lua_replace(L, function);
+  if (lua_istable(L, package)) {
+    if (lua_isnil(L, function)) {
+      lua_pushliteral(L, "searchpath");
+      lua_rawget(L, package);
+      lua_replace(L, function);
+    }
     lua_pushstring(L, module);
-    if (lua_getfield(L, -3, path) == LUA_TSTRING && lua_pcall(L, 2, 1, 0) == LUA_OK)
-      found = lua_isstring(L, -1);
-    else
-      lua_settop(L, lua_gettop(L) - 2);
-    lua_pop(L, 1);
+    lua_pushstring(L, path);
+    if (lua_rawget(L, package) == LUA_TSTRING) found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
   }
-  lua_pop(L, 1);
+  lua_settop(L, top);
   return found;
 }
 
@@ -54,10 +61,10 @@ static int is_backed(struct mb_heap *h, lua_State *L, const char *module) {
   mb_push_ref(h, L, MB_REF_BACKED);
   lua_pushstring(L, module);
   if (lua_rawget(L, -2) == LUA_TNIL) {
-    backed = on_path(L, module, "path") || on_path(L, module, "cpath");
+    backed = on_path(h, L, module, "path") || on_path(h, L, module, "cpath");
     if (!backed && dot) { /* a part of a C library that is one file */
       lua_pushlstring(L, module, (size_t)(dot - module));
-      backed = on_path(L, lua_tostring(L, -1), "cpath");
+      backed = on_path(h, L, lua_tostring(L, -1), "cpath");
       lua_pop(L, 1);
     }
     lua_pushstring(L, module);

@@ -48,7 +48,7 @@ static int push_metatable(lua_State *L, int type, int make) {
 static const char *const libraries[] = {"string", "math", "table", "utf8", "os", "io", "coroutine", "debug", "package"};
 
 int mb_place_of(const char *name) {
-  for (int place = 0; place < MB_PLACE_PACKAGE; place++)
+  for (int place = 0; place <= MB_PLACE_PACKAGE; place++)
     if (strcmp(libraries[place], name) == 0) return place;
   return -1;
 }

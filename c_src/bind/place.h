@@ -12,7 +12,7 @@ enum { MB_TYPES = 7 }; /* that have one metatable for all values */
 enum mb_place {
   MB_PLACE_STRING, MB_PLACE_MATH, MB_PLACE_TABLE, MB_PLACE_UTF8, MB_PLACE_OS, MB_PLACE_IO, MB_PLACE_COROUTINE,
   MB_PLACE_DEBUG,
-  MB_PLACE_PACKAGE,   /* its path and cpath */
+  MB_PLACE_PACKAGE,   /* but for what has a place of its own below */
   MB_PLACE_PRELOAD,
   MB_PLACE_FILE,      /* methods of files */
   MB_PLACE_TYPES,     /* and so on: the metatables of types */

@@ -158,11 +158,18 @@ static int note_contents(struct changes *c, int place, int name, lua_Integer has
   return !same;
 }
 
+/* Whether the name is that of a field of package that modules are found by. */
+static int is_path(lua_State *L, int place, int name) {
+  return place == MB_PLACE_PACKAGE && lua_type(L, name) == LUA_TSTRING &&
+         (strcmp(lua_tostring(L, name), "path") == 0 || strcmp(lua_tostring(L, name), "cpath") == 0);
+}
+
 /* Whether a name of a place is the same in all heaps. */
 static int is_common(lua_State *L, int place, int name) {
+  static const char *const others[] = {"config", "loaded", "preload", "searchers"};
   int type = lua_type(L, name);
-  if (place == MB_PLACE_PACKAGE)
-    return type == LUA_TSTRING && (strcmp(lua_tostring(L, name), "path") == 0 || strcmp(lua_tostring(L, name), "cpath") == 0);
+  for (size_t i = 0; place == MB_PLACE_PACKAGE && type == LUA_TSTRING && i < sizeof others / sizeof *others; i++)
+    if (strcmp(lua_tostring(L, name), others[i]) == 0) return 0; /* places of their own, or the heap's */
   return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
 }
 
@@ -173,7 +180,7 @@ static void note(struct changes *c, int place, int name, int value, int known, i
   lua_State *L = c->L;
   lua_Integer hash = 0;
   int modules = 0, ok = value ? can_be_copied(c, place, value, &hash, &modules) : 1;
-  if (ok && value && is_of_script(place) && lua_istable(L, value) && !note_contents(c, place, name, hash) && same) return;
+  if (ok && value && lua_istable(L, value) && !note_contents(c, place, name, hash) && same) return;
   if (!ok) {
     if (same) return;
     lua_pushinteger(L, place);
@@ -182,7 +189,7 @@ static void note(struct changes *c, int place, int name, int value, int known, i
     append(L, c->kept, value);
     if (known) append_change(c, c->now, place, name, 0);
   } else {
-    append_change(c, place == MB_PLACE_PACKAGE ? c->first : modules && is_of_script(place) ? c->later : c->now, place, name,
+    append_change(c, is_path(L, place, name) ? c->first : modules && is_of_script(place) ? c->later : c->now, place, name,
                   value);
   }
 }
@@ -212,7 +219,7 @@ static void compare(struct changes *c, int place) {
       same = lua_rawequal(L, value, value + 1);
       met += is_known;
       if (!same && (is_known || place != MB_PLACE_GLOBALS || !is_base_value(c, name, value)) &&
-          (place != MB_PLACE_PACKAGE || lua_type(L, value) == LUA_TSTRING)) /* else require is meant to fail, here */
+          (!is_path(L, place, name) || lua_type(L, value) == LUA_TSTRING)) /* else require is meant to fail, here */
         note(c, place, name, value, is_known, 0);
     }
     lua_settop(L, name);
@@ -243,25 +250,46 @@ static void compare_metatable(struct changes *c, int place, int name) {
   lua_settop(L, value - 1);
 }
 
-/* Compare what tables hold that are globals. */
-static void compare_contents(struct changes *c) {
+/* Push the value that the name at `name` has now, or nil. */
+static void push_value(lua_State *L, int place, int name) {
+  int top = lua_gettop(L);
+  if (place == MB_PLACE_METATABLES) {
+    if (mb_push_place(L, (int)lua_tointeger(L, name) - 1, 0) && lua_getmetatable(L, -1)) lua_replace(L, top + 1);
+  } else if (mb_push_place(L, place, 0)) {
+    lua_pushvalue(L, name);
+    lua_rawget(L, top + 1);
+    lua_replace(L, top + 1);
+  }
+  lua_settop(L, top + 1);
+}
+
+/* Compare what the tables hold that are values of the place's names and have been published by this heap. */
+static void compare_contents(struct changes *c, int place) {
   lua_State *L = c->L;
-  int globals = lua_gettop(L) + 1, contents = globals + 1, known = globals + 2, name = globals + 3;
-  lua_pushglobaltable(L);
-  push_known(c->h, L, -1 - MB_PLACE_GLOBALS);
-  push_known(c->h, L, MB_PLACE_GLOBALS);
+  int contents = lua_gettop(L) + 1, known = contents + 1, name = contents + 2;
+  push_known(c->h, L, -1 - place);
+  push_known(c->h, L, place);
   lua_pushnil(L);
   while (lua_next(L, contents)) {
     lua_pop(L, 1);
-    lua_pushvalue(L, name);
-    lua_rawget(L, globals);
+    push_value(L, place, name);
     lua_pushvalue(L, name);
     lua_rawget(L, known);
-    if (lua_istable(L, name + 1) && lua_rawequal(L, name + 1, name + 2))
-      note(c, MB_PLACE_GLOBALS, name, name + 1, 1, 1);
+    if (!lua_istable(L, name + 1)) {
+      lua_pushvalue(L, name);
+      lua_pushnil(L);
+      lua_rawset(L, contents);
+    } else if (lua_rawequal(L, name + 1, name + 2)) {
+      note(c, place, name, name + 1, 1, 1);
+    }
     lua_settop(L, name);
   }
-  lua_settop(L, globals - 1);
+  lua_settop(L, contents - 1);
+}
+
+static void compare_all_contents(struct changes *c) {
+  for (int place = 0; place <= MB_PLACE_GLOBALS; place++)
+    if (place != MB_PLACE_SEARCHERS) compare_contents(c, place);
 }
 
 static void compare_searchers(struct changes *c) {
@@ -439,9 +467,9 @@ static int replicate(lua_State *L) {
     if (h->watch_works) watch_all(h, L); /* first: what finalizers change meanwhile is found the next time */
     compare_all(&c);
   }
-  if (what & CONTENTS && h->owner) {
+  if (what & CONTENTS) {
     uint64_t began = uv_hrtime(), ended;
-    if (began >= h->replica_contents) compare_contents(&c);
+    if (began >= h->replica_contents) compare_all_contents(&c);
     ended = uv_hrtime();
     if (ended - began > CONTENTS_NS) h->replica_contents = ended + CONTENTS_SHARE * (ended - began);
   }
@@ -513,7 +541,7 @@ static void set(struct mb_heap *h, lua_State *L, int place, int name, int value)
     make_all_pending(h, L); /* the one that did so when they were looked for is gone */
   } else if (mb_push_place(L, place, 1)) {
     lua_pushvalue(L, name);
-    if (place == MB_PLACE_PACKAGE && (lua_rawget(L, -2) != LUA_TSTRING || lua_isnil(L, value))) {
+    if (is_path(L, place, name) && (lua_rawget(L, -2) != LUA_TSTRING || lua_isnil(L, value))) {
       lua_settop(L, top);
       return; /* a process of this scheduler wants require to fail */
     }
@@ -535,6 +563,11 @@ static void set(struct mb_heap *h, lua_State *L, int place, int name, int value)
   else
     lua_pushvalue(L, value);
   know(h, L, place, name);
+  push_known(h, L, -1 - place); /* its contents are the publisher's to compare */
+  lua_pushvalue(L, name);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_settop(L, top);
 }
 
 /* Adopt the list on the top of the stack (popped): all of it, or the names for which that of `text` is pending. */

@@ -6,7 +6,8 @@
  * Of two heaps that change one name, the later publication wins.
  *
  * The tables are those of Lua's library with their metatables, the methods of files, the metatables of the types that share one, and
- * package.preload and package.searchers. The globals of the first heap, where the script runs, become the
+ * package.preload and package.searchers. What tables hold that have been added there is compared by the heap that has
+ * published them, and by no other: so each heap's copy has one source. The globals of the first heap, where the script runs, become the
  * globals of the others, which the modules there have; nobody but modules has them, and what those set themselves stays
  * where it is. What refers to a module that is not loaded there is made when it is first used. What cannot be
  * copied, or takes more than 64 KB, is missing elsewhere.
@@ -24,7 +25,7 @@ extern const char mb_replica_all[], mb_replica_trial[], mb_replica_start[];
 /* The heap is open: note what Lua's library is like. Again when all heaps have been given more. May raise. */
 void mb_replica_open(struct mb_heap *h, lua_State *L);
 
-/* Publish what has been changed. `inside`: also what tables that are globals hold by now. */
+/* Publish what has been changed. `inside`: also what published tables hold by now. */
 void mb_replicate(struct mb_heap *h, lua_State *L, int inside);
 
 /* A message is about to go to `to`. */

@@ -47,6 +47,36 @@ describe("what a program adds to Lua's library", function()
     ]]
   end)
 
+  it("has what is changed inside the tables that were added, with the next process", function()
+    holds [[
+      string.kit = {level = 1, deep = {}}
+      getmetatable("").__index = setmetatable({}, {__index = string})
+      local methods = getmetatable("").__index
+      assert(on(2, function() return string.kit.level end) == 1)
+      string.kit.level, string.kit.deep.list = 2, {"x"}
+      function methods.shout(s) return s:upper() .. "!" end
+      for at = 1, 3 do
+        assert(on(at, function() return string.kit.level .. string.kit.deep.list[1] end) == "2x")
+        assert(on(at, function() return ("a"):shout() end) == "A!")
+      end
+      string.kit.deep.list = nil
+      assert(on(3, function() return string.kit.deep.list == nil end))
+      assert(methods == getmetatable("").__index)
+    ]]
+  end)
+
+  it("passes on only what was changed inside of a table by the scheduler that has added it", function()
+    holds [[
+      local kit = {level = 1}
+      math.kit = kit
+      assert(on(2, function() math.kit.level = 2 return math.kit.level end) == 2)
+      assert(on(3, function() return math.kit.level end) == 1)
+      assert(math.kit == kit and kit.level == 1)
+      on(2, function() math.kit = {level = 3} end)
+      assert(math.kit.level == 3 and on(3, function() return math.kit.level end) == 3)
+    ]]
+  end)
+
   it("is seen by a process that runs already, with the next message", function()
     holds [[
       local me = self()
@@ -240,6 +270,19 @@ describe("package", function()
       end
       for i = 1, n do assert(receive(20000) == true) end
     ]], {["found.lua"] = "return true"})
+  end)
+
+  it("has the fields that were added, changed or taken away", function()
+    holds [[
+      package.era, package.tools = "now", {f = function() return "f" end}
+      local searchpath = package.searchpath
+      package.searchpath = nil
+      for at = 1, 3 do
+        assert(on(at, function() return package.era .. package.tools.f() .. tostring(package.searchpath) end) == "nowfnil")
+      end
+      package.searchpath, package.era = searchpath, nil
+      assert(on(2, function() return package.era == nil and package.searchpath end) == searchpath)
+    ]]
   end)
 
   it("has the program's searchers on every scheduler, in order", function()
