@@ -61,8 +61,7 @@ struct mb_process {
   struct mb_name *name;           /* see names.h */
   struct mb_watch *watches;       /* under lock: who has timers for it elsewhere, see delayed.h */
   struct mb_membership *memberships; /* in registries, see there; written under a stripe, by the owner */
-  _Atomic(struct mb_signal *) inbox; /* pushed under lock; the owner peeks without it */
-  struct mb_signal *inbox_tail;   /* under lock */
+  _Atomic(struct mb_signal *) inbox; /* pushed under lock; the owner peeks without it. The first's prev is the last */
   struct mb_process *inbox_next;  /* under the scheduler's remote_lock */
 
   /* Owner only, from here on. */

@@ -288,11 +288,15 @@ static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *first, 
   owner = atomic_load_explicit(&p->scheduler, memory_order_relaxed);
   there = atomic_load_explicit(&p->pid, memory_order_relaxed) == to;
   if (there) {
-    if (atomic_load_explicit(&p->inbox, memory_order_relaxed))
-      p->inbox_tail->next = first;
-    else /* release: partner of the acquire in mb_signal_send, which peeks without the lock */
+    struct mb_signal *inbox = atomic_load_explicit(&p->inbox, memory_order_relaxed);
+    if (inbox) {
+      inbox->prev->next = first;
+      inbox->prev = last;
+    } else {
+      first->prev = last;
+      /* release: partner of the acquire in mb_signal_send, which peeks without the lock */
       atomic_store_explicit(&p->inbox, first, memory_order_release);
-    p->inbox_tail = last;
+    }
     if (!p->inbox_queued) { /* inside p's lock: one that is marked is on the list */
       p->inbox_queued = 1;
       mb_lock_take(&owner->remote_lock); /* partner: mb_receive_posted */
@@ -312,7 +316,6 @@ void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p, mb_pid pid) {
   mb_lock_take(&p->lock); /* partner: push_inbox */
   list = atomic_load_explicit(&p->inbox, memory_order_relaxed);
   atomic_store_explicit(&p->inbox, NULL, memory_order_relaxed);
-  p->inbox_tail = NULL;
   mb_lock_drop(&p->lock);
   while (list) {
     struct mb_signal *signal = list;

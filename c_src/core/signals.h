@@ -52,7 +52,7 @@ void mb_reason_release(struct mb_reason *r); /* NULL is allowed */
 
 struct mb_signal {
   struct mb_signal *next;
-  struct mb_signal *prev; /* used in mailboxes only */
+  struct mb_signal *prev; /* used in mailboxes, and by the first of an inbox */
   mb_pid from;
   mb_ref ref;
   struct mb_reason *reason; /* owned reference, or NULL */

@@ -16,9 +16,9 @@
 
 enum {
   GRAIN = 16,             /* sizes are rounded up to this */
-  MOST_SMALL = 512,       /* larger blocks are malloc's */
+  MOST_SMALL = 768,       /* larger blocks are malloc's */
   CLASSES = MOST_SMALL / GRAIN + 1,
-  CHUNK = 16 * 1024,
+  CHUNK = 32 * 1024,
   MALLOCS = 16,           /* of the chunk, so that one follows the other: what malloc puts between two blocks */
   AT_ONCE = 1024,         /* bytes of a chunk that become free blocks at a time: what is never used is never touched */
   FEW_SPARE = 16          /* so many, and a part of the others */
