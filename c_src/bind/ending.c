@@ -252,6 +252,7 @@ static int at_exit(lua_State *L) {
   s->next = e->functions;
   atomic_store(&e->functions, s);
   pthread_mutex_unlock(&e->mutex);
+  mb_ticker_start(h->runtime); /* by it the script is left that computes where Lua cannot yield */
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -74,7 +74,10 @@ static struct mb_scheduler *_Atomic script_scheduler;
 
 unsigned mb_host_stop(int number) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
-  return s ? mb_ending_signal(((struct mb_heap *)s->heap)->node, number) : 1;
+  struct mb_heap *h = s ? s->heap : NULL;
+  unsigned seconds = h ? mb_ending_signal(h->node, number) : 1;
+  if (h) mb_preempt_interrupt(h); /* a script by itself may compute without a ticker */
+  return seconds;
 }
 
 void mb_host_break(void) {

@@ -42,7 +42,7 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out);
 void mb_host_flush_log(lua_State *L);
 
 /* End the program in order, for a signal: let mb_host_run return, when that is done. How long it may take, in s.
- * Async-signal-safe. */
+ * Async-signal-safe, on the first scheduler's thread. */
 unsigned mb_host_stop(int number);
 
 /* From now on the program's end may take a while, then it ends with this status. */

@@ -49,7 +49,7 @@ static void end(int number) {
 
 static void on_terminate(int number) {
   int saved = errno;
-  end(number);
+  if (ended_by || !pass_on(number)) end(number);
   errno = saved;
 }
 

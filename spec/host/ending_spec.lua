@@ -81,6 +81,16 @@ describe("SIGTERM and SIGHUP", function()
     assert.equal(143, code)
   end)
 
+  it("end a script that computes, all by itself", function()
+    for _, loop in ipairs{"while true do end", "table.sort({1, 2, 3}, function() while true do end end)"} do
+      local text, code = signalled([[
+        local kept <close> = setmetatable({}, {__close = function() print("closed") end})
+        print("up") ]] .. loop, "TERM")
+      assert.equal("up\nclosed\n", text)
+      assert.equal(143, code)
+    end
+  end)
+
   it("end a script that computes where Lua cannot yield", function()
     local text, code = signalled([[
       require "moonbeam".long_schedule(0)
