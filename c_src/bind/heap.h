@@ -88,12 +88,16 @@ enum { MB_KNOWN_SHAPES = 8 };
 /* The longest name of a function of the library, and its end. */
 enum { MB_FUNCTION_NAME = 48 };
 
+enum { MB_RANDOM_SIZE = 64 };
+
 /* The library's generator of random numbers: see lua_random.c. */
 struct mb_random {
   mb_pid owner; /* whose state is in there, mb_own_id */
   void *state;
   size_t size;
   uint64_t seed; /* what the next seeds are made of; 0: not yet */
+  unsigned char outside[MB_RANDOM_SIZE]; /* the state that finalizers have */
+  int outside_seeded;
   lua_CFunction random, randomseed;
 };
 

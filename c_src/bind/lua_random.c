@@ -44,7 +44,6 @@ static void exchange(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_proce
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
   put_away(h, L);
-  h->random.owner = id;
   if (mb_push_own(h, L, id, p, 0) && lua_rawgeti(L, -1, MB_LOCAL_RANDOM) == LUA_TSTRING) {
     memcpy(h->random.state, lua_tostring(L, -1), h->random.size);
   } else {
@@ -53,22 +52,50 @@ static void exchange(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_proce
     lua_pushinteger(L, next_seed(h));
     lua_call(L, 2, 0);
   }
+  h->random.owner = id;
   lua_settop(L, top);
 }
 
-/* The functions have the library's upvalue, so that it works in their frame. */
-static inline struct mb_heap *prepare(lua_State *L) {
+/* A finalizer calls f, a function of the library's: it has a generator that all finalizers of the heap share, so that nobody's
+ * sequence depends on when it runs. Another finalizer cannot run meanwhile. */
+static int call_outside(struct mb_heap *h, lua_State *L, lua_CFunction f) {
+  unsigned char own[MB_RANDOM_SIZE];
+  int status;
+  luaL_checkstack(L, 4, NULL);
+  memcpy(own, h->random.state, h->random.size);
+  if (h->random.outside_seeded) {
+    memcpy(h->random.state, h->random.outside, h->random.size);
+  } else {
+    mb_push_ref(h, L, MB_REF_RANDOMSEED);
+    lua_pushinteger(L, next_seed(h));
+    lua_call(L, 1, 0);
+    h->random.outside_seeded = 1;
+  }
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushcclosure(L, f, 1);
+  lua_insert(L, 1);
+  status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  memcpy(h->random.outside, h->random.state, h->random.size);
+  memcpy(h->random.state, own, h->random.size);
+  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
+/* Call f, the library's, with the state of who calls. The functions here have the library's upvalue, so that it works in their
+ * frame. */
+static inline int call(lua_State *L, int seeds) {
   struct mb_heap *h = mb_heap_here(L);
+  lua_CFunction f = seeds ? h->random.randomseed : h->random.random;
   if (h->scheduler) {
     struct mb_process *p = h->scheduler->current;
     mb_pid id = mb_own_id(p);
+    if (mb_outside(h, L)) return call_outside(h, L, f);
     if (id != h->random.owner) exchange(h, L, id, p);
   }
-  return h;
+  return f(L);
 }
 
-static int do_random(lua_State *L) { return prepare(L)->random.random(L); }
-static int do_randomseed(lua_State *L) { return prepare(L)->random.randomseed(L); }
+static int do_random(lua_State *L) { return call(L, 0); }
+static int do_randomseed(lua_State *L) { return call(L, 1); }
 
 /* Replace the field of the table on the top of the stack; the library's function is left there. */
 static lua_CFunction replace(lua_State *L, const char *field, lua_CFunction f) {
@@ -85,7 +112,8 @@ void mb_open_random(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "math") == LUA_TTABLE && lua_getfield(L, -1, "randomseed") == LUA_TFUNCTION &&
-      lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 1) && lua_type(L, -1) == LUA_TUSERDATA) {
+      lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 1) && lua_type(L, -1) == LUA_TUSERDATA &&
+      lua_rawlen(L, -1) <= MB_RANDOM_SIZE) {
     h->random.state = lua_touserdata(L, -1);
     h->random.size = lua_rawlen(L, -1);
     lua_settop(L, top + 2);

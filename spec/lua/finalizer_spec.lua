@@ -37,6 +37,21 @@ describe("finalizers", function()
     assert.equal(0, code)
   end)
 
+  it("leave alone whose random numbers are drawn", function()
+    math.randomseed(8)
+    local expected = {math.random(1 << 40), math.random(1 << 40)}
+    math.randomseed(8)
+    local first, drawn, ok = math.random(1 << 40), {}, nil
+    finalize(function()
+      ok = pcall(math.random, 2, 1)
+      math.randomseed(8)
+      drawn[1], drawn[2] = math.random(1 << 40), math.random(1 << 40)
+    end)
+    assert.same(expected, drawn)
+    assert.same(expected, {first, math.random(1 << 40)})
+    assert.is_false(ok)
+  end)
+
   it("that send in the middle of an encoding leave it alone", function()
     local me = self()
     local function deep(levels)
@@ -206,6 +221,21 @@ describe("a finalizer that has been refused something", function()
     assert.matches("finalizer has been refused: .*finalizer_spec.lua:%d+: sleep: ", event.message)
     assert.is_nil(event.pid)
     assert.equal("the end", logging.next_event().message)
+  end)
+
+  it("did not set the default files of the process in whose time it ran", function()
+    local input, output, results = io.input(), io.output(), {}
+    finalize(function()
+      for i, set in ipairs{io.input, io.output} do results[i] = {pcall(set, "/dev/null")} end
+      results[3] = {pcall(io.output)}
+    end)
+    assert.equal(input, io.input())
+    assert.equal(output, io.output())
+    for i = 1, 2 do
+      assert.is_false(results[i][1])
+      assert.matches("a finalizer %(__gc%) is outside of any process", results[i][2])
+    end
+    assert.same({true, output}, results[3])
   end)
 
   it("logs as nobody", function()
