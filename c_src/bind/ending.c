@@ -76,11 +76,19 @@ struct watch {
   int status;
 };
 
+static atomic_uint granted; /* ms. Partners: mb_ending_grant, watch */
+
+void mb_ending_grant(unsigned ms) { atomic_fetch_add_explicit(&granted, ms, memory_order_relaxed); }
+
 static void *watch(void *data) {
   struct watch w = *(struct watch *)data;
-  struct timespec patience = {w.ms / 1000, (long)(w.ms % 1000) * 1000000};
+  unsigned slept = 0, all;
   free(data);
-  while (nanosleep(&patience, &patience) != 0) continue;
+  while (slept < (all = w.ms + atomic_load_explicit(&granted, memory_order_relaxed))) {
+    struct timespec left = {(all - slept) / 1000, (long)((all - slept) % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0) continue;
+    slept = all;
+  }
   fprintf(stderr, "moonbeam: the end of the program is cut off: something has kept it up for %u ms (a C function that does "
                   "not return, or a finalizer)\n", w.ms);
   mb_exit_now(w.status);

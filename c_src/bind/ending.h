@@ -73,6 +73,9 @@ void mb_ending_bury(struct mb_heap *h, const struct mb_process *p);
 /* From now on the program's end is awaited for a while, then it ends with this status. Any thread. */
 void mb_ending_watch(unsigned ms, int status);
 
+/* So much more, for what ends by itself: the log's last entries. Any thread. */
+void mb_ending_grant(unsigned ms);
+
 /* One thread ends the program: for another this does not return. */
 void mb_claim_exit(void);
 

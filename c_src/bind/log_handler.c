@@ -6,11 +6,12 @@
 #include "closing.h"
 #include "codec.h"
 #include "crash.h"
+#include "ending.h"
 #include "heap.h"
 #include "message.h"
 #include "preempt.h"
 
-enum { SETTLE_MS = 1000 };
+enum { SETTLE_MS = 1000, GRANT_NS = 10000000 };
 
 int mb_log_event(struct mb_heap *h, struct mb_record *e) {
   struct mb_log *log = &h->node->log;
@@ -98,7 +99,7 @@ static void write_all_left(struct mb_heap *h, lua_State *L) {
   struct mb_log *log = &h->node->log;
   struct mb_record *e;
   struct mb_backlog left;
-  uint64_t missing;
+  uint64_t missing, ns = 0;
   pthread_mutex_lock(&log->mutex);
   e = log->taken;
   left = log->events;
@@ -110,8 +111,14 @@ static void write_all_left(struct mb_heap *h, lua_State *L) {
   pthread_mutex_unlock(&log->mutex);
   if (e) write_left(h, L, e, 0);
   while (mb_backlog_any(&left)) {
+    uint64_t begun = uv_hrtime();
     e = mb_backlog_take(&left, &missing);
+    mb_closing_renew(h);
     write_left(h, L, e, missing);
+    ns += uv_hrtime() - begun;
+    if (ns < GRANT_NS) continue;
+    mb_ending_grant((unsigned)(ns / 1000000));
+    ns %= 1000000;
   }
 }
 
@@ -208,6 +215,8 @@ void mb_log_settle(struct mb_heap *h) {
     atomic_store(&log->ending, 1);
     uv_update_time(s->loop);
     uv_timer_start(late, on_late, SETTLE_MS, 0);
+    atomic_store_explicit(&s->handles, 1, memory_order_relaxed); /* a handler that computes is interrupted for it */
+    if (has_events(log)) mb_ending_grant(SETTLE_MS);
     while (has_events(log) && uv_is_active((uv_handle_t *)late)) { /* who finds no more of them stops the scheduler */
       atomic_store(&s->stop, 0);
       if (mb_scheduler_run(s, NULL) != 0) break;

@@ -194,6 +194,22 @@ describe("the end of a program", function()
     end
   end)
 
+  it("by os.exit has all that a hanging handler of the log has not taken written, however long that takes", function()
+    each([[
+      Logger.configure{handler = function() sleep("infinity") end}
+      for i = 1, 4000 do Logger.info{number = i, pad = ("x"):rep(100)} end
+      os.exit(3)]], function(text, code)
+      local expected = 0
+      for number in text:gmatch("number = (%d+)") do
+        expected = expected + 1
+        assert.equal(expected, tonumber(number))
+      end
+      assert.equal(4000, expected)
+      assert.is_nil(text:find("cut off", 1, true), text:match("[^\n]*cut off[^\n]*"))
+      assert.equal(3, code)
+    end)
+  end)
+
   it("ends what clean-up code and finalizers spawn meanwhile", function()
     each([[
       for _ = 1, 20 do
