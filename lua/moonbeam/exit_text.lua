@@ -17,13 +17,17 @@ local function indent(text) return "    " .. string.gsub(text, "\n", "\n    ") e
 
 local exit_text
 
+-- Whether that names a call: {module, function, arguments}.
+local function is_call(v)
+  return type(v) == "table" and rawlen(v) == 3 and type(rawget(v, 1)) == "string" and type(rawget(v, 2)) == "string" and
+    type(rawget(v, 3)) == "table"
+end
+
 -- "exited in: Module.fn(arguments)", and why that call has ended.
 local function call_text(mfa, why, show, depth)
   local arguments = {}
   local list = rawget(mfa, 3)
-  if type(list) == "table" then
-    for i = 1, math.min(rawlen(list), 10) do arguments[i] = show(rawget(list, i)) end
-  end
+  for i = 1, math.min(rawlen(list), 10) do arguments[i] = show(rawget(list, i)) end
   return string.format("exited in: %s.%s(%s)\n%s", rawget(mfa, 1), rawget(mfa, 2), table.concat(arguments, ", "),
     indent("** (EXIT) " .. exit_text(why, show, depth)))
 end
@@ -38,8 +42,9 @@ function exit_text(reason, show, depth)
     return "shutdown: " .. show(second)
   elseif n == 2 and first == "bad_return_value" then
     return "bad return value: " .. show(second)
-  elseif n == 2 and type(second) == "table" and type(rawget(second, 1)) == "string" and
-    type(rawget(second, 2)) == "string" then
+  elseif n == 2 and first == "EXIT" then
+    return exit_text(second, show, depth - 1)
+  elseif n == 2 and is_call(second) then
     return call_text(second, first, show, depth - 1)
   end
   return show(reason)

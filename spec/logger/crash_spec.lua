@@ -371,6 +371,24 @@ describe("the crash of a supervised process", function()
     end
   end)
 
+  it("shows what a start function has raised as an error, and takes no other reason for a call", function()
+    Process.flag("trap_exit", true)
+    for raised, text in pairs{
+      ["bad start"] = "%*%* %(exit%) an exception was raised:\n    %*%* %(error%) bad start\n    stack traceback:",
+      [{"late", {"one", "two", "three"}}] = '%*%* %(exit%) {"late", {"one", "two", "three"}}\n',
+    } do
+      local function failing(reason)
+        if type(reason) == "string" then error(reason, 0) end
+        return nil, reason
+      end
+      assert.is_nil((mb.Supervisor.start_link({{id = "worker", start = {failing, raised}}}, {strategy = "one_for_one"})))
+      local report, event = logging.next_report()
+      assert.equal("start_error", report.context)
+      assert.matches(text, event.message)
+    end
+    while mb.receive(0) do end
+  end)
+
   it("of a dynamic supervisor's child names it by its pid, with all arguments of its start", function()
     local supervisor = assert(mb.DynamicSupervisor.start_link{extra_arguments = {"an extra one"}})
     local pid = assert(mb.DynamicSupervisor.start_child(supervisor, {id = 1, start = {plain, "its own"}, restart = "transient"}))
