@@ -91,7 +91,7 @@ void mb_long_slice_check(struct mb_heap *h, lua_State *L, lua_State *of) {
 void mb_long_slice_ended(struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = h->scheduler->current;
   if (p && p->local & MB_LOCAL_FAILED) return; /* its frames are gone, and there will be a report with them */
-  if (mb_slice_age(h->scheduler)) mb_long_slice_check(h, h->runner, L);
+  mb_long_slice_check(h, h->runner, L);
 }
 
 int mb_long_slice_stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms) {

@@ -105,7 +105,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   mb_break_resumed(h, p, co);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
   mb_preempt_leave(h);
-  mb_long_slice_ended(h, co);
+  if (mb_slice_is_overdue(h->scheduler)) mb_long_slice_ended(h, co);
   mb_closing_left(h);
   h->preempted = 0;
   if (p->state == MB_EXITING) return;
@@ -311,7 +311,7 @@ static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t
     if (asked && p->state != MB_EXITING) mb_flush_ref(h, p, asked);
     mb_cannot_wait(h, L, p);
   }
-  mb_break_waiting(h, L, p, asked);
+  if (p->flags & MB_BROKEN || h->breaking.asked) mb_break_waiting(h, L, p, asked);
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
 }
 
@@ -320,7 +320,7 @@ static int lend(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   int goes_on;
   if (!mb_can_lend(h->scheduler)) return 0;
   mb_preempt_leave(h);
-  mb_long_slice_ended(h, L);
+  if (mb_slice_is_overdue(h->scheduler)) mb_long_slice_ended(h, L);
   goes_on = mb_lend(h->scheduler, p);
   mb_main_pass_hook(h, L);
   mb_preempt_enter(h, L);

@@ -131,6 +131,12 @@ void mb_slice_renew(struct mb_scheduler *s);
 /* How long the present slice has lasted (ns), when the ticker has found it overdue; else 0. */
 uint64_t mb_slice_age(struct mb_scheduler *s);
 
+/* Whether mb_slice_age is not 0. */
+static inline int mb_slice_is_overdue(const struct mb_scheduler *s) {
+  return atomic_load_explicit(&s->slice.overdue, memory_order_relaxed) ==
+         atomic_load_explicit(&s->slice.number, memory_order_relaxed);
+}
+
 /* Whether somebody waits for this scheduler: a process that is ready, a timer that is due, something posted. Any thread. */
 int mb_scheduler_awaited(const struct mb_scheduler *s, uint64_t now);
 
