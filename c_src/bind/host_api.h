@@ -48,7 +48,8 @@ unsigned mb_host_stop(int number);
 /* From now on the program's end may take a while, then it ends with this status. */
 void mb_host_watch(int status);
 
-/* Before the last return from main; and exit, whatever other threads do. */
+/* Before what is buffered is written out and main returns: the calling thread alone does that from now on, and waits for
+ * ever if another one does. And exit, whatever other threads do. */
 void mb_host_leave(void);
 _Noreturn void mb_host_exit(int status);
 

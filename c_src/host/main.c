@@ -85,12 +85,11 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
   status = conclude(&outcome, &script);
   free(outcome.text);
   mb_host_watch(status);
+  mb_end_watched();
   closed = mb_host_close(L);
   if (closed != 0) {
-    fflush(stdout);
     mb_editor_close();
     mb_channel_end();
-    if (closed > 0) mb_die_of_signal();
     mb_host_exit(status);
   }
   return status;
@@ -127,10 +126,10 @@ int main(int argc, char **argv) {
   }
   close_state(L, allocator);
   free(o.actions);
+  mb_host_leave();
   fflush(stdout);
   mb_editor_close();
   mb_channel_end();
   mb_die_of_signal();
-  mb_host_leave();
   return status;
 }

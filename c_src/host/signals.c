@@ -88,6 +88,10 @@ void mb_forget_interrupts(void) { interrupts = 0; }
 
 void mb_end_by_interrupt(void) { end(SIGINT); }
 
+void mb_end_watched(void) {
+  if (ended_by) alarm(0);
+}
+
 void mb_die_of_signal(void) {
   if (ended_by) end_at_once(ended_by);
 }

@@ -18,6 +18,9 @@ void mb_forget_interrupts(void);
 /* Nobody could be broken: the interrupt ends the program as SIGTERM does. */
 void mb_end_by_interrupt(void);
 
+/* From now on something else sees to it that the program ends, and writes out what it has buffered. */
+void mb_end_watched(void);
+
 /* The program has been closed: let it die of the signal that ended it, if one did, for whoever waits to see. */
 void mb_die_of_signal(void);
 

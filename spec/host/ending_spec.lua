@@ -52,9 +52,13 @@ describe("SIGTERM and SIGHUP", function()
   end)
 
   it("end a program that has nothing to do first", function()
-    local text, code = signalled("print('up') while true do end", "TERM")
-    assert.equal("up\n", text)
-    assert.equal(143, code)
+    for _, waits in ipairs{"while true do end", "table.sort({1, 2, 3}, function() while true do end end)"} do
+      local text, code = signalled([[
+        local _ <close> = setmetatable({}, {__close = function() print("the script is closed") end})
+        print("up") ]] .. waits, "TERM")
+      assert.equal("up\nthe script is closed\n", text)
+      assert.equal(143, code)
+    end
   end)
 
   it("end it at once the second time", function()
@@ -98,6 +102,28 @@ describe("SIGTERM and SIGHUP", function()
       print("up") table.sort({1, 2, 3}, function() while true do end end)]], "TERM")
     assert.equal("up\nat_exit\t143\n", text)
     assert.equal(143, code)
+  end)
+
+  it("have written out what was buffered, though another scheduler is inside a C function", function()
+    for _, stuck in ipairs{'io.popen("sleep 4"):read("a")', '("a"):rep(34):find(("a?"):rep(34) .. ("a"):rep(34))'} do
+      local file = os.tmpname()
+      local text, code = signalled(([[
+        io.stdout:setvbuf("full")
+        local me = self()
+        Process.spawn(function() send(me, "here"); %s end, {scheduler = 2})
+        receive{ {"here", function() end} }
+        local f = io.open(%q, "w")
+        f:write("important")
+        print("up") io.stdout:flush() print("buffered")
+        sleep(600000)]]):format(stuck, file), "TERM", "MOONBEAM_SCHEDULERS=2")
+      local opened = assert(io.open(file))
+      local written = opened:read("a")
+      opened:close()
+      os.remove(file)
+      assert.equal("important", written)
+      assert.equal("up\nbuffered\n", (text:gsub("moonbeam: the end[^\n]*\n", "")))
+      assert.equal(143, code)
+    end
   end)
 
   it("leave SIGHUP ignored when it was at the start", function()
