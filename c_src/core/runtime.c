@@ -6,7 +6,27 @@
 
 #include "error.h"
 
-enum { ROOM = MB_MAX_SCHEDULERS * sizeof(struct mb_scheduler) }; /* bytes, of all schedulers */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h> /* it does not look into mapped memory by itself */
+#else
+#define __lsan_register_root_region(at, size) (void)0
+#define __lsan_unregister_root_region(at, size) (void)0
+#endif
+
+enum { ROOM = MB_MAX_SCHEDULERS * sizeof(struct mb_scheduler) }; /* bytes */
+
+/* Room for all schedulers: nobody moves, and pages that nobody touches cost nothing, which calloc does not promise. */
+static struct mb_scheduler *room_new(void) {
+  void *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) return NULL;
+  __lsan_register_root_region(room, ROOM);
+  return room;
+}
+
+static void room_free(struct mb_scheduler *room) {
+  __lsan_unregister_root_region(room, ROOM);
+  munmap(room, ROOM);
+}
 
 int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uint32_t limit, uint32_t schedulers) {
   int err;
@@ -16,9 +36,7 @@ int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uin
   if (!err) err = mb_names_init(&rt->names);
   if (!err) err = mb_registries_init(&rt->registries);
   if (!err) {
-    /* room for all: nobody moves, and pages that nobody touches cost nothing, which calloc does not promise */
-    void *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    rt->schedulers = room == MAP_FAILED ? NULL : room;
+    rt->schedulers = room_new();
     err = rt->schedulers ? mb_scheduler_init(&rt->schedulers[0], rt, 0) : MB_ENOMEM;
     rt->scheduler_count = schedulers;
     rt->hopeful = 1;
@@ -49,7 +67,7 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
   mb_ticker_deinit(rt);
   if (rt->schedulers)
     for (uint32_t i = 0; i < rt->started; i++) mb_scheduler_deinit(&rt->schedulers[i]);
-  if (rt->schedulers) munmap(rt->schedulers, ROOM);
+  if (rt->schedulers) room_free(rt->schedulers);
   mb_registries_deinit(&rt->registries);
   mb_names_deinit(&rt->names);
   mb_table_deinit(&rt->table);
