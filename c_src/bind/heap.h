@@ -20,7 +20,7 @@ struct mb_modules;
 struct mb_workspace;
 struct mb_sites;
 struct mb_preempt;
-struct mb_watch;
+struct mb_table_watch;
 
 /* What a process keeps on the Lua side: p->local, made when first needed. */
 enum mb_local {
@@ -171,7 +171,7 @@ struct mb_heap {
   int replicating;                    /* depth of publishing and adopting, */
   int configuring;                    /* and of functions of on_scheduler_start that are running */
   int replica_known[MB_PLACES];       /* by place: how many names are known */
-  struct mb_watch *watch;             /* of the tables that are the same in all heaps, */
+  struct mb_table_watch *watch;             /* of the tables that are the same in all heaps, */
   int watch_works, watching;
   const void *metatables[MB_TYPES];   /* and of types, when they were noted */
   int ref[MB_REF_COUNT];

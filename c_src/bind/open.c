@@ -79,7 +79,7 @@ static int collect_heap(lua_State *L) {
   mb_modules_free(h->modules);
   mb_sites_free(h);
   mb_preempt_free(h->preempt);
-  mb_watch_free(h->watch);
+  mb_table_watch_free(h->watch);
   mb_map_deinit(&h->held);
   free(h->script_text);
   h->workspace = h->key = NULL;
@@ -174,7 +174,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->modules = mb_modules_new();
   h->sites = mb_sites_new();
   h->preempt = mb_preempt_new();
-  h->watch = mb_watch_new();
+  h->watch = mb_table_watch_new();
   if (!h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->preempt || !h->watch)
     luaL_error(L, "not enough memory");
   if (!node) make_node(h, L);

@@ -411,7 +411,7 @@ static void watch(struct mb_heap *h, lua_State *L) {
     lua_pushvalue(L, -2);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     lua_pop(L, 1);
-    if (mb_watch_add(h->watch, L, -1) != 0) luaL_error(L, "not enough memory");
+    if (mb_table_watch_add(h->watch, L, -1) != 0) luaL_error(L, "not enough memory");
   }
   lua_pop(L, 1);
 }
@@ -419,7 +419,7 @@ static void watch(struct mb_heap *h, lua_State *L) {
 /* Note all tables as they are now. */
 static void watch_all(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
-  mb_watch_clear(h->watch);
+  mb_table_watch_clear(h->watch);
   lua_newtable(L);
   lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_WATCHED]);
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
@@ -443,7 +443,7 @@ static void watch_all(struct mb_heap *h, lua_State *L) {
 
 /* Whether something has been changed, as far as can be told at once. */
 static int has_changed(struct mb_heap *h, lua_State *L, int names) {
-  if (!h->watching || mb_watch_changed(h->watch, names)) return 1;
+  if (!h->watching || mb_table_watch_changed(h->watch, names)) return 1;
   for (int type = 0; type < MB_TYPES; type++) {
     int there = mb_push_place(L, MB_PLACE_TYPES + type, 0);
     const void *metatable = there ? lua_topointer(L, -1) : NULL;
@@ -794,6 +794,6 @@ void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index) {
 
 void mb_replica_open(struct mb_heap *h, lua_State *L) {
   luaL_checkstack(L, 12, NULL);
-  if (!h->watch_works) h->watch_works = mb_watch_works(h->watch, L);
+  if (!h->watch_works) h->watch_works = mb_table_watch_works(h->watch, L);
   mb_place_note_searchers(h, L);
 }

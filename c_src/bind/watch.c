@@ -51,23 +51,23 @@ struct noted {
   size_t first, items, fields; /* parts: the items, then the fields */
 };
 
-struct mb_watch {
+struct mb_table_watch {
   struct noted *tables;
   size_t table_count, table_capacity;
   struct part *parts;
   size_t part_count, part_capacity;
 };
 
-struct mb_watch *mb_watch_new(void) { return calloc(1, sizeof(struct mb_watch)); }
+struct mb_table_watch *mb_table_watch_new(void) { return calloc(1, sizeof(struct mb_table_watch)); }
 
-void mb_watch_free(struct mb_watch *w) {
+void mb_table_watch_free(struct mb_table_watch *w) {
   if (!w) return;
   free(w->tables);
   free(w->parts);
   free(w);
 }
 
-void mb_watch_clear(struct mb_watch *w) { w->table_count = w->part_count = 0; }
+void mb_table_watch_clear(struct mb_table_watch *w) { w->table_count = w->part_count = 0; }
 
 static inline int has_value(unsigned type) { return (type & TYPE_BITS) >= FIRST_WITH_VALUE; }
 
@@ -103,7 +103,7 @@ static int grow(void **array, size_t *capacity, size_t wanted, size_t size) {
   return 1;
 }
 
-int mb_watch_add(struct mb_watch *w, lua_State *L, int index) {
+int mb_table_watch_add(struct mb_table_watch *w, lua_State *L, int index) {
   const struct table *t = lua_topointer(L, index);
   struct noted n = {t, t->metatable, w->part_count, item_count(t), field_count(t)};
   struct part *p;
@@ -122,7 +122,7 @@ int mb_watch_add(struct mb_watch *w, lua_State *L, int index) {
   return 0;
 }
 
-static int is_as_noted(const struct mb_watch *w, const struct noted *n, int names) {
+static int is_as_noted(const struct mb_table_watch *w, const struct noted *n, int names) {
   const struct table *t = n->table;
   const struct part *p = w->parts + n->first, *end;
   const struct field *f = t->fields;
@@ -137,7 +137,7 @@ static int is_as_noted(const struct mb_watch *w, const struct noted *n, int name
   return 1;
 }
 
-int mb_watch_changed(const struct mb_watch *w, int names) {
+int mb_table_watch_changed(const struct mb_table_watch *w, int names) {
   for (size_t i = 0; i < w->table_count; i++)
     if (!is_as_noted(w, &w->tables[i], names)) return 1;
   return 0;
@@ -163,10 +163,10 @@ static int layout_fits(lua_State *L, int index) {
 }
 
 /* Whether each assignment to the table at `index` is noticed, and reading is none. */
-static int notices(struct mb_watch *w, lua_State *L, int index) {
-  int ok = mb_watch_add(w, L, index) == 0 && !mb_watch_changed(w, 1);
+static int notices(struct mb_table_watch *w, lua_State *L, int index) {
+  int ok = mb_table_watch_add(w, L, index) == 0 && !mb_table_watch_changed(w, 1);
   (void)lua_rawlen(L, index);
-  ok = ok && !mb_watch_changed(w, 1);
+  ok = ok && !mb_table_watch_changed(w, 1);
   for (int i = 0; i < 5 && ok; i++) {
     switch (i) {
       case 0: lua_pushinteger(L, 21), lua_rawseti(L, index, 2); break;
@@ -175,14 +175,14 @@ static int notices(struct mb_watch *w, lua_State *L, int index) {
       case 3: lua_pushinteger(L, 1), lua_setfield(L, index, "other"); break;
       default: lua_pushnil(L), lua_setfield(L, index, "other");
     }
-    ok = mb_watch_changed(w, 1);
-    mb_watch_clear(w);
-    ok = ok && mb_watch_add(w, L, index) == 0 && !mb_watch_changed(w, 1);
+    ok = mb_table_watch_changed(w, 1);
+    mb_table_watch_clear(w);
+    ok = ok && mb_table_watch_add(w, L, index) == 0 && !mb_table_watch_changed(w, 1);
   }
   return ok;
 }
 
-int mb_watch_works(struct mb_watch *w, lua_State *L) {
+int mb_table_watch_works(struct mb_table_watch *w, lua_State *L) {
   int top = lua_gettop(L), ok;
   lua_createtable(L, 3, 1);
   lua_createtable(L, 0, 0);
@@ -195,6 +195,6 @@ int mb_watch_works(struct mb_watch *w, lua_State *L) {
   lua_setfield(L, -2, "name");
   ok = layout_fits(L, top + 1) && notices(w, L, top + 1);
   lua_settop(L, top);
-  mb_watch_clear(w);
+  mb_table_watch_clear(w);
   return ok;
 }

@@ -8,24 +8,24 @@
 
 #include <lua.h>
 
-struct mb_watch;
+struct mb_table_watch;
 
 /* NULL: memory is out. */
-struct mb_watch *mb_watch_new(void);
-void mb_watch_free(struct mb_watch *w);
+struct mb_table_watch *mb_table_watch_new(void);
+void mb_table_watch_free(struct mb_table_watch *w);
 
 /* Whether watching works in this Lua, tried out with a table of L's; w watches nothing yet. May raise. */
-int mb_watch_works(struct mb_watch *w, lua_State *L);
+int mb_table_watch_works(struct mb_table_watch *w, lua_State *L);
 
 /* Forget all tables. */
-void mb_watch_clear(struct mb_watch *w);
+void mb_table_watch_clear(struct mb_table_watch *w);
 
 /* Note the table at `index` as it is now. The caller keeps it, and the values in it, from being collected. 0, or -1 when
  * memory is out. */
-int mb_watch_add(struct mb_watch *w, lua_State *L, int index);
+int mb_table_watch_add(struct mb_table_watch *w, lua_State *L, int index);
 
 /* Whether one of the tables is not as it was noted. Without `names` it is not noticed when a value has been moved from one name
  * to another that takes the same place in the table. */
-int mb_watch_changed(const struct mb_watch *w, int names);
+int mb_table_watch_changed(const struct mb_table_watch *w, int names);
 
 #endif
