@@ -1,5 +1,6 @@
 #include "ending.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +53,15 @@ static void *give_up(void *status) {
   _exit((int)(intptr_t)status);
 }
 
+void mb_keep_loaded(void) {
+  static const char here;
+  Dl_info info;
+  if (dladdr(&here, &info) && info.dli_fname) (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+}
+
 static int start_thread(void *(*run)(void *), void *data) {
   pthread_t thread;
+  mb_keep_loaded(); /* stock Lua unloads the library when its state closes; the thread may still be there */
   if (pthread_create(&thread, NULL, run, data) != 0) return -1;
   pthread_detach(thread);
   return 0;
@@ -71,34 +79,48 @@ _Noreturn void mb_exit_now(int status) {
   exit(status); /* with threads that may hold a stream: glibc writes out what they have buffered all the same */
 }
 
-struct watch {
+struct mb_end_watch {
   unsigned ms;
   int status;
+  atomic_int parted; /* of its thread and who has started it, one is done with it: the other frees it. acq_rel */
 };
+
+static int is_parted(struct mb_end_watch *w) { return atomic_exchange_explicit(&w->parted, 1, memory_order_acq_rel); }
 
 static atomic_uint granted; /* ms. Partners: mb_ending_grant, watch */
 
 void mb_ending_grant(unsigned ms) { atomic_fetch_add_explicit(&granted, ms, memory_order_relaxed); }
 
 static void *watch(void *data) {
-  struct watch w = *(struct watch *)data;
+  struct mb_end_watch *w = data;
   unsigned slept = 0, all;
-  free(data);
-  while (slept < (all = w.ms + atomic_load_explicit(&granted, memory_order_relaxed))) {
+  while (slept < (all = w->ms + atomic_load_explicit(&granted, memory_order_relaxed))) {
     struct timespec left = {(all - slept) / 1000, (long)((all - slept) % 1000) * 1000000};
     while (nanosleep(&left, &left) != 0) continue;
     slept = all;
   }
+  if (is_parted(w)) {
+    free(w);
+    return NULL;
+  }
   fprintf(stderr, "moonbeam: the end of the program is cut off: something has kept it up for %u ms (a C function that does "
-                  "not return, or a finalizer)\n", w.ms);
-  mb_exit_now(w.status);
+                  "not return, or a finalizer)\n", w->ms);
+  mb_exit_now(w->status);
 }
 
-void mb_ending_watch(unsigned ms, int status) {
-  struct watch *w = malloc(sizeof *w);
-  if (!w) return;
-  *w = (struct watch){ms, status};
-  if (start_thread(watch, w) != 0) free(w);
+struct mb_end_watch *mb_ending_watch(unsigned ms, int status) {
+  struct mb_end_watch *w = malloc(sizeof *w);
+  if (!w) return NULL;
+  w->ms = ms;
+  w->status = status;
+  atomic_init(&w->parted, 0);
+  if (start_thread(watch, w) == 0) return w;
+  free(w);
+  return NULL;
+}
+
+void mb_ending_unwatch(struct mb_end_watch *w) {
+  if (w && is_parted(w)) free(w);
 }
 
 /* What is to be done first */
@@ -129,13 +151,10 @@ static int spawn(lua_State *L) {
   return 0;
 }
 
-static int begin(struct mb_heap *h, int status, int supervisors, int watched) {
+static int begin(struct mb_heap *h, int status, int supervisors) {
   lua_State *L = h->runner;
   int ok = lua_checkstack(L, 8);
   if (!ok) return 0;
-  if (watched)
-    mb_ending_watch(most_ms(&h->node->ending, supervisors) + PATIENCE_MS,
-                    status == MB_STATUS_UNKNOWN ? EXIT_FAILURE : status);
   lua_pushcfunction(L, spawn);
   lua_pushlightuserdata(L, h);
   if (status == MB_STATUS_UNKNOWN)
@@ -164,15 +183,21 @@ void mb_ending_noticed(struct mb_scheduler *s) {
   else
     status = h->main_reason->kind == MB_REASON_NORMAL ? EXIT_SUCCESS : EXIT_FAILURE;
   signal = signal && !exits;
-  if ((has_functions(e) || (signal && has_roots(e))) && begin(h, status, signal, !exits)) return;
+  if (has_functions(e) || (signal && has_roots(e))) {
+    if (!exits) (void)mb_ending_watch(most_ms(e, signal) + PATIENCE_MS, status);
+    if (begin(h, status, signal)) return;
+  }
   mb_scheduler_stop(s);
 }
 
 void mb_ending_run(struct mb_heap *h, int status) {
   struct mb_ending *e = &h->node->ending;
+  struct mb_end_watch *w;
   if (e->begun || !has_functions(e)) return;
   e->begun = 1;
-  if (begin(h, status, 0, 1)) (void)mb_scheduler_run(h->scheduler, NULL);
+  w = mb_ending_watch(most_ms(e, 0) + PATIENCE_MS, status == MB_STATUS_UNKNOWN ? EXIT_FAILURE : status);
+  if (begin(h, status, 0)) (void)mb_scheduler_run(h->scheduler, NULL);
+  mb_ending_unwatch(w); /* the program may live on when a state has been closed */
 }
 
 void mb_ending_script(struct mb_heap *h) {
@@ -215,7 +240,7 @@ void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how) {
   int not_yet = MB_NODE_RUNS, first = !e->begun;
   if (!atomic_compare_exchange_strong(&e->how, &not_yet, (int)how)) return;
   atomic_store(&e->status, status);
-  mb_ending_watch((first ? most_ms(e, 0) : 0) + PATIENCE_MS, status);
+  (void)mb_ending_watch((first ? most_ms(e, 0) : 0) + PATIENCE_MS, status);
   tell_first(n, first && has_functions(e));
 }
 

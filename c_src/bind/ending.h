@@ -70,8 +70,13 @@ enum { MB_STATUS_UNKNOWN = -1 };
 /* A process has ended: when it was the one that does what is to be done first, the first scheduler stops. */
 void mb_ending_bury(struct mb_heap *h, const struct mb_process *p);
 
-/* From now on the program's end is awaited for a while, then it ends with this status. Any thread. */
-void mb_ending_watch(unsigned ms, int status);
+/* From now on the program's end is awaited for a while, then it ends with this status; unless the watch, NULL when there is
+ * none, is given back before. Any thread. */
+struct mb_end_watch *mb_ending_watch(unsigned ms, int status);
+void mb_ending_unwatch(struct mb_end_watch *w);
+
+/* Keep the library that this is from being unloaded until the program ends: other threads may run in it. Any thread. */
+void mb_keep_loaded(void);
 
 /* So much more, for what ends by itself: the log's last entries. Any thread. */
 void mb_ending_grant(unsigned ms);

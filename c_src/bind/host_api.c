@@ -96,7 +96,7 @@ int mb_host_raise_exit(lua_State *L) {
 
 enum { TEXT_NS = 1000000000, CLOSING_MS = 3000 };
 
-void mb_host_watch(int status) { mb_ending_watch(CLOSING_MS, status); }
+void mb_host_watch(int status) { (void)mb_ending_watch(CLOSING_MS, status); }
 void mb_host_leave(void) { mb_claim_exit(); }
 void mb_host_exit(int status) { mb_exit_now(status); }
 

@@ -1,6 +1,5 @@
 #include "open.h"
 
-#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "api.h"
@@ -59,16 +58,10 @@ int mb_heap_close(struct mb_heap *h) {
   return stuck ? -1 : 0;
 }
 
-/* Keep the library that this is from being unloaded, until the program ends. */
-static void keep_loaded(void) {
-  Dl_info info;
-  if (dladdr(&heap_key, &info) && info.dli_fname) (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
-}
-
 /* The state closes: what the heap holds outside of Lua goes. */
 static int collect_heap(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
-  if (mb_heap_close(h) != 0) keep_loaded(); /* other threads run on in this code */
+  if (mb_heap_close(h) != 0) mb_keep_loaded(); /* other threads run on in this code */
   if (h->memory_limit) lua_setallocf(L, h->alloc, h->alloc_data); /* the limit's needs h, which goes now */
   mb_reason_release(h->main_reason);
   mb_reason_release(h->no_memory);

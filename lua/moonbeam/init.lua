@@ -267,7 +267,7 @@ mb.cleanup_timeout = core.cleanup_timeout
 -- @return true
 -- @usage
 -- local mb = require "moonbeam"
--- mb.at_exit(function(status) io.stderr:write("ended with ", status, "\n") end)
+-- mb.at_exit(function(status) io.stderr:write("ended with ", tostring(status), "\n") end)
 mb.at_exit = core.at_exit
 
 --- How long the functions of `at_exit` may take when the program ends, all together, and, after a signal, the supervisors
