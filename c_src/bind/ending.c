@@ -18,7 +18,11 @@
 
 enum {
   SHUTDOWN_MS = 10000,
+#if defined(__SANITIZE_THREAD__)
+  PATIENCE_MS = 10000 /* all is slower */
+#else
   PATIENCE_MS = 1000 /* with what does not end by itself */
+#endif
 };
 
 void mb_ending_init(struct mb_ending *e) {
@@ -211,7 +215,7 @@ void mb_ending_script(struct mb_heap *h) {
 
 void mb_ending_bury(struct mb_heap *h, const struct mb_process *p) {
   struct mb_ending *e = &h->node->ending;
-  if (!e->process || e->process != mb_pid_of(p)) return;
+  if (h->scheduler->id != 0 || !e->process || e->process != mb_pid_of(p)) return; /* it lives there, and is that one's */
   e->process = 0;
   mb_scheduler_stop(h->scheduler);
 }

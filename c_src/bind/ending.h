@@ -36,7 +36,7 @@ struct mb_ending {
   uint32_t capacity;
   _Atomic uint32_t count;
   /* The first scheduler's. */
-  int begun;
+  atomic_int begun; /* written by the first scheduler alone; partner: mb_node_exit, mb_node_leave of any */
   mb_pid process; /* does what is to be done; 0: none */
 };
 
