@@ -144,7 +144,7 @@ static int spawn(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_signal *start;
   struct mb_process *p;
-  if (!mb_library_push(h, L, "moonbeam.ending")) return luaL_error(L, "the library's files are gone");
+  if (!mb_library_push(h, L, "moonbeam.internal.ending")) return luaL_error(L, "the library's files are gone");
   lua_getfield(L, -1, "run");
   lua_replace(L, 1);
   lua_settop(L, 3);

@@ -1,6 +1,6 @@
 /* The end of the program. First what it has asked for: after a signal the supervisors that no other supervises stop, the
  * youngest first, and then the functions of at_exit are called. A process on the first scheduler does that
- * (moonbeam.ending), for shutdown_timeout at most. Then every process is killed, the threads end, and the states close.
+ * (internal/ending.lua), for shutdown_timeout at most. Then every process is killed, the threads end, and the states close.
  *
  * Whatever keeps the program from that, it ends, soon afterwards, with its status, and with what stdio has buffered written
  * out. */

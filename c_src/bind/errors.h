@@ -30,7 +30,7 @@ int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index
 const char *mb_push_shown(struct mb_heap *h, lua_State *L, int index);
 
 /* An argument that is a table of options, or none: every key is one of `known`, which ends with NULL, or this raises with
- * the names there are. The twin of lua/moonbeam/options.lua. */
+ * the names there are. The twin of lua/moonbeam/internal/options.lua. */
 void mb_check_options(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
                       const char *const *known);
 

@@ -51,8 +51,8 @@ enum mb_heap_ref {
   MB_REF_ENV_MT,  /* metatable of private environments: __index = base */
   MB_REF_EXIT_MT, /* metatable of what exit() raises */
   MB_REF_PREDICATE_MT, /* metatable of is(fn) */
-  MB_REF_INSPECT,      /* moonbeam.inspect, false before it is loaded */
-  MB_REF_LOG,          /* moonbeam.log, likewise */
+  MB_REF_INSPECT,      /* moonbeam.internal.inspect, false before it is loaded */
+  MB_REF_LOG,          /* moonbeam.logger.log, likewise */
   MB_REF_LOG_SETTINGS, /* of the log, as decoded at version log_version */
   MB_REF_FACTORIES, /* code cache: number -> factory */
   MB_REF_CODE,      /* identity of code -> a closure of it, weak: the identity holds while that lives */

@@ -5,7 +5,7 @@
  * gets one message when there are some, and takes them out one by one. What it does not get to, because it dies or
  * raises, is written as text: no event depends on the handler's fate.
  *
- * What entries say is made in Lua (lua/moonbeam/log.lua); without it, and where it fails, plain texts are made here. */
+ * What entries say is made in Lua (logger/log.lua); without it, and where it fails, plain texts are made here. */
 #ifndef MB_LOG_H
 #define MB_LOG_H
 
@@ -62,7 +62,7 @@ static inline int mb_log_wants(const struct mb_log *log, enum mb_log_level level
   return (int)level >= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
-/* Log the value on the top of L's stack, a text or a table that moonbeam.report knows, and pop it. Never raises. */
+/* Log the value on the top of L's stack, a text or a table that logger/report.lua knows, and pop it. Never raises. */
 void mb_log(struct mb_heap *h, lua_State *L, enum mb_log_level level);
 
 /* An entry of the running process could not be made; why is on the top of the stack, and stays there. */
@@ -87,7 +87,7 @@ size_t mb_log_dropped(char *text, size_t size, uint64_t dropped, const struct mb
 /* ms since 1970. */
 int64_t mb_system_time(void);
 
-/* Push a function of moonbeam.log; 0 and nothing pushed when that is not loaded yet. */
+/* Push a function of moonbeam.logger.log; 0 and nothing pushed when that is not loaded yet. */
 int mb_log_push_function(struct mb_heap *h, lua_State *L, const char *name);
 
 /* Let the writer take over a mark from among the events: it is reached when what was before it is written. */

@@ -1,4 +1,4 @@
-/* The functions of the log, for moonbeam.log and Logger. */
+/* The functions of the log, for moonbeam.logger.log and Logger. */
 #include <stdlib.h>
 #include <string.h>
 

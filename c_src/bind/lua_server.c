@@ -2,7 +2,7 @@
  * loaded anew.
  *
  * A module that is loaded anew keeps its table, so that everybody who holds it calls the new functions. Servers do not
- * run that table itself but one that falls back on it (lua/moonbeam/reload.lua); at a reload that one is given the old
+ * run that table itself but one that falls back on it (gen_server/reload.lua); at a reload that one is given the old
  * fields, and its servers go on with them until each changes over by itself. */
 #include <string.h>
 

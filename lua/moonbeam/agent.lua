@@ -4,10 +4,10 @@
 -- Failing calls exit as GenServer's do.
 -- @module moonbeam.agent
 
-local call = require "moonbeam.call"
+local call = require "moonbeam.internal.call"
 local GenServer = require "moonbeam.gen_server"
-local callbacks = require "moonbeam.agent_server"
-local options = require "moonbeam.options"
+local callbacks = require "moonbeam.agent.server"
+local options = require "moonbeam.internal.options"
 
 local Agent = {}
 

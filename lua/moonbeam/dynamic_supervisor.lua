@@ -9,12 +9,12 @@
 -- @module moonbeam.dynamic_supervisor
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local child_spec = require "moonbeam.child_spec"
+local call = require "moonbeam.internal.call"
+local child_spec = require "moonbeam.supervisor.child_spec"
 local GenServer = require "moonbeam.gen_server"
-local callbacks = require "moonbeam.dynamic_supervisor_server"
-local options = require "moonbeam.options"
-local server = require "moonbeam.server"
+local callbacks = require "moonbeam.dynamic_supervisor.server"
+local options = require "moonbeam.internal.options"
+local server = require "moonbeam.gen_server.server"
 
 local DynamicSupervisor = {}
 
@@ -67,7 +67,7 @@ end
 -- assert(DynamicSupervisor.count_children("rooms").specs == 0)
 function DynamicSupervisor.init(opts)
   opts = options.check(opts, init_options, "DynamicSupervisor.init", 1)
-  return "ok", server.become(opts, "moonbeam.dynamic_supervisor_server")
+  return "ok", server.become(opts, "moonbeam.dynamic_supervisor.server")
 end
 
 -- `user` is the function that an error about the arguments names, where a module is built on these.

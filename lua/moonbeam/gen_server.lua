@@ -17,12 +17,12 @@
 -- @module moonbeam.gen_server
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local multi_call = require "moonbeam.multi_call"
-local options = require "moonbeam.options"
-local reload = require "moonbeam.reload"
-local server = require "moonbeam.server"
-local sys = require "moonbeam.sys"
+local call = require "moonbeam.internal.call"
+local multi_call = require "moonbeam.gen_server.multi_call"
+local options = require "moonbeam.internal.options"
+local reload = require "moonbeam.gen_server.reload"
+local server = require "moonbeam.gen_server.server"
+local sys = require "moonbeam.gen_server.sys"
 
 local core_call, core_cast, core_reply, exit = core.call, core.cast, core.reply, core.exit
 local type = type

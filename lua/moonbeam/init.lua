@@ -12,7 +12,7 @@ if here then core.library(here) end
 
 local _ENV = core.own_globals() -- of the other files it is so when they are loaded
 
-local inspect = require "moonbeam.inspect"
+local inspect = require "moonbeam.internal.inspect"
 core.set_inspect(inspect)
 
 local select_message, take, type, unpack = core.select, core.take, type, table.unpack
@@ -296,7 +296,7 @@ mb.census = core.census
 -- @usage require("moonbeam").start{schedulers = require("moonbeam").census().processes >= 1 and 1}
 function mb.start(opts)
   if type(opts) ~= "table" then core.argument_error("start", 1, "table expected, got " .. core.type(opts)) end
-  local options = require "moonbeam.options"
+  local options = require "moonbeam.internal.options"
   options.check(opts, options.schedulers, "start", 1)
   if opts.schedulers ~= nil then core.set_schedulers(opts.schedulers) end
   return true

@@ -7,8 +7,8 @@
 -- @module moonbeam.logger
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local log = require "moonbeam.log"
+local call = require "moonbeam.internal.call"
+local log = require "moonbeam.logger.log"
 
 local Logger = {}
 
@@ -84,7 +84,7 @@ function Logger.configure(opts)
   if type(opts) ~= "table" then
     core.argument_error("Logger.configure", 1, "table expected, got " .. core.type(opts))
   end
-  require("moonbeam.options").check(opts, require "moonbeam.logger_settings", "Logger.configure", 1)
+  require("moonbeam.internal.options").check(opts, require "moonbeam.logger.settings", "Logger.configure", 1)
   if opts.format ~= nil or opts.metadata ~= nil then core.log_configure(settings_with(opts)) end
   if opts.handler ~= nil then log.set_handler(opts.handler ~= "default" and opts.handler or nil) end
   return core.log_level(opts.level)

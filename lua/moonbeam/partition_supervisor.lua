@@ -7,9 +7,9 @@
 -- @module moonbeam.partition_supervisor
 
 local core = require "moonbeam.core"
-local child_spec = require "moonbeam.child_spec"
-local inspect = require "moonbeam.inspect"
-local options = require "moonbeam.options"
+local child_spec = require "moonbeam.supervisor.child_spec"
+local inspect = require "moonbeam.internal.inspect"
+local options = require "moonbeam.internal.options"
 local Supervisor = require "moonbeam.supervisor"
 
 local type = type

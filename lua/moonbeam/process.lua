@@ -2,7 +2,7 @@
 -- @module moonbeam.process
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
+local call = require "moonbeam.internal.call"
 
 local Process = {}
 

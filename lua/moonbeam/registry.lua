@@ -11,10 +11,10 @@
 -- @module moonbeam.registry
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
+local call = require "moonbeam.internal.call"
 local GenServer = require "moonbeam.gen_server"
-local callbacks = require "moonbeam.registry_server"
-local options = require "moonbeam.options"
+local callbacks = require "moonbeam.registry.server"
+local options = require "moonbeam.internal.options"
 
 local self = core.self
 

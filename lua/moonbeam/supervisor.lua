@@ -21,12 +21,12 @@
 -- @module moonbeam.supervisor
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local child_spec = require "moonbeam.child_spec"
+local call = require "moonbeam.internal.call"
+local child_spec = require "moonbeam.supervisor.child_spec"
 local GenServer = require "moonbeam.gen_server"
-local callbacks = require "moonbeam.supervisor_server"
-local options = require "moonbeam.options"
-local server = require "moonbeam.server"
+local callbacks = require "moonbeam.supervisor.server"
+local options = require "moonbeam.internal.options"
+local server = require "moonbeam.gen_server.server"
 
 local Supervisor = {}
 
@@ -103,7 +103,7 @@ end
 -- assert(Agent.get(Supervisor.which_children("pair")[1][2]) == 5)
 function Supervisor.init(children, opts)
   local specs = expand(children, opts, init_options, "Supervisor.init")
-  return "ok", server.become(opts, "moonbeam.supervisor_server"), specs
+  return "ok", server.become(opts, "moonbeam.supervisor.server"), specs
 end
 
 local function request(supervisor, name, ...)

@@ -2,8 +2,8 @@
 -- @module moonbeam.task
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local options = require "moonbeam.options"
+local call = require "moonbeam.internal.call"
+local options = require "moonbeam.internal.options"
 local process = require "moonbeam.task.process"
 local stream = require "moonbeam.task.stream"
 

@@ -193,7 +193,7 @@ describe("GenServer.get_status", function()
       local mb = require "moonbeam"
       print(mb.GenServer.get_status(mb.Agent.start(function() return 1 end)).module)
     ]])
-    assert.equal("moonbeam.agent_server\n", output)
+    assert.equal("moonbeam.agent.server\n", output)
   end)
 end)
 

@@ -183,6 +183,6 @@ describe("Supervisor", function()
     assert.matches("custom", output)
     local status = {state = {children = {count = 7}, restarts = {total = 1}}, message = "last", reason = "custom"}
     assert.same({state = {children = 7, restarts = 1}, message = "last", reason = "custom"},
-      require("moonbeam.supervisor_server").format_status(status))
+      require("moonbeam.supervisor.server").format_status(status))
   end)
 end)

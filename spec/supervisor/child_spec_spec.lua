@@ -23,7 +23,7 @@ describe("child specifications", function()
   end)
 
   it("SUP-09 are permanent workers, that get 5000 ms, unless they say otherwise", function()
-    local check = require("moonbeam.child_spec").check
+    local check = require("moonbeam.supervisor.child_spec").check
     local begin = {function() end}
     local child = check({id = "a", start = begin}, "never")
     assert.same({id = "a", start = begin, restart = "permanent", shutdown = 5000}, child)

@@ -1,7 +1,7 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
 local worker = require "spec.worker"
-local restarts = require "moonbeam.restarts"
+local restarts = require "moonbeam.supervisor.restarts"
 local any, Supervisor, Process = mb.any, mb.Supervisor, mb.Process
 local await, spec, events = helper.await, worker.spec, worker.events
 

@@ -1,7 +1,7 @@
 --- How the prompt shows values, errors and exit reasons.
 -- @module moonbeam.shell.display
 
-local inspect = require "moonbeam.inspect"
+local inspect = require "moonbeam.internal.inspect"
 
 local display = {}
 
@@ -84,7 +84,7 @@ end
 --- An exit reason.
 -- @function reason
 -- @param reason any value
-display.reason = require "moonbeam.exit_text"
+display.reason = require "moonbeam.internal.exit_text"
 
 --- Report what went wrong with a line: to stderr, or to whoever gets the output.
 -- @param text

@@ -2,7 +2,7 @@
 -- @module moonbeam.shell.helpers
 
 local core = require "moonbeam.core"
-local inspect = require "moonbeam.inspect"
+local inspect = require "moonbeam.internal.inspect"
 local docs = require "moonbeam.shell.docs"
 
 local helpers = {}

@@ -6,7 +6,7 @@
 
 local core = require "moonbeam.core"
 local DynamicSupervisor = require "moonbeam.dynamic_supervisor"
-local inspect = require "moonbeam.inspect"
+local inspect = require "moonbeam.internal.inspect"
 
 local type, unpack = type, table.unpack
 

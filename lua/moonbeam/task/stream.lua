@@ -10,9 +10,9 @@
 -- @module moonbeam.task.stream
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
+local call = require "moonbeam.internal.call"
 local monitor = require "moonbeam.task.stream_monitor"
-local options = require "moonbeam.options"
+local options = require "moonbeam.internal.options"
 local process = require "moonbeam.task.process"
 
 local core_await, core_cast, exit, self = core.await, core.cast, core.exit, core.self

@@ -6,10 +6,10 @@
 -- @module moonbeam.task.supervisor
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
+local call = require "moonbeam.internal.call"
 local DynamicSupervisor = require "moonbeam.dynamic_supervisor"
 local GenServer = require "moonbeam.gen_server"
-local options = require "moonbeam.options"
+local options = require "moonbeam.internal.options"
 local process = require "moonbeam.task.process"
 local stream = require "moonbeam.task.stream"
 

@@ -1,5 +1,5 @@
 --- The server behind moonbeam.agent: GenServer callbacks, a module so that they travel by name.
--- @module moonbeam.agent_server
+-- @module moonbeam.agent.server
 
 local core = require "moonbeam.core"
 

@@ -1,8 +1,8 @@
 --- Requests to the servers of one name on several nodes. There is one node so far, this one.
--- @module moonbeam.multi_call
+-- @module moonbeam.gen_server.multi_call
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
+local call = require "moonbeam.internal.call"
 
 local multi_call = {}
 

@@ -2,12 +2,12 @@
 --
 -- It stands in the tree as a supervisor whose one child is the owner, and answers what a supervisor is asked. Whatever else
 -- it gets does not end it: everybody registered would end with it.
--- @module moonbeam.registry_server
+-- @module moonbeam.registry.server
 
 local core = require "moonbeam.core"
 local GenServer = require "moonbeam.gen_server"
-local inspect = require "moonbeam.inspect"
-local owner_callbacks = require "moonbeam.registry_owner"
+local inspect = require "moonbeam.internal.inspect"
+local owner_callbacks = require "moonbeam.registry.owner"
 
 local type = type
 

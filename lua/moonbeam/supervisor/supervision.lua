@@ -1,15 +1,15 @@
 --- What every supervisor's server does when its children end: it counts restarts, has them made, and has those that
 -- failed tried again without blocking other requests.
 --
--- A supervisor's state has the fields children (moonbeam.children), restarts (moonbeam.restarts), and those of `state`.
--- @module moonbeam.supervision
+-- A supervisor's state has the fields children (children.lua), restarts (restarts.lua), and those of `state`.
+-- @module moonbeam.supervisor.supervision
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local children = require "moonbeam.children"
-local inspect = require "moonbeam.inspect"
-local report = require "moonbeam.supervisor_report"
-local restarts = require "moonbeam.restarts"
+local call = require "moonbeam.internal.call"
+local children = require "moonbeam.supervisor.children"
+local inspect = require "moonbeam.internal.inspect"
+local report = require "moonbeam.supervisor.report"
+local restarts = require "moonbeam.supervisor.restarts"
 
 local type = type
 

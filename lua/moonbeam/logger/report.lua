@@ -12,10 +12,10 @@
 -- * "trace": what a traced server does, see GenServer.trace. pid, name, event, text
 --
 -- The text of a crash is made in c_src/bind/crash_text.c; any other table is shown by inspect.
--- @module moonbeam.report
+-- @module moonbeam.logger.report
 
 local core = require "moonbeam.core"
-local inspect = require "moonbeam.inspect"
+local inspect = require "moonbeam.internal.inspect"
 
 local report = {}
 
@@ -31,7 +31,7 @@ function report.short(value)
 end
 
 --- An exit reason as text, likewise. What makes it is loaded when it is needed: most programs log none.
-function report.reason(reason) return require "moonbeam.exit_text"(reason, report.short) end
+function report.reason(reason) return require "moonbeam.internal.exit_text"(reason, report.short) end
 
 local function reason_text(reason)
   if type(reason) ~= "table" or reason[1] ~= "error" then return "(exit) " .. report.reason(reason) end

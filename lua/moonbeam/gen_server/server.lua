@@ -2,15 +2,15 @@
 --
 -- The loop runs in one protected call for the server's whole life; the state is kept where terminate finds
 -- it after an error. What a callback returns is counted, so that nil states and nil replies work. System requests
--- (moonbeam.sys) leave the loop of messages, which costs nothing while there are none.
--- @module moonbeam.server
+-- (gen_server/sys.lua) leave the loop of messages, which costs nothing while there are none.
+-- @module moonbeam.gen_server.server
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local inspect = require "moonbeam.inspect"
-local reload = require "moonbeam.reload"
-local report = require "moonbeam.report"
-local sys = require "moonbeam.sys"
+local call = require "moonbeam.internal.call"
+local inspect = require "moonbeam.internal.inspect"
+local reload = require "moonbeam.gen_server.reload"
+local report = require "moonbeam.logger.report"
+local sys = require "moonbeam.gen_server.sys"
 
 local next_event, reply, exit = core.next_event, core.reply, core.exit
 local getmetatable, select, type = getmetatable, select, type

@@ -2,11 +2,11 @@
 --
 -- Everything here runs in the process that logs, but `serve`. Entries of C come in through `emit`, too; see
 -- c_src/bind/log.h.
--- @module moonbeam.log
+-- @module moonbeam.logger.log
 
 local core = require "moonbeam.core"
-local inspect = require "moonbeam.inspect"
-local report = require "moonbeam.report"
+local inspect = require "moonbeam.internal.inspect"
+local report = require "moonbeam.logger.report"
 
 local type, tostring, pcall = type, tostring, pcall
 

@@ -1,10 +1,10 @@
 --- The options of Logger.configure; loaded when it is first called.
--- @module moonbeam.logger_settings
+-- @module moonbeam.logger.settings
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local log = require "moonbeam.log"
-local options = require "moonbeam.options"
+local call = require "moonbeam.internal.call"
+local log = require "moonbeam.logger.log"
+local options = require "moonbeam.internal.options"
 
 local levels = {debug = true, info = true, warning = true, error = true, none = true}
 

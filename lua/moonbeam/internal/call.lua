@@ -1,5 +1,5 @@
 --- What the modules of servers and tasks share: finding a server, checking arguments, failing as Elixir does.
--- @module moonbeam.call
+-- @module moonbeam.internal.call
 
 local core = require "moonbeam.core"
 
@@ -53,7 +53,7 @@ end
 
 --- The options of a function that has none so far: refuses all there are.
 function call.no_options(opts, fname, index)
-  local options = require "moonbeam.options"
+  local options = require "moonbeam.internal.options"
   options.check(opts, options.none, fname, index)
 end
 

@@ -1,8 +1,8 @@
 --- What is done before the program ends, in a process of its own.
--- @module moonbeam.ending
+-- @module moonbeam.internal.ending
 
 local core = require "moonbeam.core"
-local log = require "moonbeam.log"
+local log = require "moonbeam.logger.log"
 
 local ending = {}
 

@@ -4,10 +4,10 @@
 -- significant only where they differ from "worker", {} and false: there may be very many of them. For a module's child it
 -- has two more: place, where the module is written; and open, what its specification leaves to what will have been started:
 -- "type", or "both" that and shutdown.
--- @module moonbeam.child_spec
+-- @module moonbeam.supervisor.child_spec
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
+local call = require "moonbeam.internal.call"
 
 local getmetatable, setmetatable, type = getmetatable, setmetatable, type
 

@@ -4,10 +4,10 @@
 --
 -- Each name is known and each value fits, or the call raises at the user's line, with the names there are. The functions of
 -- C have the same in mb_check_options.
--- @module moonbeam.options
+-- @module moonbeam.internal.options
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
+local call = require "moonbeam.internal.call"
 
 local type = type
 

@@ -3,7 +3,7 @@
 --
 -- Whoever wants a lock is a client and stands in the lock's queue, the first of which holds it. A client leaves the queue,
 -- wherever it stands, when it says so by the token it came with, or dies: all are monitored.
--- @module moonbeam.registry_owner
+-- @module moonbeam.registry.owner
 
 local core = require "moonbeam.core"
 

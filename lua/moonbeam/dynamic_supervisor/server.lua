@@ -1,12 +1,12 @@
 --- The server behind moonbeam.dynamic_supervisor: GenServer callbacks.
--- @module moonbeam.dynamic_supervisor_server
+-- @module moonbeam.dynamic_supervisor.server
 
 local core = require "moonbeam.core"
-local child_process = require "moonbeam.child"
-local child_spec = require "moonbeam.child_spec"
-local children = require "moonbeam.children"
-local report = require "moonbeam.supervisor_report"
-local supervision = require "moonbeam.supervision"
+local child_process = require "moonbeam.supervisor.child_process"
+local child_spec = require "moonbeam.supervisor.child_spec"
+local children = require "moonbeam.supervisor.children"
+local report = require "moonbeam.supervisor.report"
+local supervision = require "moonbeam.supervisor.supervision"
 
 local reply = core.reply
 

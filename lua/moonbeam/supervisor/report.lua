@@ -1,8 +1,8 @@
 --- What supervisors report of their children. See Erlang's supervisor reports.
--- @module moonbeam.supervisor_report
+-- @module moonbeam.supervisor.report
 
 local core = require "moonbeam.core"
-local inspect = require "moonbeam.inspect"
+local inspect = require "moonbeam.internal.inspect"
 
 local report = {}
 

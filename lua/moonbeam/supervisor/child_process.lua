@@ -2,12 +2,12 @@
 --
 -- A supervisor stays linked to what it stops, until it is gone. The EXIT messages of such children are left in the
 -- mailbox, where they mean nothing any more: looking for each of them would cost a pass over the mailbox.
--- @module moonbeam.child
+-- @module moonbeam.supervisor.child_process
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local child_spec = require "moonbeam.child_spec"
-local report = require "moonbeam.supervisor_report"
+local call = require "moonbeam.internal.call"
+local child_spec = require "moonbeam.supervisor.child_spec"
+local report = require "moonbeam.supervisor.report"
 
 local monitor, exit_signal, await, core_type = core.monitor, core.process_exit, core.await, core.type
 local type, unpack, select = type, table.unpack, select

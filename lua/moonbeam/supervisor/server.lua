@@ -1,13 +1,13 @@
 --- The server behind moonbeam.supervisor: GenServer callbacks.
--- @module moonbeam.supervisor_server
+-- @module moonbeam.supervisor.server
 
 local core = require "moonbeam.core"
-local child_spec = require "moonbeam.child_spec"
-local child_process = require "moonbeam.child"
-local children = require "moonbeam.children"
-local inspect = require "moonbeam.inspect"
-local report = require "moonbeam.supervisor_report"
-local supervision = require "moonbeam.supervision"
+local child_spec = require "moonbeam.supervisor.child_spec"
+local child_process = require "moonbeam.supervisor.child_process"
+local children = require "moonbeam.supervisor.children"
+local inspect = require "moonbeam.internal.inspect"
+local report = require "moonbeam.supervisor.report"
+local supervision = require "moonbeam.supervisor.supervision"
 
 local reply = core.reply
 

@@ -1,7 +1,7 @@
 --- How many restarts a supervisor has seen of late: a sliding window of time.
 --
 -- Restarts are counted by the millisecond, so the window's size is bounded by its length, however fast they come.
--- @module moonbeam.restarts
+-- @module moonbeam.supervisor.restarts
 
 local restarts = {}
 

@@ -1,7 +1,7 @@
 --- Exit reasons as text, as Elixir's `Exception.format_exit` has them.
--- @module moonbeam.exit_text
+-- @module moonbeam.internal.exit_text
 
-local inspect = require "moonbeam.inspect"
+local inspect = require "moonbeam.internal.inspect"
 
 local type, rawget, rawlen = type, rawget, rawlen
 

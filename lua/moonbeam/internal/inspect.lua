@@ -1,5 +1,5 @@
 --- Values as text.
--- @module moonbeam.inspect
+-- @module moonbeam.internal.inspect
 
 local keywords = {}
 for word in string.gmatch([[and break do else elseif end false for function goto if in local nil not or repeat return
@@ -110,7 +110,7 @@ end
 -- The options, checked, if a table has one of them at least; else none.
 local function options_of(opts)
   if type(opts) ~= "table" then return {} end
-  local options = require "moonbeam.options"
+  local options = require "moonbeam.internal.options"
   for name in next, opts do
     if options.inspect.rules[name] then return options.check(opts, options.inspect, "inspect", 2) end
   end

@@ -2,21 +2,22 @@
 --
 -- A server answers them between two messages, in the order in which they come. The first half runs in the server's process;
 -- the functions of the second are GenServer's.
--- @module moonbeam.sys
+-- @module moonbeam.gen_server.sys
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.call"
-local inspect = require "moonbeam.inspect"
-local log = require "moonbeam.log"
-local reload = require "moonbeam.reload"
-local report = require "moonbeam.report"
+local call = require "moonbeam.internal.call"
+local inspect = require "moonbeam.internal.inspect"
+local log = require "moonbeam.logger.log"
+local reload = require "moonbeam.gen_server.reload"
+local report = require "moonbeam.logger.report"
 
 local reply, exit = core.reply, core.exit
 local select, type, pcall = select, type, pcall
 
 local sys = {}
 
--- The server's side. s is its record, see moonbeam.server: module, callbacks (what its loop calls), name, state, last (message).
+-- The server's side. s is its record, see gen_server/server.lua: module, callbacks (what its loop calls), name,
+-- state, last (message).
 
 -- Tracing: callbacks that tell what they get and what they return.
 
