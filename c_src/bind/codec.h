@@ -44,6 +44,7 @@ enum {
 enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE, MB_L_UPVALUES };
 enum { MB_F_AGAIN = 1, MB_F_LATER = 2 }; /* FLAGS: such tags occur */
 enum { MB_F_MODULES = 4 };               /* and values of modules other than Lua's, in what replica.h encodes */
+enum { MB_F_TOLD = 8 };                  /* it tells of values: a module's that cannot be made is replaced by its text */
 enum { MB_E_BASE, MB_E_PRIVATE, MB_E_STATE };
 enum { MB_U_VALUE, MB_U_SHARED };        /* upvalue: a value follows | function number, index */
 enum { MB_ENCODED_HEADER = 5 };
@@ -58,12 +59,20 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,
                                    const char *doing, enum mb_signal_kind kind);
 
-/* Push the values; returns how many. Raises when memory is out or a module cannot be loaded. The bytes must stay where they
- * are meanwhile: loading a module runs code of the user's, which may take messages. */
+/* Encoded bytes tell somebody of values, as reasons, entries of the log and what Process.info gives do: one value of a module
+ * that cannot be made where they arrive does not take the rest along. */
+static inline void mb_encoded_tells(unsigned char *bytes) { bytes[0] |= MB_F_TOLD; }
+
+/* Push the values; returns how many. Raises when memory is out, or when a module cannot be loaded and the bytes do not tell
+ * of values. The bytes must stay where they are meanwhile: loading a module runs code of the user's, which may take
+ * messages. */
 int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
 
 /* The same where no code but finalizers may run: -1, with nothing pushed, when a module would have to be loaded. */
 int mb_decode_loaded(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
+
+/* The same, with a text in the place of each value whose module is not loaded: for looking at what is not taken. */
+int mb_decode_shown(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
 
 /* A reason from the value at `index`; a value that cannot travel is replaced by its inspect text.
  * Raises only when memory is out. */

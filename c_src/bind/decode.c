@@ -2,12 +2,20 @@
  * from this program's own encoder, so they are trusted. */
 #include <string.h>
 
+#include "closing.h"
 #include "codec.h"
 #include "codes.h"
 #include "environment.h"
 #include "errors.h"
 #include "modules.h"
 #include "replica.h"
+
+enum how {
+  LOADED, /* no module is loaded: `missing` is set instead */
+  LOADING,
+  TELLING, /* and what cannot be loaded is replaced by a text */
+  SHOWN    /* what is not loaded is */
+};
 
 struct decoder {
   struct mb_heap *h;
@@ -18,8 +26,9 @@ struct decoder {
   uint32_t count; /* objects so far */
   lua_Integer later_count;
   int depth; /* of nested tables */
-  int load;  /* modules may be loaded */
-  int missing; /* one would have had to be: what is pushed is of no use */
+  enum how how;
+  int texts;   /* TELLING: stack index of the texts by name, since each module is to be tried once */
+  int missing; /* a module would have had to be loaded: what is pushed is of no use */
 };
 
 static void decode_value(struct decoder *d);
@@ -59,10 +68,10 @@ static void decode_body(struct decoder *d, uint32_t items, uint32_t pairs) {
     d->at++;
   } else {
     decode_value(d);
-    if (d->missing)
-      lua_pop(L, 1);
-    else
+    if (lua_istable(L, -1))
       lua_setmetatable(L, -2);
+    else
+      lua_pop(L, 1); /* it could not be made */
   }
 }
 
@@ -105,6 +114,68 @@ static void decode_upvalues(struct decoder *d) {
 static void await_rest(struct decoder *d) {
   lua_pushvalue(d->L, -1);
   lua_rawseti(d->L, d->later, ++d->later_count);
+}
+
+/* Push the text that stands for a module's value: its name, and what else there is to say. */
+static void push_text(lua_State *L, const char *name, size_t size, const char *what) {
+  const char *module = lua_pushlstring(L, name, size), *last = strrchr(module, MB_NAME_AND);
+  const char *field = module + strnlen(name, size);
+  int has_field = field < module + size;
+  if (last) module = last + 1; /* as errors name it */
+  lua_pushfstring(L, "(%s%s%s, %s)", module, has_field ? "." : "", has_field ? field + 1 : "", what);
+  lua_remove(L, -2);
+}
+
+/* (heap, name, size) -> value */
+static int resolve(lua_State *L) {
+  mb_modules_resolve(lua_touserdata(L, 1), L, lua_touserdata(L, 2), (size_t)lua_tointeger(L, 3));
+  return 1;
+}
+
+/* Push a module's value, which a module may be loaded for, or its text. */
+static void resolve_or_tell(struct decoder *d, const char *name, size_t size) {
+  static const char prefix[] = MB_CANNOT_RECEIVE;
+  lua_State *L = d->L;
+  const char *why;
+  int status;
+  if (mb_modules_loaded(d->h, L, name, size)) return;
+  lua_pushlstring(L, name, size);
+  if (lua_rawget(L, d->texts) != LUA_TNIL) return;
+  lua_pop(L, 1);
+  lua_pushcfunction(L, resolve);
+  lua_pushlightuserdata(L, d->h);
+  lua_pushlightuserdata(L, (void *)name);
+  lua_pushinteger(L, (lua_Integer)size);
+  status = mb_pcall(d->h, L, 3, 1);
+  if (status == LUA_OK) return;
+  if (status == LUA_ERRMEM) lua_error(L);
+  why = luaL_tolstring(L, -1, NULL);
+  if (strncmp(why, prefix, sizeof prefix - 1) == 0) why += sizeof prefix - 1;
+  push_text(L, name, size, lua_pushfstring(L, "which cannot be made here: %s", why));
+  lua_pushlstring(L, name, size);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, d->texts);
+}
+
+static void decode_module(struct decoder *d, const char *name, size_t size) {
+  lua_State *L = d->L;
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 12, NULL);
+  if (d->how == LOADING) {
+    mb_modules_resolve(d->h, L, name, size);
+  } else if (d->how == TELLING) {
+    resolve_or_tell(d, name, size);
+  } else if (mb_modules_loaded(d->h, L, name, size)) {
+    return;
+  } else if (d->how == SHOWN) {
+    push_text(L, name, size,
+              lua_pushfstring(L, "whose module is not loaded on scheduler %d", (int)d->h->scheduler->id + 1));
+  } else {
+    d->missing = 1;
+    lua_pushboolean(L, 0);
+  }
+  lua_insert(L, top + 1);
+  lua_settop(L, top + 1);
 }
 
 static void decode_value(struct decoder *d) {
@@ -182,14 +253,8 @@ static void decode_value(struct decoder *d) {
     case MB_T_MODULE: {
       size_t size = *d->at++;
       const char *name = (const char *)d->at;
-      luaL_checkstack(L, 8, NULL);
       d->at += size;
-      if (d->load) {
-        mb_modules_resolve(d->h, L, name, size);
-      } else if (!mb_modules_loaded(d->h, L, name, size)) {
-        d->missing = 1;
-        lua_pushboolean(L, 0);
-      }
+      decode_module(d, name, size);
       break;
     }
     default: /* MB_T_ENV */
@@ -249,12 +314,15 @@ static void decode_later(struct decoder *d) {
 }
 
 /* Push the values; -1 and nothing pushed when a module is missing that may not be loaded. */
-static int decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, int load) {
-  struct decoder d = {.h = h, .L = L, .bytes = bytes, .at = bytes + MB_ENCODED_HEADER, .load = load};
-  unsigned flags = bytes[0];
+static int decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, enum how how) {
+  struct decoder d = {.h = h, .L = L, .bytes = bytes, .at = bytes + MB_ENCODED_HEADER, .how = how};
+  unsigned flags = bytes[0] & ~(unsigned)MB_F_TOLD;
   uint32_t count;
-  int top = lua_gettop(L);
-  if (load) mb_replica_refresh(h, L);
+  int top = lua_gettop(L), values;
+  if (how == LOADING) {
+    mb_replica_refresh(h, L);
+    if (bytes[0] & MB_F_TOLD) d.how = TELLING;
+  }
   memcpy(&count, bytes + 1, 4);
   if (count > 4) luaL_checkstack(L, (int)count + 8, "too many values");
   if (flags) {
@@ -263,19 +331,23 @@ static int decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, i
     lua_newtable(L);
     d.later = top + 2;
   }
+  if (d.how == TELLING) {
+    lua_newtable(L);
+    d.texts = lua_gettop(L);
+  }
+  values = lua_gettop(L) + 1;
   for (uint32_t i = 0; i < count; i++) decode_value(&d);
   if (flags & MB_F_LATER) decode_later(&d);
   if (d.missing) {
     lua_settop(L, top);
     return -1;
   }
-  if (flags) {
-    lua_remove(L, top + 2);
-    lua_remove(L, top + 1);
-  }
+  while (--values > top) lua_remove(L, values);
   return (int)count;
 }
 
-int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, 1); }
+int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, LOADING); }
 
-int mb_decode_loaded(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, 0); }
+int mb_decode_loaded(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, LOADED); }
+
+int mb_decode_shown(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, SHOWN); }

@@ -332,6 +332,7 @@ static int encode_reason(lua_State *L) {
   mb_encode(h, L, 2, 1, "exit", &out);
   r = mb_reason_new(kind, out->bytes, (uint32_t)out->size);
   if (!r) luaL_error(L, "not enough memory");
+  mb_encoded_tells(r->data);
   drop(h, out);
   lua_pushlightuserdata(L, r);
   return 1;

@@ -53,7 +53,7 @@ static int write_event(lua_State *L) {
   size_t size;
   int64_t time;
   int level = MB_LOG_NONE;
-  mb_decode(h, L, (const unsigned char *)e->bytes);
+  mb_decode_shown(h, L, (const unsigned char *)e->bytes);
   if (!lua_istable(L, 4)) return 0;
   lua_getfield(L, 4, "time");
   time = (int64_t)lua_tointeger(L, -1);

@@ -88,6 +88,7 @@ static struct mb_record *encode_entry(struct mb_heap *h, lua_State *L, int at, e
   e = mb_record_report(kind, out->size, place, place ? strlen(place) : 0);
   if (!e) luaL_error(L, "not enough memory");
   memcpy(e->bytes, out->bytes, out->size);
+  if (kind == MB_EVENT_ENTRY) mb_encoded_tells((unsigned char *)e->bytes);
   return e;
 }
 
@@ -187,7 +188,8 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
 static int decode(lua_State *L) { return mb_decode(lua_touserdata(L, 1), L, lua_touserdata(L, 2)); }
 
 /* Push the value of an entry that has been taken, and is the log's until the next call, and the place of a report: how many
- * values that are. 0, and an entry about it, when it cannot be made. */
+ * values that are. 0, and an entry about it, when it cannot be made: a handler of which something cannot be loaded, or
+ * memory is out. */
 static int push_value(struct mb_heap *h, lua_State *L, const struct mb_record *e) {
   lua_pushlstring(L, mb_record_place(e), e->place_size); /* first: what is run now may take the next one */
   if (mb_decode_loaded(h, L, (const unsigned char *)e->bytes) < 0) {

@@ -508,6 +508,7 @@ static int encode_answer(lua_State *L) {
     default: push_left(L, mb_delayed_read(s, r->about, r->kind == MB_ASK_CANCEL));
   }
   *out = mb_encode_signal(h, L, 1, 1, "answer", MB_REPLY);
+  mb_encoded_tells((*out)->data);
   return 0;
 }
 

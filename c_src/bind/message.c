@@ -18,13 +18,17 @@ static void sequence(lua_State *L, int n) {
 
 /* What a signal is made of: its parts are pushed by these, with a negative count when a module is not loaded. */
 
-static int push_payload(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+enum how { LOADED, LOADING, SHOWN }; /* with loaded modules only; loading them; with texts for what is not loaded */
+
+static int push_payload(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum how how) {
   if (!s->size) return 0;
-  return load ? mb_decode(h, L, s->data) : mb_decode_loaded(h, L, s->data);
+  if (how == SHOWN) return mb_decode_shown(h, L, s->data);
+  return how == LOADING ? mb_decode(h, L, s->data) : mb_decode_loaded(h, L, s->data);
 }
 
-static int push_reason(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
-  if (!load) return mb_push_reason_loaded(h, L, s->reason) ? 1 : MB_UNMADE;
+static int push_reason(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum how how) {
+  if (how == SHOWN) return mb_decode_shown(h, L, s->reason->data);
+  if (how == LOADED) return mb_push_reason_loaded(h, L, s->reason) ? 1 : MB_UNMADE;
   mb_push_reason(h, L, s->reason);
   return 1;
 }
@@ -38,10 +42,10 @@ static void push_from(lua_State *L, const struct mb_signal *s) {
 }
 
 /* {ref, values... [, n = number of values where one of them is nil]} */
-static int push_reply(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+static int push_reply(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum how how) {
   int top = lua_gettop(L), holes = 0, n;
   mb_push_id(L, s->ref);
-  n = push_payload(h, L, s, load);
+  n = push_payload(h, L, s, how);
   if (n++ < 0) return MB_UNMADE;
   for (int i = 1; i <= n; i++) holes |= lua_isnil(L, top + i);
   lua_createtable(L, n, holes); /* room for n: to make it would move the items from their places */
@@ -54,27 +58,27 @@ static int push_reply(struct mb_heap *h, lua_State *L, const struct mb_signal *s
   return 1;
 }
 
-static int push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+static int push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum how how) {
   if (s->kind != MB_MESSAGE) luaL_checkstack(L, 10, NULL);
   switch ((enum mb_signal_kind)s->kind) {
     case MB_CALL:
     case MB_SYSTEM:
       lua_pushstring(L, s->kind == MB_CALL ? "$gen_call" : "$system");
       push_from(L, s);
-      if (push_payload(h, L, s, load) < 0) return MB_UNMADE;
+      if (push_payload(h, L, s, how) < 0) return MB_UNMADE;
       sequence(L, 3);
       return 1;
     case MB_CAST:
       lua_pushliteral(L, "$gen_cast");
-      if (push_payload(h, L, s, load) < 0) return MB_UNMADE;
+      if (push_payload(h, L, s, how) < 0) return MB_UNMADE;
       sequence(L, 2);
       return 1;
     case MB_REPLY:
-      return push_reply(h, L, s, load);
+      return push_reply(h, L, s, how);
     case MB_EXITED:
       lua_pushliteral(L, "EXIT");
       mb_push_id(L, s->from);
-      if (push_reason(h, L, s, load) < 0) return MB_UNMADE;
+      if (push_reason(h, L, s, how) < 0) return MB_UNMADE;
       sequence(L, 3);
       return 1;
     case MB_DOWN:
@@ -88,41 +92,41 @@ static int push_message(struct mb_heap *h, lua_State *L, const struct mb_signal 
       } else {
         mb_push_id(L, s->from);
       }
-      if (push_reason(h, L, s, load) < 0) return MB_UNMADE;
+      if (push_reason(h, L, s, how) < 0) return MB_UNMADE;
       sequence(L, 5);
       return 1;
     default:
-      return push_payload(h, L, s, load);
+      return push_payload(h, L, s, how);
   }
 }
 
 /* As core.next_event gives it. */
-static int push_event(struct mb_heap *h, lua_State *L, const struct mb_signal *s, int load) {
+static int push_event(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum how how) {
   switch ((enum mb_signal_kind)s->kind) {
     case MB_CALL:
     case MB_SYSTEM:
       lua_pushstring(L, s->kind == MB_CALL ? "call" : "system");
       push_from(L, s);
-      return push_payload(h, L, s, load) < 0 ? MB_UNMADE : 3;
+      return push_payload(h, L, s, how) < 0 ? MB_UNMADE : 3;
     case MB_CAST:
       lua_pushliteral(L, "cast");
-      return push_payload(h, L, s, load) < 0 ? MB_UNMADE : 2;
+      return push_payload(h, L, s, how) < 0 ? MB_UNMADE : 2;
     case MB_EXITED:
       lua_pushliteral(L, "exit");
       mb_push_id(L, s->from);
-      return push_reason(h, L, s, load) < 0 ? MB_UNMADE : 3;
+      return push_reason(h, L, s, how) < 0 ? MB_UNMADE : 3;
     default:
       lua_pushliteral(L, "info");
-      return push_message(h, L, s, load) < 0 ? MB_UNMADE : 2;
+      return push_message(h, L, s, how) < 0 ? MB_UNMADE : 2;
   }
 }
 
 /* Push what s says in a form: how many values; MB_UNMADE, with anything pushed, when a module is not loaded. */
-static int push(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum mb_form form, int load) {
+static int push(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum mb_form form, enum how how) {
   switch (form) {
-    case MB_FORM_MESSAGE: return push_message(h, L, s, load);
-    case MB_FORM_EVENT: return push_event(h, L, s, load);
-    default: return s->kind == MB_REPLY ? push_payload(h, L, s, load) : push_reason(h, L, s, load);
+    case MB_FORM_MESSAGE: return push_message(h, L, s, how);
+    case MB_FORM_EVENT: return push_event(h, L, s, how);
+    default: return s->kind == MB_REPLY ? push_payload(h, L, s, how) : push_reason(h, L, s, how);
   }
 }
 
@@ -134,7 +138,7 @@ static int push_loading(lua_State *L) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_settop(L, 0);
   mb_replica_refresh(h, L);
-  return push(h, L, s, form, 1);
+  return push(h, L, s, form, LOADING);
 }
 
 /* (heap, process, signal, why) -> the text: what has been sent cannot be made */
@@ -150,12 +154,12 @@ static int explain(lua_State *L) {
     lua_replace(L, -3);
     lua_pop(L, 1);
   }
+  (void)mb_pid_text(s->from, text);
   if (s->from)
-    lua_pushlstring(L, text, mb_pid_text(s->from, text));
+    lua_pushfstring(L, "a message from %s", text);
   else
-    lua_pushliteral(L, "an unknown sender");
-  lua_pushfstring(L, "a message from %s to %s cannot be made and has been dropped: %s", lua_tostring(L, -1),
-                  lua_tostring(L, -2), why);
+    lua_pushstring(L, s->kind == MB_REPLY ? "the runtime's answer" : "a message from an unknown sender");
+  lua_pushfstring(L, "%s to %s cannot be made and has been dropped: %s", lua_tostring(L, -1), lua_tostring(L, -2), why);
   return 1;
 }
 
@@ -225,19 +229,14 @@ int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struc
     n = mb_decode_loaded(h, L, s->data);
   } else {
     int top = lua_gettop(L);
-    n = push(h, L, s, form, 0);
+    n = push(h, L, s, form, LOADED);
     if (n < 0) lua_settop(L, top);
   }
   s->tried = 0;
   return n >= 0 ? n : push_protected(h, L, p, s, form);
 }
 
-void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s) {
-  int top = lua_gettop(L);
-  if (push_message(h, L, s, 0) > 0) return;
-  lua_settop(L, top);
-  lua_pushliteral(L, "(a message that names what is not loaded here)");
-}
+void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s) { (void)push_message(h, L, s, SHOWN); }
 
 /* Reasons */
 

@@ -3,8 +3,8 @@
  *
  * Making something of a signal may load modules, which is code of the user's: it may take messages itself. So a signal is
  * made with what is loaded first, when it can stay in the mailbox (only finalizers run, and these take nothing); and else
- * it is out of the mailbox meanwhile. What cannot be made is dropped and logged, a reason is replaced by a text. Owner's
- * thread. */
+ * it is out of the mailbox meanwhile. What cannot be made is dropped and logged; in what tells of values (see
+ * mb_encoded_tells), such as a reason, a text stands for each that cannot be made. Owner's thread. */
 #ifndef MB_MESSAGE_H
 #define MB_MESSAGE_H
 
@@ -23,10 +23,10 @@ enum { MB_UNMADE = -1, MB_UNMADE_BEFORE = -2 };
  * stack. MB_UNMADE_BEFORE: the same, and it has raised before; nothing is pushed. p runs. Raises when memory is out. */
 int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form);
 
-/* Push a message that stays in the mailbox of any process of the heap, or a text where it names what is not loaded. */
+/* Push a message that stays in the mailbox of any process of the heap, with texts for values of modules that are not loaded. */
 void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s);
 
-/* Push a reason's value, or a text that says why it cannot be made. Code of the user's may run; raises when memory is out. */
+/* Push a reason's value. Code of the user's may run; raises when memory is out. */
 void mb_push_reason(struct mb_heap *h, lua_State *L, struct mb_reason *r);
 
 /* The same with a reference that is given up, also when this raises. */

@@ -36,7 +36,7 @@ static int load_module(struct mb_heap *h, lua_State *L, const char *module) {
   mb_push_ref(h, L, MB_REF_REQUIRE);
   lua_pushstring(L, module);
   if (mb_pcall(h, L, 1, 1) != LUA_OK)
-    luaL_error(L, "cannot receive: module '%s' cannot be loaded on scheduler %d: %s", module, (int)h->scheduler->id + 1,
+    luaL_error(L, MB_CANNOT_RECEIVE "module '%s' cannot be loaded on scheduler %d: %s", module, (int)h->scheduler->id + 1,
                luaL_tolstring(L, -1, NULL));
   mb_modules_note_loaded(h, L, module);
   return 1;
@@ -107,12 +107,12 @@ void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_
   (void)push_modules(h, L, name, module, 1);
   if (module < size) {
     const char *field;
-    if (!lua_istable(L, top + 2)) luaL_error(L, "cannot receive: module '%s' is no table", lua_tostring(L, top + 1));
+    if (!lua_istable(L, top + 2)) luaL_error(L, MB_CANNOT_RECEIVE "module '%s' is no table", lua_tostring(L, top + 1));
     field = lua_pushlstring(L, name + module + 1, size - module - 1);
     lua_pushvalue(L, -1);
     lua_gettable(L, top + 2); /* it may not have been loaded yet: see lua_module.c */
     if (lua_isnil(L, -1))
-      luaL_error(L, "cannot receive: module '%s' has no field '%s' on scheduler %d; what a process adds to a module "
+      luaL_error(L, MB_CANNOT_RECEIVE "module '%s' has no field '%s' on scheduler %d; what a process adds to a module "
                     "stays on its own", lua_tostring(L, top + 1), field, (int)h->scheduler->id + 1);
   }
   remember(h, L, name, size);

@@ -18,6 +18,8 @@
 
 enum { MB_NAME_AND = 1, MB_NAME_MOST = 255 };
 
+#define MB_CANNOT_RECEIVE "cannot receive: " /* the start of what mb_modules_resolve raises */
+
 struct mb_modules *mb_modules_new(void);
 void mb_modules_free(struct mb_modules *m);
 

@@ -133,11 +133,72 @@ describe("a message that cannot be made", function()
       send(p, "plain")
       print(inspect(Process.info(p, "messages")))
     ]]
-    assert.same({'{"(a message that names what is not loaded here)", "plain"}'}, printed)
+    assert.same({'{"(only_first.f, whose module is not loaded on scheduler 2)", "plain"}'}, printed)
     assert.same({}, logged)
   end)
 
-  it("is a text when it is a reason", function()
+  local unmade = "(only_second.f, which cannot be made here: module 'only_second' cannot be loaded on scheduler 1: not on the first)"
+
+  it("is shown by Process.info of another scheduler's process without what cannot be made here", function()
+    local logged, printed = run[[
+      there(function()
+        local f = require("only_second").f
+        Process.put("plain", 1)
+        Process.put("value", {f, "kept", f})
+        Process.put(f, "key")
+        send(self(), {message = f, n = 1})
+        send(me, self())
+        receive{ {"never"} }
+      end)
+      local p = receive()
+      local dictionary = Process.info(p, "dictionary")
+      print(dictionary.plain, dictionary.value[2], dictionary.value[1] == dictionary.value[3])
+      print(dictionary.value[1])
+      for key, value in pairs(dictionary) do if value == "key" then print(key) end end
+      local message = Process.info(p, "messages")[1]
+      print(message.n, message.message)
+      print(Process.info(p).dictionary.plain)
+    ]]
+    assert.same({"1\tkept\ttrue", unmade, unmade, "1\t" .. unmade, "1"}, printed)
+    assert.same({}, logged)
+  end)
+
+  it("costs only itself in what a handler of the log gets", function()
+    local logged, printed = run[[
+      Logger.configure{handler = function(event) send(me, event) end}
+      there(function()
+        Process.put("$callers", {me})
+        error(setmetatable({require("only_second").f, "kept"}, {__tostring = function() return "the error" end}))
+      end)
+      local event = receive()
+      local report = event.metadata.report
+      print(event.kind, event.level, event.message:match("^Process #PID<[%d.]+> terminating") ~= nil, report.kind)
+      print(report.error[1])
+      print(tostring(report.error), report.error[2], report.reason[1], report.callers[1] == me)
+      there(function() Logger.info("a text", {f = require("only_second").f, n = 1}) end)
+      event = receive()
+      print(event.message, event.metadata.n, event.metadata.f == report.error[1])
+    ]]
+    assert.same({"crash\terror\ttrue\tcrash", unmade, "the error\tkept\terror\ttrue", "a text\t1\ttrue"}, printed)
+    assert.same({}, logged)
+  end)
+
+  it("tries each module once for what is told of its values", function()
+    local _, printed = run[[
+      there(function()
+        local f = require("only_second").f
+        for i = 1, 100 do Process.put(i, f) end
+        send(me, self())
+        receive()
+      end)
+      local p, tried = receive(), 0
+      table.insert(package.searchers, 2, function(name) if name == "only_second" then tried = tried + 1 end end)
+      print(#Process.info(p, "dictionary"), tried)
+    ]]
+    assert.same({"100\t1"}, printed)
+  end)
+
+  it("is a text in a reason", function()
     local logged, printed = run[[
       there(function()
         Process.flag("trap_exit", true)
@@ -147,24 +208,23 @@ describe("a message that cannot be made", function()
         local exit = receive{ {{"EXIT", p, any}} }
         send(me, {down, exit})
       end)
-      Process.exit(receive(), {only_first.f})
-      for _, text in ipairs(receive()) do print(text) end
+      Process.exit(receive(), {"shutdown", {only_first.f}})
+      for _, reason in ipairs(receive()) do print(reason[1], reason[2][1]) end
     ]]
     for i = 1, 2 do
-      assert.equal("(a reason that cannot be made here: cannot receive: module 'only_first' cannot be loaded on scheduler 2: not here)",
+      assert.equal("shutdown\t(only_first.f, which cannot be made here: module 'only_first' cannot be loaded on scheduler 2: not here)",
         printed[i])
     end
     assert.same({}, logged)
   end)
 
-  it("is a text when the script is ended by it", function()
+  it("is a text in the reason that the script is ended by", function()
     local _, printed, code = run[[
       Process.spawn(function() exit{require("only_second").f} end, {scheduler = 2, link = true})
       receive{ {"never"} }
     ]]
     assert.equal(1, code)
-    assert.matches("%(a reason that cannot be made here: cannot receive: module 'only_second' cannot be loaded on scheduler 1: " ..
-      "not on the first%)", printed[1])
+    assert.truthy(table.concat(printed):find(unmade, 1, true), table.concat(printed))
   end)
 
   it("may take others while its module is loaded", function()
