@@ -18,7 +18,7 @@ static void arm(struct mb_heap *h, lua_State *L) {
 
 static void on_again(uv_timer_t *t) {
   struct mb_heap *h = t->data;
-  struct mb_process *p = mb_local(h->scheduler, h->breaking.again_for);
+  struct mb_process *p = mb_process_here(h->scheduler, h->breaking.again_for);
   if (p && p->local & MB_LOCAL_BROKE) mb_break(h, p);
 }
 
@@ -85,7 +85,7 @@ void mb_break_foreground(struct mb_heap *h) {
 void mb_break_noticed(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   struct mb_break *b = &h->breaking;
-  struct mb_process *p = mb_local(s, b->foreground);
+  struct mb_process *p = mb_process_here(s, b->foreground);
   if (!b->asked) return; /* the hook was first */
   b->asked = 0;
   if (p)
@@ -111,7 +111,7 @@ void mb_break_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p, mb_
 
 void mb_set_foreground(struct mb_heap *h, mb_pid pid) {
   struct mb_break *b = &h->breaking;
-  struct mb_process *p = mb_local(h->scheduler, b->foreground);
+  struct mb_process *p = mb_process_here(h->scheduler, b->foreground);
   if (p) p->flags &= (uint8_t)~MB_BROKEN;
   b->foreground = pid;
   b->asked = 0;

@@ -176,7 +176,7 @@ static int process_spawn(lua_State *L) {
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
   pid = spawn_encoded(h, L, 1, link, 0, monitor ? &ref : NULL);
   if (where && where != h->scheduler) mb_replicate(h, L, 1);
-  p = where ? mb_local(h->scheduler, pid) : NULL;
+  p = where ? mb_process_here(h->scheduler, pid) : NULL;
   if (p) {
     p->flags |= MB_PINNED;
     if (where != h->scheduler) {

@@ -422,7 +422,7 @@ static int process_info(lua_State *L) {
   }
   luaL_checkstack(L, 20, NULL);
   if (mb_elsewhere(h->scheduler, pid)) return ask_owner(h, L, MB_ASK_INFO, pid, wanted);
-  push_infos(h, L, mb_local(h->scheduler, pid), wanted);
+  push_infos(h, L, mb_process_here(h->scheduler, pid), wanted);
   return 1;
 }
 
@@ -503,8 +503,8 @@ static int encode_answer(lua_State *L) {
   luaL_checkstack(L, 20, NULL);
   lua_settop(L, 0);
   switch (r->kind) {
-    case MB_ASK_INFO: push_infos(h, L, mb_local(s, r->about), r->key); break;
-    case MB_ASK_ALIVE: lua_pushboolean(L, mb_local(s, r->about) != NULL); break;
+    case MB_ASK_INFO: push_infos(h, L, mb_process_here(s, r->about), r->key); break;
+    case MB_ASK_ALIVE: lua_pushboolean(L, mb_process_here(s, r->about) != NULL); break;
     default: push_left(L, mb_delayed_read(s, r->about, r->kind == MB_ASK_CANCEL));
   }
   *out = mb_encode_signal(h, L, 1, 1, "answer", MB_REPLY);

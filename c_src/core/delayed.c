@@ -92,7 +92,7 @@ static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) 
 
 int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, struct mb_signal *signal,
              uint64_t deadline, mb_ref *out) {
-  struct mb_process *here = name ? NULL : mb_local(s, to);
+  struct mb_process *here = name ? NULL : mb_process_here(s, to);
   struct mb_watch *watch = NULL;
   struct mb_delayed *d;
   *out = mb_ref_new(s);

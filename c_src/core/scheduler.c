@@ -48,7 +48,7 @@ void mb_queue_remove(struct mb_queue *q, struct mb_process *p) {
 
 mb_ref mb_ref_new(struct mb_scheduler *s) { return mb_ref_make(++s->references, s->id); }
 
-struct mb_process *mb_local(struct mb_scheduler *s, mb_pid pid) {
+struct mb_process *mb_process_here(struct mb_scheduler *s, mb_pid pid) {
   struct mb_process *p = mb_table_slot(&s->runtime->table, pid);
   return p && atomic_load_explicit(&p->pid, memory_order_relaxed) == pid &&
                  mb_is_here(s, p) && p->state != MB_EXITING

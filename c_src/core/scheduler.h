@@ -162,7 +162,7 @@ void mb_queue_remove(struct mb_queue *q, struct mb_process *p);
 mb_ref mb_ref_new(struct mb_scheduler *s);
 
 /* The living process behind a pid when it is owned by this scheduler, else NULL. */
-struct mb_process *mb_local(struct mb_scheduler *s, mb_pid pid);
+struct mb_process *mb_process_here(struct mb_scheduler *s, mb_pid pid);
 
 /* Whether a pid belongs to another scheduler (where it may be dying this moment). */
 int mb_elsewhere(struct mb_scheduler *s, mb_pid pid);
@@ -187,7 +187,7 @@ static inline int mb_can_lend(const struct mb_scheduler *s) {
  * in whatever state it is now. */
 int mb_lend(struct mb_scheduler *s, struct mb_process *p);
 
-/* Append to the mailbox of a local process and wake it. */
+/* Append to the mailbox of a process that lives here and wake it. */
 void mb_deliver(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal);
 
 #endif

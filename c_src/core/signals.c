@@ -361,13 +361,13 @@ static int tell(struct mb_scheduler *s, mb_pid to, enum mb_signal_kind kind, mb_
 
 int mb_link(struct mb_scheduler *s, struct mb_process *p, mb_pid other) {
   mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
-  struct mb_process *local = mb_local(s, other);
+  struct mb_process *here = mb_process_here(s, other);
   uint64_t *entry = mb_map_get(&p->links, other);
   if (other == self || (entry && *entry == 0)) return 0;
-  if (!local && !mb_elsewhere(s, other)) return MB_ENOPROC;
+  if (!here && !mb_elsewhere(s, other)) return MB_ENOPROC;
   if (mb_map_put(&p->links, other, 0) != 0) return MB_ENOMEM;
-  if (local) {
-    if (mb_map_put(&local->links, self, 0) == 0) return 0;
+  if (here) {
+    if (mb_map_put(&here->links, self, 0) == 0) return 0;
   } else if (tell(s, other, MB_LINK, self, 0) == 0) {
     return 0;
   }
@@ -377,12 +377,12 @@ int mb_link(struct mb_scheduler *s, struct mb_process *p, mb_pid other) {
 
 int mb_unlink(struct mb_scheduler *s, struct mb_process *p, mb_pid other) {
   mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
-  struct mb_process *local = mb_local(s, other);
+  struct mb_process *here = mb_process_here(s, other);
   uint64_t *entry = mb_map_get(&p->links, other);
   mb_ref id;
   if (!entry || *entry != 0) return 0;
-  if (local) {
-    mb_map_remove(&local->links, self, NULL);
+  if (here) {
+    mb_map_remove(&here->links, self, NULL);
     mb_map_remove(&p->links, other, NULL);
     return 0;
   }
@@ -394,10 +394,10 @@ int mb_unlink(struct mb_scheduler *s, struct mb_process *p, mb_pid other) {
 }
 
 int mb_exit_signal(struct mb_scheduler *s, mb_pid from, mb_pid to, struct mb_reason *reason) {
-  struct mb_process *local = mb_local(s, to);
+  struct mb_process *here = mb_process_here(s, to);
   struct mb_signal *signal;
-  if (local) {
-    exit_arrives(s, local, from, reason, 0);
+  if (here) {
+    exit_arrives(s, here, from, reason, 0);
     return 0;
   }
   signal = notice(MB_EXIT, from, 0, reason, NULL, 0);
@@ -411,7 +411,7 @@ int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, cons
   mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
   mb_ref ref = *out ? *out : mb_ref_new(s);
   uint64_t entry = (target & ~(uint64_t)ENTRY_BITS) | (alias ? ENTRY_ALIAS : 0);
-  struct mb_process *local;
+  struct mb_process *here;
   int err;
   *out = ref;
   if (target == self && !name) return 0; /* nobody hears of its own death */
@@ -428,11 +428,11 @@ int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, cons
     return MB_ENOMEM;
   }
   mb_mailbox_mark(&p->mailbox, ref);
-  local = mb_local(s, target);
-  if (local == p) {
+  here = mb_process_here(s, target);
+  if (here == p) {
     err = 0;
-  } else if (local) {
-    err = mb_map_put(&local->monitored_by, ref, self);
+  } else if (here) {
+    err = mb_map_put(&here->monitored_by, ref, self);
   } else {
     err = tell(s, target, MB_MONITOR, self, ref);
   }
@@ -533,7 +533,7 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
   links = p->links;
   p->links = (struct mb_map){0};
   for (cursor = 0; (e = mb_map_next(&links, &cursor));) {
-    struct mb_process *t = mb_local(s, e->key);
+    struct mb_process *t = mb_process_here(s, e->key);
     if (e->value != 0 && !t) continue; /* the other side has been told to unlink */
     if (t) {
       exit_arrives(s, t, self, p->reason, 1);
@@ -544,7 +544,7 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
   watchers = p->monitored_by;
   p->monitored_by = (struct mb_map){0};
   for (cursor = 0; (e = mb_map_next(&watchers, &cursor));) {
-    struct mb_process *t = mb_local(s, e->value);
+    struct mb_process *t = mb_process_here(s, e->value);
     if (t) {
       down_arrives(s, t, self, e->key, p->reason);
     } else {

@@ -227,7 +227,7 @@ static void unique_keys(struct mb_scheduler *s) {
   b->flags |= MB_TRAP_EXIT;
   mb_process_doom(s, owner, rt.killed);
   CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK); /* b is told, and lives on without */
-  CHECK(mb_local(s, pid_of(b)) == b && !b->memberships && b->mailbox.count == 1);
+  CHECK(mb_process_here(s, pid_of(b)) == b && !b->memberships && b->mailbox.count == 1);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
   mb_scheduler_kill_all(s);
 }
@@ -259,7 +259,7 @@ static void duplicate_keys(struct mb_scheduler *s) {
   CHECK(mb_map_get(&a->links, pid_of(owner))); /* on account of the other key */
   mb_process_doom(s, b, rt.killed);
   CHECK(strcmp(found(s, k, 0), "") == 0 && mb_registry_count(s, text("d")) == 1);
-  CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK && mb_local(s, pid_of(owner))); /* b's end did not reach it */
+  CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK && mb_process_here(s, pid_of(owner))); /* b's end did not reach it */
   mb_scheduler_kill_all(s);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
 }

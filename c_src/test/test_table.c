@@ -83,9 +83,9 @@ int main(void) {
   for (int i = 0; i < 50; i++) others[i] = pid_of(spawn(s));
   CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == MB_ELIMIT);
   for (int i = 0; i < 50; i++) {
-    CHECK(mb_local(s, others[i]));
-    mb_process_doom(s, mb_local(s, others[i]), rt.killed);
-    CHECK(!mb_local(s, others[i]));
+    CHECK(mb_process_here(s, others[i]));
+    mb_process_doom(s, mb_process_here(s, others[i]), rt.killed);
+    CHECK(!mb_process_here(s, others[i]));
   }
   CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK && s->live == 0);
   for (int i = 0; i < 50; i++) CHECK(mb_lookup(&rt, others[i]) == NULL);
