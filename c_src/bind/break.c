@@ -19,7 +19,7 @@ static void arm(struct mb_heap *h, lua_State *L) {
 static void on_again(uv_timer_t *t) {
   struct mb_heap *h = t->data;
   struct mb_process *p = mb_process_here(h->scheduler, h->breaking.again_for);
-  if (p && p->local & MB_LOCAL_BROKE) mb_break(h, p);
+  if (p && p->private_flags & MB_PRIVATE_BROKE) mb_break(h, p);
 }
 
 /* A line of a prompt's has been broken: what is caught and goes on is broken once more. */
@@ -29,7 +29,7 @@ static void break_again(struct mb_heap *h, struct mb_process *p) {
     if (uv_timer_init(h->scheduler->loop, &b->again) != 0) return;
     b->again.data = h;
   }
-  p->local |= MB_LOCAL_BROKE;
+  p->private_flags |= MB_PRIVATE_BROKE;
   b->again_for = mb_pid_of(p);
   (void)uv_timer_start(&b->again, on_again, AGAIN_MS, 0); /* does not fail with a callback */
 }
@@ -38,8 +38,8 @@ void mb_break_evaluating(struct mb_heap *h, struct mb_process *p, int begins) {
   struct mb_break *b = &h->breaking;
   if (b->again.data && b->again_for == mb_pid_of(p)) uv_timer_stop(&b->again);
   p->flags &= (uint8_t)~MB_BROKEN;
-  p->local &= ~(uint32_t)(MB_LOCAL_EVALUATES | MB_LOCAL_BROKE | MB_LOCAL_BREAKING);
-  if (begins) p->local |= MB_LOCAL_EVALUATES;
+  p->private_flags &= ~(uint32_t)(MB_PRIVATE_EVALUATES | MB_PRIVATE_BROKE | MB_PRIVATE_BREAKING);
+  if (begins) p->private_flags |= MB_PRIVATE_EVALUATES;
 }
 
 /* Whether p is to be broken, which is asked once. */
@@ -50,9 +50,9 @@ static int take(struct mb_heap *h, struct mb_process *p) {
   if (p->state == MB_EXITING || h->closing) return 0;
   p->flags &= (uint8_t)~MB_BROKEN;
   if (in_front) b->asked = 0;
-  if (p->local & MB_LOCAL_BROKE)
-    p->local |= MB_LOCAL_BREAKING;
-  else if (p->local & MB_LOCAL_EVALUATES)
+  if (p->private_flags & MB_PRIVATE_BROKE)
+    p->private_flags |= MB_PRIVATE_BREAKING;
+  else if (p->private_flags & MB_PRIVATE_EVALUATES)
     break_again(h, p);
   return 1;
 }

@@ -93,8 +93,8 @@ static int is_ordinary(lua_State *L, int at) {
 /* Log how p ends: why is at `reason`. An error's traceback is part of that; that of an exit is at `traceback`, else 0. */
 static void log_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int reason, int traceback) {
   mb_push_crash(h, L, p, reason);
-  p->local |= MB_LOCAL_REPORTED;
-  if (p->local & MB_LOCAL_TASK) {
+  p->private_flags |= MB_PRIVATE_REPORTED;
+  if (p->private_flags & MB_PRIVATE_TASK) {
     lua_pushliteral(L, "Task");
     lua_setfield(L, -2, "behaviour");
   }
@@ -107,7 +107,8 @@ static void log_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int
 
 static void doom(struct mb_heap *h, lua_State *L, struct mb_process *p, int at) {
   struct mb_reason *reason = mb_encode_reason(h, L, at);
-  if (p->local & MB_LOCAL_REPORTED && reason->kind == MB_REASON_OTHER) reason->reported = 1; /* the others are shared */
+  if (p->private_flags & MB_PRIVATE_REPORTED && reason->kind == MB_REASON_OTHER)
+    reason->reported = 1; /* the others are shared */
   mb_process_doom(h->scheduler, p, reason);
   mb_reason_release(reason);
 }
@@ -124,7 +125,7 @@ static int crash(lua_State *L) {
       mb_process_doom(h->scheduler, p, h->runtime->normal);
       return 0;
     }
-    if (p->local & MB_LOCAL_TASK && mb_log_wants(&h->node->log, MB_LOG_ERROR) && !is_ordinary(L, 5)) {
+    if (p->private_flags & MB_PRIVATE_TASK && mb_log_wants(&h->node->log, MB_LOG_ERROR) && !is_ordinary(L, 5)) {
       if (!mb_entry_push_traceback(h, L, p)) luaL_traceback(L, co, NULL, 0);
       log_crash(h, L, p, 5, 6);
     }

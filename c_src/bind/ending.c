@@ -335,8 +335,8 @@ static int enter_supervisor(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   struct mb_ending *e = &h->node->ending;
   int ok = 1;
-  p->local |= MB_LOCAL_SUPERVISOR;
-  if (p->local & MB_LOCAL_SUPERVISED) return 0;
+  p->private_flags |= MB_PRIVATE_SUPERVISOR;
+  if (p->private_flags & MB_PRIVATE_SUPERVISED) return 0;
   pthread_mutex_lock(&e->mutex);
   if (e->count == e->capacity) sweep_roots(h->runtime, e);
   if (e->count * 2 >= e->capacity) {

@@ -46,7 +46,7 @@ void mb_ending_deinit(struct mb_ending *e);
 /* End the program with this status. Any thread. */
 void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how);
 
-/* The same from inside of a process on s that cannot give up the processor and has MB_LOCAL_LEFT. Does not return. */
+/* The same from inside of a process on s that cannot give up the processor and has MB_PRIVATE_LEFT. Does not return. */
 _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
 
 /* Whether the program is to end. Any thread. */

@@ -35,12 +35,12 @@ static int handle(lua_State *L) {
   struct mb_process *p = h ? mb_running(h) : NULL;
   lua_settop(L, 1);
   if (!p || p->state == MB_EXITING || mb_coroutine(p) != L) return 1;
-  if (mb_is_exit(h, L, 1) && !(p->local & MB_LOCAL_TASK)) return 1; /* whose traceback nobody sees */
+  if (mb_is_exit(h, L, 1) && !(p->private_flags & MB_PRIVATE_TASK)) return 1; /* whose traceback nobody sees */
   mb_push_traceback(L, p, L, NULL, 1);
-  mb_push_locals(h, L, p, 1);
+  mb_push_private(h, L, p, 1);
   lua_insert(L, -2);
-  lua_rawseti(L, -2, MB_LOCAL_TRACEBACK);
-  p->local |= MB_LOCAL_FAILED;
+  lua_rawseti(L, -2, MB_PRIVATE_TRACEBACK);
+  p->private_flags |= MB_PRIVATE_FAILED;
   lua_settop(L, 1);
   return 1;
 }
@@ -51,8 +51,8 @@ static int ended(lua_State *L, int status, lua_KContext unused) {
   if (status == LUA_ERRMEM) { /* no handler has been called */
     struct mb_heap *h = mb_heap_find(L);
     struct mb_process *p = mb_running(h);
-    p->local &= ~(uint32_t)MB_LOCAL_FAILED;
-    if (p->state != MB_EXITING) p->local |= MB_LOCAL_FULL;
+    p->private_flags &= ~(uint32_t)MB_PRIVATE_FAILED;
+    if (p->state != MB_EXITING) p->private_flags |= MB_PRIVATE_FULL;
   }
   return 1;
 }
@@ -101,9 +101,9 @@ int mb_entry_push_function(lua_State *L, struct mb_process *p) {
 }
 
 int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  if (!(p->local & MB_LOCAL_FAILED)) return 0;
-  mb_push_locals(h, L, p, 0);
-  lua_rawgeti(L, -1, MB_LOCAL_TRACEBACK);
+  if (!(p->private_flags & MB_PRIVATE_FAILED)) return 0;
+  mb_push_private(h, L, p, 0);
+  lua_rawgeti(L, -1, MB_PRIVATE_TRACEBACK);
   lua_remove(L, -2);
   return 1;
 }

@@ -6,24 +6,24 @@
 #include "modules.h"
 #include "replica.h"
 
-int mb_push_locals(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
-  if (!(p->local & MB_LOCAL_VALUES) && !make) return 0;
-  mb_push_ref(h, L, MB_REF_LOCALS);
-  if (p->local & MB_LOCAL_VALUES) {
+int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
+  if (!(p->private_flags & MB_PRIVATE_VALUES) && !make) return 0;
+  mb_push_ref(h, L, MB_REF_PRIVATE);
+  if (p->private_flags & MB_PRIVATE_VALUES) {
     lua_rawgeti(L, -1, p->index);
   } else {
     lua_createtable(L, 2, 0);
     lua_pushvalue(L, -1);
     lua_rawseti(L, -3, p->index);
-    p->local |= MB_LOCAL_VALUES;
+    p->private_flags |= MB_PRIVATE_VALUES;
   }
   lua_remove(L, -2);
   return 1;
 }
 
 int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
-  if (!mb_push_locals(h, L, p, make)) return 0;
-  if (lua_rawgeti(L, -1, MB_LOCAL_DICTIONARY) != LUA_TTABLE) {
+  if (!mb_push_private(h, L, p, make)) return 0;
+  if (lua_rawgeti(L, -1, MB_PRIVATE_DICTIONARY) != LUA_TTABLE) {
     lua_pop(L, 1);
     if (!make) {
       lua_pop(L, 1);
@@ -31,7 +31,7 @@ int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, in
     }
     lua_createtable(L, 0, 2); /* what the library keeps there, and one of the user's */
     lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, MB_LOCAL_DICTIONARY);
+    lua_rawseti(L, -3, MB_PRIVATE_DICTIONARY);
   }
   lua_remove(L, -2);
   return 1;
@@ -70,10 +70,10 @@ void mb_environment_complete(struct mb_heap *h, lua_State *L, int index) {
   lua_pushnil(L);
   lua_setmetatable(L, index);
   mb_modules_mark(h, lua_topointer(L, index));
-  if (p && p->context && mb_push_locals(h, L, p, 1)) {
-    if (lua_rawgeti(L, -1, MB_LOCAL_GLOBALS) == LUA_TNIL) {
+  if (p && p->context && mb_push_private(h, L, p, 1)) {
+    if (lua_rawgeti(L, -1, MB_PRIVATE_GLOBALS) == LUA_TNIL) {
       lua_pushvalue(L, index);
-      lua_rawseti(L, -3, MB_LOCAL_GLOBALS);
+      lua_rawseti(L, -3, MB_PRIVATE_GLOBALS);
     }
     lua_pop(L, 2);
   }
@@ -89,8 +89,8 @@ static int push_globals(struct mb_heap *h, lua_State *L) {
     return 1;
   }
   if (!p || (p->flags & (MB_IN_PLACE | MB_SCRIPT))) return 0;
-  mb_push_locals(h, L, p, 1);
-  if (lua_rawgeti(L, -1, MB_LOCAL_GLOBALS) == LUA_TNIL) {
+  mb_push_private(h, L, p, 1);
+  if (lua_rawgeti(L, -1, MB_PRIVATE_GLOBALS) == LUA_TNIL) {
     lua_pop(L, 1);
     mb_environment_new(h, L);
     mb_environment_complete(h, L, -1);

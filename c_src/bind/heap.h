@@ -22,31 +22,31 @@ struct mb_sites;
 struct mb_preempt;
 struct mb_table_watch;
 
-/* What a process keeps on the Lua side: p->local, made when first needed. */
-enum mb_local {
-  MB_LOCAL_VALUES = 1,  /* locals[slot index] exists: a table, by what follows */
-  MB_LOCAL_ESCAPED = 2, /* its coroutine has been seen by user code: never use it again */
-  MB_LOCAL_HOOKED = 4,  /* nor then: a hook may have raised there, and Lua leaves hooks off after that */
-  MB_LOCAL_LEFT = 8,    /* it has left the program: what it has open is not closed */
-  MB_LOCAL_FAILED = 16, /* locals[slot index] has the traceback of the error that ended it: see entry.h */
-  MB_LOCAL_FULL = 32,   /* it has ended for want of memory */
-  MB_LOCAL_LOGGING = 64, /* it is at work on an entry of the log: what that logs itself is written as it is */
-  MB_LOCAL_TASK = 128,   /* it is a task: an exit that ends it is logged, with the traceback */
-  MB_LOCAL_REPORTED = 256, /* its end has been logged */
-  MB_LOCAL_KNOWN = 512,    /* the end whose reason it has got last has been */
-  MB_LOCAL_HAS_FILES = 1024, /* its default files are not the standard ones: see own.h */
-  MB_LOCAL_SUPERVISOR = 2048, /* it supervises what it starts, */
-  MB_LOCAL_SUPERVISED = 4096, /* and was started by one that does */
-  MB_LOCAL_EVALUATES = 8192,  /* it runs a line of a prompt's, */
-  MB_LOCAL_BROKE = 16384,     /* which has been interrupted, */
-  MB_LOCAL_BREAKING = 32768   /* and again, by what nothing may catch there */
+/* What a process keeps on the Lua side: p->private_flags, made when first needed. */
+enum mb_private_flags {
+  MB_PRIVATE_VALUES = 1,  /* private[slot index] exists: a table, by what follows */
+  MB_PRIVATE_ESCAPED = 2, /* its coroutine has been seen by user code: never use it again */
+  MB_PRIVATE_HOOKED = 4,  /* nor then: a hook may have raised there, and Lua leaves hooks off after that */
+  MB_PRIVATE_LEFT = 8,    /* it has left the program: what it has open is not closed */
+  MB_PRIVATE_FAILED = 16, /* private[slot index] has the traceback of the error that ended it: see entry.h */
+  MB_PRIVATE_FULL = 32,   /* it has ended for want of memory */
+  MB_PRIVATE_LOGGING = 64, /* it is at work on an entry of the log: what that logs itself is written as it is */
+  MB_PRIVATE_TASK = 128,   /* it is a task: an exit that ends it is logged, with the traceback */
+  MB_PRIVATE_REPORTED = 256, /* its end has been logged */
+  MB_PRIVATE_KNOWN = 512,    /* the end whose reason it has got last has been */
+  MB_PRIVATE_HAS_FILES = 1024, /* its default files are not the standard ones: see own.h */
+  MB_PRIVATE_SUPERVISOR = 2048, /* it supervises what it starts, */
+  MB_PRIVATE_SUPERVISED = 4096, /* and was started by one that does */
+  MB_PRIVATE_EVALUATES = 8192,  /* it runs a line of a prompt's, */
+  MB_PRIVATE_BROKE = 16384,     /* which has been interrupted, */
+  MB_PRIVATE_BREAKING = 32768   /* and again, by what nothing may catch there */
 };
-enum { MB_LOCAL_DICTIONARY = 1, MB_LOCAL_GLOBALS, MB_LOCAL_TRACEBACK, MB_LOCAL_RANDOM, MB_LOCAL_FILES };
+enum { MB_PRIVATE_DICTIONARY = 1, MB_PRIVATE_GLOBALS, MB_PRIVATE_TRACEBACK, MB_PRIVATE_RANDOM, MB_PRIVATE_FILES };
 
 /* Registry slots: values reached through lua_rawgeti(L, LUA_REGISTRYINDEX, heap->ref[...]). */
 enum mb_heap_ref {
   MB_REF_THREADS, /* slot index -> coroutine */
-  MB_REF_LOCALS,  /* slot index -> the process's private values */
+  MB_REF_PRIVATE,  /* slot index -> the process's private values */
   MB_REF_BASE,    /* the names every process finds: standard library and kernel; never written */
   MB_REF_ENV_MT,  /* metatable of private environments: __index = base */
   MB_REF_EXIT_MT, /* metatable of what exit() raises */
@@ -158,7 +158,7 @@ struct mb_heap {
   lua_Alloc alloc;     /* the allocator below the memory limit */
   void *alloc_data;
   size_t memory_used, memory_limit; /* counted only while a limit is set; 0: none */
-  uint32_t finalizer_local; /* as p->local, for the finalizer that runs */
+  uint32_t finalizer_private_flags; /* as p->private_flags, for the finalizer that runs */
   unsigned log_version;
   struct mb_random random;
   struct {

@@ -44,7 +44,7 @@ static int host_exit(lua_State *L) {
                                    : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
   struct mb_process *p = mb_outside(h, L) ? mb_running(h) : mb_current(h, L);
   int close = lua_toboolean(L, 2), stuck = !mb_can_yield(h, L);
-  if (p && (!close || stuck)) p->local |= MB_LOCAL_LEFT;
+  if (p && (!close || stuck)) p->private_flags |= MB_PRIVATE_LEFT;
   if (stuck) mb_node_leave(h->node, h->scheduler, status);
   mb_node_exit(h->node, status, close ? MB_NODE_CLOSES : MB_NODE_LEAVES);
   mb_process_doom(h->scheduler, p, h->runtime->killed);

@@ -90,7 +90,7 @@ void mb_long_slice_check(struct mb_heap *h, lua_State *L, lua_State *of) {
 
 void mb_long_slice_ended(struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = h->scheduler->current;
-  if (p && p->local & MB_LOCAL_FAILED) return; /* its frames are gone, and there will be a report with them */
+  if (p && p->private_flags & MB_PRIVATE_FAILED) return; /* its frames are gone, and there will be a report with them */
   mb_long_slice_check(h, h->runner, L);
 }
 

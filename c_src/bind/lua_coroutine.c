@@ -181,8 +181,8 @@ static int co_yield(lua_State *L) {
 static int co_running(lua_State *L) {
   struct mb_process *p = process_of(mb_any_heap_of(L), L);
   int main = lua_pushthread(L);
-  if (p && !(p->local & MB_LOCAL_ESCAPED)) {
-    p->local |= MB_LOCAL_ESCAPED;
+  if (p && !(p->private_flags & MB_PRIVATE_ESCAPED)) {
+    p->private_flags |= MB_PRIVATE_ESCAPED;
     hold(mb_any_heap_of(L), L);
   }
   lua_pushboolean(L, main || (p && (p->flags & MB_SCRIPT)));

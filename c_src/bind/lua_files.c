@@ -32,7 +32,7 @@ void mb_use_files(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
   if (!h->files.set || !h->scheduler || id == h->files.owner) return;
   luaL_checkstack(L, 6, NULL);
-  if (!mb_push_own(h, L, id, p, 0) || lua_rawgeti(L, -1, MB_LOCAL_FILES) != LUA_TTABLE)
+  if (!mb_push_own(h, L, id, p, 0) || lua_rawgeti(L, -1, MB_PRIVATE_FILES) != LUA_TTABLE)
     mb_push_ref(h, L, MB_REF_STANDARD_FILES);
   set_files(L);
   lua_settop(L, top);
@@ -56,14 +56,14 @@ static void keep_files(struct mb_heap *h, lua_State *L) {
     lua_pushnil(L);
   else
     lua_pushvalue(L, top + 1);
-  lua_rawseti(L, -2, MB_LOCAL_FILES);
+  lua_rawseti(L, -2, MB_PRIVATE_FILES);
   lua_settop(L, top);
   if (!id)
     h->files.main_has = !standard;
   else if (standard)
-    p->local &= ~(uint32_t)MB_LOCAL_HAS_FILES;
+    p->private_flags &= ~(uint32_t)MB_PRIVATE_HAS_FILES;
   else
-    p->local |= MB_LOCAL_HAS_FILES;
+    p->private_flags |= MB_PRIVATE_HAS_FILES;
   if (!standard) h->files.set = 1;
   h->files.owner = id;
 }
@@ -87,23 +87,23 @@ static int call_setter(lua_State *L) {
 void mb_inherit_files(struct mb_heap *h, lua_State *L, struct mb_process *parent, struct mb_process *p) {
   mb_pid id = mb_own_id(parent);
   if (!parent) return; /* a finalizer has spawned it */
-  if (id ? !(parent->local & MB_LOCAL_HAS_FILES) : !h->files.main_has) return;
+  if (id ? !(parent->private_flags & MB_PRIVATE_HAS_FILES) : !h->files.main_has) return;
   mb_push_own(h, L, id, parent, 1);
-  mb_push_locals(h, L, p, 1);
-  lua_rawgeti(L, -2, MB_LOCAL_FILES); /* never changed, only replaced */
-  lua_rawseti(L, -2, MB_LOCAL_FILES);
+  mb_push_private(h, L, p, 1);
+  lua_rawgeti(L, -2, MB_PRIVATE_FILES); /* never changed, only replaced */
+  lua_rawseti(L, -2, MB_PRIVATE_FILES);
   lua_pop(L, 2);
-  p->local |= MB_LOCAL_HAS_FILES;
+  p->private_flags |= MB_PRIVATE_HAS_FILES;
   p->flags |= MB_PINNED;
 }
 
 void mb_disinherit_files(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  if (!(p->local & MB_LOCAL_HAS_FILES)) return;
-  mb_push_ref(h, L, MB_REF_LOCALS);
+  if (!(p->private_flags & MB_PRIVATE_HAS_FILES)) return;
+  mb_push_ref(h, L, MB_REF_PRIVATE);
   lua_pushnil(L);
   lua_rawseti(L, -2, p->index);
   lua_pop(L, 1);
-  p->local &= ~(uint32_t)(MB_LOCAL_HAS_FILES | MB_LOCAL_VALUES);
+  p->private_flags &= ~(uint32_t)(MB_PRIVATE_HAS_FILES | MB_PRIVATE_VALUES);
 }
 
 void mb_open_files(struct mb_heap *h, lua_State *L) {

@@ -91,7 +91,7 @@ static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) luaL_error(L, "not enough memory");
   mb_inherit_files(h, L, parent, p);
-  if (parent && parent->local & MB_LOCAL_SUPERVISOR) p->local |= MB_LOCAL_SUPERVISED;
+  if (parent && parent->private_flags & MB_PRIVATE_SUPERVISOR) p->private_flags |= MB_PRIVATE_SUPERVISED;
   site = mb_site(h, L);
   if (!site && parent) site = parent->site; /* a process of the library's spawns on behalf of who started it */
   atomic_store_explicit(&p->site, site, memory_order_relaxed);

@@ -66,16 +66,16 @@ static int log_write(lua_State *L) {
 static int log_enter(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_caller(h, L);
-  uint32_t *at = p ? &p->local : &h->finalizer_local;
-  lua_pushboolean(L, !(*at & MB_LOCAL_LOGGING));
-  *at |= MB_LOCAL_LOGGING;
+  uint32_t *at = p ? &p->private_flags : &h->finalizer_private_flags;
+  lua_pushboolean(L, !(*at & MB_PRIVATE_LOGGING));
+  *at |= MB_PRIVATE_LOGGING;
   return 1;
 }
 
 static int log_leave(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_caller(h, L);
-  *(p ? &p->local : &h->finalizer_local) &= ~(uint32_t)MB_LOCAL_LOGGING;
+  *(p ? &p->private_flags : &h->finalizer_private_flags) &= ~(uint32_t)MB_PRIVATE_LOGGING;
   return 0;
 }
 
@@ -393,19 +393,19 @@ static int crash_report(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   lua_settop(L, 1);
   mb_push_crash(h, L, p, 1);
-  p->local |= MB_LOCAL_REPORTED;
+  p->private_flags |= MB_PRIVATE_REPORTED;
   return 1;
 }
 
 /* end_reported(): the running process has logged why it is about to end */
 static int end_reported(lua_State *L) {
-  mb_current(mb_heap_of(L), L)->local |= MB_LOCAL_REPORTED;
+  mb_current(mb_heap_of(L), L)->private_flags |= MB_PRIVATE_REPORTED;
   return 0;
 }
 
 /* is_reported() -> whether the end whose reason the running process has got last, in an EXIT or a DOWN, has been logged */
 static int is_reported(lua_State *L) {
-  lua_pushboolean(L, (mb_current(mb_heap_of(L), L)->local & MB_LOCAL_KNOWN) != 0);
+  lua_pushboolean(L, (mb_current(mb_heap_of(L), L)->private_flags & MB_PRIVATE_KNOWN) != 0);
   return 1;
 }
 

@@ -8,8 +8,8 @@
 #include "own.h"
 
 int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make) {
-  if (id) return mb_push_locals(h, L, p, make);
-  mb_push_ref(h, L, MB_REF_LOCALS);
+  if (id) return mb_push_private(h, L, p, make);
+  mb_push_ref(h, L, MB_REF_PRIVATE);
   if (lua_rawgeti(L, -1, 0) == LUA_TNIL && make) { /* no slot has this index */
     lua_newtable(L);
     lua_pushvalue(L, -1);
@@ -28,7 +28,7 @@ static void put_away(struct mb_heap *h, lua_State *L) {
   if (id && !p) return; /* it has ended */
   mb_push_own(h, L, id, p, 1);
   lua_pushlstring(L, h->random.state, h->random.size);
-  lua_rawseti(L, -2, MB_LOCAL_RANDOM);
+  lua_rawseti(L, -2, MB_PRIVATE_RANDOM);
   lua_pop(L, 1);
 }
 
@@ -44,7 +44,7 @@ static void exchange(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_proce
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
   put_away(h, L);
-  if (mb_push_own(h, L, id, p, 0) && lua_rawgeti(L, -1, MB_LOCAL_RANDOM) == LUA_TSTRING) {
+  if (mb_push_own(h, L, id, p, 0) && lua_rawgeti(L, -1, MB_PRIVATE_RANDOM) == LUA_TSTRING) {
     memcpy(h->random.state, lua_tostring(L, -1), h->random.size);
   } else {
     mb_push_ref(h, L, MB_REF_RANDOMSEED);

@@ -76,7 +76,7 @@ static int enter_task(lua_State *L) {
   lua_Integer n;
   lua_settop(L, CALLERS);
   n = lua_istable(L, CALLERS) ? (lua_Integer)lua_rawlen(L, CALLERS) : 0;
-  p->local |= MB_LOCAL_TASK;
+  p->private_flags |= MB_PRIVATE_TASK;
   lua_createtable(L, (int)n + 1, 0);
   lua_pushvalue(L, OWNER);
   lua_rawseti(L, LIST, 1);

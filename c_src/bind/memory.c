@@ -139,8 +139,8 @@ size_t mb_memory_of(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_S
   mb_push_ref(h, L, MB_REF_BASE); /* everybody's */
   mark(&w, lua_topointer(L, -1));
   lua_pop(L, 1);
-  if (p->local & MB_LOCAL_VALUES) {
-    mb_push_ref(h, L, MB_REF_LOCALS);
+  if (p->private_flags & MB_PRIVATE_VALUES) {
+    mb_push_ref(h, L, MB_REF_PRIVATE);
     lua_rawgeti(L, -1, p->index);
     lua_remove(L, -2);
     meet(&w);

@@ -243,7 +243,10 @@ void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s)
 /* The running process gets the reason: whether that has been logged is known to it from here on, see core.is_reported. */
 static void note(struct mb_heap *h, const struct mb_reason *r) {
   struct mb_process *p = mb_running(h);
-  if (p) p->local = r->reported ? p->local | MB_LOCAL_KNOWN : p->local & ~(uint32_t)MB_LOCAL_KNOWN;
+  if (p && r->reported)
+    p->private_flags |= MB_PRIVATE_KNOWN;
+  else if (p)
+    p->private_flags &= ~(uint32_t)MB_PRIVATE_KNOWN;
 }
 
 int mb_push_reason_loaded(struct mb_heap *h, lua_State *L, const struct mb_reason *r) {

@@ -180,7 +180,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   mb_preempt_adopt(h, h->reporter);
   (void)luaL_ref(L, LUA_REGISTRYINDEX); /* keeps it as long as the state */
   h->ref[MB_REF_THREADS] = new_table(L, NULL);
-  h->ref[MB_REF_LOCALS] = new_table(L, NULL);
+  h->ref[MB_REF_PRIVATE] = new_table(L, NULL);
   h->ref[MB_REF_FACTORIES] = new_table(L, NULL);
   h->ref[MB_REF_CODE] = new_table(L, "v");
   h->ref[MB_REF_HOOKS] = new_table(L, "k");

@@ -11,7 +11,8 @@
 /* Who runs, for comparing; 0: the main chunk. */
 static inline mb_pid mb_own_id(const struct mb_process *p) { return p && !(p->flags & MB_IN_PLACE) ? mb_pid_of(p) : 0; }
 
-/* Push the private values of p, as mb_push_locals; of the main chunk's, whether it has a process or not, if id is 0. */
+/* Push the private values of p, as mb_push_private; of the main chunk's, whether it has a process or not, if id
+ * is 0. */
 int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make);
 
 /* The heap of what runs on L, for functions whose upvalues are the library's. It may have been closed. */

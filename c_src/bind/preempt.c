@@ -214,14 +214,14 @@ int mb_preempt_is_hooked(lua_State *L) {
 
 /* Let a process that is doomed, and may not yield here, leave. */
 static void expel(struct mb_heap *h, lua_State *L) {
-  h->scheduler->current->local |= MB_LOCAL_HOOKED;
+  h->scheduler->current->private_flags |= MB_PRIVATE_HOOKED;
   mb_closing_leave(h);
   mb_closing_raise(L);
 }
 
 /* Raise, and let whoever catches it be asked again at the next instruction, and so on until it has left. */
 static void cut(struct mb_heap *h, lua_State *L) {
-  if (h->scheduler->current) h->scheduler->current->local |= MB_LOCAL_HOOKED;
+  if (h->scheduler->current) h->scheduler->current->private_flags |= MB_PRIVATE_HOOKED;
   if (h->preempt->every > 0) {
     lua_sethook(L, hook, LUA_MASKCOUNT, 1);
   } else {

@@ -157,15 +157,15 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   }
   mb_ending_bury(h, p);
   mb_log_bury(h, p);
-  if (p->local & MB_LOCAL_LEFT) {
+  if (p->private_flags & MB_PRIVATE_LEFT) {
     p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
   } else if (co && !p->start) {
     lua_Debug ar;
     int ended = lua_status(co), interrupted = lua_getstack(co, 0, &ar);
     if (interrupted) close_coroutine(h, co);
     lua_settop(co, 0);
-    if (p->local & MB_LOCAL_ESCAPED) mb_map_remove(&h->held, (uintptr_t)co, NULL);
-    if (interrupted || p->local & (MB_LOCAL_ESCAPED | MB_LOCAL_HOOKED) || mb_preempt_is_hooked(co) ||
+    if (p->private_flags & MB_PRIVATE_ESCAPED) mb_map_remove(&h->held, (uintptr_t)co, NULL);
+    if (interrupted || p->private_flags & (MB_PRIVATE_ESCAPED | MB_PRIVATE_HOOKED) || mb_preempt_is_hooked(co) ||
         h->idle_coroutines >= KEEP_COROUTINES) {
       forget(h, MB_REF_THREADS, p);
       p->context = NULL;
@@ -173,10 +173,10 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
       h->idle_coroutines++;
     }
     /* What filled the memory is garbage now; whoever asks malloc next would find nothing left. */
-    if (ended == LUA_ERRMEM || p->local & MB_LOCAL_FULL) (void)lua_gc(h->runner, LUA_GCCOLLECT);
+    if (ended == LUA_ERRMEM || p->private_flags & MB_PRIVATE_FULL) (void)lua_gc(h->runner, LUA_GCCOLLECT);
   }
-  if (p->local & MB_LOCAL_VALUES) forget(h, MB_REF_LOCALS, p);
-  p->local = 0;
+  if (p->private_flags & MB_PRIVATE_VALUES) forget(h, MB_REF_PRIVATE, p);
+  p->private_flags = 0;
 }
 
 static void abandon(struct mb_scheduler *s, struct mb_process *p) {

@@ -83,7 +83,7 @@ static int set_hook(lua_State *L) {
   }
   at = look_away(h, L);
   (void)original(L);
-  if (p && at == mb_coroutine(p)) p->local |= MB_LOCAL_HOOKED;
+  if (p && at == mb_coroutine(p)) p->private_flags |= MB_PRIVATE_HOOKED;
   if (lua_gethook(at) && (lua_gethookmask(at) & LUA_MASKCOUNT) && lua_gethookcount(at) > COUNT_STEP) {
     struct counted *c;
     mb_push_ref(h, L, MB_REF_HOOKS);

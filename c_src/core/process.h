@@ -67,11 +67,11 @@ struct mb_process {
   /* Owner only, from here on. */
   uint8_t state; /* enum mb_process_state */
   uint8_t flags; /* enum mb_process_flags */
-  uint8_t offer;       /* of the layer above, as `local`: see below */
+  uint8_t offer;       /* of the layer above, as `private_flags`: see below */
   uint8_t handed;
   uint32_t index;      /* constant: where the slot stands in the table */
   uint32_t generation; /* of the present or next tenant */
-  uint32_t local;
+  uint32_t private_flags;
   struct mb_process *run_next, *run_prev; /* run queue, reap list or free list */
   struct mb_mailbox mailbox;
   struct mb_map links;        /* pid -> 0, or the id of the unlink that is not yet acknowledged */
@@ -90,7 +90,7 @@ struct mb_process {
   mb_pid leader; /* inherited from the parent: who gets what it prints; 0: standard output */
   uint64_t reductions;
   /* For the layer above, with what stands in the gaps above: offer is what it takes at `offered`, handed that it has been
-   * put there, local what private values it has. */
+   * put there, private_flags what private values it has. */
   void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
   void *offered;    /* where it takes something while it waits; NULL: from the mailbox only */
   _Atomic(const char *) site; /* where it was spawned, "file:line", owned by the layer above; relaxed: the ticker looks */

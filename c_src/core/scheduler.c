@@ -189,7 +189,7 @@ static void birth(struct mb_scheduler *s, struct mb_process *p) {
   mb_count(&s->live, 1);
   p->reductions = 0;
   atomic_store_explicit(&p->site, NULL, memory_order_relaxed);
-  p->local = 0;
+  p->private_flags = 0;
   p->log_rush = 0;
   mb_lock_take(&p->lock); /* partner: push_inbox, which compares the pid */
   atomic_store_explicit(&p->scheduler, s, memory_order_release);
