@@ -79,7 +79,7 @@ void mb_break_foreground(struct mb_heap *h) {
   if (running && p && mb_pid_of(p) == b->foreground)
     arm(h, running);
   else
-    mb_preempt_interrupt(h);
+    mb_preempt_now(h);
 }
 
 void mb_break_noticed(struct mb_scheduler *s) {

@@ -76,7 +76,7 @@ unsigned mb_host_stop(int number) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
   struct mb_heap *h = s ? s->heap : NULL;
   unsigned seconds = h ? mb_ending_signal(h->node, number) : 1;
-  if (h) mb_preempt_interrupt(h); /* a script by itself may compute without a ticker */
+  if (h) mb_preempt_now(h); /* a script by itself may compute without a ticker */
   return seconds;
 }
 

@@ -1,5 +1,5 @@
 /* The report of slices that last too long: of those in which somebody waited for the scheduler while it could not be
- * interrupted, and for how long that was in one go (see struct mb_stretch). A slice that can be cut is never reported. */
+ * preempted, and for how long that was in one go (see struct mb_stretch). A slice that can be cut is never reported. */
 #ifndef MB_LONG_SLICE_H
 #define MB_LONG_SLICE_H
 

@@ -56,7 +56,7 @@ static int process_exit(lua_State *L) {
   if (p)
     mb_leave_if_doomed(h, L, p);
   else if (mb_running(h) && mb_running(h)->state == MB_EXITING)
-    mb_preempt_interrupt(h); /* it leaves when the finalizer has ended */
+    mb_preempt_now(h); /* it leaves when the finalizer has ended */
   lua_pushboolean(L, 1);
   return 1;
 }

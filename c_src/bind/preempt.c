@@ -14,10 +14,10 @@
 
 enum {
   LONG_SCHEDULE_MS = 50, /* a slice that lasts longer is reported */
-  ENDING_MS = 1000,      /* what cannot be interrupted is not waited for longer when the program is to end */
+  ENDING_MS = 1000,      /* what cannot be preempted is not waited for longer when the program is to end */
   NEVER = INT_MAX,       /* a count that is ours, see await_event */
   MOST_ENTRIES = 100,    /* see armed_hook */
-  WORTH = 20             /* a slice lasts that many times as long as it takes to interrupt it, at least */
+  WORTH = 20             /* a slice lasts that many times as long as it takes to preempt it, at least */
 };
 
 static void hook(lua_State *L, lua_Debug *ar);
@@ -125,7 +125,7 @@ static void await_event(struct mb_heap *h, lua_State *L) {
     lua_sethook(L, hook, LUA_MASKCOUNT, 1); /* takes itself off at the event after */
 }
 
-void mb_preempt_interrupt(struct mb_heap *h) {
+void mb_preempt_now(struct mb_heap *h) {
   struct mb_preempt *t = h->preempt;
   lua_State *L = h->running;
   if (!t || !L || t->busy) return;
@@ -145,7 +145,7 @@ void mb_preempt_overdue(struct mb_scheduler *s) {
   struct mb_heap *h = s->heap;
   const struct mb_process *p = s->current;
   if (!h || !h->preempt || !h->running) return; /* and a heap that has been closed runs nothing */
-  if (!p || mb_slice_age(s) >= mb_preempt_patience(h, p)) mb_preempt_interrupt(h);
+  if (!p || mb_slice_age(s) >= mb_preempt_patience(h, p)) mb_preempt_now(h);
 }
 
 /* Whether what runs on L, which may not yield, is to do so as soon as it may. */

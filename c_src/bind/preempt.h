@@ -12,12 +12,12 @@
 enum { MB_PREEMPT_OFF = -1, MB_PREEMPT_BY_TIME = 0 }; /* or: every so many instructions */
 
 /* Let what runs give way at the next instruction where it may. Async-signal-safe on the scheduler's thread. */
-void mb_preempt_interrupt(struct mb_heap *h);
+void mb_preempt_now(struct mb_heap *h);
 
 /* The upcall of the ticker's signal: the same, when the slice has lasted long enough for what it costs. */
 void mb_preempt_overdue(struct mb_scheduler *s);
 
-/* Clean-up code of the dead runs or has ended, or C modules are there: let the ticker interrupt what runs even where nobody
+/* Clean-up code of the dead runs or has ended, or C modules are there: let the ticker preempt what runs even where nobody
  * wants the scheduler, or no longer. */
 void mb_preempt_attend(struct mb_heap *h);
 

@@ -10,7 +10,7 @@ enum mb_hook_goal {
   MB_GOAL_RETURN    /* it may not yield there: to hear of every return, until one leads to where it may */
 };
 
-/* What it took, in processor time, to interrupt the last slice of a process that was. */
+/* What it took, in processor time, to preempt the last slice of a process that was. */
 struct mb_hook_cost {
   mb_pid pid;
   uint64_t ns;
@@ -37,7 +37,7 @@ struct mb_preempt {
 /* The hook that the user, or a C library, has at L: NULL when it is ours or none. */
 lua_Hook mb_preempt_theirs(lua_State *L, int *mask, int *count);
 
-/* How old (ns) a slice of p's is when it is interrupted, at least. */
+/* How old (ns) a slice of p's is when it is preempted, at least. */
 uint64_t mb_preempt_patience(const struct mb_heap *h, const struct mb_process *p);
 
 /* Take the hook that was armed by time off again. */

@@ -193,7 +193,7 @@ static void notice(struct mb_scheduler *s) {
 
 const struct mb_upcalls mb_heap_upcalls = {.resume = resume, .destroy = destroy, .abandon = abandon,
                                            .share = mb_replica_share, .answer = mb_answer, .start = mb_node_start,
-                                           .interrupt = mb_preempt_overdue, .notice = notice,
+                                           .preempt = mb_preempt_overdue, .notice = notice,
                                            .stuck = mb_long_slice_stuck};
 
 /* Waiting and leaving */

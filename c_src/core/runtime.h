@@ -23,7 +23,7 @@ struct mb_upcalls {
   /* There is work for the other schedulers: mb_runtime_start and threads that run them, or scheduler_count 1. */
   void (*start)(struct mb_scheduler *s);
   /* The running process has used up its slice, and the scheduler is wanted. Called in a signal handler on the scheduler's thread. */
-  void (*interrupt)(struct mb_scheduler *s);
+  void (*preempt)(struct mb_scheduler *s);
   /* mb_scheduler_notice was called. Between two processes. */
   void (*notice)(struct mb_scheduler *s);
   /* The process, in slot p, has held its scheduler for so long that it seems to hang, and others wait for it. site: as in

@@ -10,7 +10,7 @@
 enum {
   IDLE_TICKS = 16, /* ticks without anything new before the ticker goes to sleep or slows down */
   SLOW_FACTOR = 8, /* how much slower while nothing moves */
-  STRIKE_EVERY = 4, /* a slice that does not give way is interrupted every so many ms */
+  STRIKE_EVERY = 4, /* a slice that does not give way is preempted every so many ms */
   CHASES = 8,        /* in a tick, of a slice that computes and waits in turn, */
   CHASE_LOOKS = 32,  /* for about 20 us each: it may compute for a few only; */
   CHASE_TICKS = 64,  /* and for how long after it has last run */
@@ -40,7 +40,7 @@ static void on_signal(int number) {
   struct mb_scheduler *s = here;
   int saved = errno;
   (void)number;
-  if (s) s->runtime->upcalls->interrupt(s);
+  if (s) s->runtime->upcalls->preempt(s);
   errno = saved;
 }
 
@@ -166,7 +166,7 @@ static int inspect(struct mb_scheduler *s, const struct beat *beat, int *moved) 
   atomic_fetch_add_explicit(&slice->ticks, 1, memory_order_relaxed);
   number = atomic_load_explicit(&slice->number, memory_order_relaxed);
   if (number != slice->seen) {
-    /* A slice that began when the last one was interrupted has lasted a tick already. */
+    /* A slice that began when the last one was preempted has lasted a tick already. */
     int follows = slice->signalled && number == slice->seen + 1;
     begin(slice, number);
     *moved = 1;

@@ -1,5 +1,5 @@
-/* The ticker: a thread that notices slices that last too long and interrupts their scheduler's thread with a
- * signal; it tells every scheduler at work, too, that time has passed. It sleeps while nothing runs, and it is not
+/* The ticker: a thread that notices slices that last too long and preempts what runs there, by a signal to the scheduler's
+ * thread; it tells every scheduler at work, too, that time has passed. It sleeps while nothing runs, and it is not
  * started before a runtime has two processes.
  *
  * A signal would end what a C library waits for, so none is sent to a thread that waits in the kernel, nor where nobody
@@ -30,12 +30,12 @@ struct mb_slice {
   _Atomic uint64_t number; /* of the present slice; one process runs per slice */
   _Atomic(struct mb_process *) process; /* that runs; NULL: none. Written after the number */
   atomic_int busy;         /* 0 while the scheduler blocks in its loop */
-  atomic_int attended; /* the layer above wants it interrupted even where nobody wants the scheduler; relaxed */
+  atomic_int attended; /* the layer above wants it preempted even where nobody wants the scheduler; relaxed */
   /* Written by the ticker, read by the scheduler's thread: slice `overdue` lasts since `since` (ns); how often the
    * scheduler has been found at work, relaxed: it only says that time passes. */
   _Atomic uint64_t overdue, since;
   atomic_uint ticks;
-  /* The longest stretch of slice `stretch_of` in which somebody waited and it could not be interrupted: see mb_stretch. */
+  /* The longest stretch of slice `stretch_of` in which somebody waited and it could not be preempted: see mb_stretch. */
   _Atomic uint64_t stretch_of;
   atomic_uint stretch;
   /* The ticker's own, for slice `seen`. */

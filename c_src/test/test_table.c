@@ -39,9 +39,9 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   if (received == POSTED) s->stop = 1;
 }
 
-static void interrupt(struct mb_scheduler *s) { (void)s; }
+static void preempt(struct mb_scheduler *s) { (void)s; }
 
-static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .interrupt = interrupt};
+static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .preempt = preempt};
 
 static void post(void *data) {
   mb_pid to = *(mb_pid *)data;

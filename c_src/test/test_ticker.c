@@ -1,4 +1,4 @@
-/* The ticker: it interrupts a slice that lasts while somebody waits for the scheduler, not one that does not, nor one that
+/* The ticker: it preempts a slice that lasts while somebody waits for the scheduler, not one that does not, nor one that
  * waits in the kernel; it tells of one that hangs; it sleeps while nothing runs; it takes the signal only when nobody else
  * has it, and gives it back. */
 #include <signal.h>
@@ -10,14 +10,14 @@
 #include "runtime.h"
 
 static struct mb_runtime rt;
-static volatile sig_atomic_t interrupts;
+static volatile sig_atomic_t preemptions;
 static int rounds;
 static atomic_int told;
 static struct mb_process *first;
 
-static void interrupt(struct mb_scheduler *s) {
+static void preempt(struct mb_scheduler *s) {
   CHECK(s == &rt.schedulers[0]);
-  interrupts++;
+  preemptions++;
 }
 
 static int stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms) {
@@ -44,9 +44,9 @@ static void wait_in_kernel(struct mb_scheduler *s, long ms) {
   CHECK(nanosleep(&left, NULL) == 0);
 }
 
-/* Runs until it is interrupted, three times; then it ends. The other process, which then waits, is behind it meanwhile. */
+/* Runs until it is preempted, three times; then it ends. The other process, which then waits, is behind it meanwhile. */
 static void resume(struct mb_scheduler *s, struct mb_process *p) {
-  int before = interrupts;
+  int before = preemptions;
   uint64_t limit = uv_hrtime() + 5000000000ull;
   if (p->start) mb_signal_free(p->start);
   p->start = NULL;
@@ -56,18 +56,18 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
     return;
   }
   if (rounds++ < 3) {
-    while (interrupts == before) CHECK(uv_hrtime() < limit);
+    while (preemptions == before) CHECK(uv_hrtime() < limit);
     CHECK(mb_slice_age(s) > 0);
     return;
   }
   if (rounds == 4) { /* nobody waits once the other has waited */
     return;
   }
-  before = interrupts;
+  before = preemptions;
   outlast(20);
-  CHECK(mb_slice_age(s) > 0 && interrupts == before && mb_slice_stretch(s).ms == 0);
+  CHECK(mb_slice_age(s) > 0 && preemptions == before && mb_slice_stretch(s).ms == 0);
   mb_scheduler_notice(s); /* somebody wants it */
-  while (interrupts == before) CHECK(uv_hrtime() < limit);
+  while (preemptions == before) CHECK(uv_hrtime() < limit);
   atomic_store(&s->noticed, 0);
   outlast(2); /* a signal that is on its way */
   s->posted = 1; /* somebody waits */
@@ -76,8 +76,8 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   CHECK(mb_slice_stretch(s).ms > 10 && !mb_slice_stretch(s).signalled);
   wait_in_kernel(s, 3500);
   CHECK(told == 1);
-  before = interrupts;
-  while (interrupts == before) CHECK(uv_hrtime() < limit); /* it computes again */
+  before = preemptions;
+  while (preemptions == before) CHECK(uv_hrtime() < limit); /* it computes again */
   s->posted = 0;
   s->stop = 1;
   CHECK(mb_wait(s, p, 0) == 0);
@@ -90,7 +90,7 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
   (void)p;
 }
 
-static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .interrupt = interrupt,
+static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .preempt = preempt,
                                           .notice = notice, .stuck = stuck};
 
 static void begin(void) {
@@ -135,11 +135,11 @@ int main(void) {
     CHECK(waited < 5000);
     uv_sleep(1); /* nobody tells when a thread falls asleep */
   }
-  seen = interrupts;
+  seen = preemptions;
   rt.schedulers[0].noticed = 1;
   mb_ticker_attach(&rt.schedulers[0]);
   mb_ticker_wake(&rt.schedulers[0]);
-  for (uint64_t limit = uv_hrtime() + 5000000000ull; interrupts == seen;) CHECK(uv_hrtime() < limit);
+  for (uint64_t limit = uv_hrtime() + 5000000000ull; preemptions == seen;) CHECK(uv_hrtime() < limit);
   end();
   CHECK(handler_is(SIG_DFL));
 
