@@ -90,9 +90,9 @@ static int registry_open(lua_State *L) {
   return 1;
 }
 
-/* anchor(): exits of those linked to the caller do not reach it from now on, but for its parent's */
-static int registry_anchor(lua_State *L) {
-  mb_current(mb_heap_of(L), L)->flags |= MB_ANCHOR;
+/* ignore_links(): exits of those linked to the caller do not reach it from now on, but for its parent's */
+static int registry_ignore_links(lua_State *L) {
+  mb_current(mb_heap_of(L), L)->flags |= MB_LINKS_IGNORED;
   return 0;
 }
 
@@ -369,7 +369,7 @@ static int registry_lock_key(lua_State *L) {
 
 void mb_open_registry(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"registry_open", registry_open},
-                                       {"registry_anchor", registry_anchor},
+                                       {"registry_ignore_links", registry_ignore_links},
                                        {"registry_owner", registry_owner},
                                        {"registry_listeners", registry_listeners},
                                        {"registry_register", registry_register},

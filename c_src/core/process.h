@@ -32,7 +32,7 @@ enum mb_process_flags {
   MB_TIMED_OUT = 4, /* the deadline passed; cleared by the next wait */
   MB_SCRIPT = 8,   /* the scheduler stops when this one ends */
   MB_PINNED = 16,  /* never given to another scheduler */
-  MB_ANCHOR = 32,  /* others hold on to it: over links only its parent's exit reaches it */
+  MB_LINKS_IGNORED = 32, /* exits over links are ignored, its parent's excepted */
   MB_BROKEN = 64   /* the layer above is to raise an error in it, at its next step */
 };
 

@@ -157,7 +157,7 @@ static void exit_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid fr
     if (entry) mb_map_remove(&p->links, from, NULL);
     if (!active) return; /* unlinked meanwhile: the sender had not heard of it yet */
     if (p->memberships) mb_registry_orphan(&s->runtime->registries, p, from);
-    if (p->flags & MB_ANCHOR && from != p->parent) return;
+    if (p->flags & MB_LINKS_IGNORED && from != p->parent) return;
   } else if (reason->kind == MB_REASON_KILL) {
     mb_process_doom(s, p, s->runtime->killed);
     return;

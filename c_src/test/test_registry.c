@@ -133,7 +133,7 @@ static struct mb_process *open_registry(struct mb_scheduler *s, const char *name
   struct mb_process *holder = spawn(s);
   mb_pid other;
   *owner = spawn(s);
-  (*owner)->flags |= MB_ANCHOR;
+  (*owner)->flags |= MB_LINKS_IGNORED;
   CHECK(mb_registry_open(s, holder, text(name), duplicate, pid_of(*owner), text("l"), &other) == 0);
   return holder;
 }

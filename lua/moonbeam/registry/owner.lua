@@ -12,7 +12,7 @@ local type = type
 local owner = {}
 
 function owner.init()
-  core.registry_anchor()
+  core.registry_ignore_links()
   return "ok", {queues = {}, clients = {}, tokens = {}} -- by key; clients by reference, and by token
 end
 
