@@ -72,17 +72,17 @@ static void check(struct mb_heap *h, lua_State *L, const char *function, int64_t
 
 /* Starting and stopping */
 
-/* open(name, duplicate, owner, listeners | nil) -> true | nil, holder */
+/* open(name, duplicate, owner, listeners | nil) -> true | nil, server */
 static int registry_open(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   struct mb_bytes name = check_registry(h, L, "Registry.start_link");
-  mb_pid owner = mb_check_pid(h, L, 3, "Registry.start_link", 1), holder;
+  mb_pid owner = mb_check_pid(h, L, 3, "Registry.start_link", 1), server;
   struct mb_bytes listeners = encode(h, L, 4, "Registry.start_link");
-  int err = mb_registry_open(h->scheduler, p, name, lua_toboolean(L, 2), owner, listeners, &holder);
+  int err = mb_registry_open(h->scheduler, p, name, lua_toboolean(L, 2), owner, listeners, &server);
   if (err == MB_ENAME) {
     lua_pushnil(L);
-    mb_push_id(L, holder);
+    mb_push_id(L, server);
     return 2;
   }
   check(h, L, "Registry.start_link", err);
@@ -101,7 +101,7 @@ static int registry_owner(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_bytes name = check_registry(h, L, "Registry.lock");
   mb_pid owner;
-  check(h, L, "Registry.lock", mb_registry_owner(h->scheduler, name, &owner));
+  check(h, L, "Registry.lock", mb_registry_link_target(h->scheduler, name, &owner));
   mb_push_id(L, owner);
   return 1;
 }

@@ -84,7 +84,7 @@ struct mb_process {
     struct mb_reason *reason; /* why it is exiting; not set before */
     mb_ref awaited;           /* of the layer above: the reply that it takes at `offered` */
   };
-  struct mb_registry *registry; /* the one that it holds up, or NULL */
+  struct mb_registry *registry; /* the one that belongs to it, or NULL */
   struct mb_signal *start;    /* what to run, until it starts */
   mb_pid parent;
   mb_pid leader; /* inherited from the parent: who gets what it prints; 0: standard output */

@@ -153,9 +153,9 @@ int mb_registry_add(struct mb_scheduler *s, struct mb_process *p, const struct m
   struct mb_registration *e = NULL;
   int err;
   if (!r) return MB_EREGISTRY;
-  *who = r->owner;
-  /* First: nobody is registered without. Should the registry close meanwhile, the owner's end undoes what follows. */
-  err = mb_link(s, p, r->owner);
+  *who = r->link_target;
+  /* First: nobody is registered without. Should the registry close meanwhile, that one's end undoes what follows. */
+  err = mb_link(s, p, r->link_target);
   if (err == MB_ENOPROC) err = MB_EREGISTRY; /* it is about to close */
   if (!err && p->state == MB_EXITING) err = MB_ENOPROC;
   m = find(p, r);
@@ -177,7 +177,7 @@ int mb_registry_add(struct mb_scheduler *s, struct mb_process *p, const struct m
   }
   if (e) mb_registration_free(all, e);
   free(fresh);
-  if (p->state != MB_EXITING && !find(p, r)) (void)mb_unlink(s, p, r->owner);
+  if (p->state != MB_EXITING && !find(p, r)) (void)mb_unlink(s, p, r->link_target);
   mb_registry_release(all, r);
   return err;
 }
@@ -199,9 +199,9 @@ int mb_registry_remove(struct mb_scheduler *s, struct mb_process *p, const struc
     removed++;
   }
   if (!m->first) {
-    mb_pid owner = m->registry->owner;
+    mb_pid link_target = m->registry->link_target;
     resign(all, m);
-    (void)mb_unlink(s, p, owner);
+    (void)mb_unlink(s, p, link_target);
   }
   return removed;
 }
@@ -247,10 +247,10 @@ void mb_registry_bury(struct mb_registries *all, struct mb_process *p) {
   }
 }
 
-void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid owner) {
+void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid link_target) {
   uv_rwlock_t *stripe = stripe_of(all, p);
   struct mb_membership *m = p->memberships;
-  while (m && m->registry->owner != owner) m = m->next;
+  while (m && m->registry->link_target != link_target) m = m->next;
   if (!m) return;
   uv_rwlock_wrlock(stripe); /* partner: mb_registry_keys */
   skip(p, m);

@@ -81,17 +81,17 @@ struct mb_registry *mb_registry_acquire(struct mb_scheduler *s, struct mb_bytes 
   return r;
 }
 
-int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, int duplicate, mb_pid owner,
-                     struct mb_bytes listeners, mb_pid *holder) {
+int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, int duplicate,
+                     mb_pid link_target, struct mb_bytes listeners, mb_pid *server) {
   struct mb_registries *all = &s->runtime->registries;
   struct mb_registry *r, **at;
   int err = 0;
   if (p->registry || p->state == MB_EXITING) return MB_ENOPROC;
   r = malloc(sizeof *r + name.size + listeners.size);
   if (!r) return MB_ENOMEM;
-  *r = (struct mb_registry){.duplicate = duplicate, .owner = owner};
+  *r = (struct mb_registry){.duplicate = duplicate, .link_target = link_target};
   atomic_init(&r->references, 1);
-  r->holder = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  r->server = atomic_load_explicit(&p->pid, memory_order_relaxed);
   memcpy(r->bytes, name.data, name.size);
   r->name = (struct mb_bytes){r->bytes, name.size};
   if (listeners.size) memcpy(r->bytes + name.size, listeners.data, listeners.size);
@@ -105,7 +105,7 @@ int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_byt
     close_gates(all);
     at = find(all, name);
     if (*at) {
-      *holder = (*at)->holder;
+      *server = (*at)->server;
       err = MB_ENAME;
     } else {
       *at = r;
@@ -126,10 +126,10 @@ void mb_registry_close(struct mb_registries *all, struct mb_registry *r) {
   mb_registry_release(all, r);
 }
 
-int mb_registry_owner(struct mb_scheduler *s, struct mb_bytes name, mb_pid *owner) {
+int mb_registry_link_target(struct mb_scheduler *s, struct mb_bytes name, mb_pid *link_target) {
   uv_rwlock_t *gate = mb_registry_enter(s);
   struct mb_registry *r = mb_registry_find(s, name);
-  if (r) *owner = r->owner;
+  if (r) *link_target = r->link_target;
   uv_rwlock_rdunlock(gate);
   return r ? 0 : MB_EREGISTRY;
 }

@@ -1,6 +1,6 @@
 /* Registries: from a key to the processes that stand under it with a value each. See Elixir's Registry.
  *
- * A registry is held up by a process, is found by its name and closes when that process dies. Keys and values are
+ * A registry belongs to a server process, is found by its name and closes when that process dies. Keys and values are
  * bytes that only the layer above can read; equal keys have equal bytes. A process registers itself alone, so its
  * registrations come and go on its own scheduler's thread; any thread looks things up.
  *
@@ -65,20 +65,20 @@ void mb_registries_deinit(struct mb_registries *all);
 /* The operations below are the scheduler s's thread's. All of them answer MB_EREGISTRY when there is no registry of
  * that name. */
 
-/* Open a registry that p holds up from now on, and owner, another process, ties those registered to. `listeners`: for
- * the layer above. 0, MB_ENAME: there is one of this name, held up by *holder, MB_ENOPROC: p is dead or holds up one
- * already, MB_ENOMEM. */
-int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, int duplicate, mb_pid owner,
-                     struct mb_bytes listeners, mb_pid *holder);
+/* Open a registry that belongs to p from now on; those registered are linked to link_target, another process.
+ * `listeners`: for the layer above. 0, MB_ENAME: there is one of this name, which belongs to *server, MB_ENOPROC: p is
+ * dead or has a registry already, MB_ENOMEM. */
+int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, int duplicate,
+                     mb_pid link_target, struct mb_bytes listeners, mb_pid *server);
 
 /* Whom those registered are linked to. 0. */
-int mb_registry_owner(struct mb_scheduler *s, struct mb_bytes name, mb_pid *owner);
+int mb_registry_link_target(struct mb_scheduler *s, struct mb_bytes name, mb_pid *link_target);
 
 /* Copy what the registry was opened with. The number of bytes; none is copied when that is more than there is room. */
 int64_t mb_registry_listeners(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size);
 
-/* Register p, which runs on s, and link it to the registry's owner. 0 with the owner in *who; MB_ENAME: unique, and
- * *who stands there already; MB_ENOPROC: p is dying; MB_ENOMEM. */
+/* Register p, which runs on s, and link it to the registry's link target. 0 with that in *who; MB_ENAME: unique,
+ * and *who stands there already; MB_ENOPROC: p is dying; MB_ENOMEM. */
 int mb_registry_add(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at, struct mb_bytes value,
                     mb_pid *who);
 
@@ -108,10 +108,10 @@ int mb_registry_update(struct mb_scheduler *s, struct mb_process *p, const struc
 /* Set metadata, or take it away: value is NULL. 0 or MB_ENOMEM. */
 int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, const struct mb_bytes *value);
 
-/* p is dead, on its owner's thread: its registrations go, and the registry that it holds up. Only where p has some. */
+/* p is dead, on its owner's thread: its registrations go, and the registry that belongs to it. Only where p has some. */
 void mb_registry_bury(struct mb_registries *all, struct mb_process *p);
 
-/* An owner's exit has reached p, on p's thread: what p had in its registry goes. */
-void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid owner);
+/* A link target's exit has reached p, on p's thread: what p had in its registry goes. */
+void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid link_target);
 
 #endif

@@ -12,14 +12,14 @@ struct mb_registry {
   struct mb_registry *next; /* gate */
   atomic_uint references;   /* one while it is open, one of each membership, and of who is at work on it */
   int duplicate;
-  mb_pid holder, owner;
+  mb_pid server, link_target;
   struct mb_bytes name, listeners; /* in `bytes` */
   unsigned shard_count;            /* that have been made */
   struct mb_shard shards[MB_SHARDS];
   unsigned char bytes[];
 };
 
-/* That a process has something in a registry: linked to the owner, and never empty. */
+/* That a process has something in a registry: linked to the link target, and never empty. */
 struct mb_membership {
   struct mb_membership *next;    /* stripe; the process's list */
   struct mb_registry *registry;  /* a counted reference */
