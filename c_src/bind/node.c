@@ -144,7 +144,7 @@ static void work(void *data) {
             w->L ? lua_tostring(w->L, -1) : "not enough memory");
     abort(); /* it may have been given processes */
   }
-  (void)mb_arise(w->scheduler);
+  (void)mb_unparked(w->scheduler);
   (void)mb_scheduler_run(w->scheduler, NULL);
   retire(all, w->scheduler);
 }
@@ -173,7 +173,7 @@ void mb_node_start(struct mb_scheduler *s) {
     all->running -= count - made;
     uv_mutex_unlock(&all->ending);
     fprintf(stderr, "moonbeam: only %d of %d schedulers could be started\n", (int)made + 1, (int)count + 1);
-    atomic_fetch_sub(&n->runtime.hopeful, (int)(count - made));
+    atomic_fetch_sub(&n->runtime.could_wake, (int)(count - made));
   }
 }
 

@@ -172,7 +172,7 @@ void mb_watches_send(struct mb_scheduler *s, struct mb_watch *watches) {
     to->ended = w;
     atomic_store(&to->posted, 1);
     mb_lock_drop(&to->remote_lock);
-    mb_rouse(to);
+    mb_wake_scheduler(to);
   }
 }
 

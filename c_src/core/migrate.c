@@ -33,7 +33,7 @@ static void post(struct mb_scheduler *to, struct mb_process *first, struct mb_pr
   to->arrivals = first;
   atomic_store(&to->posted, 1);
   mb_lock_drop(&to->remote_lock);
-  mb_rouse(to);
+  mb_wake_scheduler(to);
 }
 
 static unsigned give(struct mb_scheduler *s, struct mb_scheduler *to, unsigned want) {
@@ -65,7 +65,7 @@ void mb_share(struct mb_scheduler *s, unsigned least) {
   }
   if (!atomic_load_explicit(&rt->sleepers, memory_order_relaxed)) return;
   for (uint32_t i = 0; i < count; i++)
-    idle += &rt->schedulers[i] != s && atomic_load_explicit(&rt->schedulers[i].repose, memory_order_relaxed) != MB_AWAKE;
+    idle += &rt->schedulers[i] != s && atomic_load_explicit(&rt->schedulers[i].parked, memory_order_relaxed) != MB_AWAKE;
   if (!idle) return;
   if (rt->upcalls->share) rt->upcalls->share(s);
   spare = s->ready.count - (s->ready.count + idle) / (idle + 1); /* what is left when all have as many, the rest for s */
@@ -75,7 +75,7 @@ void mb_share(struct mb_scheduler *s, unsigned least) {
   for (uint32_t i = 0; i < count && idle > 0 && spare > 0; i++) {
     struct mb_scheduler *to = &rt->schedulers[i];
     unsigned given;
-    if (to == s || atomic_load_explicit(&to->repose, memory_order_relaxed) == MB_AWAKE) continue;
+    if (to == s || atomic_load_explicit(&to->parked, memory_order_relaxed) == MB_AWAKE) continue;
     idle--;
     given = give(s, to, each < spare ? each : spare);
     if (!given) return;

@@ -9,5 +9,5 @@ void mb_request_post(struct mb_scheduler *to, struct mb_request *r) {
   to->requests_last = &r->next;
   atomic_store(&to->posted, 1);
   mb_lock_drop(&to->remote_lock);
-  mb_rouse(to);
+  mb_wake_scheduler(to);
 }

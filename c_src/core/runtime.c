@@ -39,7 +39,7 @@ int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uin
     rt->schedulers = room_new();
     err = rt->schedulers ? mb_scheduler_init(&rt->schedulers[0], rt, 0) : MB_ENOMEM;
     rt->scheduler_count = schedulers;
-    rt->hopeful = 1;
+    rt->could_wake = 1;
     rt->started = 1;
   }
   if (err) mb_runtime_deinit(rt);
@@ -51,13 +51,13 @@ int mb_runtime_start(struct mb_runtime *rt) {
   int err = 0;
   for (i = 1; i < rt->scheduler_count && !err; i++) {
     err = mb_scheduler_init(&rt->schedulers[i], rt, i);
-    atomic_store(&rt->schedulers[i].repose, MB_ASLEEP); /* it can be given work: its thread is about to arise */
+    atomic_store(&rt->schedulers[i].parked, MB_PARKED); /* it can be given work: its thread is about to run it */
   }
   if (err) {
     while (--i > 0) mb_scheduler_deinit(&rt->schedulers[i]);
     return err;
   }
-  atomic_fetch_add(&rt->hopeful, (int)rt->scheduler_count - 1);
+  atomic_fetch_add(&rt->could_wake, (int)rt->scheduler_count - 1);
   atomic_fetch_add(&rt->sleepers, rt->scheduler_count - 1);
   atomic_store_explicit(&rt->started, rt->scheduler_count, memory_order_release);
   return 0;

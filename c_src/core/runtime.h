@@ -39,9 +39,9 @@ struct mb_runtime {
   struct mb_scheduler *schedulers;
   uint32_t scheduler_count;  /* as many as there may be; may be changed while only one has started */
   _Atomic uint32_t started;  /* as many as there are; release and acquire: they are complete */
-  /* See repose.c. Sequentially consistent. */
+  /* See park.c. Sequentially consistent. */
   atomic_uint sleepers;
-  atomic_int hopeful, deadlocked;
+  atomic_int could_wake, deadlocked;
   struct mb_ticker ticker;
   /* Reasons that the core itself gives, encoded by the layer above. */
   struct mb_reason *normal, *killed, *noproc, *noconnection;
@@ -53,7 +53,7 @@ struct mb_runtime {
  * caller afterwards. 0 or an error. */
 int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uint32_t limit, uint32_t schedulers);
 
-/* Make the other schedulers, for threads that call mb_arise and then run them. 0 or an error, with none made. */
+/* Make the other schedulers, for threads that call mb_unparked and then run them. 0 or an error, with none made. */
 int mb_runtime_start(struct mb_runtime *rt);
 
 /* Every thread but the caller's has ended. */

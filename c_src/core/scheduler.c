@@ -397,7 +397,7 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
   atomic_store_explicit(&s->asleep_since, (int64_t)now, memory_order_relaxed);
   atomic_store_explicit(&s->slice.busy, 0, memory_order_relaxed);
   uv_run(s->loop, UV_RUN_ONCE);
-  deadlock = mb_arise(s);
+  deadlock = mb_unparked(s);
   mb_ticker_wake(s);
   s->looked = s->polled = uv_hrtime();
   atomic_store_explicit(&s->asleep_since, 0, memory_order_relaxed);
@@ -409,7 +409,7 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
 /* Look at timers, inboxes and the loop. With nothing to run afterwards, block until there may be. */
 static int look(struct mb_scheduler *s, int may_block) {
   uint64_t now = uv_hrtime(), first;
-  int waits, hopeless;
+  int waits, idle, err;
   s->looked = now;
   s->ran = 0;
   s->look_soon = 0;
@@ -432,7 +432,7 @@ static int look(struct mb_scheduler *s, int may_block) {
   }
   if (s->spin && spin(s)) return 0;
   waits = atomic_load_explicit(&s->receive_timers, memory_order_relaxed) > 0 || s->delayed.count > 0;
-  hopeless = !waits && !s->stay && !uv_loop_alive(s->loop);
+  idle = !waits && !s->stay && !uv_loop_alive(s->loop);
   uv_ref((uv_handle_t *)&s->doorbell);
   if (waits) {
     first = mb_timer_heap_first(&s->timers);
@@ -441,12 +441,12 @@ static int look(struct mb_scheduler *s, int may_block) {
     if (uv_timer_start(&s->wake, on_wake, first > now ? (first - now + 999999) / 1000000 : 0, 0) != 0)
       return MB_ELOOP;
   }
-  hopeless = mb_repose(s, hopeless) ? sleep_on_loop(s, now) : 0;
+  err = mb_park(s, idle) ? sleep_on_loop(s, now) : 0;
   uv_timer_stop(&s->wake);
   uv_unref((uv_handle_t *)&s->doorbell);
   expire(s, s->polled);
   mb_receive_posted(s);
-  return hopeless;
+  return err;
 }
 
 static void run(struct mb_scheduler *s, struct mb_process *p) {
@@ -514,12 +514,12 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
 
 void mb_scheduler_stop(struct mb_scheduler *s) {
   atomic_store(&s->stop, 1);
-  mb_rouse(s);
+  mb_wake_scheduler(s);
 }
 
 void mb_scheduler_notice(struct mb_scheduler *s) {
   atomic_store(&s->noticed, 1);
-  mb_rouse(s);
+  mb_wake_scheduler(s);
 }
 
 static void on_close(uv_handle_t *h) { (void)h; }

@@ -1,5 +1,5 @@
 /* A scheduler: one thread, one uv loop, one run queue, the timers of its processes.
- * Others reach it by what they post under its remote_lock: see signals.h, migrate.h, request.h, repose.h.
+ * Others reach it by what they post under its remote_lock: see signals.h, migrate.h, request.h, park.h.
  *
  * It runs ready processes in bounded batches and looks at timers and the loop in between; with
  * nothing to run it blocks in the loop. The dead are reaped before the next process runs, so nobody
@@ -11,7 +11,7 @@
 
 #include "migrate.h"
 #include "process.h"
-#include "repose.h"
+#include "park.h"
 #include "request.h"
 #include "ticker.h"
 
@@ -67,7 +67,7 @@ struct mb_scheduler {
   int stay;              /* run on with nothing to do: never call it a deadlock */
   atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */
   atomic_int noticed;    /* the upcall `notice` is due; set with mb_scheduler_notice */
-  atomic_int repose;     /* enum mb_repose; see repose.c */
+  atomic_int parked;     /* enum mb_parking; see park.c */
   atomic_int handles;    /* the loop has something to do, as of the last look; relaxed: the ticker looks */
   /* What others have posted; partner of remote_lock: every thread that posts. */
   struct mb_lock remote_lock;

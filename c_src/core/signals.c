@@ -307,7 +307,7 @@ static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *first, 
     }
   }
   mb_lock_drop(&p->lock);
-  if (there) mb_rouse(owner);
+  if (there) mb_wake_scheduler(owner);
   return there;
 }
 

@@ -116,7 +116,7 @@ static const struct mb_upcalls upcalls = {
 static void work(void *data) {
   struct mb_scheduler *s = data;
   s->stay = 1;
-  (void)mb_arise(s);
+  (void)mb_unparked(s);
   CHECK(mb_scheduler_run(s, NULL) == 0);
   mb_ticker_detach(s);
 }
