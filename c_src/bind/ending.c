@@ -264,8 +264,8 @@ _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int stat
   if (something) { /* which may be done by processes of this scheduler's: they run on top of this one's frames */
     mb_preempt_leave(h);
     leave_frames(s, s->current);
-    leave_frames(s, s->lender);
-    s->lender = s->current = NULL;
+    leave_frames(s, s->suspended_below);
+    s->suspended_below = s->current = NULL;
     h->closing = h->leaving = h->unyieldable = h->uninterruptible = h->encoding = 0;
     (void)mb_scheduler_run(s, NULL);
   }

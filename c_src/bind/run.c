@@ -315,13 +315,13 @@ static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
 }
 
-/* Let p, which has begun to wait, lend its place: see mb_lend. */
-static int lend(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+/* Let p, which has begun to wait, run another one nested: see mb_run_nested. 1: p goes on. */
+static int run_nested(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   int goes_on;
-  if (!mb_can_lend(h->scheduler)) return 0;
+  if (!mb_can_run_nested(h->scheduler)) return 0;
   mb_preempt_leave(h);
   if (mb_slice_is_overdue(h->scheduler)) mb_long_slice_ended(h, L);
-  goes_on = mb_lend(h->scheduler, p);
+  goes_on = mb_run_nested(h->scheduler, p);
   mb_main_pass_hook(h, L);
   mb_preempt_enter(h, L);
   if (goes_on) mb_break_resumed(h, p, L);
@@ -333,7 +333,7 @@ void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t de
   wait(h, L, p, deadline);
   if (p->flags & MB_IN_PLACE)
     block_in_place(h, L, p);
-  else if (!lend(h, L, p))
+  else if (!run_nested(h, L, p))
     lua_yieldk(L, 0, ctx, k);
 }
 
@@ -347,7 +347,7 @@ void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
   p->offered = L;
   p->offer = (uint8_t)offer;
   p->awaited = awaited;
-  if (!lend(h, L, p)) lua_yieldk(L, 0, ctx, k);
+  if (!run_nested(h, L, p)) lua_yieldk(L, 0, ctx, k);
   p->offered = NULL;
 }
 

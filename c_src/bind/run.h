@@ -8,7 +8,7 @@ extern const struct mb_upcalls mb_heap_upcalls;
 
 /* Let the running process wait until it is woken or the deadline (ns, 0: none) has passed; it may be woken for other
  * reasons, so the caller looks again. A coroutine leaves here and goes on in k(ctx), or, when it has been woken by the one
- * that it lent its place to, returns; a process without one runs the scheduler in place and returns. Raises where yielding
+ * that it ran nested, returns; a process without one runs the scheduler in place and returns. Raises where yielding
  * is forbidden, when the process is being closed, and when it would wait for ever with nothing left to wake it. */
 void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
               lua_KContext ctx, lua_KFunction k);

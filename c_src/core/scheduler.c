@@ -313,9 +313,9 @@ static void bury(struct mb_scheduler *s, struct mb_process *p) {
   slot_give(s, p);
 }
 
-/* Bury the dead, as far as the lender, which has to leave its frames first. */
+/* Bury the dead, as far as the one that is suspended below, which has to leave its frames first. */
 static void reap(struct mb_scheduler *s) {
-  for (struct mb_process *p; (p = s->dying.head) && p != s->lender;) {
+  for (struct mb_process *p; (p = s->dying.head) && p != s->suspended_below;) {
     mb_queue_remove(&s->dying, p);
     bury(s, p);
   }
@@ -468,11 +468,11 @@ static struct mb_process *next_ready(struct mb_scheduler *s) {
   return p;
 }
 
-int mb_lend(struct mb_scheduler *s, struct mb_process *p) {
-  s->lender = p;
+int mb_run_nested(struct mb_scheduler *s, struct mb_process *p) {
+  s->suspended_below = p;
   run(s, next_ready(s));
   if (s->dying.head && p->state != MB_EXITING) reap(s);
-  s->lender = NULL;
+  s->suspended_below = NULL;
   s->current = p;
   if (s->ready.head != p || s->dying.head || s->look_soon || atomic_load_explicit(&s->stop, memory_order_relaxed) ||
       atomic_load_explicit(&s->noticed, memory_order_relaxed))
@@ -552,7 +552,7 @@ static void close_walked(uv_handle_t *h, void *data) {
 
 void mb_scheduler_kill_all(struct mb_scheduler *s) {
   struct mb_table *t = &s->runtime->table;
-  s->lender = NULL; /* the thread does not go back to its frames */
+  s->suspended_below = NULL; /* the thread does not go back to its frames */
   do {
     mb_receive_posted(s);
     uint32_t extent = mb_table_extent(t);

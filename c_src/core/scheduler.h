@@ -61,7 +61,7 @@ struct mb_scheduler {
   unsigned ran;          /* processes since the last look at timers and the loop, */
   unsigned ticks;        /* and slice.ticks by then */
   int look_soon;         /* a slice has been cut short: look at timers and the loop next */
-  struct mb_process *lender; /* waits with its C frames below those of the process that runs: see mb_lend */
+  struct mb_process *suspended_below; /* waits with its C frames below those of what runs: see mb_run_nested */
   int burying;           /* processes whose clean-up code runs */
   int spin;              /* others have posted lately: look out for them before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
@@ -174,18 +174,17 @@ static inline int mb_look_due(const struct mb_scheduler *s) {
          (s->ran > 0 && s->ticks != atomic_load_explicit(&s->slice.ticks, memory_order_relaxed));
 }
 
-/* A process that has begun to wait may lend its place to the only one that is ready: that one runs a slice on top of the
- * lender's C frames, and when it has woken the lender, the lender goes on there. This saves the lender the way out of its
- * frames and back, which is half of what a request and its answer cost. One lends at a time, so at most two processes'
- * frames lie on a stack. */
-static inline int mb_can_lend(const struct mb_scheduler *s) {
+/* A process that begins to wait may run the only ready one nested, on its own C stack, and goes on there when that one has
+ * woken it. This saves it the way out of its frames and back, which is half of what a request and its answer cost. At most
+ * one is suspended below another, so at most two processes' frames lie on a stack. */
+static inline int mb_can_run_nested(const struct mb_scheduler *s) {
   const struct mb_process *next = s->ready.head;
-  return next && !next->run_next && !s->lender && !mb_look_due(s) && !s->dying.head && !(next->flags & MB_IN_PLACE);
+  return next && !next->run_next && !s->suspended_below && !mb_look_due(s) && !s->dying.head && !(next->flags & MB_IN_PLACE);
 }
 
-/* After mb_can_lend. 1: p, which waited, has been woken and runs again, in a new slice. 0: it has to leave the processor,
+/* After mb_can_run_nested. 1: p, which waited, has been woken and runs again, in a new slice. 0: it has to leave the processor,
  * in whatever state it is now. */
-int mb_lend(struct mb_scheduler *s, struct mb_process *p);
+int mb_run_nested(struct mb_scheduler *s, struct mb_process *p);
 
 /* Append to the mailbox of a process that lives here and wake it. */
 void mb_deliver(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal);
