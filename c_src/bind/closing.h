@@ -15,8 +15,8 @@ void mb_closing_end(struct mb_heap *h);
 /* What runs is the runtime's own, not the user's: its time begins anew. */
 void mb_closing_renew(struct mb_heap *h);
 
-/* The running process, which is doomed, cannot yield: the caller raises an error that ends it. Until mb_closing_left what
- * runs on its stack is its clean-up code. */
+/* The running process, which is exiting, cannot yield: the caller raises an error that ends it. Until mb_closing_left
+ * what runs on its stack is its clean-up code. */
 void mb_closing_leave(struct mb_heap *h);
 
 /* It has left the processor. */

@@ -105,15 +105,15 @@ static void log_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int
   mb_log(h, L, MB_LOG_ERROR);
 }
 
-static void doom(struct mb_heap *h, lua_State *L, struct mb_process *p, int at) {
+static void end(struct mb_heap *h, lua_State *L, struct mb_process *p, int at) {
   struct mb_reason *reason = mb_encode_reason(h, L, at);
   if (p->private_flags & MB_PRIVATE_REPORTED && reason->kind == MB_REASON_OTHER)
     reason->reported = 1; /* the others are shared */
-  mb_process_doom(h->scheduler, p, reason);
+  mb_process_exit(h->scheduler, p, reason);
   mb_reason_release(reason);
 }
 
-/* (heap, process, coroutine, error value): dooms the process. */
+/* (heap, process, coroutine, error value): ends the process. */
 static int crash(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_process *p = lua_touserdata(L, 2);
@@ -122,14 +122,14 @@ static int crash(lua_State *L) {
   if (mb_is_exit(h, L, 4)) {
     lua_getfield(L, 4, "reason");
     if (lua_isnil(L, -1)) {
-      mb_process_doom(h->scheduler, p, h->runtime->normal);
+      mb_process_exit(h->scheduler, p, h->runtime->normal);
       return 0;
     }
     if (p->private_flags & MB_PRIVATE_TASK && mb_log_wants(&h->node->log, MB_LOG_ERROR) && !is_ordinary(L, 5)) {
       if (!mb_entry_push_traceback(h, L, p)) luaL_traceback(L, co, NULL, 0);
       log_crash(h, L, p, 5, 6);
     }
-    doom(h, L, p, 5);
+    end(h, L, p, 5);
     return 0;
   }
   if (lua_isnil(L, 4)) {
@@ -154,7 +154,7 @@ static int crash(lua_State *L) {
   lua_pushvalue(L, 5);
   lua_rawseti(L, 6, 3);
   if (p != h->script && mb_log_wants(&h->node->log, MB_LOG_ERROR)) log_crash(h, L, p, 6, 0);
-  doom(h, L, p, 6);
+  end(h, L, p, 6);
   return 0;
 }
 
@@ -174,12 +174,12 @@ void mb_crash(struct mb_heap *h, struct mb_process *p, lua_State *co) {
     mb_preempt_enter(h, L);
     if (lua_pcall(L, 4, 0, 0) != LUA_OK && p->state != MB_EXITING) {
       mb_log_failure(h, L);
-      mb_process_doom(h->scheduler, p, h->no_memory);
+      mb_process_exit(h->scheduler, p, h->no_memory);
     }
     mb_preempt_leave(h);
     mb_closing_end(h);
   } else {
-    mb_process_doom(h->scheduler, p, h->no_memory);
+    mb_process_exit(h->scheduler, p, h->no_memory);
   }
   lua_settop(L, top);
 }

@@ -213,7 +213,7 @@ void mb_ending_script(struct mb_heap *h) {
     mb_scheduler_stop(h->scheduler);
 }
 
-void mb_ending_bury(struct mb_heap *h, const struct mb_process *p) {
+void mb_ending_on_exit(struct mb_heap *h, const struct mb_process *p) {
   struct mb_ending *e = &h->node->ending;
   if (h->scheduler->id != 0 || !e->process || e->process != mb_pid_of(p)) return; /* it lives there, and is that one's */
   e->process = 0;
@@ -251,9 +251,9 @@ void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how) {
 /* p, whose frames are in the way, is dead to everybody, and stays where it is. */
 static void leave_frames(struct mb_scheduler *s, struct mb_process *p) {
   if (p && p->state != MB_EXITING) {
-    mb_process_doom(s, p, s->runtime->killed);
+    mb_process_exit(s, p, s->runtime->killed);
     mb_queue_remove(&s->dying, p);
-    s->burying++;
+    s->closing++;
   }
 }
 

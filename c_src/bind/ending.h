@@ -68,7 +68,7 @@ void mb_ending_run(struct mb_heap *h, int status);
 enum { MB_STATUS_UNKNOWN = -1 };
 
 /* A process has ended: when it was the one that does what is to be done first, the first scheduler stops. */
-void mb_ending_bury(struct mb_heap *h, const struct mb_process *p);
+void mb_ending_on_exit(struct mb_heap *h, const struct mb_process *p);
 
 /* From now on the program's end is awaited for a while, then it ends with this status; unless the watch, NULL when there is
  * none, is given back before. Any thread. */

@@ -47,8 +47,8 @@ static int host_exit(lua_State *L) {
   if (p && (!close || stuck)) p->private_flags |= MB_PRIVATE_LEFT;
   if (stuck) mb_node_leave(h->node, h->scheduler, status);
   mb_node_exit(h->node, status, close ? MB_NODE_CLOSES : MB_NODE_LEAVES);
-  mb_process_doom(h->scheduler, p, h->runtime->killed);
-  mb_leave_if_doomed(h, L, p);
+  mb_process_exit(h->scheduler, p, h->runtime->killed);
+  mb_leave_if_exiting(h, L, p);
   return luaL_error(L, "the program is exiting");
 }
 

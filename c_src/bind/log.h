@@ -99,7 +99,7 @@ void mb_log_pass_mark(struct mb_log *log, struct mb_record *mark);
 int mb_log_event(struct mb_heap *h, struct mb_record *e);
 
 /* When p, which is dead, is the process that takes events: let another one write as text what is left. Owner's thread. */
-void mb_log_bury(struct mb_heap *h, struct mb_process *p);
+void mb_log_on_exit(struct mb_heap *h, struct mb_process *p);
 
 /* The script has ended: let the handler take what is left, for up to a second, and the writer write it. The thread of
  * the first scheduler, outside of processes. */

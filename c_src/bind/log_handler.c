@@ -172,7 +172,7 @@ static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   mb_log_write(&h->node->log, MB_LOG_ERROR, mb_system_time(), text, size, "Logger's handler");
 }
 
-void mb_log_bury(struct mb_heap *h, struct mb_process *p) {
+void mb_log_on_exit(struct mb_heap *h, struct mb_process *p) {
   struct mb_log *log = &h->node->log;
   lua_State *L = h->reporter;
   int top, ending, active, leaving;

@@ -22,7 +22,7 @@
 /* Whether a process can be seen to live, without asking its scheduler. */
 static int is_alive(struct mb_heap *h, mb_pid pid) {
   struct mb_process *p = mb_lookup(h->runtime, pid);
-  return p && !atomic_load_explicit(&p->doomed, memory_order_relaxed);
+  return p && !atomic_load_explicit(&p->exiting, memory_order_relaxed);
 }
 
 static int ask_owner(struct mb_heap *h, lua_State *L, enum mb_request_kind kind, mb_pid pid, int key) {
@@ -54,7 +54,7 @@ static int process_exit(lua_State *L) {
   mb_reason_release(reason);
   if (err) return luaL_error(L, "not enough memory");
   if (p)
-    mb_leave_if_doomed(h, L, p);
+    mb_leave_if_exiting(h, L, p);
   else if (mb_running(h) && mb_running(h)->state == MB_EXITING)
     mb_preempt_now(h); /* it leaves when the finalizer has ended */
   lua_pushboolean(L, 1);
@@ -162,7 +162,7 @@ static int process_list(lua_State *L) {
   for (uint32_t i = 1; i < extent; i++) {
     struct mb_process *p = mb_table_at(&h->runtime->table, i);
     mb_pid pid = p ? mb_pid_of(p) : 0;
-    if (!pid || atomic_load_explicit(&p->doomed, memory_order_relaxed)) continue;
+    if (!pid || atomic_load_explicit(&p->exiting, memory_order_relaxed)) continue;
     mb_push_id(L, pid);
     lua_rawseti(L, -2, ++n);
   }

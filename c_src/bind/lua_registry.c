@@ -136,7 +136,7 @@ static int registry_register(lua_State *L) {
   value = encode(h, L, 3, "Registry.register"); /* first: it may run user code */
   at = check_address(h, L, "Registry.register", 0);
   err = mb_registry_add(h->scheduler, p, &at, value, &who);
-  mb_leave_if_doomed(h, L, p);
+  mb_leave_if_exiting(h, L, p);
   if (err == MB_ENAME) {
     lua_pushnil(L);
     lua_createtable(L, 2, 0);
@@ -157,7 +157,7 @@ static int registry_unregister(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   struct mb_address at = check_address(h, L, "Registry.unregister", 0);
   int removed = mb_registry_remove(h->scheduler, p, &at, mb_to_ref(L, 3));
-  mb_leave_if_doomed(h, L, p);
+  mb_leave_if_exiting(h, L, p);
   check(h, L, "Registry.unregister", removed);
   lua_pushinteger(L, removed);
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);

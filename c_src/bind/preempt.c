@@ -212,7 +212,7 @@ int mb_preempt_is_hooked(lua_State *L) {
 
 /* The hook */
 
-/* Let a process that is doomed, and may not yield here, leave. */
+/* Let a process that is exiting, and may not yield here, leave. */
 static void expel(struct mb_heap *h, lua_State *L) {
   h->scheduler->current->private_flags |= MB_PRIVATE_HOOKED;
   mb_closing_leave(h);
@@ -246,9 +246,9 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   if (!can && !(p->flags & MB_IN_PLACE) &&
       (atomic_load_explicit(&s->stop, memory_order_relaxed) ||
        (mb_ending_wanted(&h->node->ending) && mb_slice_age(s) > ENDING_MS * 1000000ull)))
-    mb_process_doom(s, p, h->runtime->killed); /* the end of the program does not wait for it */
+    mb_process_exit(s, p, h->runtime->killed); /* the end of the program does not wait for it */
   if (p->state == MB_EXITING) {
-    if (p->flags & MB_IN_PLACE) mb_leave_if_doomed(h, L, p);
+    if (p->flags & MB_IN_PLACE) mb_leave_if_exiting(h, L, p);
     if (!can) expel(h, L);
     return 1;
   }

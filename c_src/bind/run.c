@@ -63,7 +63,7 @@ static int start(struct mb_heap *h, struct mb_process *p) {
   struct mb_signal *first = p->start;
   int status, top = lua_gettop(L), count;
   if (!lua_checkstack(L, 4) || !prepare_coroutine(h, p)) {
-    mb_process_doom(h->scheduler, p, h->no_memory);
+    mb_process_exit(h->scheduler, p, h->no_memory);
     return 0;
   }
   co = mb_coroutine(p);
@@ -78,7 +78,7 @@ static int start(struct mb_heap *h, struct mb_process *p) {
     lua_xmove(L, co, count);
   } else {
     lua_settop(L, top);
-    mb_process_doom(h->scheduler, p, h->no_memory);
+    mb_process_exit(h->scheduler, p, h->no_memory);
   }
   p->start = NULL;
   mb_signal_free(first);
@@ -112,7 +112,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   if (status == LUA_YIELD) {
     if (results) lua_pop(co, results);
   } else if (status == LUA_OK && !results) {
-    mb_process_doom(s, p, h->runtime->normal);
+    mb_process_exit(s, p, h->runtime->normal);
   } else {
     mb_crash(h, p, co);
   }
@@ -155,8 +155,8 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
     h->main_reason = mb_reason_retain(p->reason);
     if (!s->stay) mb_ending_script(h);
   }
-  mb_ending_bury(h, p);
-  mb_log_bury(h, p);
+  mb_ending_on_exit(h, p);
+  mb_log_on_exit(h, p);
   if (p->private_flags & MB_PRIVATE_LEFT) {
     p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
   } else if (co && !p->start) {
@@ -222,7 +222,7 @@ static void raise_main_exit(struct mb_heap *h, lua_State *L) {
   lua_error(L);
 }
 
-void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+void mb_leave_if_exiting(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   if (p->state != MB_EXITING || h->closing) return;
   if (p->flags & MB_IN_PLACE && !h->uninterruptible) {
     mb_reason_release(h->main_reason);
@@ -240,7 +240,7 @@ struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = h->scheduler->current;
   if (mb_outside(h, L)) mb_refuse_finalizer(h, L);
   if (p && h->closing) return p;
-  if (p) mb_leave_if_doomed(h, L, p);
+  if (p) mb_leave_if_exiting(h, L, p);
   if (mb_spawn_in_place(h->scheduler, &p) != 0) mb_raise(h, L, "system_limit: too many processes");
   h->main = p;
   mb_preempt_enter(h, L);
@@ -293,7 +293,7 @@ int mb_give_way(struct mb_heap *h, lua_State *L, struct mb_process *p, int resul
 }
 
 void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  mb_leave_if_doomed(h, L, p);
+  mb_leave_if_exiting(h, L, p);
   if (h->closing)
     mb_raise(h, L, "cannot wait: process is exiting (a to-be-closed variable may not block)");
   if (mb_can_yield(h, L)) return;

@@ -21,8 +21,8 @@ void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
 /* Raise what keeps p from waiting, if anything does: see mb_can_wait. */
 void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
-/* Leave if the running process has been doomed by what it just did. */
-void mb_leave_if_doomed(struct mb_heap *h, lua_State *L, struct mb_process *p);
+/* Leave if the running process has been ended by what it just did. */
+void mb_leave_if_exiting(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
 /* Whether the code that runs on L may leave the processor now. */
 static inline int mb_can_yield(const struct mb_heap *h, lua_State *L) {

@@ -74,8 +74,9 @@ static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) 
       return MB_ENOMEM;
     }
   }
-  mb_lock_take(&p->lock); /* partner: mb_process_doom, which takes the watches off as it makes p dead to who comes here */
-  alive = atomic_load_explicit(&p->pid, memory_order_relaxed) == to && !atomic_load_explicit(&p->doomed, memory_order_relaxed);
+  mb_lock_take(&p->lock); /* partner: close_to_others in signals.c, which takes the watches off */
+  alive = atomic_load_explicit(&p->pid, memory_order_relaxed) == to &&
+          !atomic_load_explicit(&p->exiting, memory_order_relaxed);
   if (alive && !known) {
     w->next = p->watches;
     p->watches = w;

@@ -86,7 +86,7 @@ int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const cha
   if (!err) {
     mb_lock_take(&p->lock); /* partner: close_to_others in signals.c, after which nobody can name p */
     if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid ||
-        atomic_load_explicit(&p->doomed, memory_order_relaxed))
+        atomic_load_explicit(&p->exiting, memory_order_relaxed))
       err = MB_ENOPROC;
     else if (p->name)
       err = MB_ENAMED;
@@ -127,7 +127,7 @@ int mb_names_remove(struct mb_names *n, struct mb_table *t, const char *text, ui
   return e != NULL;
 }
 
-void mb_names_bury(struct mb_names *n, struct mb_process *p) {
+void mb_names_on_exit(struct mb_names *n, struct mb_process *p) {
   struct mb_name *e;
   uv_rwlock_wrlock(&n->lock);
   e = p->name; /* somebody may have taken it away meanwhile; only who holds the table's lock changes it */

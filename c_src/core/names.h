@@ -41,8 +41,8 @@ int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const cha
 /* Take the name away from whoever holds it: 1, or 0 when nobody did. Any thread. */
 int mb_names_remove(struct mb_names *n, struct mb_table *t, const char *text, uint32_t size);
 
-/* p is doomed, so it is given no name any more: take away the one it has. Owner's thread. */
-void mb_names_bury(struct mb_names *n, struct mb_process *p);
+/* p is exiting, so it is given no name any more: take away the one it has. Owner's thread. */
+void mb_names_on_exit(struct mb_names *n, struct mb_process *p);
 
 /* A copy of p's name, zero-terminated, which the caller frees; NULL when it has none. Any thread. */
 char *mb_names_of(struct mb_names *n, struct mb_process *p, uint32_t *size);

@@ -55,7 +55,7 @@ struct mb_process {
    * who reads itself here sees all that the owner before it has written. */
   _Atomic(struct mb_scheduler *) scheduler;
   struct mb_lock lock;            /* partner of every push to the inbox from another thread */
-  atomic_uchar doomed;            /* dead to everybody else; written under lock, by the owner */
+  atomic_uchar exiting;           /* dead to everybody else; written under lock, by the owner */
   uint8_t inbox_queued;           /* under lock: listed with the scheduler for draining */
   uint16_t log_rush;              /* the owner's: the rush of the log in which it has waited in vain; 0: none */
   struct mb_name *name;           /* see names.h */

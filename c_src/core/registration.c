@@ -232,7 +232,7 @@ int mb_registry_update(struct mb_scheduler *s, struct mb_process *p, const struc
 
 /* What happens to it */
 
-void mb_registry_bury(struct mb_registries *all, struct mb_process *p) {
+void mb_registry_on_exit(struct mb_registries *all, struct mb_process *p) {
   uv_rwlock_t *stripe = stripe_of(all, p);
   struct mb_membership *m, *next;
   if (p->registry) mb_registry_close(all, p->registry);

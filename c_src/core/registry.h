@@ -109,7 +109,7 @@ int mb_registry_update(struct mb_scheduler *s, struct mb_process *p, const struc
 int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, const struct mb_bytes *value);
 
 /* p is dead, on its owner's thread: its registrations go, and the registry that belongs to it. Only where p has some. */
-void mb_registry_bury(struct mb_registries *all, struct mb_process *p);
+void mb_registry_on_exit(struct mb_registries *all, struct mb_process *p);
 
 /* A link target's exit has reached p, on p's thread: what p had in its registry goes. */
 void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid link_target);

@@ -10,7 +10,7 @@
 /* How the core calls the layer above; every function runs on the process's own scheduler. */
 struct mb_upcalls {
   /* Run p until it waits, is preempted or ends; p->start is its first input and is taken over when it
-   * starts. An end is told with mb_process_doom before returning. */
+   * starts. An end is told with mb_process_exit before returning. */
   void (*resume)(struct mb_scheduler *s, struct mb_process *p);
   /* p is dead: release what the layer above holds for it. Runs its pending clean-up code. */
   void (*destroy)(struct mb_scheduler *s, struct mb_process *p);

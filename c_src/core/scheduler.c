@@ -193,7 +193,7 @@ static void birth(struct mb_scheduler *s, struct mb_process *p) {
   p->log_rush = 0;
   mb_lock_take(&p->lock); /* partner: push_inbox, which compares the pid */
   atomic_store_explicit(&p->scheduler, s, memory_order_release);
-  atomic_store_explicit(&p->doomed, 0, memory_order_relaxed);
+  atomic_store_explicit(&p->exiting, 0, memory_order_relaxed);
   atomic_store_explicit(&p->pid, mb_pid_make(p->index, p->generation), memory_order_release);
   mb_lock_drop(&p->lock);
 }
@@ -284,15 +284,15 @@ int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out) {
   return 0;
 }
 
-static void bury(struct mb_scheduler *s, struct mb_process *p) {
+static void end(struct mb_scheduler *s, struct mb_process *p) {
   struct mb_process *before = s->current;
   mb_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
   s->current = p;
-  s->burying++;
+  s->closing++;
   mb_slice_renew(s);
   atomic_store_explicit(&s->slice.process, p, memory_order_release);
   s->runtime->upcalls->destroy(s, p);
-  s->burying--;
+  s->closing--;
   s->current = before;
   mb_announce_death(s, p);
   mb_timer_heap_remove(&s->timers, &p->timer);
@@ -313,11 +313,11 @@ static void bury(struct mb_scheduler *s, struct mb_process *p) {
   slot_give(s, p);
 }
 
-/* Bury the dead, as far as the one that is suspended below, which has to leave its frames first. */
+/* End the dying, as far as the one that is suspended below, which has to leave its frames first. */
 static void reap(struct mb_scheduler *s) {
   for (struct mb_process *p; (p = s->dying.head) && p != s->suspended_below;) {
     mb_queue_remove(&s->dying, p);
-    bury(s, p);
+    end(s, p);
   }
 }
 
@@ -560,11 +560,11 @@ void mb_scheduler_kill_all(struct mb_scheduler *s) {
       struct mb_process *p = mb_table_at(t, i);
       mb_pid pid = p ? atomic_load_explicit(&p->pid, memory_order_relaxed) : 0;
       if (pid && mb_is_here(s, p))
-        mb_process_doom(s, p, s->runtime->killed);
+        mb_process_exit(s, p, s->runtime->killed);
     }
     reap(s);
     /* clean-up code may have spawned; and it may be such code that ends the program */
-  } while (atomic_load_explicit(&s->live, memory_order_relaxed) > s->burying);
+  } while (atomic_load_explicit(&s->live, memory_order_relaxed) > s->closing);
 }
 
 void mb_scheduler_deinit(struct mb_scheduler *s) {

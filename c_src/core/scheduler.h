@@ -62,7 +62,7 @@ struct mb_scheduler {
   unsigned ticks;        /* and slice.ticks by then */
   int look_soon;         /* a slice has been cut short: look at timers and the loop next */
   struct mb_process *suspended_below; /* waits with its C frames below those of what runs: see mb_run_nested */
-  int burying;           /* processes whose clean-up code runs */
+  int closing;           /* processes whose clean-up code runs */
   int spin;              /* others have posted lately: look out for them before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
   atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */

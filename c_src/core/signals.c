@@ -1,6 +1,6 @@
 /* Signals: see signal.h. Between two processes of one scheduler a signal takes effect at once, on the
  * receiver's own data, which nobody else touches; nothing is allocated unless it must be kept. For
- * a process elsewhere it goes to that process's inbox. Deaths never recurse: the doomed are queued and
+ * a process elsewhere it goes to that process's inbox. Deaths never recurse: the dying are queued and
  * the reaper announces them one after the other. */
 #include "signals.h"
 
@@ -104,7 +104,7 @@ void mb_signal_free(struct mb_signal *s) {
 static int close_to_others(struct mb_process *p, struct mb_watch **watches) {
   int named;
   mb_lock_take(&p->lock); /* partner: mb_names_add, watch_over in delayed.c */
-  atomic_store_explicit(&p->doomed, 1, memory_order_relaxed);
+  atomic_store_explicit(&p->exiting, 1, memory_order_relaxed);
   named = p->name != NULL;
   *watches = p->watches;
   p->watches = NULL;
@@ -112,7 +112,7 @@ static int close_to_others(struct mb_process *p, struct mb_watch **watches) {
   return named;
 }
 
-void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason) {
+void mb_process_exit(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason) {
   struct mb_watch *watches;
   int named;
   if (p->state == MB_EXITING) return;
@@ -121,15 +121,16 @@ void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_rea
   if (p->state != MB_TRANSIT) mb_queue_push(&s->dying, p); /* else mb_accept does */
   p->state = MB_EXITING;
   p->reason = mb_reason_retain(reason);
-  if (p->memberships || p->registry) mb_registry_bury(&s->runtime->registries, p); /* before its name is free */
+  if (p->memberships || p->registry) mb_registry_on_exit(&s->runtime->registries, p); /* before its name is free */
   named = close_to_others(p, &watches);
   if (watches) mb_watches_send(s, watches);
-  if (named) mb_names_bury(&s->runtime->names, p); /* free at once: whoever hears of the end, even by noproc, may take it */
+  /* free at once: whoever hears of the end, even by noproc, may take it */
+  if (named) mb_names_on_exit(&s->runtime->names, p);
   mb_delayed_drop(s, p);
 }
 
-/* A message-like signal built here; NULL when memory is out, in which case the receiver, which must
- * not miss it, is ended by the caller. */
+/* Make an exit, DOWN or EXIT signal. NULL when memory is out; the caller then kills the receiver, which must not miss
+ * it. */
 static struct mb_signal *notice(enum mb_signal_kind kind, mb_pid from, mb_ref ref,
                                 struct mb_reason *reason, const char *name, uint32_t size) {
   struct mb_signal *n = mb_signal_new(kind, size);
@@ -145,7 +146,7 @@ static void deliver_notice(struct mb_scheduler *s, struct mb_process *p, struct 
   if (n)
     mb_deliver(s, p, n);
   else
-    mb_process_doom(s, p, s->runtime->killed);
+    mb_process_exit(s, p, s->runtime->killed);
 }
 
 /* An exit signal reaches p, by Process.exit or over a link. */
@@ -159,14 +160,14 @@ static void exit_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid fr
     if (p->memberships) mb_registry_orphan(&s->runtime->registries, p, from);
     if (p->flags & MB_LINKS_IGNORED && from != p->parent) return;
   } else if (reason->kind == MB_REASON_KILL) {
-    mb_process_doom(s, p, s->runtime->killed);
+    mb_process_exit(s, p, s->runtime->killed);
     return;
   }
   if (p->flags & MB_TRAP_EXIT)
     deliver_notice(s, p, notice(MB_EXITED, from, 0, reason, NULL, 0));
   else if (reason->kind != MB_REASON_NORMAL ||
            (!linked && from == atomic_load_explicit(&p->pid, memory_order_relaxed)))
-    mb_process_doom(s, p, reason);
+    mb_process_exit(s, p, reason);
 }
 
 mb_pid mb_monitor_target(uint64_t entry, const char **name, uint32_t *name_size) {
@@ -198,8 +199,8 @@ static void down_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid fr
   free_entry(entry);
 }
 
-/* A signal without an answer for a process that is gone: the sender hears what it must. */
-static void nobody(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) {
+/* The receiver is gone: answer LINK, UNLINK and MONITOR with noproc, drop the rest. Takes the signal. */
+static void answer_noproc(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) {
   struct mb_signal *answer = NULL;
   if (signal->kind == MB_LINK)
     answer = notice(MB_EXIT_LINK, to, 0, s->runtime->noproc, NULL, 0);
@@ -247,7 +248,7 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
       /* The sender had not heard of our unlink yet, which will undo this link on its side. */
       if (entry && *entry != 0) break;
       if (mb_map_put(&p->links, signal->from, 0) != 0) {
-        nobody(s, atomic_load(&p->pid), signal);
+        answer_noproc(s, atomic_load(&p->pid), signal);
         return;
       }
       break;
@@ -268,7 +269,7 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
       break;
     case MB_MONITOR:
       if (mb_map_put(&p->monitored_by, signal->ref, signal->from) != 0) {
-        nobody(s, atomic_load(&p->pid), signal);
+        answer_noproc(s, atomic_load(&p->pid), signal);
         return;
       }
       break;
@@ -284,7 +285,7 @@ static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *first, 
   struct mb_scheduler *owner;
   int there;
   last->next = NULL;
-  mb_lock_take(&p->lock); /* partner: mb_inbox_drain, birth, bury, let_go */
+  mb_lock_take(&p->lock); /* partner: mb_inbox_drain, birth, end, let_go */
   owner = atomic_load_explicit(&p->scheduler, memory_order_relaxed);
   there = atomic_load_explicit(&p->pid, memory_order_relaxed) == to;
   if (there) {
@@ -323,23 +324,23 @@ void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p, mb_pid pid) {
     if (p->state != MB_EXITING && p->state != MB_FREE)
       handle(s, p, signal);
     else
-      nobody(s, pid, signal);
+      answer_noproc(s, pid, signal);
   }
 }
 
 void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) {
   struct mb_process *p = mb_table_slot(&s->runtime->table, to);
   if (!p || atomic_load_explicit(&p->pid, memory_order_relaxed) != to) {
-    nobody(s, to, signal);
+    answer_noproc(s, to, signal);
   } else if (mb_is_here(s, p)) {
     /* Only this thread ends or moves p, so what was just read stays true. */
     if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p, to);
     if (p->state != MB_EXITING)
       handle(s, p, signal);
     else
-      nobody(s, to, signal);
+      answer_noproc(s, to, signal);
   } else if (!push_inbox(p, to, signal, signal)) {
-    nobody(s, to, signal);
+    answer_noproc(s, to, signal);
   }
 }
 

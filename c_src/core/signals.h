@@ -110,7 +110,7 @@ mb_pid mb_monitor_target(uint64_t entry, const char **name, uint32_t *name_size)
 
 /* Mark a process as dying of reason (a new reference is taken). It counts as dead from here on; its
  * end is announced when the scheduler reaps it. The first reason stays. Owner's thread. */
-void mb_process_doom(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason);
+void mb_process_exit(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason);
 
 /* Announce the death to links, then to monitors, and forget all ties. Used by the reaper. */
 void mb_announce_death(struct mb_scheduler *s, struct mb_process *p);

@@ -101,7 +101,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
   if (m->steps > 0) return; /* it gives way */
   for (unsigned key = 0; key < KEYS; key++)
     if (m->mine >> key & 1) give_up(m, key, pid_of(p));
-  mb_process_doom(s, p, rt.normal);
+  mb_process_exit(s, p, rt.normal);
   if (atomic_fetch_sub(&living, 1) == 1)
     for (int i = 0; i < THREADS; i++) mb_scheduler_stop(&rt.schedulers[i]);
 }
@@ -217,15 +217,15 @@ static void unique_keys(struct mb_scheduler *s) {
   CHECK(take_away(s, a, "u", "l") == 1 && !mb_map_get(&a->links, pid_of(link_target)));
 
   CHECK(add(s, a, "u", "k", "1") == 0 && add(s, b, "u", "l", "2") == 0);
-  mb_process_doom(s, a, rt.normal); /* gone at once, and for good */
+  mb_process_exit(s, a, rt.normal); /* gone at once, and for good */
   CHECK(mb_registry_whereis(s, &k, &who) == 0 && who == 0 && mb_registry_count(s, text("u")) == 1);
   CHECK(add(s, a, "u", "k", "1") == MB_ENOPROC && !a->memberships);
   CHECK(add(s, b, "u", "k", "3") == 0);
-  mb_process_doom(s, server, rt.killed); /* nobody finds it any more, though b has not heard of it */
+  mb_process_exit(s, server, rt.killed); /* nobody finds it any more, though b has not heard of it */
   CHECK(add(s, b, "u", "m", "") == MB_EREGISTRY && mb_registry_count(s, text("u")) == MB_EREGISTRY);
   CHECK(b->memberships && rt.registries.registries == 1);
   b->flags |= MB_TRAP_EXIT;
-  mb_process_doom(s, link_target, rt.killed);
+  mb_process_exit(s, link_target, rt.killed);
   CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK); /* b is told, and lives on without */
   CHECK(mb_process_here(s, pid_of(b)) == b && !b->memberships && b->mailbox.count == 1);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
@@ -257,7 +257,7 @@ static void duplicate_keys(struct mb_scheduler *s) {
   CHECK(mb_registry_remove(s, a, &k, first.ref) == 1 && strcmp(found(s, k, 0), "23") == 0);
   CHECK(add(s, a, "d", "k", "5") == 0 && take_away(s, a, "d", "k") == 2 && strcmp(found(s, k, 0), "2") == 0);
   CHECK(mb_map_get(&a->links, pid_of(link_target))); /* on account of the other key */
-  mb_process_doom(s, b, rt.killed);
+  mb_process_exit(s, b, rt.killed);
   CHECK(strcmp(found(s, k, 0), "") == 0 && mb_registry_count(s, text("d")) == 1);
   CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK);
   CHECK(mb_process_here(s, pid_of(link_target))); /* b's end did not reach it */
@@ -302,7 +302,7 @@ static void many(struct mb_scheduler *s) {
     CHECK(mb_registry_whereis(s, &k, &who) == 0 && who == (i % 2 ? pid_of(a) : 0));
   }
   CHECK(mb_registry_count(s, text("many")) == COUNT / 2);
-  mb_process_doom(s, a, rt.normal);
+  mb_process_exit(s, a, rt.normal);
   CHECK(mb_registry_count(s, text("many")) == 0);
   mb_scheduler_kill_all(s);
 }
@@ -318,8 +318,8 @@ static void many_of_each(struct mb_scheduler *s) {
     CHECK(mb_registry_add(s, p[i / COUNT], &k, text(""), &who) == 0);
   }
   CHECK(mb_registry_count(s, text("many")) == COUNT * 3);
-  mb_process_doom(s, p[0], rt.killed); /* the first of every key */
-  mb_process_doom(s, p[2], rt.killed);
+  mb_process_exit(s, p[0], rt.killed); /* the first of every key */
+  mb_process_exit(s, p[2], rt.killed);
   for (int i = 0; i < COUNT; i++) {
     struct mb_address k = {.registry = text("many"), .key = {&i, sizeof i}};
     struct mb_found found;

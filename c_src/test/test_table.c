@@ -29,7 +29,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
     all = ++received == POSTED;
   }
   if (all)
-    mb_process_doom(s, p, s->runtime->normal);
+    mb_process_exit(s, p, s->runtime->normal);
   else
     CHECK(mb_wait(s, p, 0) == 0);
 }
@@ -84,7 +84,7 @@ int main(void) {
   CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == MB_ELIMIT);
   for (int i = 0; i < 50; i++) {
     CHECK(mb_process_here(s, others[i]));
-    mb_process_doom(s, mb_process_here(s, others[i]), rt.killed);
+    mb_process_exit(s, mb_process_here(s, others[i]), rt.killed);
     CHECK(!mb_process_here(s, others[i]));
   }
   CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK && s->live == 0);
