@@ -157,10 +157,10 @@ static int process_list(lua_State *L) {
   uint32_t extent;
   lua_Integer n = 0;
   (void)mb_caller(h, L);
-  extent = mb_table_extent(&h->runtime->table);
+  extent = mb_process_table_extent(&h->runtime->table);
   lua_newtable(L);
   for (uint32_t i = 1; i < extent; i++) {
-    struct mb_process *p = mb_table_at(&h->runtime->table, i);
+    struct mb_process *p = mb_process_table_at(&h->runtime->table, i);
     mb_pid pid = p ? mb_pid_of(p) : 0;
     if (!pid || atomic_load_explicit(&p->exiting, memory_order_relaxed)) continue;
     mb_push_id(L, pid);

@@ -120,14 +120,14 @@ static int enter_server(lua_State *L) {
 /* servers_of(name) -> the pids of the processes of this heap whose dictionary has name under "$module" */
 static int servers_of(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_table *t = &h->runtime->table;
-  uint32_t extent = mb_table_extent(t);
+  struct mb_process_table *t = &h->runtime->table;
+  uint32_t extent = mb_process_table_extent(t);
   lua_Integer n = 0;
   luaL_checkstring(L, 1);
   lua_settop(L, 1);
   lua_newtable(L);
   for (uint32_t i = 1; i < extent; i++) {
-    struct mb_process *p = mb_table_at(t, i);
+    struct mb_process *p = mb_process_table_at(t, i);
     mb_pid pid = p ? mb_pid_of(p) : 0;
     if (!pid || !mb_process_here(h->scheduler, pid) || !mb_push_dictionary(h, L, p, 0)) continue;
     lua_pushliteral(L, "$module");

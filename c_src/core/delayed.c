@@ -59,7 +59,7 @@ static void list(struct mb_delayed **head, struct mb_delayed *d) {
 
 /* The watch of s over a process that lives elsewhere: 0, MB_ENOPROC when that is dead, or MB_ENOMEM. */
 static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) {
-  struct mb_process *p = mb_table_slot(&s->runtime->table, to);
+  struct mb_process *p = mb_process_table_slot(&s->runtime->table, to);
   uint64_t *known = mb_map_get(&s->watches, to);
   struct mb_watch *w = known ? (struct mb_watch *)(uintptr_t)*known : NULL;
   int alive;

@@ -111,14 +111,14 @@ static void detach(struct mb_process *p, const struct mb_name *e) {
   mb_lock_drop(&p->lock);
 }
 
-int mb_names_remove(struct mb_names *n, struct mb_table *t, const char *text, uint32_t size) {
+int mb_names_remove(struct mb_names *n, struct mb_process_table *t, const char *text, uint32_t size) {
   uint32_t hash = (uint32_t)mb_hash_bytes(text, size);
   struct mb_name **at, *e;
   uv_rwlock_wrlock(&n->lock);
   at = find(n, hash, text, size);
   e = *at;
   if (e) {
-    detach(mb_table_slot(t, e->pid), e);
+    detach(mb_process_table_slot(t, e->pid), e);
     *at = e->next;
     n->count--;
   }

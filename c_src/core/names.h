@@ -12,7 +12,7 @@
 #include "pid.h"
 
 struct mb_process;
-struct mb_table;
+struct mb_process_table;
 
 struct mb_name {
   struct mb_name *next;
@@ -39,7 +39,7 @@ mb_pid mb_names_find(struct mb_names *n, const char *text, uint32_t size);
 int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const char *text, uint32_t size);
 
 /* Take the name away from whoever holds it: 1, or 0 when nobody did. Any thread. */
-int mb_names_remove(struct mb_names *n, struct mb_table *t, const char *text, uint32_t size);
+int mb_names_remove(struct mb_names *n, struct mb_process_table *t, const char *text, uint32_t size);
 
 /* p is exiting, so it is given no name any more: take away the one it has. Owner's thread. */
 void mb_names_on_exit(struct mb_names *n, struct mb_process *p);

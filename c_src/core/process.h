@@ -100,7 +100,7 @@ struct mb_process {
 #define MB_SEGMENT_BITS 10
 #define MB_SEGMENT_SLOTS (1u << MB_SEGMENT_BITS)
 
-struct mb_table {
+struct mb_process_table {
   _Atomic(struct mb_process *) *segments; /* published once, then constant */
   uint32_t limit;
   struct mb_lock lock;      /* guards fresh and free_list, shared by all schedulers */
@@ -108,21 +108,21 @@ struct mb_table {
   struct mb_process *free_list;
 };
 
-int mb_table_init(struct mb_table *t, uint32_t limit);
-void mb_table_deinit(struct mb_table *t);
+int mb_process_table_init(struct mb_process_table *t, uint32_t limit);
+void mb_process_table_deinit(struct mb_process_table *t);
 
 /* The slot a pid points to, whoever lives there now; NULL when there can be none. Any thread. */
-struct mb_process *mb_table_slot(struct mb_table *t, mb_pid pid);
+struct mb_process *mb_process_table_slot(struct mb_process_table *t, mb_pid pid);
 
 /* Move up to `want` free slots to the front of *list (linked by run_next); how many, 0 when the limit
  * is reached or memory is out. Any thread. */
-uint32_t mb_table_take(struct mb_table *t, uint32_t want, struct mb_process **list);
+uint32_t mb_process_table_take(struct mb_process_table *t, uint32_t want, struct mb_process **list);
 
 /* Give `count` slots back from the front of *list. Any thread. */
-void mb_table_give(struct mb_table *t, uint32_t count, struct mb_process **list);
+void mb_process_table_give(struct mb_process_table *t, uint32_t count, struct mb_process **list);
 
 /* Highest index in use so far plus one: for listing. Any thread. */
-uint32_t mb_table_extent(struct mb_table *t);
-struct mb_process *mb_table_at(struct mb_table *t, uint32_t index);
+uint32_t mb_process_table_extent(struct mb_process_table *t);
+struct mb_process *mb_process_table_at(struct mb_process_table *t, uint32_t index);
 
 #endif

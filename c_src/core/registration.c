@@ -259,7 +259,7 @@ void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid 
 }
 
 int64_t mb_registry_keys(struct mb_scheduler *s, struct mb_bytes name, mb_pid pid, unsigned char *room, size_t size) {
-  struct mb_process *p = mb_table_slot(&s->runtime->table, pid);
+  struct mb_process *p = mb_process_table_slot(&s->runtime->table, pid);
   uv_rwlock_t *gate = mb_registry_enter(s);
   struct mb_registry *r = mb_registry_find(s, name);
   int64_t used = r ? 0 : MB_EREGISTRY;

@@ -32,7 +32,7 @@ int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uin
   int err;
   *rt = (struct mb_runtime){.upcalls = upcalls};
   if (limit == 0 || limit > MB_MAX_INDEX) limit = MB_DEFAULT_LIMIT;
-  err = mb_table_init(&rt->table, limit);
+  err = mb_process_table_init(&rt->table, limit);
   if (!err) err = mb_names_init(&rt->names);
   if (!err) err = mb_registries_init(&rt->registries);
   if (!err) {
@@ -70,7 +70,7 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
   if (rt->schedulers) room_free(rt->schedulers);
   mb_registries_deinit(&rt->registries);
   mb_names_deinit(&rt->names);
-  mb_table_deinit(&rt->table);
+  mb_process_table_deinit(&rt->table);
   mb_reason_release(rt->normal);
   mb_reason_release(rt->killed);
   mb_reason_release(rt->noproc);
@@ -79,7 +79,7 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
 }
 
 struct mb_process *mb_lookup(struct mb_runtime *rt, mb_pid pid) {
-  struct mb_process *p = mb_table_slot(&rt->table, pid);
+  struct mb_process *p = mb_process_table_slot(&rt->table, pid);
   return p && atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
 }
 

@@ -33,7 +33,7 @@ struct mb_upcalls {
 
 struct mb_runtime {
   const struct mb_upcalls *upcalls;
-  struct mb_table table;
+  struct mb_process_table table;
   struct mb_names names;
   struct mb_registries registries;
   struct mb_scheduler *schedulers;

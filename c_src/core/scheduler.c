@@ -49,7 +49,7 @@ void mb_queue_remove(struct mb_queue *q, struct mb_process *p) {
 mb_ref mb_ref_new(struct mb_scheduler *s) { return mb_ref_make(++s->references, s->id); }
 
 struct mb_process *mb_process_here(struct mb_scheduler *s, mb_pid pid) {
-  struct mb_process *p = mb_table_slot(&s->runtime->table, pid);
+  struct mb_process *p = mb_process_table_slot(&s->runtime->table, pid);
   return p && atomic_load_explicit(&p->pid, memory_order_relaxed) == pid &&
                  mb_is_here(s, p) && p->state != MB_EXITING
              ? p
@@ -157,7 +157,7 @@ static struct mb_process *slot_take(struct mb_scheduler *s) {
   struct mb_process *p;
   if (!s->free_slots) {
     uint32_t want = slot_keep(s) / 2 + 1;
-    s->free_count += mb_table_take(&s->runtime->table, want < SLOT_BATCH ? want : SLOT_BATCH, &s->free_slots);
+    s->free_count += mb_process_table_take(&s->runtime->table, want < SLOT_BATCH ? want : SLOT_BATCH, &s->free_slots);
   }
   p = s->free_slots;
   if (!p) return NULL;
@@ -178,7 +178,7 @@ static void slot_give(struct mb_scheduler *s, struct mb_process *p) {
     p = s->free_slots; /* another heap's process may be next: coroutines stay behind */
     for (uint32_t i = 0; i < back; i++, p = p->run_next)
       if (p->context) s->runtime->upcalls->abandon(s, p);
-    mb_table_give(&s->runtime->table, back, &s->free_slots);
+    mb_process_table_give(&s->runtime->table, back, &s->free_slots);
     s->free_count -= back;
   }
 }
@@ -551,13 +551,13 @@ static void close_walked(uv_handle_t *h, void *data) {
 }
 
 void mb_scheduler_kill_all(struct mb_scheduler *s) {
-  struct mb_table *t = &s->runtime->table;
+  struct mb_process_table *t = &s->runtime->table;
   s->suspended_below = NULL; /* the thread does not go back to its frames */
   do {
     mb_receive_posted(s);
-    uint32_t extent = mb_table_extent(t);
+    uint32_t extent = mb_process_table_extent(t);
     for (uint32_t i = 1; i < extent; i++) {
-      struct mb_process *p = mb_table_at(t, i);
+      struct mb_process *p = mb_process_table_at(t, i);
       mb_pid pid = p ? atomic_load_explicit(&p->pid, memory_order_relaxed) : 0;
       if (pid && mb_is_here(s, p))
         mb_process_exit(s, p, s->runtime->killed);

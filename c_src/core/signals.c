@@ -329,7 +329,7 @@ void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p, mb_pid pid) {
 }
 
 void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) {
-  struct mb_process *p = mb_table_slot(&s->runtime->table, to);
+  struct mb_process *p = mb_process_table_slot(&s->runtime->table, to);
   if (!p || atomic_load_explicit(&p->pid, memory_order_relaxed) != to) {
     answer_noproc(s, to, signal);
   } else if (mb_is_here(s, p)) {
@@ -345,7 +345,7 @@ void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal)
 }
 
 void mb_signal_post(struct mb_runtime *rt, mb_pid to, struct mb_signal *signal) {
-  struct mb_process *p = mb_table_slot(&rt->table, to);
+  struct mb_process *p = mb_process_table_slot(&rt->table, to);
   if (!p || !push_inbox(p, to, signal, signal)) mb_signal_free(signal);
 }
 
@@ -462,7 +462,7 @@ enum mb_monitoring mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb
   was = entry & ENTRY_ANSWERED ? MB_MONITORING_ANSWERED : MB_MONITORING;
   target = mb_monitor_target(entry, &name, &size);
   free_entry(entry);
-  t = target ? mb_table_slot(&s->runtime->table, target) : NULL;
+  t = target ? mb_process_table_slot(&s->runtime->table, target) : NULL;
   if (!t || atomic_load_explicit(&t->pid, memory_order_relaxed) != target) return was;
   if (mb_is_here(s, t))
     mb_map_remove(&t->monitored_by, ref, NULL); /* an exiting one too: it has not announced it yet */
@@ -499,7 +499,7 @@ static void send_notices(struct mb_scheduler *s, struct notices *n, mb_pid to) {
   struct mb_signal *last, *signal;
   uint64_t entry;
   if (!mb_map_remove(&n->last, to, &entry)) return;
-  p = mb_table_slot(&s->runtime->table, to);
+  p = mb_process_table_slot(&s->runtime->table, to);
   last = (struct mb_signal *)(uintptr_t)entry;
   signal = last->next;
   last->next = NULL;
@@ -520,7 +520,7 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
     const char *name;
     uint32_t size;
     mb_pid target = mb_monitor_target(e->value, &name, &size);
-    struct mb_process *t = target ? mb_table_slot(&s->runtime->table, target) : NULL;
+    struct mb_process *t = target ? mb_process_table_slot(&s->runtime->table, target) : NULL;
     if (t && atomic_load_explicit(&t->pid, memory_order_relaxed) == target) {
       if (mb_is_here(s, t))
         mb_map_remove(&t->monitored_by, e->key, NULL);

@@ -64,16 +64,16 @@ static mb_pid pid_of(struct mb_process *p) { return atomic_load(&p->pid); }
 int main(void) {
   struct mb_scheduler *s;
   struct mb_process *p, *list = NULL;
-  struct mb_table table;
+  struct mb_process_table table;
   mb_pid pid, others[64];
   uv_thread_t thread;
 
-  CHECK(mb_table_init(&table, 100) == 0);
-  CHECK(mb_table_take(&table, 1000, &list) == 100 && mb_table_take(&table, 1, &list) == 0);
-  mb_table_give(&table, 100, &list);
-  CHECK(list == NULL && mb_table_take(&table, 1, &list) == 1);
-  CHECK(mb_table_at(&table, 0) == NULL && mb_table_at(&table, 101) == NULL);
-  mb_table_deinit(&table);
+  CHECK(mb_process_table_init(&table, 100) == 0);
+  CHECK(mb_process_table_take(&table, 1000, &list) == 100 && mb_process_table_take(&table, 1, &list) == 0);
+  mb_process_table_give(&table, 100, &list);
+  CHECK(list == NULL && mb_process_table_take(&table, 1, &list) == 1);
+  CHECK(mb_process_table_at(&table, 0) == NULL && mb_process_table_at(&table, 101) == NULL);
+  mb_process_table_deinit(&table);
 
   CHECK(mb_runtime_init(&rt, &upcalls, 50, 1) == 0);
   rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);

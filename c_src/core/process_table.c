@@ -5,33 +5,33 @@
 #include "error.h"
 #include "process.h"
 
-int mb_table_init(struct mb_table *t, uint32_t limit) {
+int mb_process_table_init(struct mb_process_table *t, uint32_t limit) {
   uint32_t segments = (limit + MB_SEGMENT_SLOTS) / MB_SEGMENT_SLOTS + 1;
-  *t = (struct mb_table){.limit = limit, .fresh = 1}; /* index 0 stays unused: pid 0.0.0 is nobody */
+  *t = (struct mb_process_table){.limit = limit, .fresh = 1}; /* index 0 stays unused: pid 0.0.0 is nobody */
   t->segments = calloc(segments, sizeof *t->segments);
   return t->segments ? 0 : MB_ENOMEM;
 }
 
-void mb_table_deinit(struct mb_table *t) {
+void mb_process_table_deinit(struct mb_process_table *t) {
   if (!t->segments) return;
   for (uint32_t i = 0; i <= t->limit / MB_SEGMENT_SLOTS; i++) free(t->segments[i]);
   free(t->segments);
   t->segments = NULL;
 }
 
-struct mb_process *mb_table_at(struct mb_table *t, uint32_t index) {
+struct mb_process *mb_process_table_at(struct mb_process_table *t, uint32_t index) {
   struct mb_process *segment;
   if (index == 0 || index > t->limit) return NULL;
-  /* acquire: partner of the release in mb_table_take, which published zeroed slots */
+  /* acquire: partner of the release in mb_process_table_take, which published zeroed slots */
   segment = atomic_load_explicit(&t->segments[index >> MB_SEGMENT_BITS], memory_order_acquire);
   return segment ? &segment[index & (MB_SEGMENT_SLOTS - 1)] : NULL;
 }
 
-struct mb_process *mb_table_slot(struct mb_table *t, mb_pid pid) {
-  return mb_table_at(t, mb_pid_index(pid));
+struct mb_process *mb_process_table_slot(struct mb_process_table *t, mb_pid pid) {
+  return mb_process_table_at(t, mb_pid_index(pid));
 }
 
-uint32_t mb_table_take(struct mb_table *t, uint32_t want, struct mb_process **list) {
+uint32_t mb_process_table_take(struct mb_process_table *t, uint32_t want, struct mb_process **list) {
   uint32_t got = 0;
   struct mb_process **last = list;
   mb_lock_take(&t->lock);
@@ -58,7 +58,7 @@ uint32_t mb_table_take(struct mb_table *t, uint32_t want, struct mb_process **li
           atomic_store_explicit(&t->segments[segment], slots, memory_order_release);
         continue;
       }
-      p = mb_table_at(t, t->fresh++);
+      p = mb_process_table_at(t, t->fresh++);
     }
     p->run_next = *last; /* in order: the first of them is used first */
     *last = p;
@@ -69,7 +69,7 @@ uint32_t mb_table_take(struct mb_table *t, uint32_t want, struct mb_process **li
   return got;
 }
 
-void mb_table_give(struct mb_table *t, uint32_t count, struct mb_process **list) {
+void mb_process_table_give(struct mb_process_table *t, uint32_t count, struct mb_process **list) {
   mb_lock_take(&t->lock);
   while (count-- && *list) {
     struct mb_process *p = *list;
@@ -80,7 +80,7 @@ void mb_table_give(struct mb_table *t, uint32_t count, struct mb_process **list)
   mb_lock_drop(&t->lock);
 }
 
-uint32_t mb_table_extent(struct mb_table *t) {
+uint32_t mb_process_table_extent(struct mb_process_table *t) {
   uint32_t extent;
   mb_lock_take(&t->lock);
   extent = t->fresh;
