@@ -261,7 +261,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
     return 0;
   }
   h->preempted = 1;
-  s->look_soon = 1;
+  s->check_soon = 1;
   return 1;
 }
 

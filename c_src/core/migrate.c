@@ -4,7 +4,7 @@
 
 enum {
   MOST_GIVEN = 1024, /* to one scheduler at once */
-  MOST_SEEN = 4096   /* places of the queue looked at */
+  MOST_SEEN = 4096   /* places of the queue seen */
 };
 
 /* Let p go: 1, or 0 when it must stay because signals are under way or timers aim at it. */

@@ -142,7 +142,7 @@ int mb_scheduler_wanted(const struct mb_scheduler *s, uint64_t now) {
 void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
   p->state = MB_RUNNABLE;
   mb_queue_push(&s->ready, p);
-  s->look_soon = 1;
+  s->check_soon = 1;
 }
 
 /* Slots */
@@ -351,7 +351,7 @@ void mb_receive_posted(struct mb_scheduler *s) {
   struct mb_process *remote, *arrivals;
   struct mb_watch *ended;
   struct mb_request *requests;
-  /* one that posts at this moment finds the scheduler awake, and is found by the next look */
+  /* one that posts at this moment finds the scheduler awake, and is found by the next check */
   if (!atomic_load_explicit(&s->posted, memory_order_relaxed)) return;
   mb_lock_take(&s->remote_lock); /* partner: push_inbox, migrate.c, request.c, delayed.c */
   remote = s->remote;
@@ -375,15 +375,15 @@ void mb_receive_posted(struct mb_scheduler *s) {
   }
 }
 
-/* For a little while, look out for posts instead of sleeping: waking takes longer than an answer. */
+/* Spin for posts for a little while instead of sleeping: waking takes longer than an answer. */
 static int spin(struct mb_scheduler *s) {
-  uint64_t until = s->looked + SPIN_NS;
+  uint64_t until = s->checked + SPIN_NS;
   s->spin = 0;
   do {
     for (int i = 0; i < 64; i++)
       if (atomic_load_explicit(&s->posted, memory_order_relaxed)) return 1;
-    s->looked = uv_hrtime(); /* spinning is not counted as running */
-  } while (s->looked < until);
+    s->checked = uv_hrtime(); /* spinning is not counted as running */
+  } while (s->checked < until);
   return 0;
 }
 
@@ -399,20 +399,20 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
   uv_run(s->loop, UV_RUN_ONCE);
   deadlock = mb_unparked(s);
   mb_ticker_wake(s);
-  s->looked = s->polled = uv_hrtime();
+  s->checked = s->polled = uv_hrtime();
   atomic_store_explicit(&s->asleep_since, 0, memory_order_relaxed);
   mb_count(&s->slept, (int64_t)(s->polled - now));
   mb_count(&s->wakeups, 1);
   return deadlock ? MB_EDEADLOCK : 0;
 }
 
-/* Look at timers, inboxes and the loop. With nothing to run afterwards, block until there may be. */
-static int look(struct mb_scheduler *s, int may_block) {
+/* Check timers, inboxes and the loop. With nothing to run afterwards, block until there may be. */
+static int check_events(struct mb_scheduler *s, int may_block) {
   uint64_t now = uv_hrtime(), first;
   int waits, idle, err;
-  s->looked = now;
+  s->checked = now;
   s->ran = 0;
-  s->look_soon = 0;
+  s->check_soon = 0;
   s->ticks = atomic_load_explicit(&s->slice.ticks, memory_order_relaxed);
   expire(s, now);
   mb_receive_posted(s);
@@ -474,7 +474,7 @@ int mb_run_nested(struct mb_scheduler *s, struct mb_process *p) {
   if (s->dying.head && p->state != MB_EXITING) reap(s);
   s->suspended_below = NULL;
   s->current = p;
-  if (s->ready.head != p || s->dying.head || s->look_soon || atomic_load_explicit(&s->stop, memory_order_relaxed) ||
+  if (s->ready.head != p || s->dying.head || s->check_soon || atomic_load_explicit(&s->stop, memory_order_relaxed) ||
       atomic_load_explicit(&s->noticed, memory_order_relaxed))
     return 0;
   mb_slice_begin(s, next_ready(s));
@@ -489,17 +489,17 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
     if (s->dying.head) reap(s);
     if (atomic_load_explicit(&s->stop, memory_order_relaxed)) return 0;
     if (in_place && atomic_load_explicit(&in_place->pid, memory_order_relaxed) != pid) return 0;
-    if (mb_look_due(s)) {
+    if (mb_check_due(s)) {
       /* Who holds the processor for a whole slice keeps those behind from starting; a batch of short runs does not,
        * unless there is a crowd. */
-      unsigned ran = s->look_soon ? 0 : s->ran, least = 1;
-      uint64_t began = s->looked;
-      look(s, 0);
-      if (ran) least = (unsigned)(CROWD_NS / ((s->looked - began) / ran + 1)) + 1;
+      unsigned ran = s->check_soon ? 0 : s->ran, least = 1;
+      uint64_t began = s->checked;
+      check_events(s, 0);
+      if (ran) least = (unsigned)(CROWD_NS / ((s->checked - began) / ran + 1)) + 1;
       mb_share(s, least);
     }
     if (!s->ready.head) {
-      int err = look(s, 1);
+      int err = check_events(s, 1);
       if (err) return err;
       continue;
     }

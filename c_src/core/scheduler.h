@@ -1,7 +1,7 @@
 /* A scheduler: one thread, one uv loop, one run queue, the timers of its processes.
  * Others reach it by what they post under its remote_lock: see signals.h, migrate.h, request.h, park.h.
  *
- * It runs ready processes in bounded batches and looks at timers and the loop in between; with
+ * It runs ready processes in bounded batches and checks timers and the loop in between; with
  * nothing to run it blocks in the loop. The dead are reaped before the next process runs, so nobody
  * sees half of a death. All functions belong to the scheduler's thread unless said otherwise. */
 #ifndef MB_SCHEDULER_H
@@ -17,7 +17,7 @@
 
 struct mb_runtime;
 
-enum { MB_BATCH = 32 }; /* processes run between two looks, at most */
+enum { MB_BATCH = 32 }; /* processes run between two checks, at most */
 
 struct mb_queue {
   _Atomic(struct mb_process *) head; /* relaxed: any thread may look whether there is one */
@@ -40,7 +40,7 @@ struct mb_scheduler {
   struct mb_map delayed; /* reference -> struct mb_delayed */
   struct mb_map watches; /* pid elsewhere -> struct mb_watch */
   uint64_t references;   /* counter of the next reference */
-  uint64_t looked;       /* ns: when timers and inboxes were looked at last, */
+  uint64_t checked;      /* ns: when timers and inboxes were checked last, */
   uint64_t polled;       /* and when the loop was */
   struct mb_signal *pool; /* small signals for reuse, linked by next */
   uint32_t pool_count;
@@ -50,7 +50,7 @@ struct mb_scheduler {
   _Atomic int64_t messages;       /* queued in mailboxes of processes here */
   _Atomic int64_t receive_timers; /* processes that wait with a deadline */
   _Atomic int64_t delayed_count;
-  _Atomic int64_t queued;  /* length of ready, as of the last look */
+  _Atomic int64_t queued;  /* length of ready, as of the last check */
   _Atomic int64_t steals;  /* processes that others have given */
   _Atomic int64_t wakeups; /* returns from sleep */
   _Atomic int64_t slept;   /* ns, in all */
@@ -58,17 +58,17 @@ struct mb_scheduler {
   uint64_t born; /* ns */
   struct mb_slice slice; /* shared with the ticker */
   uint64_t reduction_limit; /* of the running process: it gives way when it has done so many */
-  unsigned ran;          /* processes since the last look at timers and the loop, */
+  unsigned ran;          /* processes since the last check of timers and the loop, */
   unsigned ticks;        /* and slice.ticks by then */
-  int look_soon;         /* a slice has been cut short: look at timers and the loop next */
+  int check_soon;        /* a slice has been cut short: check timers and the loop next */
   struct mb_process *suspended_below; /* waits with its C frames below those of what runs: see mb_run_nested */
   int closing;           /* processes whose clean-up code runs */
-  int spin;              /* others have posted lately: look out for them before sleeping */
+  int spin;              /* others have posted lately: spin for more before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
   atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */
   atomic_int noticed;    /* the upcall `notice` is due; set with mb_scheduler_notice */
   atomic_int parked;     /* enum mb_parking; see park.c */
-  atomic_int handles;    /* the loop has something to do, as of the last look; relaxed: the ticker looks */
+  atomic_int handles;    /* the loop has something to do, as of the last check; relaxed: the ticker looks */
   /* What others have posted; partner of remote_lock: every thread that posts. */
   struct mb_lock remote_lock;
   atomic_int posted;            /* there is something; written under the lock */
@@ -167,10 +167,10 @@ struct mb_process *mb_process_here(struct mb_scheduler *s, mb_pid pid);
 /* Whether a pid belongs to another scheduler (where it may be dying this moment). */
 int mb_elsewhere(struct mb_scheduler *s, mb_pid pid);
 
-/* Whether timers, inboxes and the loop are to be looked at before the next process runs: a batch has run, a slice was cut,
+/* Whether timers, inboxes and the loop are to be checked before the next process runs: a batch has run, a slice was cut,
  * or a tick has passed. */
-static inline int mb_look_due(const struct mb_scheduler *s) {
-  return s->ran >= MB_BATCH || s->look_soon ||
+static inline int mb_check_due(const struct mb_scheduler *s) {
+  return s->ran >= MB_BATCH || s->check_soon ||
          (s->ran > 0 && s->ticks != atomic_load_explicit(&s->slice.ticks, memory_order_relaxed));
 }
 
@@ -179,11 +179,12 @@ static inline int mb_look_due(const struct mb_scheduler *s) {
  * one is suspended below another, so at most two processes' frames lie on a stack. */
 static inline int mb_can_run_nested(const struct mb_scheduler *s) {
   const struct mb_process *next = s->ready.head;
-  return next && !next->run_next && !s->suspended_below && !mb_look_due(s) && !s->dying.head && !(next->flags & MB_IN_PLACE);
+  return next && !next->run_next && !(next->flags & MB_IN_PLACE) && !s->suspended_below && !s->dying.head &&
+         !mb_check_due(s);
 }
 
-/* After mb_can_run_nested. 1: p, which waited, has been woken and runs again, in a new slice. 0: it has to leave the processor,
- * in whatever state it is now. */
+/* After mb_can_run_nested. 1: p, which waited, has been woken and runs again, in a new slice. 0: it has to leave the
+ * processor, in whatever state it is now. */
 int mb_run_nested(struct mb_scheduler *s, struct mb_process *p);
 
 /* Append to the mailbox of a process that lives here and wake it. */

@@ -63,7 +63,7 @@ static int could_run(struct mb_thread *t, int otherwise) {
 
 int mb_thread_is_ready(struct mb_thread *t) { return could_run(t, 0); }
 
-enum mb_thread_state mb_thread_look(struct mb_thread *t) {
+enum mb_thread_state mb_thread_sample(struct mb_thread *t) {
   uint64_t before = t->ran;
   if (!t->has_clock || is_running(t)) return MB_THREAD_RUNS;
   if (t->ran == before) return MB_THREAD_STILL;

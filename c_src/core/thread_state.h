@@ -16,7 +16,7 @@ struct mb_thread {
 };
 
 enum mb_thread_state {
-  MB_THREAD_STILL,  /* it has not run since it was looked at last */
+  MB_THREAD_STILL,  /* it has not run since it was sampled last */
   MB_THREAD_WAITS,  /* it has, and waits now */
   MB_THREAD_RUNS    /* it runs, or could, and others have the processor; or nobody knows */
 };
@@ -25,7 +25,7 @@ enum mb_thread_state {
 void mb_thread_init(struct mb_thread *t);
 
 /* What the thread, which is alive, does. One that could run and has not been let counts as still. */
-enum mb_thread_state mb_thread_look(struct mb_thread *t);
+enum mb_thread_state mb_thread_sample(struct mb_thread *t);
 
 /* Whether a thread that is still could run: 0 if nobody knows. It takes longer to find that out. */
 int mb_thread_is_ready(struct mb_thread *t);

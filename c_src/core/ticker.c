@@ -12,7 +12,7 @@ enum {
   SLOW_FACTOR = 8, /* how much slower while nothing moves */
   STRIKE_EVERY = 4, /* a slice that does not give way is preempted every so many ms */
   CHASES = 8,        /* in a tick, of a slice that computes and waits in turn, */
-  CHASE_LOOKS = 32,  /* for about 20 us each: it may compute for a few only; */
+  CHASE_SAMPLES = 32,  /* for about 20 us each: it may compute for a few only; */
   CHASE_TICKS = 64,  /* and for how long after it has last run */
   SPARED_MS = 64,    /* see pursue */
   STUCK_MS = 2000,   /* age of a slice that is told of, */
@@ -111,7 +111,7 @@ static int pursue(struct mb_scheduler *s, const struct beat *beat) {
   int awaited = mb_scheduler_awaited(s, beat->now);
   int wanted = awaited || mb_scheduler_wanted(s, beat->now);
   int armed = (wanted || atomic_load_explicit(&slice->attended, memory_order_relaxed)) && has_signal();
-  enum mb_thread_state state = mb_thread_look(&slice->thread);
+  enum mb_thread_state state = mb_thread_sample(&slice->thread);
   int runs = state == MB_THREAD_RUNS;
   if (state == MB_THREAD_STILL && wanted && mb_thread_is_ready(&slice->thread)) {
     state = MB_THREAD_RUNS;
@@ -136,12 +136,12 @@ static int pursue(struct mb_scheduler *s, const struct beat *beat) {
   return slice->elusive || (state == MB_THREAD_RUNS && atomic_load_explicit(&s->timers.first, memory_order_relaxed));
 }
 
-/* Look at a slice again that was seen to wait. 1: it is to be looked at again. */
+/* Sample a slice again that was seen to wait. 1: it is to be sampled again. */
 static int chase(struct mb_slice *slice, unsigned ticks) {
   enum mb_thread_state state = MB_THREAD_STILL;
   if (!slice->elusive || !slice->attached || !has_signal()) return 0;
   if (atomic_load_explicit(&slice->number, memory_order_relaxed) != slice->seen) return 0;
-  for (int i = 0; state == MB_THREAD_STILL && i < CHASE_LOOKS; i++) state = mb_thread_look(&slice->thread);
+  for (int i = 0; state == MB_THREAD_STILL && i < CHASE_SAMPLES; i++) state = mb_thread_sample(&slice->thread);
   if (state == MB_THREAD_RUNS) strike(slice, ticks);
   slice->stirred |= state != MB_THREAD_STILL;
   return slice->elusive;

@@ -3,7 +3,7 @@
  * started before a runtime has two processes.
  *
  * A signal would end what a C library waits for, so none is sent to a thread that waits in the kernel, nor where nobody
- * wants the scheduler. A slice that computes and waits in turn is looked at more often, until it is met computing. What
+ * wants the scheduler. A slice that computes and waits in turn is sampled more often, until it is met computing. What
  * holds a scheduler in spite of that is measured, and told.
  *
  * The signal's disposition belongs to the whole program. SIGURG is taken only when nobody else has it, no longer sent
@@ -44,8 +44,8 @@ struct mb_slice {
   unsigned strikes; /* ticks that found it computing, and wanted */
   int signalled;
   int stirred; /* it has run since the last tick */
-  int waits;   /* it did not when it was looked at last */
-  unsigned elusive; /* ticks for which it is looked at more often; 0: not at all */
+  int waits;   /* it did not when it was sampled last */
+  unsigned elusive; /* ticks for which it is sampled more often; 0: not at all */
   uint64_t held, longest; /* ns: the present stretch, and the longest */
   uint64_t ran;           /* thread.ran at the last tick */
   int told;

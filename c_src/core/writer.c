@@ -35,7 +35,7 @@ struct mb_writer {
   unsigned draining;    /* how many wait for progress */
   int running, ending;
   pthread_t thread;
-  /* Writing at once: to what the descriptor was when it was looked at. */
+  /* Writing at once: to what the descriptor was when it was last asked. */
   enum { UNKNOWN, FILE_LIKE, NON_BLOCKING, SOCKET, THREAD_ONLY } way;
   dev_t device;
   ino_t inode;
@@ -64,7 +64,7 @@ static void write_all(int fd, const char *bytes, size_t size) {
 }
 
 /* See what the descriptor is, and how it can be written to without waiting. The mutex is held. */
-static void look_at(struct mb_writer *w) {
+static void stat_target(struct mb_writer *w) {
   struct stat st;
   char path[64];
   if (fstat(w->fd, &st) != 0) st = (struct stat){0};
@@ -87,7 +87,7 @@ static size_t write_now(struct mb_writer *w, const char *bytes, size_t size) {
   static const struct timespec no_time;
   sigset_t pipe, before;
   ssize_t wrote;
-  look_at(w);
+  stat_target(w);
   if (w->way == THREAD_ONLY) return 0;
   if (w->way == FILE_LIKE) {
     write_all(w->fd, bytes, size);
