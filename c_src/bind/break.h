@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <uv.h>
 
-#include "process.h"
+#include "core/process.h"
 
 struct mb_heap;
 

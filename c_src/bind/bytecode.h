@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /* A name that code looks up in an upvalue, its environment. */
 struct mb_code_name {

@@ -2,8 +2,8 @@
  * from being made: a report is written in what is left of a dying process's time. */
 #include <string.h>
 
+#include "core/pid.h"
 #include "crash.h"
-#include "pid.h"
 
 enum field { BEHAVIOUR, PID, NAME, REASON, ERROR, TRACEBACK, LAST_MESSAGE, STATE, SPAWNED_AT, PARENT, CALLERS, ANCESTORS, COUNT };
 static const char *const names[COUNT] = {"behaviour", "pid", "name", "reason", "error", "traceback", "last_message", "state",

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "codes.h"
+#include "core/hash.h"
 #include "encoder.h"
-#include "hash.h"
 #include "modules.h"
 
 /* Environments */

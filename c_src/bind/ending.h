@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "pid.h"
+#include "core/pid.h"
 
 struct mb_heap;
 struct mb_node;

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "hash.h"
+#include "core/hash.h"
 #include "modules.h"
 #include "run.h"
 

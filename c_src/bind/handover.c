@@ -2,9 +2,9 @@
 
 #include "call_site.h"
 #include "codec.h"
-#include "mailbox.h"
+#include "core/mailbox.h"
+#include "core/scheduler.h"
 #include "modules.h"
-#include "scheduler.h"
 
 enum {
   MOST_ITEMS = 64, /* of a table that is copied here */

@@ -10,8 +10,8 @@
 
 #include "break.h"
 #include "buffer.h"
+#include "core/map.h"
 #include "finalizer.h"
-#include "map.h"
 #include "node.h"
 #include "place.h"
 

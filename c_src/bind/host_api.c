@@ -6,8 +6,8 @@
 
 #include "closing.h"
 #include "codec.h"
+#include "core/error.h"
 #include "crash.h"
-#include "error.h"
 #include "errors.h"
 #include "message.h"
 #include "modules.h"

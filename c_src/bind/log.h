@@ -13,8 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "pid.h"
-#include "writer.h"
+#include "core/pid.h"
+#include "core/writer.h"
 
 struct mb_heap;
 struct mb_process;

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "api.h"
+#include "core/hash.h"
 #include "crash.h"
 #include "entry.h"
-#include "hash.h"
 #include "preempt_inside.h"
 #include "run.h"
 

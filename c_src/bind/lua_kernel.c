@@ -3,11 +3,11 @@
 
 #include "api.h"
 #include "codec.h"
+#include "core/error.h"
+#include "core/mailbox.h"
 #include "crash.h"
-#include "error.h"
 #include "errors.h"
 #include "handover.h"
-#include "mailbox.h"
 #include "modules.h"
 #include "own.h"
 #include "replica.h"

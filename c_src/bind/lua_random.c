@@ -4,7 +4,7 @@
 #include <string.h>
 #include <uv.h>
 
-#include "hash.h"
+#include "core/hash.h"
 #include "own.h"
 
 int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make) {

@@ -5,9 +5,9 @@
 
 #include "api.h"
 #include "closing.h"
+#include "core/mailbox.h"
 #include "errors.h"
 #include "handover.h"
-#include "mailbox.h"
 #include "message.h"
 #include "pattern.h"
 #include "run.h"

@@ -4,7 +4,7 @@
 
 #include "api.h"
 #include "codec.h"
-#include "error.h"
+#include "core/error.h"
 #include "errors.h"
 #include "key.h"
 #include "run.h"

@@ -6,9 +6,9 @@
 
 #include "api.h"
 #include "codec.h"
+#include "core/mailbox.h"
 #include "errors.h"
 #include "handover.h"
-#include "mailbox.h"
 #include "message.h"
 #include "replica.h"
 #include "run.h"

@@ -10,8 +10,8 @@
 #include "crash.h"
 #include "environment.h"
 #include "errors.h"
-#include "replica.h"
 #include "modules.h"
+#include "replica.h"
 
 /* module_name(table) -> the name that require knows it by; nil when there is none */
 static int module_name(lua_State *L) {

@@ -1,6 +1,6 @@
 #include "memory.h"
 
-#include "mailbox.h"
+#include "core/mailbox.h"
 #include "modules.h"
 
 /* As in Lua 5.4 on 64-bit machines. */

@@ -3,8 +3,8 @@
 #include "api.h"
 #include "closing.h"
 #include "codec.h"
+#include "core/mailbox.h"
 #include "crash.h"
-#include "mailbox.h"
 #include "replica.h"
 
 enum { LARGE = 1024 }; /* bytes; making more of a message than that is protected against the end of memory */

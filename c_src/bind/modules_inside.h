@@ -3,7 +3,7 @@
 #ifndef MB_MODULES_INSIDE_H
 #define MB_MODULES_INSIDE_H
 
-#include "map.h"
+#include "core/map.h"
 #include "modules.h"
 
 enum { FILTER_BITS = 1 << 16 };

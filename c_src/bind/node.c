@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "error.h"
+#include "core/error.h"
 #include "heap.h"
 #include "open.h"
 #include "run.h"

@@ -5,10 +5,10 @@
 
 #include <lua.h>
 
+#include "core/runtime.h"
 #include "ending.h"
 #include "log.h"
 #include "publication.h"
-#include "runtime.h"
 
 struct mb_heap;
 

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "closing.h"
-#include "hash.h"
+#include "core/hash.h"
 #include "long_slice.h"
 #include "main_thread.h"
 #include "preempt_inside.h"

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "map.h"
+#include "core/map.h"
 
 struct mb_publication {
   struct mb_publication *next, *before; /* under the mutex */

@@ -4,7 +4,7 @@
 #include <uv.h>
 
 #include "codec.h"
-#include "hash.h"
+#include "core/hash.h"
 #include "modules.h"
 #include "place.h"
 #include "run.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hash.h"
+#include "core/hash.h"
 
 enum { LINEAR = 12, KEEP_BYTES = 1 << 16, KEEP_OBJECTS = KEEP_BYTES / 16 };
 

@@ -1,6 +1,6 @@
 /* The mailbox: order, the scan position, the mark of the newest reference. */
 #include "check.h"
-#include "mailbox.h"
+#include "core/mailbox.h"
 
 static struct mb_signal *message(mb_ref ref) {
   struct mb_signal *s = mb_signal_new(MB_MESSAGE, 0);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "map.h"
+#include "core/map.h"
 
 enum { KEYS = 2000 };
 static uint64_t model[KEYS + 1]; /* 0: not there */

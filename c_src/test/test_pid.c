@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "pid.h"
+#include "core/pid.h"
 
 int main(void) {
   char text[MB_ID_TEXT];

@@ -4,9 +4,9 @@
 #include <uv.h>
 
 #include "check.h"
-#include "error.h"
-#include "mailbox.h"
-#include "runtime.h"
+#include "core/error.h"
+#include "core/mailbox.h"
+#include "core/runtime.h"
 
 enum { POSTED = 20000 };
 

@@ -5,8 +5,8 @@
 #include <uv.h>
 
 #include "check.h"
-#include "error.h"
-#include "runtime.h"
+#include "core/error.h"
+#include "core/runtime.h"
 
 enum { THREADS = 4, MEMBERS = 200, KEYS = 16, STEPS = 400 };
 

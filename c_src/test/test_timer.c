@@ -1,6 +1,6 @@
 /* The heap of deadlines: order, cancelling, moving, a million at once. */
 #include "check.h"
-#include "timer.h"
+#include "core/timer.h"
 
 enum { COUNT = 1000000 };
 

@@ -7,7 +7,7 @@
 #include <uv.h>
 
 #include "check.h"
-#include "writer.h"
+#include "core/writer.h"
 
 enum { LIMIT = 100000, BIG = 500, SMALL = 20 };
 
