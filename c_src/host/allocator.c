@@ -7,7 +7,7 @@
  *   partial[class]      a ring of the others that have free blocks; the next current one is behind its head
  *   (nowhere)           the full ones
  *   spare               the empty ones, of no class; what is more than a bound goes back to malloc */
-#include "allocator.h"
+#include "host/allocator.h"
 
 #include <malloc.h>
 #include <stdint.h>

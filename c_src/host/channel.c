@@ -1,4 +1,4 @@
-#include "channel.h"
+#include "host/channel.h"
 
 #include <errno.h>
 #include <stdlib.h>

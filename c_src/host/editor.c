@@ -1,4 +1,4 @@
-#include "editor.h"
+#include "host/editor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "host/signals.h"
 #include "screen.h"
-#include "signals.h"
 
 enum { STACK_SIZE = 512 * 1024, HISTORY_SIZE = 1000, ESCAPE_MS = 50 };
 

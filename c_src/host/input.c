@@ -1,4 +1,4 @@
-#include "input.h"
+#include "host/input.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "buffer.h"
-#include "signals.h"
+#include "host/signals.h"
 
 static struct {
   mb_input_event event;

@@ -1,4 +1,4 @@
-#include "lua_host.h"
+#include "host/lua_host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,15 +8,15 @@
 #include <unistd.h>
 
 #include "api.h"
-#include "channel.h"
 #include "codec.h"
-#include "editor.h"
 #include "environment.h"
 #include "errors.h"
-#include "input.h"
+#include "host/channel.h"
+#include "host/editor.h"
+#include "host/input.h"
+#include "host/signals.h"
 #include "preempt.h"
 #include "run.h"
-#include "signals.h"
 
 static lua_State *host; /* the first state's main thread */
 static int opened;      /* the terminal is */

@@ -5,16 +5,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "allocator.h"
-#include "channel.h"
-#include "editor.h"
+#include "host/allocator.h"
+#include "host/channel.h"
+#include "host/editor.h"
+#include "host/lua_host.h"
+#include "host/options.h"
+#include "host/say.h"
+#include "host/script.h"
+#include "host/signals.h"
 #include "host_api.h"
-#include "lua_host.h"
 #include "moonbeam.h"
-#include "options.h"
-#include "say.h"
-#include "script.h"
-#include "signals.h"
 
 static int panic(lua_State *L) {
   const char *text = lua_tostring(L, -1);

@@ -1,4 +1,4 @@
-#include "options.h"
+#include "host/options.h"
 
 #include <stdlib.h>
 #include <string.h>

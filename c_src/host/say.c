@@ -1,4 +1,4 @@
-#include "say.h"
+#include "host/say.h"
 
 #include <stdatomic.h>
 #include <string.h>

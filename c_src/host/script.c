@@ -1,14 +1,14 @@
 /* lua.c's `pmain` for a process: chunks are called from C, as there, so that levels and tracebacks are the same; with
  * continuations, so that they may wait. */
-#include "script.h"
+#include "host/script.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/say.h"
+#include "host/signals.h"
 #include "host_api.h"
-#include "say.h"
-#include "signals.h"
 
 /* Stack, as deep as lua's below its chunks: the argument, a table that keeps the error value, the message handler. */
 enum { SCRIPT = 1, BOX = 2, HANDLER = 3, BASE = 3 };

@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-#include "options.h"
+#include "host/options.h"
 
 struct mb_script {
   const struct mb_options *options;

@@ -1,4 +1,4 @@
-#include "signals.h"
+#include "host/signals.h"
 
 #include <errno.h>
 #include <pthread.h>
