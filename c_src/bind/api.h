@@ -3,7 +3,7 @@
 #ifndef MB_API_H
 #define MB_API_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions);
 

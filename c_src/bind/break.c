@@ -1,8 +1,8 @@
 #include "break.h"
 
 #include "api.h"
-#include "errors.h"
-#include "heap.h"
+#include "heap/errors.h"
+#include "heap/heap.h"
 #include "preempt.h"
 
 enum { AGAIN_MS = 100 };

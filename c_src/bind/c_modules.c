@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "main_thread.h"
+#include "heap/main_thread.h"
 #include "modules.h"
 #include "preempt.h"
 

@@ -3,7 +3,7 @@
 #ifndef MB_C_MODULES_H
 #define MB_C_MODULES_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Wrap the searchers of package.searchers and package.loadlib accordingly. May raise; the stack stays. */
 void mb_open_c_modules(struct mb_heap *h, lua_State *L);

@@ -4,7 +4,7 @@
 #ifndef MB_CLOSING_H
 #define MB_CLOSING_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Such code runs from here on, on behalf of the scheduler's current process, with all of its time. May be nested: then the
  * time is that of the outermost. */

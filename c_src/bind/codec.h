@@ -34,7 +34,7 @@
 #ifndef MB_CODEC_H
 #define MB_CODEC_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 enum {
   MB_T_NIL, MB_T_FALSE, MB_T_TRUE, MB_T_INT8, MB_T_INT64, MB_T_FLOAT, MB_T_STRING, MB_T_LIGHT,

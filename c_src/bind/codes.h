@@ -5,7 +5,7 @@
 #define MB_CODES_H
 
 #include "bytecode.h"
-#include "heap.h"
+#include "heap/heap.h"
 
 struct mb_code_entry {
   struct mb_code_entry *next;

@@ -2,7 +2,7 @@
 #ifndef MB_CRASH_H
 #define MB_CRASH_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* End p with the error on the top of its coroutine's stack: the reason of an exit, or
  * {"error", value, traceback}, which is logged. Never raises. */

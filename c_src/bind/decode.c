@@ -6,7 +6,7 @@
 #include "codec.h"
 #include "codes.h"
 #include "environment.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "modules.h"
 #include "replica.h"
 

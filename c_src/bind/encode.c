@@ -8,7 +8,7 @@
 #include "codes.h"
 #include "crash.h"
 #include "encoder.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "modules.h"
 
 enum { MOST_TRIED = 64 * 1024 };

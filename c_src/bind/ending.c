@@ -10,7 +10,7 @@
 
 #include "api.h"
 #include "codec.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "library.h"
 #include "open.h"
 #include "preempt.h"

@@ -2,7 +2,7 @@
 #ifndef MB_ENTRY_H
 #define MB_ENTRY_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Push what a process begins with, below its function and the arguments: it calls that function protected, so that what is
  * to be closed when it ends by an error or an exit is closed inside the coroutine, where it may wait. The coroutine returns

@@ -1,7 +1,7 @@
 #include "environment.h"
 
 #include "closing.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "library.h"
 #include "modules.h"
 #include "replica.h"

@@ -8,7 +8,7 @@
 #ifndef MB_ENVIRONMENT_H
 #define MB_ENVIRONMENT_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Set up the base from the standard library. May raise. */
 void mb_environment_open(struct mb_heap *h, lua_State *L);

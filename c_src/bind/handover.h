@@ -10,7 +10,7 @@
 #ifndef MB_HANDOVER_H
 #define MB_HANDOVER_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* What a waiting process takes on its stack: p->offer. */
 enum mb_offer {

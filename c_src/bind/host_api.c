@@ -8,7 +8,7 @@
 #include "codec.h"
 #include "core/error.h"
 #include "crash.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "message.h"
 #include "modules.h"
 #include "open.h"

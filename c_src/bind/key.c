@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "encoder.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "modules.h"
 
 enum {

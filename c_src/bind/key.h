@@ -9,7 +9,7 @@
 #ifndef MB_KEY_H
 #define MB_KEY_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* The bytes of the value at `index`, which stay until the next call. No Lua code runs and nothing is collected
  * meanwhile, when modules are up to date, as mb_encode leaves them. Raises that this argument cannot be a key. */

@@ -7,7 +7,7 @@
 #ifndef MB_LIBRARY_H
 #define MB_LIBRARY_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Whether a module of this name can be one of the library's. */
 int mb_library_is_name(const char *module);

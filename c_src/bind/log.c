@@ -9,7 +9,7 @@
 #include "closing.h"
 #include "codec.h"
 #include "crash.h"
-#include "heap.h"
+#include "heap/heap.h"
 #include "preempt.h"
 #include "run.h"
 #include "screen.h"

@@ -7,7 +7,7 @@
 #include "codec.h"
 #include "crash.h"
 #include "ending.h"
-#include "heap.h"
+#include "heap/heap.h"
 #include "message.h"
 #include "preempt.h"
 

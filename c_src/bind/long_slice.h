@@ -3,7 +3,7 @@
 #ifndef MB_LONG_SLICE_H
 #define MB_LONG_SLICE_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Report the present slice, which runs on `of`, when it is one: once per slice and per place. Uses the stack of L. Call it
  * while `of` is inside what may be to blame, or has just left that. */

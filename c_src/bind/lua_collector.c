@@ -1,7 +1,7 @@
 /* collectgarbage. Its settings are those of a scheduler, so a process among others does not change them. */
 #include <string.h>
 
-#include "errors.h"
+#include "heap/errors.h"
 #include "modules.h"
 #include "own.h"
 

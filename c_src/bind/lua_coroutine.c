@@ -3,7 +3,7 @@
  * way back: resume never takes it for a yield of the coroutine's. */
 #include "api.h"
 #include "closing.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "modules.h"
 #include "preempt.h"
 #include "run.h"

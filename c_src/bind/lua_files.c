@@ -2,7 +2,7 @@
  * are those of the process which has used them last. Until a process has set one, all have the standard ones. */
 #include <lualib.h>
 
-#include "errors.h"
+#include "heap/errors.h"
 #include "modules.h"
 #include "own.h"
 

@@ -6,7 +6,7 @@
 #include "closing.h"
 #include "codec.h"
 #include "crash.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "run.h"
 
 static struct mb_log *log_of(const struct mb_heap *h) { return &h->node->log; }

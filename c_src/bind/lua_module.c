@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "library.h"
 #include "modules.h"
 

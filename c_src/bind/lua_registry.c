@@ -5,7 +5,7 @@
 #include "api.h"
 #include "codec.h"
 #include "core/error.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "key.h"
 #include "run.h"
 

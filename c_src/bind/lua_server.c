@@ -9,7 +9,7 @@
 #include "api.h"
 #include "crash.h"
 #include "environment.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "modules.h"
 #include "replica.h"
 

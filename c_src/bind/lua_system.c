@@ -7,7 +7,7 @@
 #include "api.h"
 #include "closing.h"
 #include "environment.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "library.h"
 #include "long_slice.h"
 #include "replica.h"

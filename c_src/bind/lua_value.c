@@ -2,7 +2,7 @@
  * metatable for the whole type; the exit object; is and type. */
 #include "api.h"
 #include "closing.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "pattern.h"
 #include "standard.h"
 

@@ -2,7 +2,7 @@
 #ifndef MB_MEMORY_H
 #define MB_MEMORY_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* About how many bytes p takes: its slot, its messages, its coroutine, and what its stack, dictionary and globals reach. Code
  * and what is found in modules is everybody's and not counted. Of what is very large (10,000 objects, 100,000 entries of

@@ -8,7 +8,7 @@
 #ifndef MB_MESSAGE_H
 #define MB_MESSAGE_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 enum mb_form {
   MB_FORM_MESSAGE, /* one value, as receive gives it */

@@ -14,7 +14,7 @@
 #ifndef MB_MODULES_H
 #define MB_MODULES_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 enum { MB_NAME_AND = 1, MB_NAME_MOST = 255 };
 

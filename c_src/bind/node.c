@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
-#include "heap.h"
+#include "heap/heap.h"
 #include "open.h"
 #include "run.h"
 

@@ -2,7 +2,7 @@
 #ifndef MB_OPEN_H
 #define MB_OPEN_H
 
-#include "heap.h"
+#include "heap/heap.h"
 #include "moonbeam.h"
 
 /* The heap of this state, made when it has none yet. The process limit is taken from MOONBEAM_PROCESSES

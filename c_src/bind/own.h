@@ -6,7 +6,7 @@
 #define MB_OWN_H
 
 #include "environment.h"
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Who runs, for comparing; 0: the main chunk. */
 static inline mb_pid mb_own_id(const struct mb_process *p) { return p && !(p->flags & MB_IN_PLACE) ? mb_pid_of(p) : 0; }

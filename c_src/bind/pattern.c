@@ -5,7 +5,7 @@
 
 #include "closing.h"
 #include "codec.h"
-#include "errors.h"
+#include "heap/errors.h"
 
 enum { NEST = 150, FEW_NAMES = 16 };
 /* One table's match needs MOST_SLOTS of the stack beside the captures of so many items. */

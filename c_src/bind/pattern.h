@@ -2,7 +2,7 @@
 #ifndef MB_PATTERN_H
 #define MB_PATTERN_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* `any` and `is.string` and so on are immediates like pids, with a tag of their own, so that they mean the
  * same wherever they travel. */

@@ -7,8 +7,8 @@
 
 #include "closing.h"
 #include "core/hash.h"
+#include "heap/main_thread.h"
 #include "long_slice.h"
-#include "main_thread.h"
 #include "preempt_inside.h"
 #include "run.h"
 

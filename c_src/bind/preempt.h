@@ -7,7 +7,7 @@
 #ifndef MB_PREEMPT_H
 #define MB_PREEMPT_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 enum { MB_PREEMPT_OFF = -1, MB_PREEMPT_BY_TIME = 0 }; /* or: every so many instructions */
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "encoder.h"
-#include "errors.h"
+#include "heap/errors.h"
 
 enum {
   FIRST_STEPS = 4, LAST_STEPS = 8, /* of a path that are shown; the others are three dots */

@@ -16,7 +16,7 @@
 #ifndef MB_REPLICA_H
 #define MB_REPLICA_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* How the values of publications are encoded, the `doing` of mb_encode: the state's own globals are those of
  * the heap that decodes. MB_REPLICA_TRIAL: and no more than 64 KB. */

@@ -2,7 +2,7 @@
 #ifndef MB_RUN_H
 #define MB_RUN_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 extern const struct mb_upcalls mb_heap_upcalls;
 

@@ -3,7 +3,7 @@
 #ifndef MB_STANDARD_H
 #define MB_STANDARD_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Give names to the C functions in the table on the top of the stack: "what key". May raise; the stack stays. */
 void mb_standard_add(struct mb_heap *h, lua_State *L, const char *what);

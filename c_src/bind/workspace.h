@@ -3,7 +3,7 @@
 #ifndef MB_WORKSPACE_H
 #define MB_WORKSPACE_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 struct mb_seen {
   const void *object; /* table, function, or upvalue cell */

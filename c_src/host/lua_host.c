@@ -10,7 +10,7 @@
 #include "api.h"
 #include "codec.h"
 #include "environment.h"
-#include "errors.h"
+#include "heap/errors.h"
 #include "host/channel.h"
 #include "host/editor.h"
 #include "host/input.h"

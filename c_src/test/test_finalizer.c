@@ -3,7 +3,7 @@
 #include <lualib.h>
 
 #include "check.h"
-#include "finalizer.h"
+#include "heap/finalizer.h"
 
 /* is_finalizer() -> what the word says; raises when lua_gc says something else */
 static int is_finalizer(lua_State *L) {

@@ -1,4 +1,4 @@
-#include "main_thread.h"
+#include "heap/main_thread.h"
 
 #include "preempt.h"
 

@@ -11,7 +11,7 @@
 #include "break.h"
 #include "buffer.h"
 #include "core/map.h"
-#include "finalizer.h"
+#include "heap/finalizer.h"
 #include "node.h"
 #include "place.h"
 

@@ -8,7 +8,7 @@
 #ifndef MB_MAIN_THREAD_H
 #define MB_MAIN_THREAD_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* lua_pcall on the heap's main thread, with all results: L's top has the function and its arguments, then the results or
  * the error. L may be any thread of the heap's that runs; nothing may yield there. Never raises. */

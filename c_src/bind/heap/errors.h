@@ -2,7 +2,7 @@
 #ifndef MB_ERRORS_H
 #define MB_ERRORS_H
 
-#include "heap.h"
+#include "heap/heap.h"
 
 /* Whether a chunk of this source is one of the runtime's own files. */
 int mb_is_own(const struct mb_heap *h, const char *source);

@@ -1,4 +1,4 @@
-#include "finalizer.h"
+#include "heap/finalizer.h"
 
 #include <lauxlib.h>
 #include <stdatomic.h>

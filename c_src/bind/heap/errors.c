@@ -1,4 +1,4 @@
-#include "errors.h"
+#include "heap/errors.h"
 
 #include <math.h>
 #include <stdarg.h>
