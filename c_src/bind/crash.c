@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "closing.h"
+#include "code/environment.h"
 #include "codec.h"
 #include "entry.h"
-#include "environment.h"
 #include "preempt.h"
 #include "run.h"
 

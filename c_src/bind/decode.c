@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "closing.h"
+#include "code/codes.h"
+#include "code/environment.h"
+#include "code/modules.h"
 #include "codec.h"
-#include "codes.h"
-#include "environment.h"
 #include "heap/errors.h"
-#include "modules.h"
 #include "replica.h"
 
 enum how {

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codes.h"
+#include "code/codes.h"
+#include "code/modules.h"
 #include "crash.h"
 #include "encoder.h"
 #include "heap/errors.h"
-#include "modules.h"
 
 enum { MOST_TRIED = 64 * 1024 };
 

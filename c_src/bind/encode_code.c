@@ -9,10 +9,10 @@
  * starts meanwhile brings its own. */
 #include <string.h>
 
-#include "codes.h"
+#include "code/codes.h"
+#include "code/modules.h"
 #include "core/hash.h"
 #include "encoder.h"
-#include "modules.h"
 
 /* Environments */
 

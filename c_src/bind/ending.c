@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "code/library.h"
 #include "codec.h"
 #include "heap/errors.h"
-#include "library.h"
 #include "open.h"
 #include "preempt.h"
 #include "run.h"

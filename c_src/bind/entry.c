@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "api.h"
-#include "environment.h"
+#include "code/environment.h"
 #include "run.h"
 
 static const char line[] = "\n\t[C]: in ?"; /* of the entry in a traceback: nothing knows its name */

@@ -1,10 +1,10 @@
 #include "handover.h"
 
-#include "call_site.h"
+#include "code/call_site.h"
+#include "code/modules.h"
 #include "codec.h"
 #include "core/mailbox.h"
 #include "core/scheduler.h"
-#include "modules.h"
 
 enum {
   MOST_ITEMS = 64, /* of a table that is copied here */

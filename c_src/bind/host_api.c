@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "closing.h"
+#include "code/modules.h"
 #include "codec.h"
 #include "core/error.h"
 #include "crash.h"
 #include "heap/errors.h"
 #include "message.h"
-#include "modules.h"
 #include "open.h"
 #include "preempt.h"
 #include "replica.h"

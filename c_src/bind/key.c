@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "code/modules.h"
 #include "encoder.h"
 #include "heap/errors.h"
-#include "modules.h"
 
 enum {
   DEEPEST = 100,

@@ -1,8 +1,8 @@
 /* collectgarbage. Its settings are those of a scheduler, so a process among others does not change them. */
 #include <string.h>
 
+#include "code/modules.h"
 #include "heap/errors.h"
-#include "modules.h"
 #include "own.h"
 
 static int is_setting(const char *option) {

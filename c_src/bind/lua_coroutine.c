@@ -3,8 +3,8 @@
  * way back: resume never takes it for a yield of the coroutine's. */
 #include "api.h"
 #include "closing.h"
+#include "code/modules.h"
 #include "heap/errors.h"
-#include "modules.h"
 #include "preempt.h"
 #include "run.h"
 

@@ -2,13 +2,13 @@
 #include <string.h>
 
 #include "api.h"
+#include "code/modules.h"
 #include "codec.h"
 #include "core/error.h"
 #include "core/mailbox.h"
 #include "crash.h"
 #include "handover.h"
 #include "heap/errors.h"
-#include "modules.h"
 #include "own.h"
 #include "replica.h"
 #include "run.h"

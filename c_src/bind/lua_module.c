@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "api.h"
+#include "code/library.h"
+#include "code/modules.h"
 #include "heap/errors.h"
-#include "library.h"
-#include "modules.h"
 
 /* Fill the module's table, at stack index 1, from its file, and take its metatable off. In one call from Lua, so that
  * no other process of the heap sees half of it. */

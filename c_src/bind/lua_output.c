@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "api.h"
+#include "code/modules.h"
 #include "codec.h"
-#include "modules.h"
 #include "own.h"
 #include "run.h"
 #include "screen.h"

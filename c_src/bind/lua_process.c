@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "api.h"
+#include "code/environment.h"
 #include "codec.h"
 #include "core/delayed.h"
 #include "core/error.h"
 #include "core/mailbox.h"
 #include "crash.h"
 #include "entry.h"
-#include "environment.h"
 #include "handover.h"
 #include "heap/errors.h"
 #include "key.h"

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "api.h"
+#include "code/environment.h"
+#include "code/modules.h"
 #include "crash.h"
-#include "environment.h"
 #include "heap/errors.h"
-#include "modules.h"
 #include "replica.h"
 
 /* module_name(table) -> the name that require knows it by; nil when there is none */

@@ -6,9 +6,9 @@
 
 #include "api.h"
 #include "closing.h"
-#include "environment.h"
+#include "code/environment.h"
+#include "code/library.h"
 #include "heap/errors.h"
-#include "library.h"
 #include "long_slice.h"
 #include "replica.h"
 

@@ -5,7 +5,7 @@
 #ifndef MB_OWN_H
 #define MB_OWN_H
 
-#include "environment.h"
+#include "code/environment.h"
 #include "heap/heap.h"
 
 /* Who runs, for comparing; 0: the main chunk. */

@@ -3,9 +3,9 @@
 #include <string.h>
 #include <uv.h>
 
+#include "code/modules.h"
 #include "codec.h"
 #include "core/hash.h"
-#include "modules.h"
 #include "place.h"
 #include "run.h"
 #include "watch.h"

@@ -1,6 +1,6 @@
 /* The user's own hooks: debug.sethook and debug.gethook, which know of the runtime's. */
 #include "api.h"
-#include "modules.h"
+#include "code/modules.h"
 #include "preempt_inside.h"
 #include "run.h"
 

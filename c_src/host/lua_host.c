@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "code/environment.h"
 #include "codec.h"
-#include "environment.h"
 #include "heap/errors.h"
 #include "host/channel.h"
 #include "host/editor.h"

@@ -3,8 +3,8 @@
 #include <lualib.h>
 #include <string.h>
 
-#include "bytecode.h"
 #include "check.h"
+#include "code/bytecode.h"
 
 static lua_State *L;
 

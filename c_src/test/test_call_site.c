@@ -1,8 +1,8 @@
 /* Call sites: that this Lua is one of those whose call sites are understood; what is said of them is tried out there. */
 #include <lauxlib.h>
 
-#include "call_site.h"
 #include "check.h"
+#include "code/call_site.h"
 
 int main(void) {
   lua_State *L = luaL_newstate();

@@ -4,8 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "code/modules.h"
 #include "core/hash.h"
-#include "modules.h"
 #include "run.h"
 
 int mb_is_own(const struct mb_heap *h, const char *source) {

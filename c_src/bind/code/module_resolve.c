@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "closing.h"
-#include "library.h"
-#include "modules_inside.h"
+#include "code/library.h"
+#include "code/modules_inside.h"
 
 /* Remember the value on the top of the stack, which stays there, as the one behind a name. */
 static void remember(struct mb_heap *h, lua_State *L, const char *name, size_t size) {

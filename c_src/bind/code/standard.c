@@ -1,8 +1,8 @@
-#include "standard.h"
+#include "code/standard.h"
 
 #include <lualib.h>
 
-#include "modules.h"
+#include "code/modules.h"
 
 /* Name the value on the top of the stack (popped), if it is a C function. */
 static void add(struct mb_heap *h, lua_State *L, const char *name) {

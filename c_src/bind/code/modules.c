@@ -1,4 +1,4 @@
-#include "modules_inside.h"
+#include "code/modules_inside.h"
 
 #include <stdlib.h>
 #include <string.h>

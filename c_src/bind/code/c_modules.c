@@ -1,9 +1,9 @@
-#include "c_modules.h"
+#include "code/c_modules.h"
 
 #include <string.h>
 
+#include "code/modules.h"
 #include "heap/main_thread.h"
-#include "modules.h"
 #include "preempt.h"
 
 /* The opener of a C module, upvalue 2. */

@@ -10,13 +10,13 @@
  *               n:int (name:string first_pc:int last_pc:int)*n   n:int name:string*n
  *   int      big-endian groups of 7 bits, the last one with the high bit set
  *   string   size + 1 as an int (0: none), then the bytes */
-#include "bytecode.h"
+#include "code/bytecode.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "instruction.h"
+#include "code/instruction.h"
 
 enum { HEADER = 31, NEST = 220, MOST_FACTORY_UPVALUES = 190, MOST_SHORT_KEYS = 256 };
 enum { K_FLOAT = 0x13, K_INTEGER = 0x03, K_SHORT = 0x04, K_LONG = 0x14 };

@@ -1,4 +1,4 @@
-#include "codes.h"
+#include "code/codes.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #ifndef MB_MODULES_INSIDE_H
 #define MB_MODULES_INSIDE_H
 
+#include "code/modules.h"
 #include "core/map.h"
-#include "modules.h"
 
 enum { FILTER_BITS = 1 << 16 };
 

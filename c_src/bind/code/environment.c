@@ -1,9 +1,9 @@
-#include "environment.h"
+#include "code/environment.h"
 
 #include "closing.h"
+#include "code/library.h"
+#include "code/modules.h"
 #include "heap/errors.h"
-#include "library.h"
-#include "modules.h"
 #include "replica.h"
 
 int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {

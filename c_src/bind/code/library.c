@@ -1,9 +1,9 @@
-#include "library.h"
+#include "code/library.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#include "modules.h"
+#include "code/modules.h"
 
 static const char root[] = "moonbeam";
 

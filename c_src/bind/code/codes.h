@@ -4,7 +4,7 @@
 #ifndef MB_CODES_H
 #define MB_CODES_H
 
-#include "bytecode.h"
+#include "code/bytecode.h"
 #include "heap/heap.h"
 
 struct mb_code_entry {

@@ -8,13 +8,13 @@
  *
  * and a+2 is no variable: nothing but these instructions names it, and the called function has it for its own. The table
  * can be passed over only where it stands behind `and` or `or`: then a jump over it precedes NEWTABLE. */
-#include "call_site.h"
+#include "code/call_site.h"
 
 #include <lauxlib.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "instruction.h"
+#include "code/instruction.h"
 
 enum { FRAME_OF_C = 2, MOST_STEPS = 48 };
 

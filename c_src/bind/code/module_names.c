@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "modules_inside.h"
+#include "code/modules_inside.h"
 
 void mb_modules_set_name(struct mb_heap *h, lua_State *L, int table, int index, const char *name, size_t size) {
   index = lua_absindex(L, index);
