@@ -5,7 +5,7 @@
 
 #include "closing.h"
 #include "code/environment.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "entry.h"
 #include "preempt.h"
 #include "run.h"

@@ -10,7 +10,7 @@
 
 #include "api.h"
 #include "code/library.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "heap/errors.h"
 #include "open.h"
 #include "preempt.h"

@@ -2,7 +2,7 @@
 
 #include "code/call_site.h"
 #include "code/modules.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "core/mailbox.h"
 #include "core/scheduler.h"
 

@@ -6,11 +6,11 @@
 
 #include "closing.h"
 #include "code/modules.h"
-#include "codec.h"
+#include "codec/codec.h"
+#include "codec/message.h"
 #include "core/error.h"
 #include "crash.h"
 #include "heap/errors.h"
-#include "message.h"
 #include "open.h"
 #include "preempt.h"
 #include "replica.h"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "closing.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "crash.h"
 #include "heap/heap.h"
 #include "preempt.h"

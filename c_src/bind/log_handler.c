@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "closing.h"
-#include "codec.h"
+#include "codec/codec.h"
+#include "codec/message.h"
 #include "crash.h"
 #include "ending.h"
 #include "heap/heap.h"
-#include "message.h"
 #include "preempt.h"
 
 enum { SETTLE_MS = 1000, GRANT_NS = 10000000 };

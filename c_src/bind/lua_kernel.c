@@ -3,7 +3,7 @@
 
 #include "api.h"
 #include "code/modules.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "core/error.h"
 #include "core/mailbox.h"
 #include "crash.h"

@@ -4,7 +4,7 @@
 
 #include "api.h"
 #include "closing.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "crash.h"
 #include "heap/errors.h"
 #include "run.h"

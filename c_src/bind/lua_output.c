@@ -5,7 +5,7 @@
 
 #include "api.h"
 #include "code/modules.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "own.h"
 #include "run.h"
 #include "screen.h"

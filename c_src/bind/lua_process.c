@@ -5,7 +5,9 @@
 
 #include "api.h"
 #include "code/environment.h"
-#include "codec.h"
+#include "codec/codec.h"
+#include "codec/key.h"
+#include "codec/message.h"
 #include "core/delayed.h"
 #include "core/error.h"
 #include "core/mailbox.h"
@@ -13,9 +15,7 @@
 #include "entry.h"
 #include "handover.h"
 #include "heap/errors.h"
-#include "key.h"
 #include "memory.h"
-#include "message.h"
 #include "preempt.h"
 #include "run.h"
 

@@ -5,10 +5,10 @@
 
 #include "api.h"
 #include "closing.h"
+#include "codec/message.h"
 #include "core/mailbox.h"
 #include "handover.h"
 #include "heap/errors.h"
-#include "message.h"
 #include "pattern.h"
 #include "run.h"
 

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "api.h"
-#include "codec.h"
+#include "codec/codec.h"
+#include "codec/key.h"
 #include "core/error.h"
 #include "heap/errors.h"
-#include "key.h"
 #include "run.h"
 
 /* A copy of what was found: in the caller's frame, or on the Lua stack when it does not fit there. Decoding may run

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "api.h"
-#include "codec.h"
+#include "codec/codec.h"
+#include "codec/message.h"
 #include "core/mailbox.h"
 #include "handover.h"
 #include "heap/errors.h"
-#include "message.h"
 #include "replica.h"
 #include "run.h"
 

@@ -10,14 +10,14 @@
 #include "code/environment.h"
 #include "code/modules.h"
 #include "code/standard.h"
-#include "codec.h"
+#include "codec/codec.h"
+#include "codec/workspace.h"
 #include "crash.h"
 #include "own.h"
 #include "preempt.h"
 #include "replica.h"
 #include "run.h"
 #include "watch.h"
-#include "workspace.h"
 
 /* Their addresses are keys in the registry. */
 static const char heap_key, core_key;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "closing.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "heap/errors.h"
 
 enum { NEST = 150, FEW_NAMES = 16 };

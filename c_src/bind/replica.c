@@ -4,7 +4,7 @@
 #include <uv.h>
 
 #include "code/modules.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "core/hash.h"
 #include "place.h"
 #include "run.h"

@@ -5,14 +5,14 @@
 
 #include "api.h"
 #include "closing.h"
-#include "codec.h"
+#include "codec/codec.h"
+#include "codec/message.h"
 #include "core/hash.h"
 #include "crash.h"
 #include "entry.h"
 #include "heap/errors.h"
 #include "heap/main_thread.h"
 #include "long_slice.h"
-#include "message.h"
 #include "preempt.h"
 #include "replica.h"
 

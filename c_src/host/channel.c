@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "buffer.h"
+#include "codec/buffer.h"
 
 enum { BACKLOG = 16, READ_SIZE = 65536 };
 

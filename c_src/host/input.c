@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "buffer.h"
+#include "codec/buffer.h"
 #include "host/signals.h"
 
 static struct {

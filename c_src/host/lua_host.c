@@ -9,7 +9,7 @@
 
 #include "api.h"
 #include "code/environment.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "heap/errors.h"
 #include "host/channel.h"
 #include "host/editor.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "moonbeam.h"
 #include "open.h"
 

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "break.h"
-#include "buffer.h"
+#include "codec/buffer.h"
 #include "core/map.h"
 #include "heap/finalizer.h"
 #include "node.h"

@@ -7,8 +7,8 @@
 
 #include "code/codes.h"
 #include "code/modules.h"
+#include "codec/encoder.h"
 #include "crash.h"
-#include "encoder.h"
 #include "heap/errors.h"
 
 enum { MOST_TRIED = 64 * 1024 };

@@ -3,9 +3,9 @@
 #ifndef MB_ENCODER_H
 #define MB_ENCODER_H
 
-#include "codec.h"
+#include "codec/codec.h"
+#include "codec/workspace.h"
 #include "replica.h"
-#include "workspace.h"
 
 enum { MB_NEST = 60 }; /* levels of values inside each other that are written by recursion */
 

@@ -1,10 +1,10 @@
-#include "key.h"
+#include "codec/key.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "code/modules.h"
-#include "encoder.h"
+#include "codec/encoder.h"
 #include "heap/errors.h"
 
 enum {

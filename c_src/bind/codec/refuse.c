@@ -2,7 +2,7 @@
  * length, whatever the depth and the names, and no code of the user's runs for it. */
 #include <string.h>
 
-#include "encoder.h"
+#include "codec/encoder.h"
 #include "heap/errors.h"
 
 enum {

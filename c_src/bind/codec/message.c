@@ -1,8 +1,8 @@
-#include "message.h"
+#include "codec/message.h"
 
 #include "api.h"
 #include "closing.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "core/mailbox.h"
 #include "crash.h"
 #include "replica.h"

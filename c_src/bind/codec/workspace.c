@@ -1,4 +1,4 @@
-#include "workspace.h"
+#include "codec/workspace.h"
 
 #include <stdlib.h>
 #include <string.h>

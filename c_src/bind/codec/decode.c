@@ -6,7 +6,7 @@
 #include "code/codes.h"
 #include "code/environment.h"
 #include "code/modules.h"
-#include "codec.h"
+#include "codec/codec.h"
 #include "heap/errors.h"
 #include "replica.h"
 

@@ -11,8 +11,8 @@
 
 #include "code/codes.h"
 #include "code/modules.h"
+#include "codec/encoder.h"
 #include "core/hash.h"
-#include "encoder.h"
 
 /* Environments */
 
