@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "crash.h"
 #include "entry.h"
-#include "log.h"
+#include "log/crash.h"
+#include "log/log.h"
 #include "preempt.h"
 
 enum { CLEANUP_MS = 50 };

@@ -6,8 +6,8 @@
 
 #include "api.h"
 #include "core/hash.h"
-#include "crash.h"
 #include "entry.h"
+#include "log/crash.h"
 #include "preempt_inside.h"
 #include "run.h"
 

@@ -5,8 +5,8 @@
 #include "api.h"
 #include "closing.h"
 #include "codec/codec.h"
-#include "crash.h"
 #include "heap/errors.h"
+#include "log/crash.h"
 #include "run.h"
 
 static struct mb_log *log_of(const struct mb_heap *h) { return &h->node->log; }

@@ -9,8 +9,8 @@
 #include "api.h"
 #include "code/environment.h"
 #include "code/modules.h"
-#include "crash.h"
 #include "heap/errors.h"
+#include "log/crash.h"
 #include "replica.h"
 
 /* module_name(table) -> the name that require knows it by; nil when there is none */

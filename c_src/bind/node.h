@@ -7,7 +7,7 @@
 
 #include "core/runtime.h"
 #include "ending.h"
-#include "log.h"
+#include "log/log.h"
 #include "publication.h"
 
 struct mb_heap;

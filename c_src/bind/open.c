@@ -12,7 +12,7 @@
 #include "code/standard.h"
 #include "codec/codec.h"
 #include "codec/workspace.h"
-#include "crash.h"
+#include "log/crash.h"
 #include "own.h"
 #include "preempt.h"
 #include "replica.h"

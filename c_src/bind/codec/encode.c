@@ -8,8 +8,8 @@
 #include "code/codes.h"
 #include "code/modules.h"
 #include "codec/encoder.h"
-#include "crash.h"
 #include "heap/errors.h"
+#include "log/crash.h"
 
 enum { MOST_TRIED = 64 * 1024 };
 

@@ -4,7 +4,7 @@
 #include "closing.h"
 #include "codec/codec.h"
 #include "core/mailbox.h"
-#include "crash.h"
+#include "log/crash.h"
 #include "replica.h"
 
 enum { LARGE = 1024 }; /* bytes; making more of a message than that is protected against the end of memory */

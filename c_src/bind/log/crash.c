@@ -1,4 +1,4 @@
-#include "crash.h"
+#include "log/crash.h"
 
 #include <stdlib.h>
 #include <string.h>

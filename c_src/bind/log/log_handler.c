@@ -6,9 +6,9 @@
 #include "closing.h"
 #include "codec/codec.h"
 #include "codec/message.h"
-#include "crash.h"
 #include "ending.h"
 #include "heap/heap.h"
+#include "log/crash.h"
 #include "preempt.h"
 
 enum { SETTLE_MS = 1000, GRANT_NS = 10000000 };

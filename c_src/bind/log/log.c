@@ -1,4 +1,4 @@
-#include "log.h"
+#include "log/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 
 #include "closing.h"
 #include "codec/codec.h"
-#include "crash.h"
 #include "heap/heap.h"
+#include "log/crash.h"
 #include "preempt.h"
 #include "run.h"
 #include "screen.h"
