@@ -13,7 +13,7 @@
 #include "log/crash.h"
 #include "open.h"
 #include "preempt.h"
-#include "replica.h"
+#include "replica/replica.h"
 #include "run.h"
 
 /* Run the library's first file, <directory of the executable>/../share/lua/5.4/moonbeam/init.lua: the host and its library

@@ -10,7 +10,7 @@
 #include "heap/errors.h"
 #include "log/crash.h"
 #include "own.h"
-#include "replica.h"
+#include "replica/replica.h"
 #include "run.h"
 
 void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions) {

@@ -10,7 +10,7 @@
 #include "core/mailbox.h"
 #include "handover.h"
 #include "heap/errors.h"
-#include "replica.h"
+#include "replica/replica.h"
 #include "run.h"
 
 /* The oldest reply or DOWN for ref, from the scan position on; NULL when there is none yet. */

@@ -11,7 +11,7 @@
 #include "code/modules.h"
 #include "heap/errors.h"
 #include "log/crash.h"
-#include "replica.h"
+#include "replica/replica.h"
 
 /* module_name(table) -> the name that require knows it by; nil when there is none */
 static int module_name(lua_State *L) {

@@ -10,7 +10,7 @@
 #include "code/library.h"
 #include "heap/errors.h"
 #include "long_slice.h"
-#include "replica.h"
+#include "replica/replica.h"
 
 /* argument_error(function, index, message) */
 static int argument_error(lua_State *L) {

@@ -8,7 +8,7 @@
 #include "core/runtime.h"
 #include "ending.h"
 #include "log/log.h"
-#include "publication.h"
+#include "replica/publication.h"
 
 struct mb_heap;
 

@@ -15,9 +15,9 @@
 #include "log/crash.h"
 #include "own.h"
 #include "preempt.h"
-#include "replica.h"
+#include "replica/replica.h"
+#include "replica/watch.h"
 #include "run.h"
-#include "watch.h"
 
 /* Their addresses are keys in the registry. */
 static const char heap_key, core_key;

@@ -14,7 +14,7 @@
 #include "log/crash.h"
 #include "long_slice.h"
 #include "preempt.h"
-#include "replica.h"
+#include "replica/replica.h"
 
 enum { KEEP_COROUTINES = 1024 }; /* of the dead, in free slots, for the next tenants */
 

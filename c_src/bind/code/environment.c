@@ -4,7 +4,7 @@
 #include "code/library.h"
 #include "code/modules.h"
 #include "heap/errors.h"
-#include "replica.h"
+#include "replica/replica.h"
 
 int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
   if (!(p->private_flags & MB_PRIVATE_VALUES) && !make) return 0;

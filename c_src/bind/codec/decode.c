@@ -8,7 +8,7 @@
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "heap/errors.h"
-#include "replica.h"
+#include "replica/replica.h"
 
 enum how {
   LOADED, /* no module is loaded: `missing` is set instead */

@@ -5,7 +5,7 @@
 #include "codec/codec.h"
 #include "core/mailbox.h"
 #include "log/crash.h"
-#include "replica.h"
+#include "replica/replica.h"
 
 enum { LARGE = 1024 }; /* bytes; making more of a message than that is protected against the end of memory */
 

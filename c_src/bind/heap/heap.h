@@ -13,7 +13,7 @@
 #include "core/map.h"
 #include "heap/finalizer.h"
 #include "node.h"
-#include "place.h"
+#include "replica/place.h"
 
 struct mb_codes;
 struct mb_modules;

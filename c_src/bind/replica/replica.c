@@ -1,4 +1,4 @@
-#include "replica.h"
+#include "replica/replica.h"
 
 #include <string.h>
 #include <uv.h>
@@ -6,9 +6,9 @@
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "core/hash.h"
-#include "place.h"
+#include "replica/place.h"
+#include "replica/watch.h"
 #include "run.h"
-#include "watch.h"
 
 const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "copy to another scheduler",
            mb_replica_start[] = "run the function on other schedulers";

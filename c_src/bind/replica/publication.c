@@ -1,4 +1,4 @@
-#include "publication.h"
+#include "replica/publication.h"
 
 #include <stdlib.h>
 #include <string.h>

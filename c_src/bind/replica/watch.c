@@ -1,4 +1,4 @@
-#include "watch.h"
+#include "replica/watch.h"
 
 #include <lauxlib.h>
 #include <stdint.h>
