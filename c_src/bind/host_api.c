@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "closing.h"
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "codec/message.h"
@@ -12,9 +11,10 @@
 #include "heap/errors.h"
 #include "log/crash.h"
 #include "open.h"
-#include "preempt.h"
+#include "process/closing.h"
+#include "process/preempt.h"
+#include "process/run.h"
 #include "replica/replica.h"
-#include "run.h"
 
 /* Run the library's first file, <directory of the executable>/../share/lua/5.4/moonbeam/init.lua: the host and its library
  * belong together. The module is on the top of the stack then. */

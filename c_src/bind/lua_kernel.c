@@ -6,12 +6,12 @@
 #include "codec/codec.h"
 #include "core/error.h"
 #include "core/mailbox.h"
-#include "handover.h"
 #include "heap/errors.h"
 #include "log/crash.h"
 #include "own.h"
+#include "process/handover.h"
+#include "process/run.h"
 #include "replica/replica.h"
-#include "run.h"
 
 void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions) {
   lua_pushlightuserdata(L, h);

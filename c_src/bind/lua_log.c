@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "api.h"
-#include "closing.h"
 #include "codec/codec.h"
 #include "heap/errors.h"
 #include "log/crash.h"
-#include "run.h"
+#include "process/closing.h"
+#include "process/run.h"
 
 static struct mb_log *log_of(const struct mb_heap *h) { return &h->node->log; }
 

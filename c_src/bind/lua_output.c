@@ -7,7 +7,7 @@
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "own.h"
-#include "run.h"
+#include "process/run.h"
 #include "screen.h"
 
 const struct mb_screen *_Atomic mb_screen;

@@ -11,13 +11,13 @@
 #include "core/delayed.h"
 #include "core/error.h"
 #include "core/mailbox.h"
-#include "entry.h"
-#include "handover.h"
 #include "heap/errors.h"
 #include "log/crash.h"
-#include "memory.h"
-#include "preempt.h"
-#include "run.h"
+#include "process/entry.h"
+#include "process/handover.h"
+#include "process/memory.h"
+#include "process/preempt.h"
+#include "process/run.h"
 
 /* Whether a process can be seen to live, without asking its scheduler. */
 static int is_alive(struct mb_heap *h, mb_pid pid) {

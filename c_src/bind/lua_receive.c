@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "api.h"
-#include "closing.h"
 #include "codec/message.h"
 #include "core/mailbox.h"
-#include "handover.h"
 #include "heap/errors.h"
 #include "pattern.h"
-#include "run.h"
+#include "process/closing.h"
+#include "process/handover.h"
+#include "process/run.h"
 
 enum { LONG_MAILBOX = 8 }; /* a shorter one is scanned sooner than the clauses are looked at */
 

@@ -8,10 +8,10 @@
 #include "codec/codec.h"
 #include "codec/message.h"
 #include "core/mailbox.h"
-#include "handover.h"
 #include "heap/errors.h"
+#include "process/handover.h"
+#include "process/run.h"
 #include "replica/replica.h"
-#include "run.h"
 
 /* The oldest reply or DOWN for ref, from the scan position on; NULL when there is none yet. */
 static struct mb_signal *find_answer(struct mb_process *p, mb_ref ref) {

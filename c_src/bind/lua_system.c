@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "api.h"
-#include "closing.h"
 #include "code/environment.h"
 #include "code/library.h"
 #include "heap/errors.h"
-#include "long_slice.h"
+#include "process/closing.h"
+#include "process/long_slice.h"
 #include "replica/replica.h"
 
 /* argument_error(function, index, message) */

@@ -1,10 +1,10 @@
 /* The runtime's own kinds of values: pids, references and patterns, which are light userdata with one
  * metatable for the whole type; the exit object; is and type. */
 #include "api.h"
-#include "closing.h"
 #include "code/standard.h"
 #include "heap/errors.h"
 #include "pattern.h"
+#include "process/closing.h"
 
 static int id_tostring(lua_State *L) {
   uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, 1);

@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "heap/heap.h"
 #include "open.h"
-#include "run.h"
+#include "process/run.h"
 
 enum {
   PATIENCE_MS = 1000, /* for threads that are to end */

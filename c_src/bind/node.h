@@ -6,8 +6,8 @@
 #include <lua.h>
 
 #include "core/runtime.h"
-#include "ending.h"
 #include "log/log.h"
+#include "process/ending.h"
 #include "replica/publication.h"
 
 struct mb_heap;

@@ -14,10 +14,10 @@
 #include "codec/workspace.h"
 #include "log/crash.h"
 #include "own.h"
-#include "preempt.h"
+#include "process/preempt.h"
+#include "process/run.h"
 #include "replica/replica.h"
 #include "replica/watch.h"
-#include "run.h"
 
 /* Their addresses are keys in the registry. */
 static const char heap_key, core_key;

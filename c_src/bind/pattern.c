@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "closing.h"
 #include "codec/codec.h"
 #include "heap/errors.h"
+#include "process/closing.h"
 
 enum { NEST = 150, FEW_NAMES = 16 };
 /* One table's match needs MOST_SLOTS of the stack beside the captures of so many items. */

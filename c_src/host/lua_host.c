@@ -15,8 +15,8 @@
 #include "host/editor.h"
 #include "host/input.h"
 #include "host/signals.h"
-#include "preempt.h"
-#include "run.h"
+#include "process/preempt.h"
+#include "process/run.h"
 
 static lua_State *host; /* the first state's main thread */
 static int opened;      /* the terminal is */

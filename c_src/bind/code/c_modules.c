@@ -4,7 +4,7 @@
 
 #include "code/modules.h"
 #include "heap/main_thread.h"
-#include "preempt.h"
+#include "process/preempt.h"
 
 /* The opener of a C module, upvalue 2. */
 static int open_module(lua_State *L) {

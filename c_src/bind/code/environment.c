@@ -1,9 +1,9 @@
 #include "code/environment.h"
 
-#include "closing.h"
 #include "code/library.h"
 #include "code/modules.h"
 #include "heap/errors.h"
+#include "process/closing.h"
 #include "replica/replica.h"
 
 int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {

@@ -1,9 +1,9 @@
 /* From names to values: see modules.h. */
 #include <string.h>
 
-#include "closing.h"
 #include "code/library.h"
 #include "code/modules_inside.h"
+#include "process/closing.h"
 
 /* Remember the value on the top of the stack, which stays there, as the one behind a name. */
 static void remember(struct mb_heap *h, lua_State *L, const char *name, size_t size) {

@@ -2,12 +2,12 @@
  * from this program's own encoder, so they are trusted. */
 #include <string.h>
 
-#include "closing.h"
 #include "code/codes.h"
 #include "code/environment.h"
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "heap/errors.h"
+#include "process/closing.h"
 #include "replica/replica.h"
 
 enum how {

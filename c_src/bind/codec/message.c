@@ -1,10 +1,10 @@
 #include "codec/message.h"
 
 #include "api.h"
-#include "closing.h"
 #include "codec/codec.h"
 #include "core/mailbox.h"
 #include "log/crash.h"
+#include "process/closing.h"
 #include "replica/replica.h"
 
 enum { LARGE = 1024 }; /* bytes; making more of a message than that is protected against the end of memory */

@@ -6,7 +6,7 @@
 
 #include "code/modules.h"
 #include "core/hash.h"
-#include "run.h"
+#include "process/run.h"
 
 int mb_is_own(const struct mb_heap *h, const char *source) {
   return (h->own_prefix && strncmp(source, h->own_prefix, h->own_prefix_size) == 0) ||

@@ -8,11 +8,11 @@
 #include <lua.h>
 #include <stdatomic.h>
 
-#include "break.h"
 #include "codec/buffer.h"
 #include "core/map.h"
 #include "heap/finalizer.h"
 #include "node.h"
+#include "process/break.h"
 #include "replica/place.h"
 
 struct mb_codes;

@@ -1,6 +1,6 @@
 #include "heap/main_thread.h"
 
-#include "preempt.h"
+#include "process/preempt.h"
 
 /* Keeps what stands below on the main thread out of sight: errors name the line of the level above. */
 static int call(lua_State *L) {

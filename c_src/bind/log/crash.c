@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "closing.h"
 #include "code/environment.h"
 #include "codec/codec.h"
-#include "entry.h"
-#include "preempt.h"
-#include "run.h"
+#include "process/closing.h"
+#include "process/entry.h"
+#include "process/preempt.h"
+#include "process/run.h"
 
 void mb_push_inspect(struct mb_heap *h, lua_State *L, int index) {
   int top = lua_gettop(L), made;

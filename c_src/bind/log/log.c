@@ -6,12 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "closing.h"
 #include "codec/codec.h"
 #include "heap/heap.h"
 #include "log/crash.h"
-#include "preempt.h"
-#include "run.h"
+#include "process/closing.h"
+#include "process/preempt.h"
+#include "process/run.h"
 #include "screen.h"
 
 enum {

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "closing.h"
 #include "codec/codec.h"
 #include "codec/message.h"
-#include "ending.h"
 #include "heap/heap.h"
 #include "log/crash.h"
-#include "preempt.h"
+#include "process/closing.h"
+#include "process/ending.h"
+#include "process/preempt.h"
 
 enum { SETTLE_MS = 1000, GRANT_NS = 10000000 };
 

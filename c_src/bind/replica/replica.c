@@ -6,9 +6,9 @@
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "core/hash.h"
+#include "process/run.h"
 #include "replica/place.h"
 #include "replica/watch.h"
-#include "run.h"
 
 const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "copy to another scheduler",
            mb_replica_start[] = "run the function on other schedulers";

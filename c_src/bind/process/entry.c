@@ -1,11 +1,11 @@
-#include "entry.h"
+#include "process/entry.h"
 
 #include <limits.h>
 #include <string.h>
 
 #include "api.h"
 #include "code/environment.h"
-#include "run.h"
+#include "process/run.h"
 
 static const char line[] = "\n\t[C]: in ?"; /* of the entry in a traceback: nothing knows its name */
 

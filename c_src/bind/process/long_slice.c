@@ -1,4 +1,4 @@
-#include "long_slice.h"
+#include "process/long_slice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,10 +6,10 @@
 
 #include "api.h"
 #include "core/hash.h"
-#include "entry.h"
 #include "log/crash.h"
-#include "preempt_inside.h"
-#include "run.h"
+#include "process/entry.h"
+#include "process/preempt_inside.h"
+#include "process/run.h"
 
 #define MS_NS 1000000ull
 

@@ -1,4 +1,4 @@
-#include "ending.h"
+#include "process/ending.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -13,8 +13,8 @@
 #include "codec/codec.h"
 #include "heap/errors.h"
 #include "open.h"
-#include "preempt.h"
-#include "run.h"
+#include "process/preempt.h"
+#include "process/run.h"
 
 enum {
   SHUTDOWN_MS = 10000,

@@ -2,11 +2,11 @@
  * one waits or is preempted, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
  * way back: resume never takes it for a yield of the coroutine's. */
 #include "api.h"
-#include "closing.h"
 #include "code/modules.h"
 #include "heap/errors.h"
-#include "preempt.h"
-#include "run.h"
+#include "process/closing.h"
+#include "process/preempt.h"
+#include "process/run.h"
 
 /* What has just been yielded in the running process is the runtime's, not the user's. */
 static int is_runtime_yield(const struct mb_heap *h) {

@@ -2,7 +2,7 @@
 #ifndef MB_PREEMPT_INSIDE_H
 #define MB_PREEMPT_INSIDE_H
 
-#include "preempt.h"
+#include "process/preempt.h"
 
 /* What our hook is for at `armed`. */
 enum mb_hook_goal {

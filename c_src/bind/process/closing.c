@@ -1,11 +1,11 @@
-#include "closing.h"
+#include "process/closing.h"
 
 #include <stdlib.h>
 
-#include "entry.h"
 #include "log/crash.h"
 #include "log/log.h"
-#include "preempt.h"
+#include "process/entry.h"
+#include "process/preempt.h"
 
 enum { CLEANUP_MS = 50 };
 

@@ -1,4 +1,4 @@
-#include "memory.h"
+#include "process/memory.h"
 
 #include "code/modules.h"
 #include "core/mailbox.h"

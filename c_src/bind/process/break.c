@@ -1,9 +1,9 @@
-#include "break.h"
+#include "process/break.h"
 
 #include "api.h"
 #include "heap/errors.h"
 #include "heap/heap.h"
-#include "preempt.h"
+#include "process/preempt.h"
 
 enum { AGAIN_MS = 100 };
 

@@ -1,8 +1,8 @@
 /* The user's own hooks: debug.sethook and debug.gethook, which know of the runtime's. */
 #include "api.h"
 #include "code/modules.h"
-#include "preempt_inside.h"
-#include "run.h"
+#include "process/preempt_inside.h"
+#include "process/run.h"
 
 enum { COUNT_STEP = 1000 /* a user's count hook is counted in such steps: arming resets Lua's counter */ };
 

@@ -1,16 +1,16 @@
-#include "preempt.h"
+#include "process/preempt.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "closing.h"
 #include "core/hash.h"
 #include "heap/main_thread.h"
-#include "long_slice.h"
-#include "preempt_inside.h"
-#include "run.h"
+#include "process/closing.h"
+#include "process/long_slice.h"
+#include "process/preempt_inside.h"
+#include "process/run.h"
 
 enum {
   LONG_SCHEDULE_MS = 50, /* a slice that lasts longer is reported */

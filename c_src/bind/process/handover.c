@@ -1,4 +1,4 @@
-#include "handover.h"
+#include "process/handover.h"
 
 #include "code/call_site.h"
 #include "code/modules.h"

@@ -1,19 +1,19 @@
-#include "run.h"
+#include "process/run.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "api.h"
-#include "closing.h"
 #include "codec/codec.h"
 #include "codec/message.h"
 #include "core/hash.h"
-#include "entry.h"
 #include "heap/errors.h"
 #include "heap/main_thread.h"
 #include "log/crash.h"
-#include "long_slice.h"
-#include "preempt.h"
+#include "process/closing.h"
+#include "process/entry.h"
+#include "process/long_slice.h"
+#include "process/preempt.h"
 #include "replica/replica.h"
 
 enum { KEEP_COROUTINES = 1024 }; /* of the dead, in free slots, for the next tenants */
