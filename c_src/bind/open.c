@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#include "api.h"
+#include "api/api.h"
+#include "api/own.h"
 #include "code/bytecode.h"
 #include "code/c_modules.h"
 #include "code/call_site.h"
@@ -13,7 +14,6 @@
 #include "codec/codec.h"
 #include "codec/workspace.h"
 #include "log/crash.h"
-#include "own.h"
 #include "process/preempt.h"
 #include "process/run.h"
 #include "replica/replica.h"

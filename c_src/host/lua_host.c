@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "code/environment.h"
 #include "codec/codec.h"
 #include "heap/errors.h"

@@ -1,6 +1,6 @@
 #include "codec/message.h"
 
-#include "api.h"
+#include "api/api.h"
 #include "codec/codec.h"
 #include "core/mailbox.h"
 #include "log/crash.h"

@@ -1,6 +1,6 @@
 #include "process/break.h"
 
-#include "api.h"
+#include "api/api.h"
 #include "heap/errors.h"
 #include "heap/heap.h"
 #include "process/preempt.h"

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "code/library.h"
 #include "codec/codec.h"
 #include "heap/errors.h"

@@ -3,7 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "code/environment.h"
 #include "process/run.h"
 

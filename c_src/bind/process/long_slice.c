@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "core/hash.h"
 #include "log/crash.h"
 #include "process/entry.h"

@@ -1,7 +1,7 @@
 /* The coroutine library for processes. A process's own coroutines behave as in plain Lua; when code inside
  * one waits or is preempted, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
  * way back: resume never takes it for a yield of the coroutine's. */
-#include "api.h"
+#include "api/api.h"
 #include "code/modules.h"
 #include "heap/errors.h"
 #include "process/closing.h"

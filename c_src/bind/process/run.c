@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "codec/codec.h"
 #include "codec/message.h"
 #include "core/hash.h"

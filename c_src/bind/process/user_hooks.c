@@ -1,5 +1,5 @@
 /* The user's own hooks: debug.sethook and debug.gethook, which know of the runtime's. */
-#include "api.h"
+#include "api/api.h"
 #include "code/modules.h"
 #include "process/preempt_inside.h"
 #include "process/run.h"

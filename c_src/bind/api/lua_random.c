@@ -4,8 +4,8 @@
 #include <string.h>
 #include <uv.h>
 
+#include "api/own.h"
 #include "core/hash.h"
-#include "own.h"
 
 int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make) {
   if (id) return mb_push_private(h, L, p, make);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "code/environment.h"
 #include "code/library.h"
 #include "heap/errors.h"

@@ -2,9 +2,9 @@
  * are those of the process which has used them last. Until a process has set one, all have the standard ones. */
 #include <lualib.h>
 
+#include "api/own.h"
 #include "code/modules.h"
 #include "heap/errors.h"
-#include "own.h"
 
 static const char *const keys[] = {"_IO_input", "_IO_output"};
 

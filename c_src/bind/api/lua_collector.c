@@ -1,9 +1,9 @@
 /* collectgarbage. Its settings are those of a scheduler, so a process among others does not change them. */
 #include <string.h>
 
+#include "api/own.h"
 #include "code/modules.h"
 #include "heap/errors.h"
-#include "own.h"
 
 static int is_setting(const char *option) {
   static const char *const settings[] = {"stop", "restart", "incremental", "generational", "setpause", "setstepmul", NULL};

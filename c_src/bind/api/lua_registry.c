@@ -2,7 +2,7 @@
  * there and decoded here, where no lock is held. */
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "codec/codec.h"
 #include "codec/key.h"
 #include "core/error.h"

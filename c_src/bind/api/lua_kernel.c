@@ -1,14 +1,14 @@
 /* The kernel: processes, messages, links and monitors. */
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
+#include "api/own.h"
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "core/error.h"
 #include "core/mailbox.h"
 #include "heap/errors.h"
 #include "log/crash.h"
-#include "own.h"
 #include "process/handover.h"
 #include "process/run.h"
 #include "replica/replica.h"

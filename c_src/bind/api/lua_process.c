@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "code/environment.h"
 #include "codec/codec.h"
 #include "codec/key.h"

@@ -3,11 +3,11 @@
  * continuation's context. */
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
+#include "api/pattern.h"
 #include "codec/message.h"
 #include "core/mailbox.h"
 #include "heap/errors.h"
-#include "pattern.h"
 #include "process/closing.h"
 #include "process/handover.h"
 #include "process/run.h"

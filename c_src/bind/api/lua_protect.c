@@ -1,7 +1,7 @@
 /* pcall and xpcall, as the library's. The error by which a process that has been ended leaves code where Lua cannot yield,
  * and the interrupt of a prompt's line, are not the user's to catch: they are passed on, so that nothing but to-be-closed
  * variables runs. */
-#include "api.h"
+#include "api/api.h"
 #include "process/closing.h"
 
 /* The results of a protected call that began when mb_unwinding was `then`; `below` values of the stack are none. */

@@ -6,7 +6,7 @@
  * fields, and its servers go on with them until each changes over by itself. */
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "code/environment.h"
 #include "code/modules.h"
 #include "heap/errors.h"

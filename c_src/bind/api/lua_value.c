@@ -1,9 +1,9 @@
 /* The runtime's own kinds of values: pids, references and patterns, which are light userdata with one
  * metatable for the whole type; the exit object; is and type. */
-#include "api.h"
+#include "api/api.h"
+#include "api/pattern.h"
 #include "code/standard.h"
 #include "heap/errors.h"
-#include "pattern.h"
 #include "process/closing.h"
 
 static int id_tostring(lua_State *L) {

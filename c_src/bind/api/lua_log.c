@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "codec/codec.h"
 #include "heap/errors.h"
 #include "log/crash.h"

@@ -3,10 +3,10 @@
 #include <lualib.h>
 #include <stdio.h>
 
-#include "api.h"
+#include "api/api.h"
+#include "api/own.h"
 #include "code/modules.h"
 #include "codec/codec.h"
-#include "own.h"
 #include "process/run.h"
 #include "screen.h"
 

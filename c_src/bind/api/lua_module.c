@@ -2,7 +2,7 @@
  * library and wherever they are copied to, and are filled at the first look inside. */
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "code/library.h"
 #include "code/modules.h"
 #include "heap/errors.h"

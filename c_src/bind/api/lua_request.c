@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "codec/codec.h"
 #include "codec/message.h"
 #include "core/mailbox.h"
