@@ -1,16 +1,16 @@
-#include "host_api.h"
+#include "bind/host_api.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/open.h"
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "codec/message.h"
 #include "core/error.h"
 #include "heap/errors.h"
 #include "log/crash.h"
-#include "open.h"
 #include "process/closing.h"
 #include "process/preempt.h"
 #include "process/run.h"

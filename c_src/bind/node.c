@@ -1,4 +1,4 @@
-#include "node.h"
+#include "bind/node.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bind/open.h"
 #include "core/error.h"
 #include "heap/heap.h"
-#include "open.h"
 #include "process/run.h"
 
 enum {

@@ -1,4 +1,4 @@
-#include "open.h"
+#include "bind/open.h"
 
 #include <stdlib.h>
 

@@ -16,8 +16,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "bind/screen.h"
 #include "host/signals.h"
-#include "screen.h"
 
 enum { STACK_SIZE = 512 * 1024, HISTORY_SIZE = 1000, ESCAPE_MS = 50 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bind/host_api.h"
 #include "host/allocator.h"
 #include "host/channel.h"
 #include "host/editor.h"
@@ -13,7 +14,6 @@
 #include "host/say.h"
 #include "host/script.h"
 #include "host/signals.h"
-#include "host_api.h"
 #include "moonbeam.h"
 
 static int panic(lua_State *L) {

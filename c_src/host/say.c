@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "screen.h"
+#include "bind/screen.h"
 
 const char *mb_program = "moonbeam";
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/host_api.h"
 #include "host/say.h"
 #include "host/signals.h"
-#include "host_api.h"
 
 /* Stack, as deep as lua's below its chunks: the argument, a table that keeps the error value, the message handler. */
 enum { SCRIPT = 1, BOX = 2, HANDLER = 3, BASE = 3 };

@@ -3,10 +3,10 @@
 #include <lualib.h>
 #include <string.h>
 
+#include "bind/open.h"
 #include "check.h"
 #include "codec/codec.h"
 #include "moonbeam.h"
-#include "open.h"
 
 static long countdown = -1; /* allocations that still succeed; -1: all */
 

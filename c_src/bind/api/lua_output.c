@@ -5,10 +5,10 @@
 
 #include "api/api.h"
 #include "api/own.h"
+#include "bind/screen.h"
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "process/run.h"
-#include "screen.h"
 
 const struct mb_screen *_Atomic mb_screen;
 

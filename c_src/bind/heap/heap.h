@@ -8,10 +8,10 @@
 #include <lua.h>
 #include <stdatomic.h>
 
+#include "bind/node.h"
 #include "codec/buffer.h"
 #include "core/map.h"
 #include "heap/finalizer.h"
-#include "node.h"
 #include "process/break.h"
 #include "replica/place.h"
 

@@ -6,13 +6,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bind/screen.h"
 #include "codec/codec.h"
 #include "heap/heap.h"
 #include "log/crash.h"
 #include "process/closing.h"
 #include "process/preempt.h"
 #include "process/run.h"
-#include "screen.h"
 
 enum {
   LIMIT = 4 * 1024 * 1024, /* bytes that wait for the writer, and for the handler */

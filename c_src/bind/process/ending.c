@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "bind/open.h"
 #include "code/library.h"
 #include "codec/codec.h"
 #include "heap/errors.h"
-#include "open.h"
 #include "process/preempt.h"
 #include "process/run.h"
 
