@@ -1,7 +1,7 @@
 --- The way of an entry: it becomes an event, which goes to the handler's process or, as text, to the writer. Internal.
 --
 -- Everything here runs in the process that logs, but `serve`. Entries of C come in through `emit`, too; see
--- c_src/bind/log.h.
+-- c_src/bind/log/log.h.
 -- @module moonbeam.logger.log
 
 local core = require "moonbeam.core"

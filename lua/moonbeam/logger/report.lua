@@ -11,7 +11,7 @@
 --   (the child's), reason, start (text), restart, restarts (how many in the time), max_restarts, max_seconds
 -- * "trace": what a traced server does, see GenServer.trace. pid, name, event, text
 --
--- The text of a crash is made in c_src/bind/crash_text.c; any other table is shown by inspect.
+-- The text of a crash is made in c_src/bind/log/crash_text.c; any other table is shown by inspect.
 -- @module moonbeam.logger.report
 
 local core = require "moonbeam.core"
