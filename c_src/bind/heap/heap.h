@@ -171,9 +171,8 @@ struct mb_heap {
   int replicating;                    /* depth of publishing and adopting, */
   int configuring;                    /* and of functions of on_scheduler_start that are running */
   int replica_known[MB_PLACES];       /* by place: how many names are known */
-  struct mb_table_watch *watch;             /* of the tables that are the same in all heaps, */
+  struct mb_table_watch *watch;       /* of the tables that are the same in all heaps */
   int watch_works, watching;
-  const void *metatables[MB_TYPES];   /* and of types, when they were noted */
   int ref[MB_REF_COUNT];
 };
 

@@ -423,9 +423,7 @@ static void watch_all(struct mb_heap *h, lua_State *L) {
   lua_newtable(L);
   lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_WATCHED]);
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
-    int there = mb_push_place(L, place, 0);
-    if (place >= MB_PLACE_TYPES) h->metatables[place - MB_PLACE_TYPES] = there ? lua_topointer(L, -1) : NULL;
-    if (there) watch(h, L);
+    if (mb_push_place(L, place, 0)) watch(h, L);
   }
   if (mb_push_place(L, MB_PLACE_PACKAGE, 0)) {
     lua_getfield(L, -1, "searchers");
@@ -439,18 +437,6 @@ static void watch_all(struct mb_heap *h, lua_State *L) {
   }
   lua_settop(L, top);
   h->watching = 1;
-}
-
-/* Whether something has been changed, as far as can be told at once. */
-static int has_changed(struct mb_heap *h, lua_State *L, int names) {
-  if (!h->watching || mb_table_watch_changed(h->watch, names)) return 1;
-  for (int type = 0; type < MB_TYPES; type++) {
-    int there = mb_push_place(L, MB_PLACE_TYPES + type, 0);
-    const void *metatable = there ? lua_topointer(L, -1) : NULL;
-    if (there) lua_pop(L, 1);
-    if (metatable != h->metatables[type]) return 1;
-  }
-  return 0;
 }
 
 /* What is to be compared. */
@@ -505,10 +491,10 @@ static int protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *dat
 
 void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
   int what;
-  if (h->replicating || h->closing || !lua_checkstack(L, 8)) return;
+  if (h->replicating || h->closing) return;
   mb_replica_refresh(h, L);
-  what = (has_changed(h, L, inside) ? ALL : 0) | (inside ? CONTENTS : 0);
-  if (what && protected(h, L, replicate, NULL, what) != LUA_OK) {
+  what = (!h->watching || mb_table_watch_changed(h->watch) ? ALL : 0) | (inside ? CONTENTS : 0);
+  if (what && lua_checkstack(L, 8) && protected(h, L, replicate, NULL, what) != LUA_OK) {
     lua_pop(L, 1); /* memory is out: the next time */
     h->watching = 0;
   }
