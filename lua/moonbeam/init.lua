@@ -218,14 +218,17 @@ mb.type = core.type
 --- Let a value keep its identity when it is sent: it travels by name, as the functions of modules do, and is on the other
 -- side what require(module).field is there. For sentinels that are more than an empty table with a metatable, which the
 -- fields of a module keep anyway. Call it in the file of the module, so that it holds on every scheduler. Raises when the
--- value is none that is copied (a number, a pid ...), or the name is not of that form.
+-- value is none that is copied (a number, a pid ...), the name is not of that form, or there is no such module: it is
+-- neither loaded nor found by `require`.
 -- @function name
 -- @param value table, function or userdata
 -- @param name string: the module, a dot and the field
 -- @return value
 -- @usage
--- local settings = {}
--- settings.DEFAULT = require("moonbeam").name({"default"}, "settings.DEFAULT")
+-- function package.preload.settings() -- or in a file settings.lua
+--   return {DEFAULT = require("moonbeam").name({"default"}, "settings.DEFAULT")}
+-- end
+-- assert(require("settings").DEFAULT[1] == "default")
 mb.name = core.name
 
 --- The length of a slice, in ms, from which on it is reported: a process that a C function, or a callback of one such
@@ -319,7 +322,7 @@ function mb.on_scheduler_start(fn)
     core.argument_error("on_scheduler_start", 1, "function expected, got " .. core.type(fn))
   end
   local copy = core.encode_start(fn) -- first: what cannot be copied does not run either
-  fn()
+  core.call_user(fn)
   core.publish_start(copy)
   return true
 end

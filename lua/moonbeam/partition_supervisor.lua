@@ -138,6 +138,9 @@ end
 -- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}}
 -- assert(Process.alive(PartitionSupervisor.whereis_name{"counters", 7}))
 function PartitionSupervisor.whereis_name(term)
+  if type(term) ~= "table" then
+    core.argument_error("PartitionSupervisor.whereis_name", 1, "{name, key} expected, got " .. core.type(term))
+  end
   local name, key = term[1], term[2]
   local count = partitions(name)
   if count == nil then return nil end

@@ -140,7 +140,7 @@ function Registry.update_value(reg, key, fn)
   call.check_function(fn, "Registry.update_value", 3)
   if core.registry_whereis(reg, key, "Registry.update_value") == self() then
     local old = core.registry_own(reg, key, "Registry.update_value")[1][2]
-    local new = fn(old)
+    local new = core.call_user(fn, old)
     if core.registry_update(reg, key, new) then return new, old end
   end
   return nil, "not_registered"
@@ -240,7 +240,7 @@ function Registry.dispatch(reg, key, fn, opts)
   call.check_function(fn, "Registry.dispatch", 3)
   if opts ~= nil then call.no_options(opts, "Registry.dispatch", 4) end
   local entries = core.registry_lookup(reg, key, "Registry.dispatch")
-  if entries[1] then fn(entries) end
+  if entries[1] then core.call_user(fn, entries) end
   return true
 end
 
@@ -397,7 +397,7 @@ function Registry.lock(reg, key, fn)
   if not GenServer.call(owner, {name, token}, "infinity") then
     core.argument_error("Registry.lock", 2, "the calling process holds this lock already and would wait for itself")
   end
-  return fn()
+  return core.call_user(fn)
 end
 
 return Registry

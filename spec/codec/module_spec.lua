@@ -162,12 +162,29 @@ bad argument #2 to 'name' ("module.field" expected, got nil)
 bad argument #2 to 'name' ("module.field" of at most 255 bytes expected, got "field")
 bad argument #2 to 'name' ("module.field" of at most 255 bytes expected, got "module.")
 bad argument #2 to 'name' ("module.field" of at most 255 bytes expected, got ".field")
+bad argument #2 to 'name' (there is no module 'nosuch': it is not loaded, and require does not find it)
 true
 ]], run([[
+      package.preload.module = function() return {} end
       local function try(...) print((select(2, pcall(mb.name, ...)):gsub("^[^ ]*: ", ""))) end
       try(1, "m.f") try(self(), "m.f") try() try({}, nil) try({}, "field") try({}, "module.") try({}, ".field")
+      try({}, "nosuch.field")
       local t = {}
       print(mb.name(t, "module.field") == t)
+    ]]))
+  end)
+
+  it("are declared in modules that are loaded or can be found, by whatever finds them", function()
+    write("settings", "return {}")
+    assert.equal("fine\tfine\tfine\tfine\tfalse\ttrue\n", run([[
+      local tried = 0
+      table.insert(package.searchers, function(name)
+        if name == "generated" then return function() return {F = mb.name({}, "generated.F")} end end
+        if name == "raising" then tried = tried + 1 error("never") end
+      end)
+      local function fine(name) return mb.name({}, name) and "fine" end
+      print(fine("settings.A"), fine("string.mine"), fine("moonbeam.task.mine"), require("generated").F and "fine",
+        (pcall(mb.name, {}, "raising.f")), tried == 1)
     ]]))
   end)
 

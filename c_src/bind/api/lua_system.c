@@ -12,6 +12,20 @@
 #include "process/long_slice.h"
 #include "replica/replica.h"
 
+static int called(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return lua_gettop(L);
+}
+
+/* call_user(fn, ...) -> its results: how the library's functions call one of the user's in the caller's own process. What
+ * that blames on its caller, as functions of C do and error("...", 2), has no line then, rather than one of the library's. */
+static int call_user(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, called);
+  return called(L, LUA_OK, 0);
+}
+
 /* argument_error(function, index, message) */
 static int argument_error(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -252,6 +266,7 @@ static int entries(lua_State *L) {
 
 void mb_open_system(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"argument_error", argument_error},
+                                       {"call_user", call_user},
                                        {"raise_at_caller", raise_at_caller},
                                        {"long_schedule", long_schedule},
                                        {"cleanup_timeout", cleanup_timeout},

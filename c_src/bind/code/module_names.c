@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "code/library.h"
 #include "code/modules_inside.h"
+#include "process/closing.h"
 
 void mb_modules_set_name(struct mb_heap *h, lua_State *L, int table, int index, const char *name, size_t size) {
   index = lua_absindex(L, index);
@@ -54,19 +56,54 @@ static int on_path(struct mb_heap *h, lua_State *L, const char *module, const ch
   return found;
 }
 
-static int is_backed(struct mb_heap *h, lua_State *L, const char *module) {
+/* Whether a file stands behind a module's name. */
+static int has_file(struct mb_heap *h, lua_State *L, const char *module) {
   const char *dot = strchr(module, '.');
+  int has = on_path(h, L, module, "path") || on_path(h, L, module, "cpath");
+  if (!has && dot) { /* a part of a C library that is one file */
+    lua_pushlstring(L, module, (size_t)(dot - module));
+    has = on_path(h, L, lua_tostring(L, -1), "cpath");
+    lua_pop(L, 1);
+  }
+  return has;
+}
+
+/* Whether one of package.searchers finds a module. Runs their code. */
+static int is_found(struct mb_heap *h, lua_State *L, const char *module) {
+  int top = lua_gettop(L), found = 0;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushliteral(L, "package");
+  if (lua_rawget(L, -2) == LUA_TTABLE) {
+    lua_pushliteral(L, "searchers");
+    if (lua_rawget(L, -2) == LUA_TTABLE) {
+      for (lua_Integer i = 1; !found && lua_rawgeti(L, top + 3, i) != LUA_TNIL; i++) {
+        lua_pushstring(L, module);
+        found = mb_pcall(h, L, 1, 1) == LUA_OK && lua_isfunction(L, -1);
+        lua_settop(L, top + 3);
+      }
+    }
+  }
+  lua_settop(L, top);
+  return found;
+}
+
+int mb_modules_exists(struct mb_heap *h, lua_State *L, const char *module) {
+  int top = lua_gettop(L), loaded;
+  luaL_checkstack(L, 10, NULL);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, module);
+  loaded = lua_toboolean(L, -1) || (mb_library_is_name(module) && mb_library_loaded(h, L, module));
+  lua_settop(L, top);
+  return loaded || has_file(h, L, module) || is_found(h, L, module);
+}
+
+static int is_backed(struct mb_heap *h, lua_State *L, const char *module) {
   int backed;
   if (mb_modules_is_of_lua(module)) return 1;
   mb_push_ref(h, L, MB_REF_BACKED);
   lua_pushstring(L, module);
   if (lua_rawget(L, -2) == LUA_TNIL) {
-    backed = on_path(h, L, module, "path") || on_path(h, L, module, "cpath");
-    if (!backed && dot) { /* a part of a C library that is one file */
-      lua_pushlstring(L, module, (size_t)(dot - module));
-      backed = on_path(h, L, lua_tostring(L, -1), "cpath");
-      lua_pop(L, 1);
-    }
+    backed = has_file(h, L, module);
     lua_pushstring(L, module);
     lua_pushboolean(L, backed);
     lua_rawset(L, -4);

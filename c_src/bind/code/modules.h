@@ -42,6 +42,9 @@ int mb_modules_module(struct mb_heap *h, lua_State *L, int index);
 /* The value on the top of the stack is what the loader of this module has just given. */
 void mb_modules_note_loaded(struct mb_heap *h, lua_State *L, const char *module);
 
+/* Whether a module is loaded or can be found. Runs the code of package.searchers. */
+int mb_modules_exists(struct mb_heap *h, lua_State *L, const char *module);
+
 /* The table, function or userdata at `index` travels as a field of a module, whatever else it is. */
 void mb_modules_declare(struct mb_heap *h, lua_State *L, int index, const char *module, const char *field);
 

@@ -57,11 +57,17 @@ function call.no_options(opts, fname, index)
   options.check(opts, options.none, fname, index)
 end
 
+local MOST_CALLS = 100 -- in a chain of __call: more would be too deep for C
+
 --- Whether a value can be called.
 function call.is_callable(fn)
-  if type(fn) == "function" then return true end
-  local mt = getmetatable(fn)
-  return type(mt) == "table" and mt.__call ~= nil
+  for _ = 1, MOST_CALLS do
+    if type(fn) == "function" then return true end
+    local mt = debug.getmetatable(fn)
+    if mt == nil then return false end
+    fn = rawget(mt, "__call")
+  end
+  return false
 end
 
 --- A function argument; raises naming function and argument.
