@@ -13,7 +13,6 @@ enum {
 struct mb_codes {
   struct mb_code_entry *buckets[BUCKETS];
   size_t count, bytes;
-  int full; /* to be emptied */
   int factories; /* factory numbers given out */
   struct mb_map by_identity; /* mb_code_identity -> entry; believed while the closure in MB_REF_CODE lives */
 };
@@ -31,7 +30,6 @@ static void clear(struct mb_codes *c) {
   }
   mb_map_deinit(&c->by_identity);
   c->count = c->bytes = 0;
-  c->full = 0;
   c->factories = 0;
 }
 
@@ -41,11 +39,11 @@ void mb_codes_free(struct mb_codes *c) {
   free(c);
 }
 
-void mb_codes_trim(struct mb_heap *h, lua_State *L) {
-  struct mb_codes *c = h->codes;
-  if (!c->full || h->encoding) return;
+void mb_codes_trim_now(struct mb_heap *h, lua_State *L) {
+  if (h->encoding) return;
   lua_newtable(L); /* finalizers may run in it, and trim, too */
-  clear(c);
+  clear(h->codes);
+  h->codes_full = 0;
   lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_FACTORIES]); /* an existing key: allocates nothing */
 }
 
@@ -71,7 +69,7 @@ static struct mb_code_entry *add(struct mb_heap *h, lua_State *L, const void *du
   *bucket = e;
   c->count++;
   c->bytes += sizeof *e + size;
-  c->full |= c->count >= MOST_ENTRIES || c->bytes >= MOST_BYTES;
+  h->codes_full |= c->count >= MOST_ENTRIES || c->bytes >= MOST_BYTES;
   return e;
 }
 
@@ -102,7 +100,7 @@ void mb_codes_remember(struct mb_heap *h, lua_State *L, int index, struct mb_cod
   lua_rawsetp(L, -2, identity);
   lua_pop(L, 1);
   (void)mb_map_put(&h->codes->by_identity, (uintptr_t)identity, (uintptr_t)e);
-  h->codes->full |= h->codes->by_identity.count >= MOST_IDENTITIES;
+  h->codes_full |= h->codes->by_identity.count >= MOST_IDENTITIES;
 }
 
 /* Push the factory of a dump, newly made. An entry is not touched after Lua has allocated: a finalizer may trim. */

@@ -21,9 +21,14 @@ struct mb_code_entry {
 struct mb_codes *mb_codes_new(void);
 void mb_codes_free(struct mb_codes *c);
 
+/* As mb_codes_trim, when there is something to do. */
+void mb_codes_trim_now(struct mb_heap *h, lua_State *L);
+
 /* Empty the cache when it has grown too large: more than a number of entries, or of bytes. An encoding does so before it
  * begins, a decoding before it adds an entry. Not while a message is being encoded: its entries are in use. */
-void mb_codes_trim(struct mb_heap *h, lua_State *L);
+static inline void mb_codes_trim(struct mb_heap *h, lua_State *L) {
+  if (h->codes_full) mb_codes_trim_now(h, L);
+}
 
 /* The entry for a dump, made when there is none (*fresh = 1 then); for an encoding, and valid until that has ended. Raises
  * when memory is out or the dump is not of this Lua. */

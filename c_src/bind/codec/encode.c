@@ -267,6 +267,12 @@ static void encode_later(struct mb_encoder *e) {
   }
 }
 
+/* What has been written is large: raise when it is too large. */
+static void check_size(struct mb_encoder *e) {
+  if (e->w->out.limit) fail(e, "it has more than %d KB", MOST_TRIED / 1024);
+  if (e->w->out.size > UINT32_MAX / 2) fail(e, "it has more than %d MB", 2047);
+}
+
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out) {
   struct mb_encoder e = {.h = h, .L = L, .doing = doing, .first = first, .count = count, .w = h->workspace,
@@ -291,8 +297,7 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
     encode_later(&e);
     mb_encoder_byte(&e, 0);
   }
-  if (e.w->out.limit && e.w->out.size > MOST_TRIED) fail(&e, "it has more than %d KB", MOST_TRIED / 1024);
-  if (e.w->out.size > UINT32_MAX / 2) fail(&e, "it has more than %d MB", 2047);
+  if (e.w->out.size > MOST_TRIED) check_size(&e);
   e.w->out.bytes[0] = (unsigned char)e.flags;
   memcpy(e.w->out.bytes + 1, &count32, 4);
   mb_workspace_finish(e.w, L);

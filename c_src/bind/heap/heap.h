@@ -121,6 +121,7 @@ struct mb_heap {
   uint64_t encodings; /* begun so far, which numbers them */
   struct mb_workspace *key;       /* for keys of registries; see key.h */
   struct mb_codes *codes;
+  int codes_full; /* to be emptied */
   int code_identity; /* mb_code_identity works here */
   int call_sites_known; /* mb_given_table works here */
   const unsigned char *collector; /* see finalizer.h */
