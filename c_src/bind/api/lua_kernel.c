@@ -300,7 +300,7 @@ static int do_send(lua_State *L) {
   if (mb_hand_over(h, L, to, 2, arguments)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
   mb_replicate_to(h, L, to);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
-  s->from = mb_caller_pid(h, L); /* for the log, if it cannot be made */
+  s->from = p && !mb_outside(h, L) ? mb_pid_of(p) : mb_pid_make(0, 0); /* for the log, if it cannot be made */
   if (to == UINT64_MAX)
     mb_signal_free(s); /* a name on a node that is not there, or held by nobody: like a dead pid */
   else

@@ -31,11 +31,13 @@ static int timeout(lua_State *L) {
 }
 
 /* The oldest message, or nil, "timeout"; -1: the process has to wait. Raises when the message cannot be made. */
-static int take_oldest(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
+static inline int take_oldest(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
   for (struct mb_signal *s; (s = p->mailbox.head);) {
     int n = mb_message_push(h, L, p, s, MB_FORM_MESSAGE);
-    if (n == MB_UNMADE_BEFORE) continue;
-    if (n == MB_UNMADE) return mb_raise(h, L, "%s", lua_tostring(L, -1));
+    if (n < 0) {
+      if (n == MB_UNMADE) return mb_raise(h, L, "%s", lua_tostring(L, -1));
+      continue;
+    }
     mb_take_message(h, p, s);
     return 1;
   }
@@ -44,9 +46,8 @@ static int take_oldest(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
 
 static int take_on(lua_State *L, int status, lua_KContext deadline);
 
-static int take_or_wait(struct mb_heap *h, lua_State *L, lua_KContext deadline) {
-  for (;;) {
-    struct mb_process *p = mb_current_still(h, L);
+static int take_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_KContext deadline) {
+  for (;; p = mb_current_still(h, L)) {
     int results = mb_handed(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, take_on, MB_OFFER_MESSAGE, 0);
@@ -54,17 +55,18 @@ static int take_or_wait(struct mb_heap *h, lua_State *L, lua_KContext deadline) 
 }
 
 static int take_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
   (void)status;
-  return take_or_wait(mb_heap_of(L), L, deadline);
+  return take_or_wait(h, L, mb_current_still(h, L), deadline);
 }
 
 /* take([ms]) -> message | nil, "timeout" */
 static int take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
   uint64_t deadline = 0;
-  (void)mb_current(h, L);
   if (!lua_isnoneornil(L, 1) || h->uninterruptible) deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
-  return take_or_wait(h, L, (lua_KContext)deadline);
+  return take_or_wait(h, L, p, (lua_KContext)deadline);
 }
 
 /* Clauses */

@@ -174,7 +174,7 @@ static struct mb_process *receiver(struct mb_heap *h, mb_pid pid) {
 
 /* Move the top n values of L to p, which offers room for so many; 0 and drop them if it does not any more: making them
  * may have run finalizers. */
-static int give(struct mb_heap *h, lua_State *L, struct mb_process *p, int n) {
+static inline int give(struct mb_heap *h, lua_State *L, struct mb_process *p, int n) {
   if (p->state != MB_WAITING) {
     lua_pop(L, n);
     return 0;
