@@ -2,30 +2,36 @@ local mb = require "moonbeam"
 local helper = require "spec.helper"
 local self, send, receive, spawn, Task = mb.self, mb.send, mb.receive, mb.spawn, mb.Task
 
--- The least processor time that run(prepare(n)) takes, of a few times.
-local function cost(n, prepare, run)
-  local least = math.huge
-  for _ = 1, 3 do
-    local what = prepare(n)
-    collectgarbage()
-    local started = os.clock()
+-- The processor time that run(prepare(n)) takes, so many times, while nobody's garbage is collected.
+local function cost(times, n, prepare, run)
+  local took = 0
+  collectgarbage()
+  collectgarbage("stop")
+  local _ <close> = setmetatable({}, {__close = function() collectgarbage("restart") end})
+  for _ = 1, times do
+    local what, started = prepare(n), os.clock()
     run(what)
-    least = math.min(least, os.clock() - started)
+    took = took + os.clock() - started
   end
-  return least
+  return took
 end
 
--- Eight times as many may cost three times as much for each: memory is farther away. Their square costs eight times as much.
+-- Sixteen times as many may cost a few times as much for each: memory is farther away. Their square costs sixteen times as
+-- much. Both are the least of a few times, of which the small ones are as long as the large ones.
 local function grows_with_its_size(n, prepare, run)
-  local few, many = cost(n, prepare, run), cost(8 * n, prepare, run)
-  assert(many < 24 * few, ("%d: %.1f ms, %d: %.1f ms"):format(n, few * 1000, 8 * n, many * 1000))
+  local few, many = math.huge, math.huge
+  for _ = 1, 3 do
+    few = math.min(few, cost(16, n, prepare, run))
+    many = math.min(many, cost(1, 16 * n, prepare, run))
+  end
+  assert(many < 6 * few, ("16 times %d: %.1f ms, %d: %.1f ms"):format(n, few * 1000, 16 * n, many * 1000))
 end
 
 describe("the cost of", function()
   helper.setup()
 
   it("awaiting tasks grows with their number", function()
-    grows_with_its_size(1500, function(n)
+    grows_with_its_size(800, function(n)
       local tasks = {}
       for i = 1, n do tasks[i] = Task.async(function() return i end) end
       return tasks
@@ -36,7 +42,7 @@ describe("the cost of", function()
 
   it("ending monitors grows with their number, whatever is in the mailbox", function()
     local idle = helper.idle()
-    grows_with_its_size(2000, function(n)
+    grows_with_its_size(1000, function(n)
       for i = 1, n do send(self(), {"message", i}) end
       return n
     end, function(n)
@@ -47,7 +53,7 @@ describe("the cost of", function()
   end)
 
   it("a function grows with the number of globals that it names", function()
-    grows_with_its_size(2000, function(n)
+    grows_with_its_size(1000, function(n)
       local lines = {}
       for i = 1, n do lines[i] = ("global_%d = global_%d or 1"):format(i, i) end
       return load(table.concat(lines, "\n"))
@@ -59,7 +65,7 @@ describe("the cost of", function()
   end)
 
   it("a message grows with the number of functions in it", function()
-    grows_with_its_size(500, function(n)
+    grows_with_its_size(250, function(n)
       local functions = {}
       for i = 1, n do functions[i] = load(("return %d + %d"):format(n, i)) end
       return functions
