@@ -1,5 +1,12 @@
 -- What the specs share: a quiet log, an empty mailbox and a census at its baseline around every test, and
 -- short ways to wait for what must happen.
+--
+-- A busy machine may hold up any thread, of the specs and of the programs they run, for as long as it likes. So:
+-- * what has to happen first is awaited, by a message or a state, and never slept for;
+-- * what is awaited may take any time: `patience` is only how soon one hears that it does not happen at all;
+-- * what holds only if something was in time is arranged anew until it was in time, by the clock or by what it did;
+-- * what something costs is its processor time or a count, against that of something else in the same run;
+-- * what other schedulers do has an order only where the runtime promises one.
 local mb = require "moonbeam"
 local Process, Logger = mb.Process, mb.Logger
 local busted = require "busted"
@@ -11,6 +18,9 @@ helper.scale = tonumber(os.getenv("MOONBEAM_SPEC_SCALE") or "1")
 helper.patience = 2000 * helper.scale
 
 helper.is_host = package.preload["moonbeam.core"] ~= nil
+
+-- The log has what a spec's processes log, and nothing of slices that are long because the machine is busy: see `run`, too.
+mb.long_schedule(0)
 
 local function drain()
   local function taken(message, why) return message ~= nil or why ~= "timeout" end
@@ -123,6 +133,17 @@ function helper.until_waiting(pid)
   end
 end
 
+--- Arrange what holds only when it has been done within so many ms, anew until it was: on a busy machine a step may take
+-- longer than what it has to come before.
+-- @return what arrange returns
+function helper.within(ms, arrange)
+  while true do
+    local started = mb.monotonic_time()
+    local results = table.pack(arrange())
+    if mb.monotonic_time() - started < ms then return table.unpack(results, 1, results.n) end
+  end
+end
+
 --- A pid whose process has ended.
 function helper.dead_pid()
   local pid, ref = mb.spawn_monitor(function() end)
@@ -157,9 +178,9 @@ function helper.c_modules()
   return (os.getenv("MOONBEAM_BUILD") or "build/release") .. "/test/modules/?.so"
 end
 
---- Run a command: what it prints, both streams, and its exit code.
+--- Run a command: what it prints, both streams, and its exit code. Programs report no long slices unless they say so.
 function helper.run(command)
-  local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1; printf '\\n%d' $?", "r"))
+  local pipe = assert(io.popen("export MOONBEAM_LONG_SCHEDULE=0; { " .. command .. "\n} 2>&1; printf '\\n%d' $?", "r"))
   local output = pipe:read("a")
   pipe:close()
   local text, code = output:match("^(.*)\n(%d+)$")

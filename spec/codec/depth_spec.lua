@@ -72,7 +72,6 @@ describe("the depth of a message", function()
     local output, code = helper.run_script[[
       local mb = require "moonbeam"
       mb.import()
-      Logger.configure{level = "error"} -- no warnings of long slices
       local me = self()
       g0 = function() return "core" end
       for i = 1, 20000 do _G["g" .. i] = load(("return g%d"):format(i - 1)) end
@@ -81,7 +80,7 @@ describe("the depth of a message", function()
         for i = 1, 20000 do value = value() end
         send(me, value())
       end)
-      print(receive(60000))
+      print(receive())
     ]]
     assert.equal("core\n", output)
     assert.equal(0, code)

@@ -40,7 +40,7 @@ describe("a message that cannot be made", function()
       local mb = require 'moonbeam' mb.import()
       local only_first, greedy, me = require "only_first", require "greedy", self()
       local function there(fn) return Process.spawn(fn, {scheduler = 2}) end
-    ]]):format(directory) .. source, "", "MOONBEAM_SCHEDULERS=2 MOONBEAM_LONG_SCHEDULE=0")
+    ]]):format(directory) .. source, "", "MOONBEAM_SCHEDULERS=2")
     local logged, printed = {}, {}
     for line in output:gmatch("[^\n]+") do
       local text = line:match("^%d+:%d+:%d+%.%d+ %[error%] (.*)$")

@@ -1,8 +1,7 @@
 local helper = require "spec.helper"
 
 local function run(example, arguments)
-  -- Without reports of slices that are long because the machine is busy.
-  return helper.run("MOONBEAM_LONG_SCHEDULE=0 " .. helper.interpreter() .. " examples/" .. example .. " " .. (arguments or ""))
+  return helper.run(helper.interpreter() .. " examples/" .. example .. " " .. (arguments or ""))
 end
 
 describe("examples", function()

@@ -45,9 +45,16 @@ describe("a server's other messages", function()
 
   it("GSI-03 a message cancels it for good", function()
     local pid = start()
-    GenServer.cast(pid, function(s) return "noreply", s, 20 end)
-    send(pid, "message")
-    assert.equal("message", await{"info", any})
+    repeat -- until the message comes in time
+      local started = mb.monotonic_time()
+      GenServer.cast(pid, function(s) return "noreply", s, 20 end)
+      send(pid, "message")
+      local first = await{"info", any}
+      if first ~= "message" then
+        assert.is_true(mb.monotonic_time() - started >= 20)
+        await{"info", "message"}
+      end
+    until first == "message"
     assert.is_nil((receive(40)))
     GenServer.stop(pid)
   end)

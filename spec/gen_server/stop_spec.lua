@@ -160,7 +160,7 @@ describe("GenServer.stop", function()
         local pid = mb.GenServer.start(S, nil, {name = "the server"})
         local ref = mb.monitor(pid)
         mb.GenServer.cast(pid, reason)
-        mb.receive(5000)
+        mb.receive()
       end
     ]])
     local _, count = output:gsub("terminating", "")

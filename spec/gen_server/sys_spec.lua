@@ -207,7 +207,7 @@ describe("GenServer.trace", function()
       handle_call = function(request, _, n) return "reply", request + 1, n + request end,
       handle_cast = function(request, n) return "noreply", n + request, {"continue", "c"} end,
       handle_continue = function(_, n) return "noreply", n + 100 end,
-      handle_info = function(_, n) return "noreply", n, 1000 end,
+      handle_info = function(_, n) return "noreply", n, "infinity" end,
       init = function() return "ok", 0 end,
     }, {name = "traced"})
     mb.Logger.configure{level = "error"} -- tracing is asked for by name

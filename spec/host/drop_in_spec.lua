@@ -158,7 +158,7 @@ describe("the host, like lua5.4", function()
 
   local function outcome(program, line)
     local old = "env LUA_PATH=/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua;;"
-    local text, code = helper.run(("cd %s; export MOONBEAM_LONG_SCHEDULE=0 REPO=%s OLD='%s' LUA=%s LC_ALL=C; %s")
+    local text, code = helper.run(("cd %s; export REPO=%s OLD='%s' LUA=%s LC_ALL=C; %s")
       :format(directory, here, old, program, line))
     return (text:gsub(program:gsub("%p", "%%%0"), "LUA"):gsub("0x%x+", "ADDRESS")), code
   end

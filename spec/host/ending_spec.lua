@@ -11,15 +11,18 @@ local function write(source)
   return name
 end
 
--- Run a script, and as soon as it has printed "up" send it these signals: what it prints, and its status.
+-- Run a script and send it signals, each as soon as it has printed a word: "up", or what stands before the signal, as in
+-- "HUP done:TERM". What it prints, and its status.
 local function signalled(source, signals, environment)
   local name, out = write(source), os.tmpname()
   local text, code = helper.run(([[
     %s %s %s >%s 2>&1 & p=$!
-    n=0; until grep -q up %s || [ $n -gt 400 ]; do sleep 0.02; n=$((n+1)); done
-    for s in %s; do kill -$s $p; sleep 0.1; done
-    wait $p 2>/dev/null; s=$?; cat %s; exit $s]]):gsub("exit %$s", "(exit $s)")
-    :format(environment or "", moonbeam, name, out, out, signals, out))
+    for s in %s; do
+      case $s in *:*) word=${s%%%%:*};; *) word=up;; esac
+      until grep -q $word %s || ! kill -0 $p 2>/dev/null; do sleep 0.02; done
+      kill -${s#*:} $p
+    done
+    wait $p 2>/dev/null; s=$?; cat %s; (exit $s)]]):format(environment or "", moonbeam, name, out, signals, out, out))
   os.remove(name)
   os.remove(out)
   return text:gsub("[^\n]*Terminated[^\n]*\n?", ""):gsub("[^\n]*Hangup[^\n]*\n?", ""), code
@@ -67,7 +70,7 @@ describe("SIGTERM and SIGHUP", function()
       function Worker.init(n) Process.flag("trap_exit", true) return "ok", n end
       function Worker.terminate() print("terminate") sleep(600000) end
       Supervisor.start_link({{id = 1, start = {GenServer.start_link, Worker, 1}, shutdown = "infinity"}}, {strategy = "one_for_one"})
-      print("up") sleep(600000)]], "TERM TERM")
+      print("up") sleep(600000)]], "TERM terminate:TERM")
     assert.equal("up\nterminate\n", text)
     assert.equal(143, code)
   end)
@@ -97,7 +100,6 @@ describe("SIGTERM and SIGHUP", function()
 
   it("end a script that computes where Lua cannot yield", function()
     local text, code = signalled([[
-      require "moonbeam".long_schedule(0)
       require "moonbeam".at_exit(function(status) print("at_exit", status) end)
       print("up") table.sort({1, 2, 3}, function() while true do end end)]], "TERM")
     assert.equal("up\nat_exit\t143\n", text)
@@ -127,11 +129,12 @@ describe("SIGTERM and SIGHUP", function()
   end)
 
   it("leave SIGHUP ignored when it was at the start", function()
-    local name = write("print('up') sleep(600000)")
-    local text, code = helper.run(([[trap '' HUP; %s %s & p=$!; sleep 0.3; kill -HUP $p; sleep 0.1; kill -0 $p && echo alive
-      kill -TERM $p; wait $p; (exit $?)]]):format(moonbeam, name))
-    os.remove(name)
-    assert.matches("up\nalive\n", text)
+    local text, code = signalled([[
+      os.execute("kill -HUP " .. io.open("/proc/self/stat"):read("n"))
+      sleep(100)
+      print("up")
+      sleep(600000)]], "TERM", "trap '' HUP;")
+    assert.equal("up\n", text)
     assert.equal(143, code)
   end)
 end)
@@ -169,11 +172,13 @@ describe("the end of a program", function()
   it("comes from clean-up code, too", function()
     each([[
       require "moonbeam".at_exit(function(status) print("at_exit", status) end)
+      local me = self()
       local pid = spawn(function()
         local _ <close> = setmetatable({}, {__close = function() os.exit(3) end})
+        send(me, "up")
         receive()
       end)
-      sleep(1) Process.exit(pid, "kill") sleep(600000)]], function(text, code)
+      receive() Process.exit(pid, "kill") sleep(600000)]], function(text, code)
       assert.equal("at_exit\t3\n", text)
       assert.equal(3, code)
     end)

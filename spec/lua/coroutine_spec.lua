@@ -162,7 +162,7 @@ describe("a process's own coroutines", function()
         send(me, wrap(function() sleep(1) yield("these travel as the new ones") end)())
       end)
       for _ = 1, 3 do print(receive()) end
-    ]]):format(directory), "", "MOONBEAM_SCHEDULERS=1 MOONBEAM_LONG_SCHEDULE=0") -- other schedulers load it afterwards
+    ]]):format(directory), "", "MOONBEAM_SCHEDULERS=1") -- other schedulers load it afterwards
     os.execute("rm -r " .. directory)
     assert.matches("^300\n[^\n]*cannot wait: this coroutine was resumed past the runtime[^\n]*\nthese travel as the new ones\n$", output)
   end)

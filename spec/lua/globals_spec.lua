@@ -97,9 +97,9 @@ done
       local pid, ref = core.spawn_monitor(function() core.exit(coroutine.create(print)) end)
       print(core.take()[5])
       local server = core.spawn(function() error({}) end)
-      core.sleep(1)
-      print(core.process_alive(server))
+      while core.process_alive(server) do core.sleep(1) end
+      print("ended")
     ]])
-    assert.matches("^a thread\n.*%[error%] a table\nfalse\n$", output)
+    assert.matches("^a thread\n.*%[error%] a table\nended\n$", output)
   end)
 end)

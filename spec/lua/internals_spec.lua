@@ -56,7 +56,7 @@ describe("internal modules", function()
       end
       print(#by_name > 15, calls > 15 * #values and "ok")
       os.exit(0)
-    ]]):format(module, 20 * helper.patience), "2>/dev/null </dev/null", "MOONBEAM_LONG_SCHEDULE=0")
+    ]]):format(module, 20 * helper.patience), "2>/dev/null </dev/null")
   end
 
   it("check what the functions of the core are given", function()

@@ -28,7 +28,7 @@ describe("the library's modules", function()
         local task = Task.async(function() return Agent.get(Agent.start_link(function() return 7 end)) end)
         send(me, Task.await(task))
       end, {scheduler = 2})
-      print(receive(5000))
+      print(receive())
     ]]))
   end)
 

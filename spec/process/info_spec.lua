@@ -90,8 +90,7 @@ describe("Process.info", function()
   end)
 
   it("INFO-02 knows parent, and where a process waits", function()
-    local pid = spawn(function() receive() end)
-    mb.sleep(1)
+    local pid = helper.until_waiting(spawn(function() receive() end))
     assert.equal(self(), Process.info(pid, "parent"))
     assert.matches("info_spec.lua:%d+", Process.info(pid, "current_location"))
     assert.matches("info_spec.lua:%d+", Process.info(pid, "initial_location"))
@@ -109,7 +108,7 @@ describe("Process.info", function()
       coroutine.resume(outer)
     end)
     await("ready")
-    while Process.info(pid, "status") ~= "waiting" do mb.sleep(1) end
+    helper.until_waiting(pid)
     local line = debug.getinfo(waits, "S").linedefined
     assert.matches(":" .. line .. "$", Process.info(pid, "current_location"))
     local lines = {}

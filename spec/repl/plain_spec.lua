@@ -1,7 +1,6 @@
 local helper = require "spec.helper"
 
--- Without reports of slices that are long because the machine is busy.
-local moonbeam = "MOONBEAM_LONG_SCHEDULE=0 " .. (os.getenv("MOONBEAM_BUILD") or "build/release") .. "/bin/moonbeam"
+local moonbeam = (os.getenv("MOONBEAM_BUILD") or "build/release") .. "/bin/moonbeam"
 
 -- What a prompt that reads these lines from a pipe writes, both streams, below lua's version; and its status.
 local function feed(...)
@@ -50,7 +49,7 @@ describe("the prompt without a terminal", function()
     local output = helper.run(([[
       printf '%%s\n' \
         'me = self()' \
-        'function on(f) Process.spawn(function() send(me, table.pack(pcall(f))) end, {scheduler = 2}) return receive(5000) end' \
+        'function on(f) Process.spawn(function() send(me, table.pack(pcall(f))) end, {scheduler = 2}) return receive() end' \
         'on(function() return pid("0.5.0") end)' \
         'on(function() return #processes() > 0 end)' \
         'on(function() h("Task.await") i(5) end)' \

@@ -17,8 +17,7 @@ function terminal.start(command, options)
   self.directory = options.directory or helper.run("mktemp -d"):match("%S+")
   self.own = not options.directory
   self.tmux = ("TMUX_TMPDIR=%s tmux -L spec"):format(self.directory)
-  -- A slice that is long because the machine is busy must not be reported on the screen.
-  local inside = ("trap : INT; cd %s; export MOONBEAM_LONG_SCHEDULE=0 HOME=%s XDG_STATE_HOME=%s/state %s; " ..
+  local inside = ("trap : INT; cd %s; export HOME=%s XDG_STATE_HOME=%s/state %s; " ..
     "%s; echo status=$?; stty -a | grep -o '[-]*icanon'; exec cat")
     :format(self.directory, self.directory, self.directory, options.environment or "", command)
   local output, code = helper.run(("%s -f /dev/null new-session -d -x %d -y %d %s"):format(self.tmux,

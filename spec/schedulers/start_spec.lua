@@ -20,7 +20,6 @@ describe("a process that is killed while its function is decoded", function()
       local mb = require "moonbeam"
       mb.import()
       mb.start{schedulers = 2}
-      Logger.configure{level = "error"} -- no report of the long slice
       package.path = %q .. "/?.lua;" .. package.path
       package.preload.slow_to_load = function() return {work = function() end} end
       local work = require "slow_to_load".work

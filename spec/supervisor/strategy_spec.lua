@@ -110,7 +110,9 @@ describe("one_for_all", function()
     await{"DOWN", refs.c, "process", any, "killed"}
     await{"DOWN", refs.d, "process", any, "shutdown"}
     await{"DOWN", refs.a, "process", any, "killed"}
-    assert.same({"term d shutdown", "term c shutdown", "start a", "start b", "start c", "start d"}, events(6))
+    await{"term", "d", "shutdown", any}
+    mb.receive{ {{"term", "c", "shutdown", any}}, after = 0 } -- it may have had no time for that
+    assert.same({"start a", "start b", "start c", "start d"}, events(4))
     local newest = worker.pid(sup, "c")
     Supervisor.stop(sup)
     assert.is_false(Process.alive(newest))
