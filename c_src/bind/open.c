@@ -74,6 +74,7 @@ static int collect_heap(lua_State *L) {
   mb_preempt_free(h->preempt);
   mb_table_watch_free(h->watch);
   mb_map_deinit(&h->held);
+  mb_map_deinit(&h->failing);
   free(h->script_text);
   h->workspace = h->key = NULL;
   h->codes = NULL;

@@ -167,6 +167,43 @@ describe("a process's own coroutines", function()
     assert.matches("^300\n[^\n]*cannot wait: this coroutine was resumed past the runtime[^\n]*\nthese travel as the new ones\n$", output)
   end)
 
+  it("refuse to yield while they close what an error has left, as plain Lua's do", function()
+    in_process(function()
+      local seen
+      local f = coroutine.wrap(function()
+        local _ <close> = setmetatable({}, {__close = function()
+          local inner = coroutine.wrap(function() coroutine.yield("inner") end)
+          seen = {coroutine.isyieldable(), inner(), select(2, pcall(coroutine.yield, 1))}
+        end})
+        error("e", 0)
+      end)
+      local ok, e = pcall(f)
+      assert(not ok and e == "e")
+      assert(seen[1] == false and seen[2] == "inner" and seen[3] == "attempt to yield across a C-call boundary", seen[3])
+    end)
+  end)
+
+  it("begin with their function, to the debug library", function()
+    in_process(function()
+      local trace, below = coroutine.wrap(function() return debug.traceback("text"), debug.getinfo(2) end)()
+      assert(trace:find("^text\nstack traceback:\n\t[^\n]*: in function <[^\n]*>$") and below == nil, trace)
+      local co
+      local f = coroutine.wrap(function() co = coroutine.running() coroutine.yield() end)
+      f()
+      trace = debug.traceback(co)
+      assert(not trace:find("[C]: in ?", 1, true), trace)
+    end)
+  end)
+
+  it("nest nearly as deep as in plain Lua", function()
+    in_process(function()
+      local n = 0
+      local function deep() n = n + 1 coroutine.wrap(deep)() end
+      assert(not pcall(deep))
+      assert(n > 170, n)
+    end)
+  end)
+
   it("are main to the script and the main chunk", function()
     assert.equal("true\tfalse\nfalse\ttrue\n", (helper.run_script[[
       require "moonbeam"

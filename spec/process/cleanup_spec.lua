@@ -139,6 +139,74 @@ describe("the clean-up code of a process that ends by itself", function()
     Logger.configure{handler = "default"}
   end)
 
+  it("may wait inside a coroutine that coroutine.wrap has made, and the error stays", function()
+    local agent = Agent.start(function() return 0 end)
+    local function failing()
+      local _ <close> = guard(function() Agent.update(agent, function(n) return n + 1 end) mb.sleep(1) end)
+      coroutine.yield("yielded")
+      local n = nil
+      return n.x
+    end
+    for _, call in ipairs{function(f) return f() end, function(f) return coroutine.wrap(function() return f() end)() end} do
+      local reason = exit_reason(function()
+        local f = coroutine.wrap(failing)
+        assert(f() == "yielded")
+        call(f)
+      end)
+      assert.matches("cleanup_spec.lua:%d+: attempt to index a nil value %(local 'n'%)$", reason[2])
+    end
+    helper.in_process(function()
+      local f = coroutine.wrap(failing)
+      f()
+      local ok, e = pcall(f)
+      assert(not ok and e:find("attempt to index a nil value (local 'n')", 1, true), e)
+      ok, e = pcall(f)
+      assert(not ok and e == "cannot resume dead coroutine", e)
+      ok, e = pcall(coroutine.wrap(function()
+        local _ <close> = guard(function() mb.sleep(1) end)
+        exit("why")
+      end))
+      assert(not ok and e.reason == "why")
+    end)
+    assert.equal(3, Agent.get(agent, function(n) return n end))
+    Agent.stop(agent)
+  end)
+
+  it("is killed while it waits inside such a coroutine, and what encloses it is closed", function()
+    local me = self()
+    local pid, ref = spawn_monitor(function()
+      local _ <close> = guard(function() send(me, "outer") end)
+      coroutine.wrap(function()
+        local _ <close> = guard(function() send(me, "middle") end)
+        local _ <close> = guard(function() send(me, "inner") receive{ {"never"} } end)
+        error("e")
+      end)()
+    end)
+    await("inner")
+    Process.exit(pid, "kill")
+    await("middle")
+    await("outer")
+    await{"DOWN", ref, "process", pid, "killed"}
+  end)
+
+  it("is told what to do where Lua closes a coroutine at once", function()
+    helper.in_process(function()
+      for _, fails in ipairs{true, false} do
+        local closed = 0
+        local co = coroutine.create(function()
+          local _ <close> = guard(function() closed = closed + 1 end)
+          local _ <close> = guard(function() receive{ {"never"} } end)
+          if fails then error("e") end
+          coroutine.yield()
+        end)
+        coroutine.resume(co)
+        local ok, e = coroutine.close(co)
+        assert(not ok and closed == 1)
+        assert(e:find("cannot wait: .*%(coroutine.close%).*to%-be%-closed.*let the coroutine come to its end"), e)
+      end
+    end)
+  end)
+
   it("runs in tasks and servers", function()
     local me = self()
     local function clean(tag)

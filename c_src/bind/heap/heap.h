@@ -134,11 +134,14 @@ struct mb_heap {
   /* Coroutines that only the scheduler goes on with: those inside which a process waits, and processes' own that user
    * code has seen. Address -> 1. */
   struct mb_map held;
+  struct mb_map failing; /* coroutines that close their variables after an error, see entry.h. Address -> 1 */
   struct mb_shape shapes[MB_KNOWN_SHAPES]; /* the last ones that were made */
   unsigned next_shape;
   mb_ref asked; /* the next wait is for the answer to this reference, which is forgotten when the wait raises */
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */
+  int nested;      /* depth of resumes */
+  int resetting;   /* depth of coroutines that Lua closes at once */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */
   char given_to[MB_FUNCTION_NAME]; /* see mb_given_to */
   int given_packed;

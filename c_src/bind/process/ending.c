@@ -266,7 +266,7 @@ _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int stat
     leave_frames(s, s->current);
     leave_frames(s, s->suspended_below);
     s->suspended_below = s->current = NULL;
-    h->closing = h->leaving = h->unyieldable = h->uninterruptible = h->encoding = 0;
+    h->closing = h->leaving = h->unyieldable = h->resetting = h->uninterruptible = h->encoding = 0;
     (void)mb_scheduler_run(s, NULL);
   }
   if (s->id != 0) mb_node_retire(n, s); /* the first scheduler, which has been told, ends the program */

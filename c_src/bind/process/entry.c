@@ -9,23 +9,41 @@
 
 static const char line[] = "\n\t[C]: in ?"; /* of the entry in a traceback: nothing knows its name */
 
+static int wrapped_entry(lua_State *L);
+
 /* Whether an entry lies at the bottom of a thread, on which p runs or waits. */
 static int has_entry(const struct mb_process *p, lua_State *of) {
   return p && !(p->flags & (MB_IN_PLACE | MB_SCRIPT)) && mb_coroutine(p) == of;
 }
 
-/* Replace the traceback on the top of the stack by one without the entry's line. */
-static void hide_entry(lua_State *L) {
+/* The C function at a level of a thread; NULL: there is none, or no room to look. */
+static lua_CFunction function_at(lua_State *of, lua_Debug *ar, int level) {
+  lua_CFunction f;
+  if (level < 0 || !lua_checkstack(of, 1) || !lua_getstack(of, level, ar)) return NULL;
+  lua_getinfo(of, "f", ar);
+  f = lua_tocfunction(of, -1);
+  lua_pop(of, 1);
+  return f;
+}
+
+/* Whether the outermost call of a thread is to be hidden. */
+static int hides(const struct mb_process *p, lua_State *of) {
+  lua_Debug ar;
+  return has_entry(p, of) || function_at(of, &ar, mb_depth(of) - 1) == wrapped_entry;
+}
+
+/* Replace the traceback of a thread on the top of the stack by one without the entry's line. */
+static void hide_entry(lua_State *L, const struct mb_process *p, lua_State *of) {
   size_t size;
   const char *text = lua_tolstring(L, -1, &size);
-  if (size < sizeof line - 1 || memcmp(text + size - (sizeof line - 1), line, sizeof line - 1) != 0) return;
+  if (size < sizeof line - 1 || memcmp(text + size - (sizeof line - 1), line, sizeof line - 1) != 0 || !hides(p, of)) return;
   lua_pushlstring(L, text, size - (sizeof line - 1));
   lua_remove(L, -2);
 }
 
 void mb_push_traceback(lua_State *L, struct mb_process *p, lua_State *of, const char *text, int level) {
   luaL_traceback(L, of, text, level);
-  if (has_entry(p, of)) hide_entry(L);
+  hide_entry(L, p, of);
 }
 
 /* The message handler: keeps the traceback, since the frames are gone when to-be-closed variables close, and hands on the
@@ -89,13 +107,9 @@ int mb_depth(lua_State *co) {
 
 int mb_entry_push_function(lua_State *L, struct mb_process *p) {
   lua_State *co = p->start ? NULL : mb_coroutine(p);
-  int levels = co && has_entry(p, co) ? mb_depth(co) : 0, is;
   lua_Debug ar;
-  if (!levels || !lua_checkstack(co, 1) || !lua_getstack(co, levels - 1, &ar)) return 0;
-  lua_getinfo(co, "f", &ar);
-  is = lua_tocfunction(co, -1) == entry;
-  lua_pop(co, 1);
-  if (!is || !lua_getlocal(co, &ar, BEGAN_WITH)) return 0;
+  if (!co || !has_entry(p, co) || function_at(co, &ar, mb_depth(co) - 1) != entry) return 0;
+  if (!lua_getlocal(co, &ar, BEGAN_WITH)) return 0;
   if (co != L) lua_xmove(co, L, 1);
   return 1;
 }
@@ -108,7 +122,38 @@ int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *
   return 1;
 }
 
-/* The debug library does not see the entry: a process's function is the outermost, as that of a coroutine is. */
+/* The function at the bottom of a coroutine that coroutine.wrap has made */
+
+/* The message handler: from now on the coroutine closes its variables. */
+static int note_failure(lua_State *L) {
+  struct mb_heap *h = mb_heap_find(L);
+  lua_settop(L, 1);
+  if (h) (void)mb_map_put(&h->failing, (uintptr_t)L, 1); /* without memory for it, yields are let through */
+  return 1;
+}
+
+static int wrapped_ended(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h;
+  (void)unused;
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
+  h = mb_heap_find(L);
+  if (h) mb_forget_failing(h, L);
+  return lua_error(L); /* the memory error, too, is known by its text */
+}
+
+/* Stack: the handler, the coroutine's function, its arguments. */
+static int wrapped_entry(lua_State *L) {
+  int arguments = lua_gettop(L) - MB_WRAPPED_SLOTS;
+  if (arguments < 0) return 0; /* somebody has found it by the debug library */
+  return wrapped_ended(L, lua_pcallk(L, arguments, LUA_MULTRET, 1, 0, wrapped_ended), 0);
+}
+
+void mb_entry_push_wrapped(lua_State *co) {
+  lua_pushcfunction(co, wrapped_entry);
+  lua_pushcfunction(co, note_failure);
+}
+
+/* The debug library does not see the entries: a process's or coroutine's function is the outermost. */
 
 /* debug.traceback([thread,] [message [, level]]) */
 static int do_traceback(lua_State *L) {
@@ -116,7 +161,7 @@ static int do_traceback(lua_State *L) {
   lua_State *of = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
   int message = of == L && !lua_isthread(L, 1) ? 1 : 2;
   int made = lua_isnoneornil(L, message) || lua_isstring(L, message), n = lua_tocfunction(L, lua_upvalueindex(2))(L);
-  if (made && has_entry(p, of)) hide_entry(L);
+  if (made) hide_entry(L, p, of);
   return n;
 }
 
@@ -126,13 +171,9 @@ static int do_getinfo(lua_State *L) {
   int given = lua_isthread(L, 1);
   lua_State *of = given ? lua_tothread(L, 1) : L;
   lua_Debug ar;
-  if (has_entry(p, of) && lua_isinteger(L, 1 + given) && lua_tointeger(L, 1 + given) <= INT_MAX &&
-      lua_getstack(of, (int)lua_tointeger(L, 1 + given), &ar) && lua_checkstack(of, 1)) {
-    int is;
-    lua_getinfo(of, "f", &ar);
-    is = lua_tocfunction(of, -1) == entry;
-    lua_pop(of, 1);
-    if (is) {
+  if (lua_isinteger(L, 1 + given) && lua_tointeger(L, 1 + given) >= 0 && lua_tointeger(L, 1 + given) <= INT_MAX) {
+    lua_CFunction f = function_at(of, &ar, (int)lua_tointeger(L, 1 + given));
+    if (f && (f == wrapped_entry || (f == entry && has_entry(p, of)))) {
       lua_pushnil(L);
       return 1;
     }

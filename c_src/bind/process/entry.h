@@ -1,4 +1,4 @@
-/* The function at the bottom of a process's coroutine. */
+/* The functions at the bottom of a process's coroutine, and of those that coroutine.wrap makes. */
 #ifndef MB_ENTRY_H
 #define MB_ENTRY_H
 
@@ -11,6 +11,22 @@
 void mb_entry_push(lua_State *co);
 enum { MB_ENTRY_SLOTS = 3 };
 
+/* The same for a coroutine that coroutine.wrap makes: what it fails by closes its variables inside of it, where they may
+ * wait, and is raised again when they are closed. Pushes MB_WRAPPED_SLOTS values, below the function. */
+void mb_entry_push_wrapped(lua_State *co);
+enum { MB_WRAPPED_SLOTS = 2 };
+
+/* Whether a coroutine closes its variables after an error, for which Lua forbids it to yield; the runtime's own yields go
+ * through. */
+static inline int mb_is_failing(const struct mb_heap *h, lua_State *co) {
+  return h->failing.count && mb_map_get(&h->failing, (uintptr_t)co);
+}
+
+/* It does not any more, or another one has its address now. */
+static inline void mb_forget_failing(struct mb_heap *h, lua_State *co) {
+  if (h->failing.count) mb_map_remove(&h->failing, (uintptr_t)co, NULL);
+}
+
 /* Push the traceback of the error, or a task's exit, that p ended with, as it was where that was raised; 0 and nothing pushed when there
  * is none: it has not come from Lua code, or memory was out. */
 int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p);
@@ -22,7 +38,7 @@ int mb_depth(lua_State *co);
  * is not known. */
 int mb_entry_push_function(lua_State *L, struct mb_process *p);
 
-/* As luaL_traceback, of a thread where p runs, or waits: without what p begins with. */
+/* As luaL_traceback, of a thread where p runs, or waits: without what it begins with. */
 void mb_push_traceback(lua_State *L, struct mb_process *p, lua_State *of, const char *text, int level);
 
 #endif

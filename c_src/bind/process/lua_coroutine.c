@@ -5,6 +5,7 @@
 #include "code/modules.h"
 #include "heap/errors.h"
 #include "process/closing.h"
+#include "process/entry.h"
 #include "process/preempt.h"
 #include "process/run.h"
 
@@ -17,10 +18,23 @@ static int is_runtime_yield(const struct mb_heap *h) {
 /* From here on only the scheduler goes on with co. Without memory for that nobody is kept from it. */
 static void hold(struct mb_heap *h, lua_State *co) { (void)mb_map_put(&h->held, (uintptr_t)co, 1); }
 
+/* Lua nests 200 C calls at most, resumes and protected calls together. So that recursive generators nest as deep as in plain
+ * Lua, or nearly, only the outer ones have an entry; see entry.h. */
+enum { MOST_ENTRIES = 16 };
+
 static void release(struct mb_heap *h, lua_State *co) { mb_map_remove(&h->held, (uintptr_t)co, NULL); }
 
 static int is_held(const struct mb_heap *h, lua_State *co) {
   return h->held.count && mb_map_get(&h->held, (uintptr_t)co);
+}
+
+/* How many values below its arguments, but for the one that is called, a coroutine begins with; 0: it has begun, or ended. */
+static int before_arguments(const struct mb_heap *h, lua_State *co) {
+  lua_Debug ar;
+  if (lua_status(co) != LUA_OK || lua_gettop(co) <= MB_WRAPPED_SLOTS || lua_getstack(co, 0, &ar)) return 0;
+  if (h->nested < MOST_ENTRIES) return MB_WRAPPED_SLOTS;
+  for (int i = 0; i < MB_WRAPPED_SLOTS; i++) lua_remove(co, 1);
+  return 0;
 }
 
 /* Resume co with the narg values on the top of L. The number of results, which are on the top then, or -1
@@ -28,16 +42,19 @@ static int is_held(const struct mb_heap *h, lua_State *co) {
 static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k, lua_KContext ctx) {
   struct mb_heap *h = mb_any_heap_of(L);
   lua_State *running = h->running;
-  int yieldable = lua_isyieldable(L) && running == L, status, results;
+  int yieldable = lua_isyieldable(L) && running == L, status, results, before;
   if (!lua_checkstack(co, narg)) {
     lua_pushliteral(L, "too many arguments to resume");
     return -1;
   }
+  before = before_arguments(h, co);
   lua_xmove(L, co, narg);
   h->unyieldable += !yieldable;
+  h->nested++;
   mb_preempt_enter(h, co);
-  status = lua_resume(co, L, narg, &results);
+  status = lua_resume(co, L, before + narg, &results);
   mb_preempt_enter(h, running ? running : L);
+  h->nested--;
   h->unyieldable -= !yieldable;
   if (status == LUA_YIELD && yieldable && is_runtime_yield(h)) {
     lua_pop(co, results);
@@ -105,19 +122,23 @@ static int co_resume(lua_State *L) {
   return resumed(L, resume_anew(L, co, lua_gettop(L) - 1, resume_on, then), then);
 }
 
-/* Close a suspended or failed coroutine; lua_resetthread's status. Its clean-up code may not yield. */
+/* Close a suspended or failed coroutine; lua_resetthread's status. Lua lets nothing yield in its clean-up code. */
 static int close_thread(struct mb_heap *h, lua_State *L, lua_State *co) {
   lua_State *running = h->running;
   int status;
   h->unyieldable++;
+  h->resetting++;
+  mb_forget_failing(h, co);
   mb_preempt_enter(h, co);
   status = lua_resetthread(co);
   mb_preempt_enter(h, running ? running : L);
+  h->resetting--;
   h->unyieldable--;
   return status;
 }
 
-/* The results of a wrapped coroutine; its errors go on, closed and with the place added to a message. */
+/* The results of a wrapped coroutine; its errors go on with the place added to a message. What they have left is closed by
+ * now, or is here, where it may not wait. */
 static int unwrapped(lua_State *L, lua_State *co, int results) {
   int status;
   if (results >= 0) return results;
@@ -146,18 +167,29 @@ static int wrapped(lua_State *L) {
   return unwrapped(L, co, resume_anew(L, co, lua_gettop(L), wrapped_on, 0));
 }
 
-static int co_create(lua_State *L) {
+/* Push a new coroutine. */
+static lua_State *create(lua_State *L) {
+  struct mb_heap *h = mb_any_heap_of(L);
   lua_State *co;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   co = lua_newthread(L);
-  mb_preempt_adopt(mb_any_heap_of(L), co);
+  mb_preempt_adopt(h, co);
+  mb_forget_failing(h, co);
+  return co;
+}
+
+static int co_create(lua_State *L) {
+  lua_State *co = create(L);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
   return 1;
 }
 
 static int co_wrap(lua_State *L) {
-  co_create(L);
+  lua_State *co = create(L);
+  mb_entry_push_wrapped(co);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
   lua_pushlightuserdata(L, mb_any_heap_of(L));
   lua_insert(L, -2);
   lua_pushcclosure(L, wrapped, 2);
@@ -171,8 +203,10 @@ static struct mb_process *process_of(struct mb_heap *h, lua_State *L) {
 }
 
 static int co_yield(lua_State *L) {
-  if (process_of(mb_any_heap_of(L), L)) { /* as from the main thread: without a position */
-    lua_pushliteral(L, "attempt to yield from outside a coroutine");
+  struct mb_heap *h = mb_any_heap_of(L);
+  int outside = process_of(h, L) != NULL;
+  if (outside || mb_is_failing(h, L)) { /* as Lua's own: without a position */
+    lua_pushstring(L, outside ? "attempt to yield from outside a coroutine" : "attempt to yield across a C-call boundary");
     return lua_error(L);
   }
   return lua_yield(L, lua_gettop(L));
@@ -190,8 +224,9 @@ static int co_running(lua_State *L) {
 }
 
 static int co_isyieldable(lua_State *L) {
+  struct mb_heap *h = mb_any_heap_of(L);
   lua_State *co = lua_isnone(L, 1) ? L : check_coroutine(L);
-  lua_pushboolean(L, lua_isyieldable(co) && !process_of(mb_any_heap_of(L), co));
+  lua_pushboolean(L, lua_isyieldable(co) && !process_of(h, co) && !mb_is_failing(h, co));
   return 1;
 }
 
@@ -250,6 +285,7 @@ void mb_close_nested(struct mb_heap *h, lua_State *co) {
   while (depth > 0) {
     co = chain[--depth];
     release(h, co);
+    mb_forget_failing(h, co);
     mb_preempt_enter(h, co);
     (void)lua_resetthread(co);
     mb_preempt_leave(h);

@@ -251,14 +251,15 @@ static void block_in_place(struct mb_heap *h, lua_State *L, struct mb_process *p
   struct mb_scheduler *s = h->scheduler;
   lua_State *runner = h->runner, *running = h->running;
   mb_pid pid = mb_pid_of(p);
-  int unyieldable = h->unyieldable, err;
+  int unyieldable = h->unyieldable, resetting = h->resetting, err;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   mb_preempt_leave(h);
   h->runner = L;
-  h->unyieldable = 0;
+  h->unyieldable = h->resetting = 0;
   err = mb_scheduler_run(s, p);
   h->runner = runner;
   h->unyieldable = unyieldable;
+  h->resetting = resetting;
   if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid) {
     s->current = NULL;
     raise_main_exit(h, L);
@@ -300,6 +301,9 @@ void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   if (lua_isyieldable(L) && h->running != L)
     mb_raise(h, L, "cannot wait: this coroutine was resumed past the runtime (by a C library, or by a function of the "
                    "coroutine library that was kept from before moonbeam was loaded: load it first)");
+  if (h->resetting)
+    mb_raise(h, L, "cannot wait: Lua closes this coroutine at once (coroutine.close), and nothing may wait in the to-be-closed "
+                   "variables of it: let the coroutine come to its end, or let a process that is spawned there wait");
   mb_raise(h, L, "attempt to yield across a C-call boundary (a process cannot wait inside sort, "
                  "gsub, a metamethod called from C and the like)");
 }
