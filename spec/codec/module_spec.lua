@@ -188,6 +188,33 @@ true
     ]]))
   end)
 
+  it("leave nothing behind when they are gone from package.loaded, whatever their names were", function()
+    local output = run([[
+      local template = "return {n = %d}"
+      table.insert(package.searchers, 2, function(name)
+        local n = name:match("^passing(%d+)$")
+        return n and load(template:format(n))
+      end)
+      local function pass(from, to)
+        for i = from, to do
+          local name = "passing" .. i
+          require(name)
+          if i % 100 == 0 then
+            send(self(), {function() end, 1})
+            receive()
+          end
+          package.loaded[name] = nil
+        end
+        collectgarbage()
+        collectgarbage()
+        return collectgarbage("count")
+      end
+      local before = pass(1, 3000)
+      print(pass(3001, 13000) - before < 200)
+    ]])
+    assert.equal("true\n", output)
+  end)
+
   it("name a field that is missing elsewhere to who receives it", function()
     write("settings", "return {}")
     assert.matches("cannot receive: module 'settings' has no field 'missing' on scheduler 2", run([[

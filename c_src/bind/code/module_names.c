@@ -312,6 +312,26 @@ static void look_into(struct look *k, int loaded, int (*is)(struct look *, const
   lua_settop(L, top);
 }
 
+/* Forget what is known of the names, keys of a table of the heap's, that are not in the table at `loaded`: whoever loads a
+ * module of such a name makes it known again. */
+static void forget_others(struct look *k, enum mb_heap_ref ref, int loaded) {
+  lua_State *L = k->L;
+  int table = lua_gettop(L) + 1;
+  mb_push_ref(k->h, L, ref);
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    lua_settop(L, table + 1);
+    lua_pushvalue(L, table + 1);
+    if (lua_rawget(L, loaded) == LUA_TNIL) {
+      lua_pushvalue(L, table + 1);
+      lua_pushnil(L);
+      lua_rawset(L, table); /* may be done to a field while the table is traversed */
+    }
+    lua_settop(L, table + 1);
+  }
+  lua_settop(L, table - 1);
+}
+
 static int is_table(struct look *k, const char *name) {
   (void)name;
   return lua_istable(k->L, -1);
@@ -334,5 +354,8 @@ void mb_modules_look_through(struct mb_heap *h, lua_State *L) {
   look_into(&k, lua_gettop(L), is_table);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   look_into(&k, lua_gettop(L), is_module);
+  forget_others(&k, MB_REF_ORDER, lua_gettop(L));
+  forget_others(&k, MB_REF_BACKED, lua_gettop(L));
+  h->modules->known = h->modules->count;
   lua_settop(L, top);
 }

@@ -5,7 +5,10 @@
 
 #include "core/hash.h"
 
-enum { MOST_SOURCES = 1 << 14 };
+enum {
+  MOST_SOURCES = 1 << 14,
+  MOST_UNKNOWN = 1000 /* modules that are loaded without being looked through: their names are kept meanwhile */
+};
 
 struct mb_modules *mb_modules_new(void) {
   struct mb_modules *m = calloc(1, sizeof *m);
@@ -179,7 +182,7 @@ void mb_modules_note_loaded(struct mb_heap *h, lua_State *L, const char *module)
   lua_pushinteger(L, ++h->modules->count);
   lua_setfield(L, -2, module);
   lua_pop(L, 2);
-  if (has_constants(L))
+  if (has_constants(L) || h->modules->count - h->modules->known > MOST_UNKNOWN)
     mb_modules_look_through(h, L);
   else
     mb_modules_touch(h);

@@ -15,6 +15,7 @@ struct mb_modules {
   int stale;
   int settling; /* the heap is being opened */
   lua_Integer count; /* of modules that have been loaded since */
+  lua_Integer known; /* count, when modules were looked through last */
 };
 
 /* table[value at index] = name. */
@@ -29,7 +30,7 @@ const char *mb_modules_field_name(lua_State *L, const char *module, int key, siz
 /* Whether a module's field with this value is a constant when the module has been loaded. */
 int mb_modules_is_constant(lua_State *L, int index);
 
-/* Name what is loaded now. */
+/* Name what is loaded now, and forget the names of what is not. */
 void mb_modules_look_through(struct mb_heap *h, lua_State *L);
 
 #endif
