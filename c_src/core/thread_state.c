@@ -15,21 +15,37 @@ static uint64_t processor_time(const struct mb_thread *t) {
   return clock_gettime(t->clock, &now) == 0 ? (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec : 0;
 }
 
-/* The state that /proc tells, 'R' for one that runs or could; 0: unknown. */
-static char kernel_state(const struct mb_thread *t) {
-  char path[64], text[64], *end;
+/* The start of what /proc tells in one of the thread's files: its size, 0 if there is none. */
+static size_t kernel_text(const struct mb_thread *t, const char *file, char text[64]) {
+  char path[64];
   ssize_t size;
   int fd;
   if (!t->id) return 0;
-  snprintf(path, sizeof path, "/proc/self/task/%ld/stat", t->id);
+  snprintf(path, sizeof path, "/proc/self/task/%ld/%s", t->id, file);
   fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
-  size = read(fd, text, sizeof text - 1); /* "id (name) state ...": a name has 15 bytes at most */
+  size = read(fd, text, 63);
   close(fd);
-  if (size <= 0) return 0;
+  if (size < 0) size = 0;
   text[size] = 0;
+  return (size_t)size;
+}
+
+/* The state that /proc tells, 'R' for one that runs or could; 0: unknown. */
+static char kernel_state(const struct mb_thread *t) {
+  char text[64], *end; /* "id (name) state ...": a name has 15 bytes at most */
+  if (!kernel_text(t, "stat", text)) return 0;
   end = strrchr(text, ')');
   return end && end[1] == ' ' ? end[2] : 0;
+}
+
+uint64_t mb_thread_delay(struct mb_thread *t) {
+  char text[64]; /* "time on a processor, time ready without one, ..." */
+  unsigned long long now;
+  uint64_t before = t->delayed;
+  if (!kernel_text(t, "schedstat", text) || sscanf(text, "%*u %llu", &now) != 1) return 0;
+  t->delayed = now;
+  return now - before;
 }
 
 void mb_thread_init(struct mb_thread *t) {
@@ -40,6 +56,7 @@ void mb_thread_init(struct mb_thread *t) {
 #ifdef __linux__
   t->id = syscall(SYS_gettid);
 #endif
+  (void)mb_thread_delay(t); /* from here on */
 }
 
 /* Whether the thread is on a processor at this moment. Where it has run for longer than asking takes, the caller has been

@@ -13,6 +13,7 @@ struct mb_thread {
   clockid_t clock; /* of its processor time */
   long id;         /* the kernel's; 0: unknown */
   uint64_t ran;    /* its processor time (ns) */
+  uint64_t delayed; /* how long it was ready and others had the processor (ns), as of mb_thread_delay */
 };
 
 enum mb_thread_state {
@@ -26,6 +27,10 @@ void mb_thread_init(struct mb_thread *t);
 
 /* What the thread, which is alive, does. One that could run and has not been let counts as still. */
 enum mb_thread_state mb_thread_sample(struct mb_thread *t);
+
+/* How long (ns) the thread has been ready without running since this was asked last; what goes on still does not count.
+ * 0 if nobody knows. */
+uint64_t mb_thread_delay(struct mb_thread *t);
 
 /* Whether a thread that is still could run: 0 if nobody knows. It takes longer to find that out. */
 int mb_thread_is_ready(struct mb_thread *t);

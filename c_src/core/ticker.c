@@ -81,10 +81,13 @@ static void strike(struct mb_slice *slice, unsigned ticks) {
   slice->signalled = 1;
 }
 
-/* Another tick has passed in which somebody waits for the slice. Time in which others had its processor is not its own. */
+/* Another tick has passed in which somebody waits for the slice. Time in which others had its processor is not its own:
+ * what counts is what it has run, and what it has waited in the kernel. */
 static void stretch(struct mb_slice *slice, enum mb_thread_state state, uint64_t passed) {
-  uint64_t ran = slice->thread.ran - slice->ran;
-  if (state == MB_THREAD_RUNS && slice->thread.has_clock && ran < passed) passed = ran;
+  uint64_t ran = slice->thread.ran - slice->ran, delay = mb_thread_delay(&slice->thread), others;
+  others = !slice->thread.has_clock || ran >= passed ? 0 : passed - ran;
+  if (state != MB_THREAD_RUNS && delay < others) others = delay; /* else it is ready still, and has not been let */
+  passed -= others;
   if (slice->stirred && !slice->signalled) slice->held = 0; /* it has waited in the kernel, but not in one go */
   slice->held += passed;
   if (slice->held <= slice->longest) return;

@@ -1,0 +1,56 @@
+/* The time that a thread is ready and others have the processor is told. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+#include "check.h"
+#include "core/thread_state.h"
+
+#define MS_NS 1000000ull
+
+static atomic_int quit;
+
+#ifdef __linux__
+/* One processor for this thread and those that it starts. */
+static int share_one(void) {
+  cpu_set_t set;
+  int first = 0;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+  while (first < CPU_SETSIZE && !CPU_ISSET(first, &set)) first++;
+  CPU_ZERO(&set);
+  CPU_SET(first, &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+#else
+static int share_one(void) { return 0; }
+#endif
+
+static void *compute(void *data) {
+  (void)data;
+  while (!atomic_load(&quit)) continue;
+  return NULL;
+}
+
+int main(void) {
+  struct mb_thread here;
+  pthread_t other;
+  uint64_t began = uv_hrtime(), delay = 0, ran;
+  mb_thread_init(&here);
+  uv_sleep(20);
+  CHECK(mb_thread_sample(&here) == MB_THREAD_RUNS);
+  ran = here.ran;
+  if (!share_one()) return 0;
+  CHECK(pthread_create(&other, NULL, compute, NULL) == 0);
+  while (delay < 20 * MS_NS && uv_hrtime() - began < 20000 * MS_NS) delay += mb_thread_delay(&here);
+  (void)mb_thread_sample(&here);
+  if (delay) { /* else the kernel keeps no such account */
+    CHECK(delay >= 20 * MS_NS);
+    CHECK(here.ran - ran + delay <= uv_hrtime() - began + 5 * MS_NS);
+  }
+  atomic_store(&quit, 1);
+  CHECK(pthread_join(other, NULL) == 0);
+  return 0;
+}
