@@ -4,8 +4,8 @@
 -- Failing calls exit as GenServer's do.
 -- @module moonbeam.agent
 
-local call = require "moonbeam.internal.call"
-local GenServer = require "moonbeam.gen_server"
+local check = require "moonbeam.internal.check"
+local client = require "moonbeam.gen_server.client"
 local callbacks = require "moonbeam.agent.server"
 local options = require "moonbeam.internal.options"
 
@@ -20,9 +20,9 @@ local Agent = {}
 -- Agent.update(counter, function(n) return n + 1 end)
 -- assert(Agent.get(counter) == 1)
 function Agent.start(fn, opts)
-  call.check_function(fn, "Agent.start", 1)
+  check.func(fn, "Agent.start", 1)
   options.check(opts, options.start, "Agent.start", 2)
-  return GenServer.start(callbacks, fn, opts, "Agent.start")
+  return client.start(callbacks, fn, opts, "Agent.start")
 end
 
 --- As `start`, linked to the caller. See Elixir's `Agent.start_link/2`.
@@ -33,9 +33,9 @@ end
 -- local agent = Agent.start_link(function() return {} end, {name = "settings"})
 -- assert(Process.whereis("settings") == agent)
 function Agent.start_link(fn, opts)
-  call.check_function(fn, "Agent.start_link", 1)
+  check.func(fn, "Agent.start_link", 1)
   options.check(opts, options.start, "Agent.start_link", 2)
-  return GenServer.start_link(callbacks, fn, opts, "Agent.start_link")
+  return client.start_link(callbacks, fn, opts, "Agent.start_link")
 end
 
 --- What fn returns for the state, all results; the state itself without fn. See Elixir's `Agent.get/3`.
@@ -47,8 +47,8 @@ end
 -- local agent = Agent.start(function() return {a = 1} end)
 -- assert(Agent.get(agent, function(t) return t.a end) == 1)
 function Agent.get(agent, fn, ms)
-  if fn ~= nil then call.check_function(fn, "Agent.get", 2) end
-  return GenServer.call(agent, {"get", fn}, ms, "Agent.get")
+  if fn ~= nil then check.func(fn, "Agent.get", 2) end
+  return client.call(agent, {"get", fn}, ms, "Agent.get")
 end
 
 --- Make fn's result the new state; when fn returns nothing at all, the state stays, with what fn changed
@@ -62,8 +62,8 @@ end
 -- Agent.update(agent, function(t) t.a = 1 end)
 -- assert(Agent.get(agent).a == 1)
 function Agent.update(agent, fn, ms)
-  call.check_function(fn, "Agent.update", 2)
-  return GenServer.call(agent, {"update", fn}, ms, "Agent.update")
+  check.func(fn, "Agent.update", 2)
+  return client.call(agent, {"update", fn}, ms, "Agent.update")
 end
 
 --- fn returns a reply and a new state, both. See Elixir's `Agent.get_and_update/3`.
@@ -76,8 +76,8 @@ end
 -- assert(Agent.get_and_update(agent, function(n) return n, n + 1 end) == 1)
 -- assert(Agent.get(agent) == 2)
 function Agent.get_and_update(agent, fn, ms)
-  call.check_function(fn, "Agent.get_and_update", 2)
-  return GenServer.call(agent, {"get_and_update", fn}, ms, "Agent.get_and_update")
+  check.func(fn, "Agent.get_and_update", 2)
+  return client.call(agent, {"get_and_update", fn}, ms, "Agent.get_and_update")
 end
 
 --- As `update`, without waiting. See Elixir's `Agent.cast/2`.
@@ -89,8 +89,8 @@ end
 -- Agent.cast(agent, function(n) return n + 1 end)
 -- assert(Agent.get(agent) == 2)
 function Agent.cast(agent, fn)
-  call.check_function(fn, "Agent.cast", 2)
-  return GenServer.cast(agent, fn, "Agent.cast")
+  check.func(fn, "Agent.cast", 2)
+  return client.cast(agent, fn, "Agent.cast")
 end
 
 --- Stop an agent and wait until it is gone. See Elixir's `Agent.stop/3`.
@@ -99,7 +99,7 @@ end
 -- @param[opt="infinity"] ms
 -- @return true
 -- @usage assert(Agent.stop(Agent.start(function() return 1 end)))
-function Agent.stop(agent, reason, ms) return GenServer.stop(agent, reason, ms, "Agent.stop") end
+function Agent.stop(agent, reason, ms) return client.stop(agent, reason, ms, "Agent.stop") end
 
 --- How a supervisor starts an agent.
 -- @param fn function of the first state

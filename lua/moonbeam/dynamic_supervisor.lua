@@ -8,10 +8,10 @@
 -- child.
 -- @module moonbeam.dynamic_supervisor
 
-local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
 local child_spec = require "moonbeam.supervisor.child_spec"
-local GenServer = require "moonbeam.gen_server"
+local client = require "moonbeam.dynamic_supervisor.client"
+local gen_client = require "moonbeam.gen_server.client"
 local callbacks = require "moonbeam.dynamic_supervisor.server"
 local options = require "moonbeam.internal.options"
 local server = require "moonbeam.gen_server.server"
@@ -19,15 +19,10 @@ local server = require "moonbeam.gen_server.server"
 local DynamicSupervisor = {}
 
 -- Their values are checked by the supervisor itself, which stops with what is wrong.
-local init_options = options.of{
-  {"max_children", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any},
-  {"extra_arguments", options.any}, {"strategy", options.any},
-}
+local init_options = options.of{"max_children", "max_restarts", "max_seconds", "extra_arguments", "strategy"}
 local start_options = options.of{
-  {"name", options.name}, {"max_children", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any},
-  {"extra_arguments", options.any}, {"strategy", options.any},
+  {"name", options.name}, "max_children", "max_restarts", "max_seconds", "extra_arguments", "strategy",
 }
-local module_options = options.of{{"name", options.name}}
 
 -- What a refusal says of the server's argument, and what it is.
 local argument_names = {
@@ -36,9 +31,12 @@ local argument_names = {
 }
 
 --- Start a dynamic supervisor, linked to the caller. See Elixir's `DynamicSupervisor.start_link/1`.
+-- `start_link(module, arg, {name = ...})` starts one of your own, whose options are what module.init(arg) returns.
 -- @param[opt] opts table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5): one restart more
 -- and it stops with "shutdown", extra_arguments (a sequence, put before those of every child's start function), strategy
--- ("one_for_one", the only one)
+-- ("one_for_one", the only one); or the module
+-- @param[opt] arg for the module's init
+-- @param[opt] of_module table, for a module: name
 -- @return pid | nil, reason
 -- @usage
 -- local sup = DynamicSupervisor.start_link{max_children = 1}
@@ -48,12 +46,12 @@ function DynamicSupervisor.start_link(opts, arg, of_module)
   local argument
   if child_spec.is_module(opts) then
     argument = {module = opts, arg = arg}
-    opts = options.check(of_module, module_options, "DynamicSupervisor.start_link", 3)
+    opts = options.check(of_module, options.only_name, "DynamicSupervisor.start_link", 3)
   else
     opts = options.check(opts, start_options, "DynamicSupervisor.start_link", 1)
     argument = {options = opts}
   end
-  return call.renaming(argument_names, pcall(GenServer.start_link, callbacks, argument, {name = opts.name},
+  return check.renaming(argument_names, pcall(gen_client.start_link, callbacks, argument, {name = opts.name},
     "DynamicSupervisor.start_link"))
 end
 
@@ -70,14 +68,10 @@ function DynamicSupervisor.init(opts)
   return "ok", server.become(opts, "moonbeam.dynamic_supervisor.server")
 end
 
--- `user` is the function that an error about the arguments names, where a module is built on these.
-local function request(user, supervisor, name, argument)
-  return GenServer.call(supervisor, {name, argument}, "infinity", user or "DynamicSupervisor." .. name)
-end
-
 --- Start a child. See Elixir's `DynamicSupervisor.start_child/2`.
 -- The start function runs in the supervisor, after its extra_arguments those of the specification; it and the arguments
 -- are copied.
+-- @function start_child
 -- @param supervisor pid, name or via table
 -- @param spec child specification, Module or {Module, arg}; its id is not used
 -- @return pid [, info] as the start function | "ignore" | nil, reason: "max_children", what the start function gave,
@@ -86,13 +80,10 @@ end
 -- local sup = DynamicSupervisor.start_link()
 -- local agent = DynamicSupervisor.start_child(sup, {Agent, function() return 42 end})
 -- assert(Agent.get(agent) == 42)
-function DynamicSupervisor.start_child(supervisor, spec, user)
-  local child, reason = child_spec.check_dynamic(child_spec.expand(spec))
-  if child == nil then return nil, reason end
-  return request(user, supervisor, "start_child", child)
-end
+DynamicSupervisor.start_child = client.start_child
 
 --- Stop a child, by its shutdown option, and forget it. See Elixir's `DynamicSupervisor.terminate_child/2`.
+-- @function terminate_child
 -- @param supervisor pid, name or via table
 -- @param pid the child's
 -- @return true when it is gone | nil, "not_found"
@@ -100,24 +91,19 @@ end
 -- local sup = DynamicSupervisor.start_link()
 -- local agent = DynamicSupervisor.start_child(sup, {Agent, function() return 42 end})
 -- assert(DynamicSupervisor.terminate_child(sup, agent) and not Process.alive(agent))
-function DynamicSupervisor.terminate_child(supervisor, pid, user)
-  if core.type(pid) ~= "pid" then
-    core.argument_error("DynamicSupervisor.terminate_child", 2, "pid expected, got " .. core.type(pid))
-  end
-  return request(user, supervisor, "terminate_child", pid)
-end
+DynamicSupervisor.terminate_child = client.terminate_child
 
 --- The children, newest first. See Elixir's `DynamicSupervisor.which_children/1`.
 -- @param supervisor pid, name or via table
 -- @return sequence of {"undefined", pid | "restarting", type, modules}
 -- @usage assert(#DynamicSupervisor.which_children(DynamicSupervisor.start_link()) == 0)
-function DynamicSupervisor.which_children(supervisor) return request(nil, supervisor, "which_children") end
+function DynamicSupervisor.which_children(supervisor) return client.request(supervisor, "which_children") end
 
 --- How many children there are. See Elixir's `DynamicSupervisor.count_children/1`.
 -- @param supervisor pid, name or via table
 -- @return table: specs (all), active (not waiting for a restart), supervisors, workers
 -- @usage assert(DynamicSupervisor.count_children(DynamicSupervisor.start_link()).active == 0)
-function DynamicSupervisor.count_children(supervisor) return request(nil, supervisor, "count_children") end
+function DynamicSupervisor.count_children(supervisor) return client.request(supervisor, "count_children") end
 
 --- Stop a supervisor and its children; they are told "shutdown", whatever the reason. See Elixir's
 -- `DynamicSupervisor.stop/3`.
@@ -127,7 +113,7 @@ function DynamicSupervisor.count_children(supervisor) return request(nil, superv
 -- @return true when it is gone
 -- @usage assert(DynamicSupervisor.stop(DynamicSupervisor.start_link()))
 function DynamicSupervisor.stop(supervisor, reason, ms)
-  return GenServer.stop(supervisor, reason, ms, "DynamicSupervisor.stop")
+  return gen_client.stop(supervisor, reason, ms, "DynamicSupervisor.stop")
 end
 
 --- How a supervisor starts a dynamic supervisor.

@@ -17,89 +17,19 @@
 -- @module moonbeam.gen_server
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
+local client = require "moonbeam.gen_server.client"
 local multi_call = require "moonbeam.gen_server.multi_call"
-local options = require "moonbeam.internal.options"
+local names = require "moonbeam.internal.names"
 local reload = require "moonbeam.gen_server.reload"
-local server = require "moonbeam.gen_server.server"
-local sys = require "moonbeam.gen_server.sys"
 
-local core_call, core_cast, core_reply, exit = core.call, core.cast, core.reply, core.exit
 local type = type
 
 local GenServer = {}
 
--- Who has the name of a via table already; a plain name is taken or not when the server itself tries.
-local function holder_of(name)
-  if type(name) == "table" then return name[2].whereis_name(name[3]) end
-end
-
--- Wait until the half-started server is gone, unless its end is `known`, and leave nothing of it in the
--- caller's mailbox.
-local function give_up(pid, ref, linked, known, ...)
-  if not known then
-    local _, kind = core.await(ref)
-    while kind ~= "down" do _, kind = core.await(ref) end
-  end
-  if linked then
-    core.unlink(pid)
-    core.flush_exit(pid)
-  end
-  return ...
-end
-
-local function settled(pid, ref, linked, answer, kind, a, b)
-  if answer == nil then
-    core.unlink(pid)
-    core.process_exit(pid, "kill")
-    return give_up(pid, ref, linked, false, nil, "timeout")
-  elseif kind == "down" then
-    return give_up(pid, ref, linked, true, nil, a)
-  elseif a == "ok" then
-    core.demonitor(ref, "flush")
-    return pid
-  elseif a == "ignore" then
-    return give_up(pid, ref, linked, false, "ignore")
-  elseif a == "taken" then
-    return give_up(pid, ref, linked, false, nil, {"already_started", b})
-  end
-  return give_up(pid, ref, linked, false, nil, b)
-end
-
--- Modules that are built on the functions below give their own function's name as the last argument: `user` is whom an
--- error about the arguments names.
-
--- A server that is being started: closed before it is `settled`, by an error or an interrupt, it is given up.
-local starting = {}
-
-function starting.__close(s)
-  if s.settled then return end
-  core.unlink(s.pid)
-  core.process_exit(s.pid, "kill")
-  core.demonitor(s.ref, "flush")
-  core.flush_exit(s.pid)
-end
-
-local function finished(s, ...)
-  s.settled = true
-  return ...
-end
-
-local function start(linked, fname, module, arg, opts, user)
-  if type(module) ~= "table" then
-    core.argument_error(fname, 1, "table of callbacks expected, got " .. core.type(module))
-  end
-  opts = options.check(opts, options.start, fname, 3)
-  local name = opts.name
-  local holder = holder_of(name)
-  if holder then return nil, {"already_started", holder} end
-  local pid, ref = core.spawn_async(user or fname, linked, server.run, module, arg, name, linked, core.ancestors())
-  local s <close> = setmetatable({pid = pid, ref = ref, settled = false}, starting)
-  return finished(s, settled(pid, ref, linked, core.await(ref, opts.timeout or "infinity")))
-end
-
 --- Start a server; returns when its init has. See Elixir's `GenServer.start/3`.
 -- The module and the argument are copied.
+-- @function start
 -- @param module table of callbacks
 -- @param arg for init
 -- @param[opt] opts table: name (string or via), timeout (ms for init; then nil, "timeout")
@@ -110,10 +40,11 @@ end
 -- function Counter.handle_call(by, from, n) return "reply", n + by, n + by end
 -- local pid = GenServer.start(Counter, 1)
 -- assert(GenServer.call(pid, 2) == 3)
-function GenServer.start(module, arg, opts, user) return start(false, "GenServer.start", module, arg, opts, user) end
+GenServer.start = client.start
 
 --- As `start`, linked to the caller, who is the server's parent: a server that traps exits terminates
 -- when its parent exits. See Elixir's `GenServer.start_link/3`.
+-- @function start_link
 -- @param module table of callbacks
 -- @param arg for init
 -- @param[opt] opts as for start
@@ -123,22 +54,12 @@ function GenServer.start(module, arg, opts, user) return start(false, "GenServer
 -- function Echo.init() return "ok", 0 end
 -- local pid = GenServer.start_link(Echo, nil, {name = "echo"})
 -- assert(GenServer.whereis("echo") == pid)
-function GenServer.start_link(module, arg, opts, user)
-  return start(true, "GenServer.start_link", module, arg, opts, user)
-end
-
-local function fail(function_name, server_, arguments, reason)
-  return exit({reason, {"GenServer", function_name, {server_, arguments}}})
-end
-
-local function answered(server_, ms, ok, ...)
-  if ok then return ... end
-  return fail("call", server_, ms, ...)
-end
+GenServer.start_link = client.start_link
 
 --- Send a request and wait for the reply. See Elixir's `GenServer.call/3`.
 -- Exits {reason, {"GenServer", "call", {server, ms}}} when no reply comes: "timeout", "noproc",
 -- "calling_self", or what the server died of. A late reply never reaches the mailbox.
+-- @function call
 -- @param server pid, name or via table
 -- @param request any value; copied
 -- @param[opt=5000] ms integer >= 0 or "infinity"
@@ -148,17 +69,10 @@ end
 -- function Echo.init() return "ok", 0 end
 -- function Echo.handle_call(request, from, n) return "reply", request, n + 1 end
 -- assert(GenServer.call(GenServer.start(Echo), "hello") == "hello")
-function GenServer.call(server_, request, ms, user)
-  if ms == nil then ms = 5000 end
-  local to = server_
-  if type(to) == "table" then
-    to = call.resolve(to, user or "GenServer.call")
-    if to == nil then return fail("call", server_, ms, "noproc") end
-  end
-  return answered(server_, ms, core_call(to, request, ms, user))
-end
+GenServer.call = client.call
 
 --- Send a request without waiting. See Elixir's `GenServer.cast/2`.
+-- @function cast
 -- @param server pid, name or via table
 -- @param request any value; copied
 -- @return true, also when there is no such server
@@ -169,13 +83,7 @@ end
 -- local pid = GenServer.start(Echo)
 -- GenServer.cast(pid, "hello")
 -- GenServer.stop(pid)
-function GenServer.cast(server_, request, user)
-  if type(server_) == "table" then
-    server_ = call.resolve(server_, user or "GenServer.cast")
-    if server_ == nil then return true end
-  end
-  return core_cast(server_, request, user)
-end
+GenServer.cast = client.cast
 
 --- Answer a call, from handle_call or later, from any process. See Elixir's `GenServer.reply/2`.
 -- @param from what handle_call got
@@ -193,12 +101,13 @@ function GenServer.reply(from, value)
   if type(from) ~= "table" then
     core.argument_error("GenServer.reply", 1, "the from of a call expected, got " .. core.type(from))
   end
-  return core_reply(from[1], from[2], value)
+  return core.reply(from[1], from[2], value)
 end
 
 --- Ask a server to stop, and wait until it is gone. See Elixir's `GenServer.stop/3`.
 -- Its terminate runs. Exits {reason, {"GenServer", "stop", {server, reason, ms}}} when the server was not
 -- there, ended for another reason, or is not gone in time (then it is left alone).
+-- @function stop
 -- @param server pid, name or via table
 -- @param[opt="normal"] reason
 -- @param[opt="infinity"] ms
@@ -208,34 +117,122 @@ end
 -- function Echo.init() return "ok", 0 end
 -- local pid = GenServer.start(Echo)
 -- assert(GenServer.stop(pid) and not Process.alive(pid))
-function GenServer.stop(server_, reason, ms, user)
-  user = user or "GenServer.stop"
-  if reason == nil then reason = "normal" end
-  ms = call.timeout(ms, "infinity", user, 3)
-  local to = server_
-  if type(to) == "table" then to = call.resolve(to, user) end
-  local ended, why = nil, "noproc"
-  if to ~= nil or server_ == nil then ended, why = core.system(to, {"terminate", reason}, ms, user) end
-  if ended == false and why ~= "timeout" and call.same(why, reason) then return true end
-  return exit({why, {"GenServer", "stop", {server_, reason, ms}}})
-end
+GenServer.stop = client.stop
 
 --- The pid behind a pid, a name or a via table; nil when there is none. See Elixir's `GenServer.whereis/1`.
 -- @param server
 -- @return pid | nil
 -- @usage assert(GenServer.whereis("nobody") == nil)
-function GenServer.whereis(server_)
-  local to = call.resolve(server_, "GenServer.whereis")
+function GenServer.whereis(server)
+  local to = names.resolve(server, "GenServer.whereis")
   if type(to) == "string" then return core.process_whereis(to) end
-  if server_ == nil or (to ~= nil and core.type(to) ~= "pid") then
+  if server == nil or (to ~= nil and core.type(to) ~= "pid") then
     core.argument_error("GenServer.whereis", 1, "pid, name or via table expected, got " .. core.type(to))
   end
   return to
 end
 
-GenServer.multi_call, GenServer.abcast = multi_call.multi_call, multi_call.abcast
-GenServer.get_state, GenServer.replace_state, GenServer.get_status = sys.get_state, sys.replace_state, sys.get_status
-GenServer.suspend, GenServer.resume, GenServer.trace = sys.suspend, sys.resume, sys.trace
+--- Call the servers that have this name on the nodes, and wait for all of them. See Elixir's `GenServer.multi_call/4`.
+-- A late reply never reaches the mailbox.
+-- @function multi_call
+-- @param[opt] nodes sequence of nodes' names; all there are
+-- @param name string
+-- @param request any value; copied
+-- @param[opt="infinity"] ms integer >= 0 or "infinity"
+-- @return sequence of {node, reply}; sequence of the nodes without an answer: nobody has the name, it died, or is late
+-- @usage
+-- local Echo = {}
+-- function Echo.init() return "ok", 0 end
+-- function Echo.handle_call(request, from, n) return "reply", request, n + 1 end
+-- GenServer.start(Echo, nil, {name = "echo"})
+-- local replies, bad_nodes = GenServer.multi_call("echo", "hello")
+-- assert(replies[1][2] == "hello" and #bad_nodes == 0)
+GenServer.multi_call = multi_call.multi_call
+
+--- Send a request to the servers that have this name on the nodes, without waiting. See Elixir's `GenServer.abcast/3`.
+-- @function abcast
+-- @param[opt] nodes sequence of nodes' names; all there are
+-- @param name string
+-- @param request any value; copied
+-- @return true, also where there is no such server
+-- @usage assert(GenServer.abcast("nobody", "hello"))
+GenServer.abcast = multi_call.abcast
+
+-- Looking into servers
+
+--- A copy of a server's state. See Erlang's `sys:get_state/2`.
+-- For debugging: a server's own functions are the way to its state. Raises when the state cannot be copied; exits as
+-- `GenServer.call` does.
+-- @param server pid, name or via table
+-- @param[opt=5000] ms integer >= 0 or "infinity"
+-- @return the state
+-- @usage
+-- local agent = Agent.start(function() return {a = 1} end)
+-- assert(GenServer.get_state(agent).a == 1)
+function GenServer.get_state(server, ms) return client.system("get_state", server, ms, 2) end
+
+--- Let a server go on with another state. See Erlang's `sys:replace_state/3`.
+-- fn runs in the server; when it returns nothing the state stays, with what fn changed in it. When it raises, the state
+-- stays and the caller gets the error.
+-- @param server pid, name or via table
+-- @param fn function from the state to the new one; copied
+-- @param[opt=5000] ms
+-- @return the new state
+-- @usage
+-- local agent = Agent.start(function() return 1 end)
+-- assert(GenServer.replace_state(agent, function(n) return n + 1 end) == 2)
+function GenServer.replace_state(server, fn, ms)
+  check.func(fn, "GenServer.replace_state", 2)
+  return client.system("replace_state", server, ms, 3, fn)
+end
+
+--- What a server is doing: a table with status ("running" | "suspended"), module, name, pid, parent, traced, and state and
+-- last_message as the server's format_status shows them. See Erlang's `sys:get_status/2`.
+-- @param server pid, name or via table
+-- @param[opt=5000] ms
+-- @return table
+-- @usage assert(GenServer.get_status(Agent.start(function() return 1 end)).status == "running")
+function GenServer.get_status(server, ms) return client.system("get_status", server, ms, 2) end
+
+--- Hold a server: it handles nothing but system requests and its parent's exit until `resume`; what comes meanwhile waits.
+-- See Erlang's `sys:suspend/2`.
+-- @param server pid, name or via table
+-- @param[opt=5000] ms
+-- @return true
+-- @usage
+-- local agent = Agent.start(function() return 1 end)
+-- GenServer.suspend(agent)
+-- local ok = pcall(Agent.get, agent, nil, 10)
+-- assert(not ok)
+-- GenServer.resume(agent)
+-- assert(Agent.get(agent) == 1)
+function GenServer.suspend(server, ms) return client.system("suspend", server, ms, 2) end
+
+--- Let a server go on that was suspended. See Erlang's `sys:resume/2`.
+-- @param server pid, name or via table
+-- @param[opt=5000] ms
+-- @return true
+-- @usage GenServer.resume(Agent.start(function() return 1 end))
+function GenServer.resume(server, ms) return client.system("resume", server, ms, 2) end
+
+--- Log what a server gets and answers, and its new states, whatever the log's level; or stop that. Handlers get each as
+-- `metadata.report` with kind = "trace" and event = "call", "cast", "info", "continue", "reply", "state" or "other".
+-- See Erlang's `sys:trace/3`.
+-- @param server pid, name or via table
+-- @param on boolean
+-- @param[opt=5000] ms
+-- @return true
+-- @usage
+-- local agent = Agent.start(function() return 1 end, {name = "traced"})
+-- GenServer.trace("traced", true)
+-- Agent.update(agent, function(n) return n + 1 end) -- [debug] *DBG* "traced" got call ...
+-- GenServer.trace("traced", false)
+function GenServer.trace(server, on, ms)
+  if type(on) ~= "boolean" then
+    core.argument_error("GenServer.trace", 2, "boolean expected, got " .. core.type(on))
+  end
+  return client.system("trace", server, ms, 3, on)
+end
 
 --- Load a module anew, on all schedulers, and let its running servers go on with the new code. See Elixir's
 -- `c:GenServer.code_change/3` and Erlang's `release_handler`.
@@ -259,7 +256,7 @@ function GenServer.reload(module, extra, ms)
   if type(name) ~= "string" then
     core.argument_error("GenServer.reload", 1, "a loaded module's name or table expected, got " .. core.type(module))
   end
-  return reload.reload(name, extra, call.timeout(ms, 5000, "GenServer.reload", 3))
+  return reload.reload(name, extra, check.timeout(ms, 5000, "GenServer.reload", 3))
 end
 
 return GenServer

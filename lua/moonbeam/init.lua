@@ -193,6 +193,16 @@ mb.sleep = core.sleep
 -- assert(monotonic_time() >= start)
 mb.monotonic_time = core.monotonic_time
 
+--- A text for people that shows what a value is. See Elixir's `inspect/2`.
+-- One line while it fits the width, else indented; strings are quoted, cycles are shown as `<cycle>`, a
+-- table with __tostring shows that. Never raises on account of the value.
+-- @function inspect
+-- @param value any value
+-- @param[opt] opts table: width (80), depth (30 levels), limit (1000 items of a table), budget (100000 items in all:
+-- shared tables can unfold into very many), printable_limit (bytes of a string; all of them). A table that has none of
+-- these, and anything else, is ignored, so that what a function gives, receive for one, can be looked at as it is
+-- @return string
+-- @usage assert(inspect({1, "two", x = true}) == '{1, "two", x = true}')
 mb.inspect = inspect
 
 --- Print the mailbox's messages, one a line, and empty it. See IEx's `flush/0`.

@@ -7,7 +7,6 @@
 -- @module moonbeam.logger
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
 local log = require "moonbeam.logger.log"
 
 local Logger = {}
@@ -127,17 +126,18 @@ end
 -- Logger.error("on its way")
 -- assert(Logger.flush())
 function Logger.flush(ms)
-  ms = call.timeout(ms, 5000, "Logger.flush", 1)
-  local deadline, ref = ms ~= "infinity" and core.monotonic_time() + ms
+  local deadline = require "moonbeam.internal.deadline"
+  ms = require("moonbeam.internal.check").timeout(ms, 5000, "Logger.flush", 1)
+  local last, ref = deadline.after(ms), nil
   repeat
     ref = core.log_flush()
     if not ref then -- very many wait already
-      if deadline and core.monotonic_time() >= deadline then return nil, "timeout" end
+      if deadline.left(last) == 0 then return nil, "timeout" end
       core.sleep(RETRY_MS)
     end
   until ref
-  local _ <close> = call.owned(ref)
-  if core.await(ref, ms) then return true end
+  local _ <close> = require("moonbeam.internal.owned")(ref)
+  if core.await(ref, deadline.left(last)) then return true end
   return nil, "timeout"
 end
 

@@ -10,42 +10,16 @@ local core = require "moonbeam.core"
 local child_spec = require "moonbeam.supervisor.child_spec"
 local inspect = require "moonbeam.internal.inspect"
 local options = require "moonbeam.internal.options"
+local server = require "moonbeam.partition_supervisor.server"
 local Supervisor = require "moonbeam.supervisor"
 
 local type = type
 
 local PartitionSupervisor = {}
 
--- Every partition is registered under this name, which is how it is found from everywhere.
-local function name_of(name, partition) return string.format("%s (partition %d)", name, partition) end
-
---- Start a partition and name it; internal, a field so that it travels by name.
-function PartitionSupervisor.start_partition(name, fn, ...)
-  local pid, second = fn(...)
-  if core.type(pid) ~= "pid" then return pid, second end
-  if not pcall(core.process_register, pid, name) then
-    local own = core.process_info(pid, "registered_name")
-    if own ~= nil then -- else it has ended already, which the supervisor will hear of
-      local ref = core.monitor(pid)
-      core.unlink(pid)
-      core.process_exit(pid, "kill")
-      core.await(ref)
-      return nil, {"already_registered", own}
-    end
-  end
-  return pid, second
-end
-
---- The callback of the supervisor; internal.
-function PartitionSupervisor.init(arg)
-  core.process_put("$partitions", #arg.children)
-  return Supervisor.init(arg.children, arg.options)
-end
-
 local start_options = options.of({
   {"name", options.plain_name, required = true}, {"partitions", options.integer(1)},
-  {"with_arguments", options.callable}, {"child_spec", options.any}, {"strategy", options.any},
-  {"max_restarts", options.any}, {"max_seconds", options.any},
+  {"with_arguments", options.callable}, "child_spec", "strategy", "max_restarts", "max_seconds",
 }, "the option ")
 
 local function check(opts, fname)
@@ -78,12 +52,12 @@ function PartitionSupervisor.start_link(opts)
       core.argument_error("PartitionSupervisor.start_link", 1,
         "with_arguments returns a sequence of arguments, got " .. core.type(arguments))
     end
-    local start = {PartitionSupervisor.start_partition, name_of(name, partition), spec.start[1]}
+    local start = {server.start_partition, server.name_of(name, partition), spec.start[1]}
     children[partition + 1] = child_spec.override(spec, {
       id = partition, start = table.move(arguments, 1, #arguments, #start + 1, start),
     })
   end
-  return Supervisor.start_link(PartitionSupervisor, {
+  return Supervisor.start_link(server, {
     children = children,
     options = {
       strategy = opts.strategy or "one_for_one", max_restarts = opts.max_restarts, max_seconds = opts.max_seconds,
@@ -145,7 +119,7 @@ function PartitionSupervisor.whereis_name(term)
   local count = partitions(name)
   if count == nil then return nil end
   local number = type(key) == "number" and math.tointeger(key)
-  return core.process_whereis(name_of(name, (number and math.abs(number) or hash(key)) % count))
+  return core.process_whereis(server.name_of(name, (number and math.abs(number) or hash(key)) % count))
 end
 
 --- What stands for the partition of a key wherever a server's name may stand.

@@ -2,7 +2,6 @@
 -- @module moonbeam.process
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
 
 local Process = {}
 
@@ -93,14 +92,18 @@ Process.info = core.process_info
 -- @param dest pid, name or via table
 -- @param msg any value; copied now
 -- @param ms integer >= 0
+-- @param[opt] opts there are none yet: Elixir's `abs` is refused, as any other
 -- @return timer reference
 -- @usage
 -- Process.send_after(self(), "tick", 1)
 -- assert(receive() == "tick")
 function Process.send_after(dest, msg, ms, opts)
-  if opts ~= nil then call.no_options(opts, "Process.send_after", 4) end
+  if opts ~= nil then
+    local options = require "moonbeam.internal.options"
+    options.check(opts, options.none, "Process.send_after", 4)
+  end
   if type(dest) ~= "table" then return core.process_send_after(dest, msg, ms) end
-  local module, term = call.via(dest, "Process.send_after", 1)
+  local module, term = require("moonbeam.internal.names").via(dest, "Process.send_after", 1)
   if module.send_after then return module.send_after(term, msg, ms) end
   local pid = module.whereis_name(term)
   return pid and core.process_send_after(pid, msg, ms) or core.make_ref()

@@ -11,7 +11,7 @@
 -- @module moonbeam.registry
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
 local GenServer = require "moonbeam.gen_server"
 local callbacks = require "moonbeam.registry.server"
 local options = require "moonbeam.internal.options"
@@ -37,7 +37,7 @@ local start_options = options.of({
   {"listeners", listeners_rule}, {"meta", options.table},
 }, "the option ")
 
-local function check(opts) return options.check(opts, start_options, "Registry.start_link", 1) end
+local function check_options(opts) return options.check(opts, start_options, "Registry.start_link", 1) end
 
 --- Start a registry, linked to the caller. See Elixir's `Registry.start_link/1`.
 -- When it ends all registrations end; the processes that are registered are linked to it and, unless they trap
@@ -50,7 +50,7 @@ local function check(opts) return options.check(opts, start_options, "Registry.s
 -- Registry.register("rooms", "lobby", {topic = "hello"})
 -- assert(Registry.lookup("rooms", "lobby")[1][2].topic == "hello")
 function Registry.start_link(opts)
-  check(opts)
+  check_options(opts)
   local arg = {name = opts.name, keys = opts.keys, meta = opts.meta}
   if opts.listeners and opts.listeners[1] then arg.listeners = opts.listeners end
   return GenServer.start_link(callbacks, arg, {name = opts.name})
@@ -61,7 +61,7 @@ end
 -- @return child specification
 -- @usage assert(Registry.child_spec{keys = "unique", name = "rooms"}.id == "rooms")
 function Registry.child_spec(opts)
-  check(opts)
+  check_options(opts)
   return {id = opts.name, start = {Registry.start_link, opts}, type = "supervisor"}
 end
 
@@ -137,7 +137,7 @@ end
 -- local new, old = Registry.update_value("rooms", "lobby", function(n) return n + 1 end)
 -- assert(new == 2 and old == 1)
 function Registry.update_value(reg, key, fn)
-  call.check_function(fn, "Registry.update_value", 3)
+  check.func(fn, "Registry.update_value", 3)
   if core.registry_whereis(reg, key, "Registry.update_value") == self() then
     local old = core.registry_own(reg, key, "Registry.update_value")[1][2]
     local new = core.call_user(fn, old)
@@ -228,6 +228,7 @@ function Registry.count_match(reg, key, pattern) return #matching(reg, key, patt
 -- @param reg name of a registry
 -- @param key
 -- @param fn function of a sequence of {pid, value}
+-- @param[opt] opts there are none yet: Elixir's `parallel` is refused, as any other
 -- @return true
 -- @usage
 -- Registry.start_link{keys = "duplicate", name = "topics"}
@@ -237,8 +238,8 @@ function Registry.count_match(reg, key, pattern) return #matching(reg, key, patt
 -- end)
 -- assert(receive() == "something happened")
 function Registry.dispatch(reg, key, fn, opts)
-  call.check_function(fn, "Registry.dispatch", 3)
-  if opts ~= nil then call.no_options(opts, "Registry.dispatch", 4) end
+  check.func(fn, "Registry.dispatch", 3)
+  options.check(opts, options.none, "Registry.dispatch", 4)
   local entries = core.registry_lookup(reg, key, "Registry.dispatch")
   if entries[1] then core.call_user(fn, entries) end
   return true
@@ -391,7 +392,7 @@ local asked_mt = {__close = function(asked) core.cast(asked.owner, asked.token) 
 -- assert(Registry.lock("rooms", "lobby", function() return 5 end) == 5)
 function Registry.lock(reg, key, fn)
   local owner, name = core.registry_owner(reg), core.registry_lock_key(key)
-  call.check_function(fn, "Registry.lock", 3)
+  check.func(fn, "Registry.lock", 3)
   local token = core.make_ref()
   local _ <close> = setmetatable({owner = owner, token = token}, asked_mt)
   if not GenServer.call(owner, {name, token}, "infinity") then

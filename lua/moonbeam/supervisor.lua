@@ -21,9 +21,9 @@
 -- @module moonbeam.supervisor
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
 local child_spec = require "moonbeam.supervisor.child_spec"
-local GenServer = require "moonbeam.gen_server"
+local client = require "moonbeam.gen_server.client"
 local callbacks = require "moonbeam.supervisor.server"
 local options = require "moonbeam.internal.options"
 local server = require "moonbeam.gen_server.server"
@@ -31,14 +31,8 @@ local server = require "moonbeam.gen_server.server"
 local Supervisor = {}
 
 -- Their values are checked by the supervisor itself, which stops with what is wrong.
-local init_options = options.of{
-  {"strategy", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any}, {"auto_shutdown", options.any},
-}
-local start_options = options.of{
-  {"strategy", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any}, {"auto_shutdown", options.any},
-  {"name", options.name},
-}
-local module_options = options.of{{"name", options.name}}
+local init_options = options.of{"strategy", "max_restarts", "max_seconds", "auto_shutdown"}
+local start_options = options.of{"strategy", "max_restarts", "max_seconds", "auto_shutdown", {"name", options.name}}
 
 -- Check arguments 1 and 2 of a function: the children's specifications.
 local function expand(children, opts, known, fname)
@@ -61,13 +55,15 @@ local argument_names = {
 }
 
 --- Start a supervisor, linked to the caller, and its children in order. See Elixir's `Supervisor.start_link/2`.
--- When a child cannot start, those before it are stopped, and the supervisor stops with
+-- `start_link(module, arg, {name = ...})` starts one of your own, whose children and options are what module.init(arg)
+-- returns. When a child cannot start, those before it are stopped, and the supervisor stops with
 -- {"shutdown", {"failed_to_start_child", id, reason}}, which ends a caller that does not trap exits.
--- @param children sequence
+-- @param children sequence; or the module
 -- @param opts table: strategy ("one_for_one": the child that ended is restarted; "one_for_all": all are;
 -- "rest_for_one": it and those started after it), max_restarts (3) within max_seconds (5): one restart more and it
 -- stops with "shutdown", auto_shutdown ("never" | "any_significant" | "all_significant": stop when significant children
--- have ended by themselves), name
+-- have ended by themselves), name; or the argument of the module's init
+-- @param[opt] of_module table, for a module: name
 -- @return pid | nil, reason | "ignore"
 -- @usage
 -- local sup = Supervisor.start_link({
@@ -82,11 +78,11 @@ function Supervisor.start_link(children, opts, of_module)
   local argument
   if child_spec.is_module(children) then
     argument = {module = children, arg = opts}
-    opts = options.check(of_module, module_options, "Supervisor.start_link", 3)
+    opts = options.check(of_module, options.only_name, "Supervisor.start_link", 3)
   else
     argument = {children = expand(children, opts, start_options, "Supervisor.start_link"), options = opts}
   end
-  return call.renaming(argument_names, pcall(GenServer.start_link, callbacks, argument, {name = opts.name},
+  return check.renaming(argument_names, pcall(client.start_link, callbacks, argument, {name = opts.name},
     "Supervisor.start_link"))
 end
 
@@ -107,7 +103,7 @@ function Supervisor.init(children, opts)
 end
 
 local function request(supervisor, name, ...)
-  return GenServer.call(supervisor, {name, ...}, "infinity", "Supervisor." .. name)
+  return client.call(supervisor, {name, ...}, "infinity", "Supervisor." .. name)
 end
 
 --- Add a child at the end and start it. See Elixir's `Supervisor.start_child/2`.
@@ -178,7 +174,7 @@ function Supervisor.count_children(supervisor) return request(supervisor, "count
 -- @return true when it is gone
 -- @usage assert(Supervisor.stop(Supervisor.start_link({}, {strategy = "one_for_one"})))
 function Supervisor.stop(supervisor, reason, ms)
-  return GenServer.stop(supervisor, reason, ms, "Supervisor.stop")
+  return client.stop(supervisor, reason, ms, "Supervisor.stop")
 end
 
 -- {children, options}, the arguments of start_link, as the argument of the module Supervisor.

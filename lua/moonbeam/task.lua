@@ -2,8 +2,10 @@
 -- @module moonbeam.task
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
+local deadline = require "moonbeam.internal.deadline"
 local options = require "moonbeam.internal.options"
+local owned = require "moonbeam.internal.owned"
 local process = require "moonbeam.task.process"
 local stream = require "moonbeam.task.stream"
 
@@ -18,7 +20,7 @@ local Task = {}
 -- @return pid
 -- @usage Task.start(print, "from a task")
 function Task.start(fn, ...)
-  call.check_function(fn, "Task.start", 1)
+  check.func(fn, "Task.start", 1)
   return core.spawn_for("Task.start", false, process.run, self(), false, process.callers(), fn, ...)
 end
 
@@ -30,7 +32,7 @@ end
 -- Task.start_link(print, "from a linked task")
 -- sleep(1)
 function Task.start_link(fn, ...)
-  call.check_function(fn, "Task.start_link", 1)
+  check.func(fn, "Task.start_link", 1)
   return core.spawn_for("Task.start_link", true, process.run, self(), false, process.callers(), fn, ...)
 end
 
@@ -44,7 +46,7 @@ end
 -- local task = Task.async(function(a, b) return a + b end, 1, 2)
 -- assert(Task.await(task) == 3)
 function Task.async(fn, ...)
-  call.check_function(fn, "Task.async", 1)
+  check.func(fn, "Task.async", 1)
   local pid, ref = core.spawn_async("Task.async", true, process.reply, process.callers(), fn, ...)
   return {pid = pid, ref = ref, owner = self()}
 end
@@ -57,7 +59,7 @@ function Task.completed(value)
   return {owner = self(), completed = true, value = value}
 end
 
-local function check(task, fname)
+local function check_task(task, fname)
   if type(task) ~= "table" or task.owner == nil or not (task.ref or task.completed) then
     core.argument_error(fname, 1, "task expected, got " .. core.type(task))
   end
@@ -94,8 +96,8 @@ end
 -- @return the function's results
 -- @usage assert(Task.await(Task.async(string.upper, "text"), 1000) == "TEXT")
 function Task.await(task, ms)
-  check(task, "Task.await")
-  ms = call.timeout(ms, 5000, "Task.await", 2)
+  check_task(task, "Task.await")
+  ms = check.timeout(ms, 5000, "Task.await", 2)
   if task.completed then return task.value end
   return awaited(task, ms, core_await(task.ref, ms))
 end
@@ -104,17 +106,7 @@ local function check_list(tasks, fname)
   if type(tasks) ~= "table" then
     core.argument_error(fname, 1, "sequence of tasks expected, got " .. core.type(tasks))
   end
-  for i = 1, #tasks do check(tasks[i], fname) end
-end
-
--- ms left until a time, for core.await.
-local function left(deadline)
-  if not deadline then return "infinity" end
-  return math.max(0, math.ceil(deadline - core.monotonic_time()))
-end
-
-local function deadline_of(ms)
-  return ms ~= "infinity" and core.monotonic_time() + ms or nil
+  for i = 1, #tasks do check_task(tasks[i], fname) end
 end
 
 --- Wait for many tasks. See Elixir's `Task.await_many/2`.
@@ -129,7 +121,7 @@ end
 -- assert(results[1] == 1 and results[2] == 2)
 function Task.await_many(tasks, ms)
   check_list(tasks, "Task.await_many")
-  ms = call.timeout(ms, 5000, "Task.await_many", 2)
+  ms = check.timeout(ms, 5000, "Task.await_many", 2)
   local waiting, open, values = {}, 0, {}
   for _, task in ipairs(tasks) do
     if not task.completed and not waiting[task.ref] then
@@ -137,9 +129,9 @@ function Task.await_many(tasks, ms)
       open = open + 1
     end
   end
-  local deadline = deadline_of(ms)
+  local last = deadline.after(ms)
   while open > 0 do
-    local ref, kind, value = core_await(waiting, left(deadline))
+    local ref, kind, value = core_await(waiting, deadline.left(last))
     if kind ~= "reply" then
       for _, task in next, waiting do let_go(task) end
       if kind == nil then value = "timeout" end
@@ -175,8 +167,8 @@ end
 -- local task = Task.async(function() return "done" end)
 -- assert(select(2, Task.yield(task)) == "done")
 function Task.yield(task, ms)
-  check(task, "Task.yield")
-  ms = call.timeout(ms, 5000, "Task.yield", 2)
+  check_task(task, "Task.yield")
+  ms = check.timeout(ms, 5000, "Task.yield", 2)
   if task.completed then return true, task.value end
   return yielded(core_await(task.ref, ms))
 end
@@ -187,9 +179,9 @@ local yield_options = options.of{
 }
 
 local function check_yield(opts)
-  if type(opts) ~= "table" then return call.timeout(opts, 5000, "Task.yield_many", 2), "nothing", nil end
+  if type(opts) ~= "table" then return check.timeout(opts, 5000, "Task.yield_many", 2), "nothing", nil end
   options.check(opts, yield_options, "Task.yield_many", 2)
-  return call.timeout(opts.timeout, 5000, "Task.yield_many", 2), opts.on_timeout or "nothing", opts.limit
+  return check.timeout(opts.timeout, 5000, "Task.yield_many", 2), opts.on_timeout or "nothing", opts.limit
 end
 
 --- Look which of many tasks are done. See Elixir's `Task.yield_many/2`.
@@ -213,9 +205,9 @@ function Task.yield_many(tasks, opts)
       open = open + 1
     end
   end
-  local deadline = deadline_of(ms)
+  local last = deadline.after(ms)
   while open > 0 and not (limit and done >= limit) do
-    local answer = pack(core_await(waiting, left(deadline)))
+    local answer = pack(core_await(waiting, deadline.left(last)))
     local ref = answer[1]
     if ref == nil then break end
     answers[ref] = pack(yielded(unpack(answer, 1, answer.n)))
@@ -248,7 +240,7 @@ end
 -- End the process, with force when ms have passed: the reason it died of, "noproc" when it was dead.
 local function end_process(pid, brutal, ms)
   local watch = core.monitor(pid)
-  local _ <close> = call.owned(watch)
+  local _ <close> = owned(watch)
   core.unlink(pid)
   core.process_exit(pid, brutal and "kill" or "shutdown")
   local _, kind, reason = core_await(watch, brutal and "infinity" or ms)
@@ -275,9 +267,9 @@ end
 -- local task = Task.async(sleep, "infinity")
 -- assert(Task.shutdown(task) == nil and not Process.alive(task.pid))
 function Task.shutdown(task, ms)
-  check(task, "Task.shutdown")
+  check_task(task, "Task.shutdown")
   local brutal = ms == "brutal_kill"
-  if not brutal then ms = call.timeout(ms, 5000, "Task.shutdown", 2) end
+  if not brutal then ms = check.timeout(ms, 5000, "Task.shutdown", 2) end
   if task.completed then return true, task.value end
   local ref = task.ref
   local active = core.monitoring(ref) -- asked first: its DOWN may come at any moment
@@ -302,7 +294,7 @@ end
 -- local task = Task.async(sleep, 10)
 -- assert(Task.ignore(task) == nil)
 function Task.ignore(task)
-  check(task, "Task.ignore")
+  check_task(task, "Task.ignore")
   if task.completed then return true, task.value end
   local answer = pack(core_await(task.ref, 0))
   if answer[2] ~= "down" then core.unlink(task.pid) end
@@ -312,7 +304,29 @@ function Task.ignore(task)
   return nil
 end
 
-Task.async_stream = stream.async_stream
+--- Apply a function to each item of a source, several at once, each in a task of its own. See Elixir's
+-- `Task.async_stream/3`.
+-- Nothing starts before the first result is asked for. Whenever one of the places is free an item is read, by the
+-- consumer, and a task started. Tasks are linked to the consumer, though not directly: the failure of one takes a
+-- consumer along that does not trap exits, and the other tasks. Leaving the loop, by whatever way, kills the tasks that
+-- still run. Meanwhile results come into the consumer's mailbox: the loop should take messages by pattern only.
+-- @param source sequence, or iterator function: called without arguments until it gives nil
+-- @param fn function of an item (of all values the iterator gave)
+-- @param[opt] opts table: max_concurrency (at first the cores), ordered (true: results in the order of the source,
+-- else of finishing), timeout (of each task, 5000 ms), on_timeout ("exit": the consumer exits {"timeout",
+-- {"Task.Supervised", "stream", {ms}}}; "kill_task": it goes on with false, "timeout"), zip_input_on_exit (false)
+-- @return iterator for the generic for: true, fn's results... | false, reason the task died of, or
+-- {input, reason} with zip_input_on_exit
+-- @usage
+-- local sum = 0
+-- for ok, square in Task.async_stream({1, 2, 3}, function(n) return n * n end) do
+--   assert(ok)
+--   sum = sum + square
+-- end
+-- assert(sum == 14)
+function Task.async_stream(source, fn, opts)
+  return stream.new("Task.async_stream", 1, false, true, source, fn, opts)
+end
 
 Task.Supervisor = require "moonbeam.task.supervisor"
 
@@ -324,7 +338,7 @@ Task.Supervisor = require "moonbeam.task.supervisor"
 -- assert(Task.child_spec(print).restart == "temporary")
 function Task.child_spec(work)
   if type(work) ~= "table" or work[1] == nil then work = {work} end
-  call.check_function(work[1], "Task.child_spec", 1)
+  check.func(work[1], "Task.child_spec", 1)
   return {id = "Task", start = table.move(work, 1, #work, 2, {Task.start_link}), restart = "temporary"}
 end
 

@@ -9,9 +9,6 @@ describe("an error", function()
 
   local here = debug.getinfo(1, "S").short_src
 
-  -- Callbacks of the library's own servers, which stand in a module to travel by name.
-  local internal = {["PartitionSupervisor.init"] = true, ["PartitionSupervisor.start_partition"] = true}
-
   -- What fn raises, when that is an error's text, and the line of the call.
   local function raised(fn, value)
     local line = debug.getinfo(1, "l").currentline + 1
@@ -20,7 +17,6 @@ describe("an error", function()
   end
 
   local function check(name, fn)
-    if internal[name] then return end
     for _, value in ipairs{true, -1.5, io.stdout} do
       local pid, ref = mb.spawn_monitor(function() mb.exit{"raised", raised(fn, value)} end)
       local reason = helper.await_end(pid, ref)
@@ -45,7 +41,7 @@ describe("an error", function()
       if type(value) == "table" and type(name) == "string" and name:match("^%u") then walk(name .. ".", value) end
     end
     walk("Task.Supervisor.", mb.Task.Supervisor)
-    assert.truthy(count > 150, count)
+    assert.truthy(count > 140, count)
   end)
 
   it("that a function of the user's blames on its caller does not name the library", function()

@@ -2,6 +2,7 @@
 -- @module moonbeam.dynamic_supervisor.server
 
 local core = require "moonbeam.core"
+local check = require "moonbeam.internal.check"
 local child_process = require "moonbeam.supervisor.child_process"
 local child_spec = require "moonbeam.supervisor.child_spec"
 local children = require "moonbeam.supervisor.children"
@@ -19,7 +20,7 @@ local function first_state(options)
   local state, reason = supervision.state(options)
   if state == nil then return nil, reason end
   if max == nil or max == "infinity" then max = math.huge end
-  if type(max) ~= "number" or max < 0 or max // 1 ~= max then return nil, {"invalid_max_children", max} end
+  if max ~= math.huge and not check.is_natural(max) then return nil, {"invalid_max_children", max} end
   if extra ~= nil and type(extra) ~= "table" then return nil, {"invalid_extra_arguments", extra} end
   state.max_children, state.extra_arguments = max, extra
   return state

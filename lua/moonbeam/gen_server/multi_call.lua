@@ -2,7 +2,7 @@
 -- @module moonbeam.gen_server.multi_call
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
 
 local multi_call = {}
 
@@ -25,7 +25,7 @@ local function with_nodes(fname, nodes, ...)
 end
 
 local function ask(nodes, name, request, ms)
-  ms = call.timeout(ms, "infinity", "GenServer.multi_call", 4)
+  ms = check.timeout(ms, "infinity", "GenServer.multi_call", 4)
   local replies, bad_nodes = {}, {}
   for _, node in ipairs(nodes) do
     local answered, reply = false, nil
@@ -39,28 +39,10 @@ local function ask(nodes, name, request, ms)
   return replies, bad_nodes
 end
 
---- Call the servers that have this name on the nodes, and wait for all of them. See Elixir's `GenServer.multi_call/4`.
--- A late reply never reaches the mailbox.
--- @param[opt] nodes sequence of nodes' names; all there are
--- @param name string
--- @param request any value; copied
--- @param[opt="infinity"] ms integer >= 0 or "infinity"
--- @return sequence of {node, reply}; sequence of the nodes without an answer: nobody has the name, it died, or is late
--- @usage
--- local Echo = {}
--- function Echo.init() return "ok", 0 end
--- function Echo.handle_call(request, from, n) return "reply", request, n + 1 end
--- GenServer.start(Echo, nil, {name = "echo"})
--- local replies, bad_nodes = GenServer.multi_call("echo", "hello")
--- assert(replies[1][2] == "hello" and #bad_nodes == 0)
+--- See GenServer.multi_call.
 function multi_call.multi_call(nodes, name, ...) return ask(with_nodes("GenServer.multi_call", nodes, name, ...)) end
 
---- Send a request to the servers that have this name on the nodes, without waiting. See Elixir's `GenServer.abcast/3`.
--- @param[opt] nodes sequence of nodes' names; all there are
--- @param name string
--- @param request any value; copied
--- @return true, also where there is no such server
--- @usage assert(GenServer.abcast("nobody", "hello"))
+--- See GenServer.abcast.
 function multi_call.abcast(nodes, name, ...)
   local request
   nodes, name, request = with_nodes("GenServer.abcast", nodes, name, ...)

@@ -6,8 +6,9 @@
 -- @module moonbeam.gen_server.reload
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local deadline = require "moonbeam.internal.deadline"
 local inspect = require "moonbeam.internal.inspect"
+local owned = require "moonbeam.internal.owned"
 
 local reload = {}
 
@@ -22,11 +23,10 @@ function reload.code(module) return core.stand_in(module, running) end
 
 -- Wait for the answers of servers: how many have changed over, and what became of the others.
 local function collect(pids, waiting, ms)
-  local deadline = ms ~= "infinity" and core.monotonic_time() + ms
+  local last = deadline.after(ms)
   local changed, failures = 0, {}
   while next(waiting) do
-    local left = deadline and math.max(0, math.ceil(deadline - core.monotonic_time())) or "infinity"
-    local ref, kind, value = core.await(waiting, left)
+    local ref, kind, value = core.await(waiting, deadline.left(last))
     if ref == nil then break end
     waiting[ref] = nil
     core.demonitor(ref, "flush")
@@ -95,7 +95,7 @@ end
 --- See GenServer.reload.
 function reload.reload(name, extra, ms)
   local _, ref = core.spawn_async(false, false, reload.run, name, extra, ms)
-  local _ <close> = call.owned(ref)
+  local _ <close> = owned(ref)
   return finished(core.await(ref))
 end
 

@@ -6,7 +6,8 @@
 -- @module moonbeam.gen_server.server
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
+local reasons = require "moonbeam.internal.reasons"
 local inspect = require "moonbeam.internal.inspect"
 local reload = require "moonbeam.gen_server.reload"
 local report = require "moonbeam.logger.report"
@@ -39,7 +40,7 @@ end
 -- Whether a value may be the last part of a callback's results: ms, "hibernate" or {"continue", x}.
 local function is_extra(extra)
   if extra == nil or extra == "hibernate" or extra == "infinity" then return true end
-  if type(extra) == "number" then return extra == math.huge or (extra >= 0 and extra % 1 == 0) end
+  if type(extra) == "number" then return extra == math.huge or check.is_natural(extra) end
   return type(extra) == "table" and extra[1] == "continue"
 end
 
@@ -201,16 +202,16 @@ end
 local function finish(s, reason)
   local terminate = s.module.terminate
   if terminate then
-    local ok, failure = xpcall(terminate, call.reason_of, reason, s.state)
+    local ok, failure = xpcall(terminate, reasons.of_raised, reason, s.state)
     if not ok then reason = failure[1] end
   end
   if s.last_from then reply(s.last_from[1], s.last_from[2], s.last_reply) end
-  if not call.is_ordinary(reason) then log_crash(s, reason) end
+  if not reasons.is_ordinary(reason) then log_crash(s, reason) end
   return exit(reason)
 end
 
 local function run_loop(s, timeout)
-  local ok, failure = xpcall(live, call.reason_of, s, timeout)
+  local ok, failure = xpcall(live, reasons.of_raised, s, timeout)
   if ok then return finish(s, s.reason) end
   return finish(s, failure[1])
 end
@@ -256,7 +257,7 @@ local function started(s, owner, ref, ...)
     s.state = a
     reply(owner, ref, "ok")
     if n == 2 then return run_loop(s, nil) end
-    local ok, timeout = xpcall(after, call.reason_of, s, b)
+    local ok, timeout = xpcall(after, reasons.of_raised, s, b)
     if not ok then return finish(s, timeout[1]) end
     if timeout == stopped then return finish(s, s.reason) end
     return run_loop(s, timeout)

@@ -5,7 +5,6 @@
 -- @module moonbeam.gen_server.sys
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
 local inspect = require "moonbeam.internal.inspect"
 local log = require "moonbeam.logger.log"
 local reload = require "moonbeam.gen_server.reload"
@@ -142,99 +141,6 @@ function sys.handle(s, from, request)
   local handler = handlers[request[1]]
   if handler then return handler(s, from, request[2]) end
   answer(from, false, "unknown system request " .. inspect(request[1]))
-end
-
--- The client's side
-
-local function answered(fname, server, ms, arrived, ok, value)
-  if not arrived then return exit({ok, {"GenServer", fname, {server, ms}}}) end
-  if ok then return value end
-  return core.raise_at_caller(string.format("GenServer.%s: %s", fname, value))
-end
-
-local function ask(fname, server, ms, index, op, argument)
-  local full = "GenServer." .. fname
-  ms = call.timeout(ms, 5000, full, index)
-  local to = server
-  if type(to) == "table" then
-    to = call.resolve(to, full)
-    if to == nil then return exit({"noproc", {"GenServer", fname, {server, ms}}}) end
-  end
-  return answered(fname, server, ms, core.system(to, {op, argument}, ms, full))
-end
-
---- A copy of a server's state. See Erlang's `sys:get_state/2`.
--- For debugging: a server's own functions are the way to its state. Raises when the state cannot be copied; exits as
--- `GenServer.call` does.
--- @param server pid, name or via table
--- @param[opt=5000] ms integer >= 0 or "infinity"
--- @return the state
--- @usage
--- local agent = Agent.start(function() return {a = 1} end)
--- assert(GenServer.get_state(agent).a == 1)
-function sys.get_state(server, ms) return ask("get_state", server, ms, 2, "get_state") end
-
---- Let a server go on with another state. See Erlang's `sys:replace_state/3`.
--- fn runs in the server; when it returns nothing the state stays, with what fn changed in it. When it raises, the state
--- stays and the caller gets the error.
--- @param server pid, name or via table
--- @param fn function from the state to the new one; copied
--- @param[opt=5000] ms
--- @return the new state
--- @usage
--- local agent = Agent.start(function() return 1 end)
--- assert(GenServer.replace_state(agent, function(n) return n + 1 end) == 2)
-function sys.replace_state(server, fn, ms)
-  call.check_function(fn, "GenServer.replace_state", 2)
-  return ask("replace_state", server, ms, 3, "replace_state", fn)
-end
-
---- What a server is doing: a table with status ("running" | "suspended"), module, name, pid, parent, traced, and state and
--- last_message as the server's format_status shows them. See Erlang's `sys:get_status/2`.
--- @param server pid, name or via table
--- @param[opt=5000] ms
--- @return table
--- @usage assert(GenServer.get_status(Agent.start(function() return 1 end)).status == "running")
-function sys.get_status(server, ms) return ask("get_status", server, ms, 2, "get_status") end
-
---- Hold a server: it handles nothing but system requests and its parent's exit until `resume`; what comes meanwhile waits.
--- See Erlang's `sys:suspend/2`.
--- @param server pid, name or via table
--- @param[opt=5000] ms
--- @return true
--- @usage
--- local agent = Agent.start(function() return 1 end)
--- GenServer.suspend(agent)
--- local ok = pcall(Agent.get, agent, nil, 10)
--- assert(not ok)
--- GenServer.resume(agent)
--- assert(Agent.get(agent) == 1)
-function sys.suspend(server, ms) return ask("suspend", server, ms, 2, "suspend") end
-
---- Let a server go on that was suspended. See Erlang's `sys:resume/2`.
--- @param server pid, name or via table
--- @param[opt=5000] ms
--- @return true
--- @usage GenServer.resume(Agent.start(function() return 1 end))
-function sys.resume(server, ms) return ask("resume", server, ms, 2, "resume") end
-
---- Log what a server gets and answers, and its new states, whatever the log's level; or stop that. Handlers get each as
--- `metadata.report` with kind = "trace" and event = "call", "cast", "info", "continue", "reply", "state" or "other".
--- See Erlang's `sys:trace/3`.
--- @param server pid, name or via table
--- @param on boolean
--- @param[opt=5000] ms
--- @return true
--- @usage
--- local agent = Agent.start(function() return 1 end, {name = "traced"})
--- GenServer.trace("traced", true)
--- Agent.update(agent, function(n) return n + 1 end) -- [debug] *DBG* "traced" got call ...
--- GenServer.trace("traced", false)
-function sys.trace(server, on, ms)
-  if type(on) ~= "boolean" then
-    core.argument_error("GenServer.trace", 2, "boolean expected, got " .. core.type(on))
-  end
-  return ask("trace", server, ms, 3, "trace", on)
 end
 
 return sys

@@ -7,7 +7,8 @@
 -- @module moonbeam.internal.options
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
+local names = require "moonbeam.internal.names"
 
 local type = type
 
@@ -16,7 +17,7 @@ local options = {}
 -- Rules: functions of a value, with the function's name and the argument's number for those that raise by themselves. They
 -- return what is expected when the value does not fit, and what was got where that is not its text.
 
-function options.any() end
+local function any() end
 
 function options.boolean(v)
   if type(v) ~= "boolean" then return "true or false" end
@@ -56,39 +57,40 @@ end
 
 --- One of some strings.
 function options.one_of(...)
-  local known, names = {}, {}
-  for i, name in ipairs{...} do known[name], names[i] = true, string.format('"%s"', name) end
-  local last = table.remove(names)
-  local expected = names[1] and table.concat(names, ", ") .. " or " .. last or last
+  local known, quoted = {}, {}
+  for i, name in ipairs{...} do known[name], quoted[i] = true, string.format('"%s"', name) end
+  local last = table.remove(quoted)
+  local expected = quoted[1] and table.concat(quoted, ", ") .. " or " .. last or last
   return function(v)
     if not known[v] then return expected end
   end
 end
 
-function options.timeout(v, fname, index) call.timeout(v, nil, fname, index) end
+function options.timeout(v, fname, index) check.timeout(v, nil, fname, index) end
 
-options.name = call.check_name
+options.name = names.check
 
-function options.callable(fn, fname, index) call.check_function(fn, fname, index) end
+function options.callable(fn, fname, index) check.func(fn, fname, index) end
 
 --- A name that is a string, not a via table.
 function options.plain_name(v, fname, index)
   if type(v) ~= "string" then return "a string", core.type(v) end
-  call.check_name(v, fname, index)
+  names.check(v, fname, index)
 end
 
 --- The options of a function.
--- @param known sequence of {name, rule, required = boolean}
+-- @param known sequence of {name, rule, required = boolean}, or a name, of an option that may have any value
 -- @param[opt=""] label what stands before an option's name in an error about its value
 -- @return what `check` takes
 function options.of(known, label)
-  local names, rules = {}, {}
+  local listed, rules = {}, {}
   for i, option in ipairs(known) do
-    names[i], rules[option[1]] = option[1], option[2]
+    if type(option) == "string" then option = {option, any} end
+    known[i], listed[i], rules[option[1]] = option, option[1], option[2]
     known.required = known.required or option.required
   end
   known.label, known.rules = label or "", rules
-  known.names = names[1] and "options: " .. table.concat(names, ", ") or "there are none"
+  known.names = listed[1] and "options: " .. table.concat(listed, ", ") or "there are none"
   return known
 end
 
@@ -129,6 +131,7 @@ function options.check(opts, known, fname, index)
 end
 
 options.start = options.of{{"name", options.name}, {"timeout", options.timeout}}
+options.only_name = options.of{{"name", options.name}}
 options.none = options.of{}
 options.schedulers = options.of{{"schedulers", options.integer(1)}}
 options.inspect = options.of{

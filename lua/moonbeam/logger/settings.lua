@@ -2,7 +2,7 @@
 -- @module moonbeam.logger.settings
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
 local log = require "moonbeam.logger.log"
 local options = require "moonbeam.internal.options"
 
@@ -16,7 +16,7 @@ local function level_rule(v, fname, index)
 end
 
 local function handler_rule(v)
-  if v ~= "default" and not call.is_callable(v) then return 'a function or "default"', core.type(v) end
+  if v ~= "default" and not check.is_callable(v) then return 'a function or "default"', core.type(v) end
 end
 
 local function format_rule(v, fname, index)
@@ -25,7 +25,7 @@ local function format_rule(v, fname, index)
     if unknown then
       core.argument_error(fname, index, string.format("format has $%s, which stands for nothing (there are %s)", unknown, names))
     end
-  elseif not call.is_callable(v) then
+  elseif not check.is_callable(v) then
     return "a string or a function", core.type(v)
   end
 end

@@ -13,6 +13,7 @@
 
 local core = require "moonbeam.core"
 local host = require "moonbeam.host"
+local deadline = require "moonbeam.internal.deadline"
 local evaluator = require "moonbeam.shell.evaluator"
 local history = require "moonbeam.shell.history"
 local session = require "moonbeam.shell.session"
@@ -50,10 +51,9 @@ local letters = {l = "line", e = "end", i = "interrupt", c = "complete"}
 
 -- A client's hello: columns and whether it has colours; nil when none comes, or that of another protocol.
 local function await_hello(read, hello)
-  local deadline = core.monotonic_time() + HELLO_MS
+  local last = deadline.after(HELLO_MS)
   while not hello[1] do
-    local left = math.max(0, math.ceil(deadline - core.monotonic_time()))
-    local kind, message = core.next_event(left)
+    local kind, message = core.next_event(deadline.left(last))
     if kind ~= "info" or type(message) ~= "table" or message[2] ~= "data" then return nil end
     if read(message[4]) then return nil end
   end

@@ -5,7 +5,8 @@
 -- @module moonbeam.supervisor.child_process
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local deadline = require "moonbeam.internal.deadline"
+local reasons = require "moonbeam.internal.reasons"
 local child_spec = require "moonbeam.supervisor.child_spec"
 local report = require "moonbeam.supervisor.report"
 
@@ -40,16 +41,16 @@ end
 function child_process.start(child, extra)
   local start = child.start
   if extra == nil or #extra == 0 then
-    return started(child, outcome(xpcall(start[1], call.reason_of, unpack(start, 2))))
+    return started(child, outcome(xpcall(start[1], reasons.of_raised, unpack(start, 2))))
   end
   local arguments = table.move(start, 2, #start, #extra + 1, table.move(extra, 1, #extra, 1, {}))
-  return started(child, outcome(xpcall(start[1], call.reason_of, unpack(arguments, 1, #extra + #start - 1))))
+  return started(child, outcome(xpcall(start[1], reasons.of_raised, unpack(arguments, 1, #extra + #start - 1))))
 end
 
 -- Whether a child that was told to stop ended as it should.
 local function is_expected(child, reason)
   if reason == (child.shutdown == "brutal_kill" and "killed" or "shutdown") then return true end
-  return child.restart ~= "permanent" and call.is_ordinary(reason)
+  return child.restart ~= "permanent" and reasons.is_ordinary(reason)
 end
 
 local function check_reason(state, child, reason, reported)
@@ -147,8 +148,7 @@ function child_process.stop_together(state, by_pid)
   end
   local started, time, ended, again = core.monotonic_time(), next_time(groups), {}, false
   while open > 0 do
-    local left = time and math.max(0, math.ceil(started + time - core.monotonic_time())) or "infinity"
-    local ref, _, reason = await(waiting, left, again)
+    local ref, _, reason = await(waiting, deadline.left(time and started + time), again)
     local reported = core.is_reported()
     again = true
     if ref ~= nil then

@@ -7,7 +7,7 @@
 -- @module moonbeam.supervisor.child_spec
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
 
 local getmetatable, setmetatable, type = getmetatable, setmetatable, type
 
@@ -16,9 +16,7 @@ local child_spec = {}
 local restarts = {permanent = true, transient = true, temporary = true}
 local keys = {id = true, start = true, restart = true, shutdown = true, type = true, modules = true, significant = true}
 
-local is_callable = call.is_callable
-
-local function is_natural(n) return type(n) == "number" and n >= 0 and n % 1 == 0 and n < math.huge end
+local is_callable, is_natural = check.is_callable, check.is_natural
 
 --- Whether a table is a module of callbacks.
 function child_spec.is_module(x) return type(x) == "table" and is_callable(x.init) end
@@ -49,7 +47,7 @@ local function of_module(module, arg)
   if is_callable(module.start_link) then
     start = {module.start_link, arg}
   elseif child_spec.is_module(module) and type(module.start) ~= "table" then
-    start = {require("moonbeam.gen_server").start_link, module, arg}
+    start = {require("moonbeam.gen_server.client").start_link, module, arg}
   else
     return nil
   end
@@ -131,7 +129,7 @@ end
 -- Where a module is written whose child this is.
 local function place_of(start)
   local fn = start[1]
-  if fn == require("moonbeam.gen_server").start_link then fn = start[2].init end
+  if fn == require("moonbeam.gen_server.client").start_link then fn = start[2].init end
   if type(fn) ~= "function" then return nil end
   local info = debug.getinfo(fn, "S")
   return string.format("%s:%d", info.source, info.linedefined)

@@ -3,9 +3,9 @@
 -- Restarts are counted by the millisecond, so the window's size is bounded by its length, however fast they come.
 -- @module moonbeam.supervisor.restarts
 
-local restarts = {}
+local is_natural = require "moonbeam.internal.check".is_natural
 
-local function is_natural(n) return type(n) == "number" and n >= 0 and n % 1 == 0 and n < math.huge end
+local restarts = {}
 
 --- A window for a supervisor's options: max_restarts (3) within max_seconds (5).
 -- @return window | nil, reason

@@ -5,7 +5,7 @@
 -- @module moonbeam.supervisor.supervision
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local reasons = require "moonbeam.internal.reasons"
 local children = require "moonbeam.supervisor.children"
 local inspect = require "moonbeam.internal.inspect"
 local report = require "moonbeam.supervisor.report"
@@ -71,7 +71,7 @@ function supervision.define(callbacks, requests, restart, forget)
   local function count(state) return restarts.add(state.restarts, core.monotonic_time()) end
 
   local function ended(state, child, reason, reported)
-    local ordinary = call.is_ordinary(reason)
+    local ordinary = reasons.is_ordinary(reason)
     if child.restart == "permanent" or child.restart == "transient" and not ordinary then
       local allowed = count(state)
       report.ended(state, "child_terminated", child, reason, reported)

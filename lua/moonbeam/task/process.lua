@@ -5,7 +5,7 @@
 -- @module moonbeam.task.process
 
 local core = require "moonbeam.core"
-local DynamicSupervisor = require "moonbeam.dynamic_supervisor"
+local dynamic_supervisor = require "moonbeam.dynamic_supervisor.client"
 local inspect = require "moonbeam.internal.inspect"
 
 local type, unpack = type, table.unpack
@@ -86,7 +86,7 @@ end
 -- @param[opt] fname the user's function, for errors
 -- @return pid | nil, reason
 function process.start_in(supervisor, shutdown, fname)
-  return DynamicSupervisor.start_child(supervisor, {
+  return dynamic_supervisor.start_child(supervisor, {
     id = "Task", start = {process.start_waiting, core.self()}, restart = "temporary", shutdown = shutdown,
   }, fname)
 end

@@ -10,7 +10,8 @@
 -- @module moonbeam.task.stream
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
+local names = require "moonbeam.internal.names"
 local monitor = require "moonbeam.task.stream_monitor"
 local options = require "moonbeam.internal.options"
 local process = require "moonbeam.task.process"
@@ -73,7 +74,7 @@ local function pull(s)
   else
     s.spawned = s.spawned + 1
     local ok, e = pcall(core_cast, s.monitor, item, s.fname)
-    if not ok then call.renaming(item_names(s.spawned), false, e) end
+    if not ok then check.renaming(item_names(s.spawned), false, e) end
     s.running = s.running + 1
     s.unanswered[s.spawned] = item
   end
@@ -162,17 +163,13 @@ end
 
 local function iterator_of(source, fname, index)
   if type(source) == "function" then return source end
-  if type(source) == "table" then
-    local mt = getmetatable(source)
-    if type(mt) == "table" and mt.__call then return source end
-    return items_of(source)
-  end
+  if type(source) == "table" then return check.is_callable(source) and source or items_of(source) end
   return core.argument_error(fname, index, "sequence or iterator function expected, got " .. core.type(source))
 end
 
 local function check_supervisor(supervisor, fname)
   local kind = core.type(supervisor)
-  if kind == "table" then call.via(supervisor, fname, 1) end
+  if kind == "table" then names.via(supervisor, fname, 1) end
   if kind ~= "pid" and kind ~= "string" and kind ~= "table" then
     core.argument_error(fname, 1, "pid or name expected, got " .. kind)
   end
@@ -191,14 +188,14 @@ local stream_options = options.of{
 -- @return iterator and closing value for the generic for
 function stream.new(fname, index, supervisor, linked, source, fn, opts)
   source = iterator_of(source, fname, index)
-  call.check_function(fn, fname, index + 1)
+  check.func(fn, fname, index + 1)
   index = index + 2
   if supervisor ~= false then check_supervisor(supervisor, fname) end
   opts = options.check(opts, stream_options, fname, index)
   local s = {
     fname = fname, source = source, fn = fn, supervisor = supervisor, linked = linked,
     max_concurrency = opts.max_concurrency or core.cores(), on_timeout = opts.on_timeout or "exit",
-    timeout = call.timeout(opts.timeout, 5000, fname, index), ordered = opts.ordered ~= false,
+    timeout = check.timeout(opts.timeout, 5000, fname, index), ordered = opts.ordered ~= false,
     zip_input_on_exit = opts.zip_input_on_exit or false,
     spawned = 0, running = 0, delivered = 0,
     unanswered = {}, -- position -> packed item, of tasks that have not replied
@@ -207,30 +204,6 @@ function stream.new(fname, index, supervisor, linked, source, fn, opts)
   s.guard = setmetatable({stream = s}, stream.pull_guard)
   setmetatable(s, stream.state)
   return function() return iterate(s) end, nil, nil, s
-end
-
---- Apply a function to each item of a source, several at once, each in a task of its own. See Elixir's
--- `Task.async_stream/3`.
--- Nothing starts before the first result is asked for. Whenever one of the places is free an item is read, by the
--- consumer, and a task started. Tasks are linked to the consumer, though not directly: the failure of one takes a
--- consumer along that does not trap exits, and the other tasks. Leaving the loop, by whatever way, kills the tasks that
--- still run. Meanwhile results come into the consumer's mailbox: the loop should take messages by pattern only.
--- @param source sequence, or iterator function: called without arguments until it gives nil
--- @param fn function of an item (of all values the iterator gave)
--- @param[opt] opts table: max_concurrency (at first the cores), ordered (true: results in the order of the source,
--- else of finishing), timeout (of each task, 5000 ms), on_timeout ("exit": the consumer exits {"timeout",
--- {"Task.Supervised", "stream", {ms}}}; "kill_task": it goes on with false, "timeout"), zip_input_on_exit (false)
--- @return iterator for the generic for: true, fn's results... | false, reason the task died of, or
--- {input, reason} with zip_input_on_exit
--- @usage
--- local sum = 0
--- for ok, square in Task.async_stream({1, 2, 3}, function(n) return n * n end) do
---   assert(ok)
---   sum = sum + square
--- end
--- assert(sum == 14)
-function stream.async_stream(source, fn, opts)
-  return stream.new("Task.async_stream", 1, false, true, source, fn, opts)
 end
 
 return stream

@@ -6,9 +6,10 @@
 -- @module moonbeam.task.stream_monitor
 
 local core = require "moonbeam.core"
+local deadline = require "moonbeam.internal.deadline"
 local process = require "moonbeam.task.process"
 
-local next_event, monotonic_time, reply, exit = core.next_event, core.monotonic_time, core.reply, core.exit
+local next_event, reply, exit = core.next_event, core.reply, core.exit
 local unpack, type = table.unpack, type
 
 local monitor = {}
@@ -32,7 +33,7 @@ local function begin(m, item)
   local task = {pid = pid, position = m.count, late = false}
   m.running[ref] = task
   if m.timeout ~= "infinity" then
-    task.deadline = monotonic_time() + m.timeout
+    task.deadline = deadline.after(m.timeout)
     m.last = m.last + 1
     m.line[m.last] = ref
   end
@@ -45,8 +46,8 @@ local function kill_the_late(m)
   while m.first <= m.last do
     local task = m.running[line[m.first]]
     if task then
-      local left = task.deadline - monotonic_time()
-      if left > 0 then return math.ceil(left) end
+      local left = deadline.left(task.deadline)
+      if left > 0 then return left end
       task.late = true
       core.unlink(task.pid)
       core.process_exit(task.pid, "kill")

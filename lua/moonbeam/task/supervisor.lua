@@ -6,9 +6,10 @@
 -- @module moonbeam.task.supervisor
 
 local core = require "moonbeam.core"
-local call = require "moonbeam.internal.call"
+local check = require "moonbeam.internal.check"
 local DynamicSupervisor = require "moonbeam.dynamic_supervisor"
-local GenServer = require "moonbeam.gen_server"
+local client = require "moonbeam.dynamic_supervisor.client"
+local gen_client = require "moonbeam.gen_server.client"
 local options = require "moonbeam.internal.options"
 local process = require "moonbeam.task.process"
 local stream = require "moonbeam.task.stream"
@@ -18,11 +19,9 @@ local self, type = core.self, type
 local TaskSupervisor = {}
 
 -- The values of all but the name are checked by the supervisor itself, which stops with what is wrong.
-local start_options = options.of{
-  {"name", options.name}, {"max_children", options.any}, {"max_restarts", options.any}, {"max_seconds", options.any},
-}
+local start_options = options.of{{"name", options.name}, "max_children", "max_restarts", "max_seconds"}
 -- Those of restart and shutdown are as in child specifications.
-local child_options = options.of{{"start", options.any}, {"restart", options.any}, {"shutdown", options.any}}
+local child_options = options.of{"start", "restart", "shutdown"}
 
 --- Start a supervisor of tasks, linked to the caller. See Elixir's `Task.Supervisor.start_link/1`.
 -- @param[opt] opts table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5), which count only
@@ -45,7 +44,7 @@ function TaskSupervisor.child_spec(opts)
 end
 
 local function async(fname, linked, supervisor, fn, ...)
-  call.check_function(fn, fname, 2)
+  check.func(fn, fname, 2)
   local pid, reason = process.start_in(supervisor, nil, fname)
   if pid == nil then return process.refused(supervisor, reason) end
   if linked then core.link(pid) end
@@ -83,7 +82,7 @@ end
 -- What start_child was given: the function, its arguments packed, and the options of the child.
 local function work_of(what, ...)
   if type(what) ~= "table" or what.start == nil then
-    call.check_function(what, "Task.Supervisor.start_child", 2)
+    check.func(what, "Task.Supervisor.start_child", 2)
     return {}, what, table.pack(...)
   end
   options.check(what, child_options, "Task.Supervisor.start_child", 2)
@@ -91,7 +90,7 @@ local function work_of(what, ...)
   if type(start) ~= "table" then
     core.argument_error("Task.Supervisor.start_child", 2, "start is {function, arguments...}, got " .. core.type(start))
   end
-  call.check_function(start[1], "Task.Supervisor.start_child", 2)
+  check.func(start[1], "Task.Supervisor.start_child", 2)
   return what, start[1], table.pack(table.unpack(start, 2, start.n))
 end
 
@@ -109,7 +108,7 @@ function TaskSupervisor.start_child(supervisor, fn, ...)
   local opts, work, arguments = work_of(fn, ...)
   local callers = process.callers()
   if opts.restart ~= nil and opts.restart ~= "temporary" then
-    return DynamicSupervisor.start_child(supervisor, {
+    return client.start_child(supervisor, {
       id = "Task", start = {process.start_running, self(), callers, work, arguments},
       restart = opts.restart, shutdown = opts.shutdown,
     }, "Task.Supervisor.start_child")
@@ -128,7 +127,7 @@ end
 -- @usage assert(#Task.Supervisor.children(Task.Supervisor.start_link()) == 0)
 function TaskSupervisor.children(supervisor)
   local pids = {}
-  local children = GenServer.call(supervisor, {"which_children"}, "infinity", "Task.Supervisor.children")
+  local children = client.request(supervisor, "which_children", nil, "Task.Supervisor.children")
   for _, child in ipairs(children) do
     if core.type(child[2]) == "pid" then pids[#pids + 1] = child[2] end
   end
@@ -143,10 +142,7 @@ end
 -- local sup = Task.Supervisor.start_link()
 -- assert(Task.Supervisor.terminate_child(sup, Task.Supervisor.start_child(sup, sleep, "infinity")))
 function TaskSupervisor.terminate_child(supervisor, pid)
-  if core.type(pid) ~= "pid" then
-    core.argument_error("Task.Supervisor.terminate_child", 2, "pid expected, got " .. core.type(pid))
-  end
-  return DynamicSupervisor.terminate_child(supervisor, pid, "Task.Supervisor.terminate_child")
+  return client.terminate_child(supervisor, pid, "Task.Supervisor.terminate_child")
 end
 
 --- Stop a supervisor and its tasks, which are told "shutdown".
@@ -156,7 +152,7 @@ end
 -- @return true when it is gone
 -- @usage assert(Task.Supervisor.stop(Task.Supervisor.start_link()))
 function TaskSupervisor.stop(supervisor, reason, ms)
-  return GenServer.stop(supervisor, reason, ms, "Task.Supervisor.stop")
+  return gen_client.stop(supervisor, reason, ms, "Task.Supervisor.stop")
 end
 
 --- As `Task.async_stream`, with tasks that are children of the supervisor. See Elixir's
