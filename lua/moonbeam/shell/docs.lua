@@ -2,9 +2,11 @@
 -- @module moonbeam.shell.docs
 
 local core = require "moonbeam.core"
-local helpers -- requires this file, so it is looked for late
 
 local docs = {}
+
+-- Modules whose functions are known by their own names, beside the library's.
+local others = {}
 
 -- What users call the library's values: value -> names. Fields of the library's own tables, two levels down.
 local function public_names()
@@ -20,8 +22,11 @@ local function public_names()
     table.insert(names[value], name)
   end
   for name, value in next, mb do add(name, value, 0) end
-  helpers = helpers or require "moonbeam.shell.helpers"
-  for name, value in next, helpers do add(name, value, 0) end
+  for _, module in ipairs(others) do
+    for name, value in next, module do add(name, value, 0) end
+    names[module] = {}
+  end
+  names[mb] = {}
   return names
 end
 
@@ -66,7 +71,6 @@ end
 local function value_of(entry, module)
   local first = entry.tags[1]
   if first and first.name == "module" then return module end
-  if string.find(entry.code, "^local function") then return module end -- a module that is a function
   local field = string.match(entry.code, "^function%s+[%w_]+[.:]([%w_]+)") or string.match(entry.code, "^[%w_]+%.([%w_]+)%s*=")
   return type(module) == "table" and field and module[field]
 end
@@ -78,12 +82,9 @@ local function read()
   local modules = core.library_modules()
   for _, file in ipairs(files({}, root, "moonbeam")) do
     local module = modules[file.module]
-    for _, entry in ipairs(module and blocks(file.path) or {}) do
-      local value = value_of(entry, module)
-      entry.value = value
-      if not string.find(entry.text[1], "internal", 1, true) then
-        for _, name in ipairs(names[value] or {}) do entries[name] = entry end
-      end
+    for _, entry in ipairs(names[module] and blocks(file.path) or {}) do -- what is inside of others is nobody's
+      entry.value = value_of(entry, module)
+      for _, name in ipairs(names[entry.value] or {}) do entries[name] = entry end
     end
   end
   return entries, names
@@ -134,6 +135,9 @@ local function add_members(out, name, entries)
   table.sort(members)
   out[#out + 1] = "\nFunctions\n  " .. table.concat(members, "\n  ")
 end
+
+--- Know the functions of a module of the library by the names that they have there.
+function docs.include(module) others[#others + 1] = module end
 
 --- The text about a function or a module.
 -- @param what its name, or the value itself

@@ -5,6 +5,7 @@ local core = require "moonbeam.core"
 local host = require "moonbeam.host"
 local display = require "moonbeam.shell.display"
 local helpers = require "moonbeam.shell.helpers"
+local results = require "moonbeam.shell.results"
 
 local evaluator = {}
 
@@ -17,6 +18,13 @@ function evaluator.globals(session) return kept[session] and kept[session].globa
 
 --- The session is over; internal.
 function evaluator.forget(session) kept[session] = nil end
+
+-- Put the helpers where they are not in the way.
+local function install_helpers(globals)
+  for name, helper in next, helpers do
+    if rawget(globals, name) == nil then globals[name] = helper end
+  end
+end
 
 -- The next line; or nil and "end" or "interrupt".
 local function ask(session, prompt)
@@ -67,7 +75,7 @@ end
 local function succeed(state, settings, ...)
   for i = 1, select("#", ...) do print(display.value((select(i, ...)), settings.colors)) end
   state.results[state.n] = table.pack(...)
-  state.results[state.n - helpers.MOST_RESULTS] = nil
+  state.results[state.n - results.MOST] = nil
   state.n = state.n + 1
 end
 
@@ -83,11 +91,11 @@ end
 
 -- Run a chunk and show its results or its failure: whether the user wants to leave.
 local function evaluate(chunk, state, settings)
-  local ok, results = host.catch(run, same, chunk, settings.foreground)
+  local ok, outcome = host.catch(run, same, chunk, settings.foreground)
   host.evaluating(false, settings.foreground)
-  if not ok then return fail({text = display.error(results)}, settings) end -- broken before it had begun
-  if not results[1] then return fail(results[2], settings) end
-  return succeed(state, settings, table.unpack(results, 2, results.n))
+  if not ok then return fail({text = display.error(outcome)}, settings) end -- broken before it had begun
+  if not outcome[1] then return fail(outcome[2], settings) end
+  return succeed(state, settings, table.unpack(outcome, 2, outcome.n))
 end
 
 -- Let the library's modules have their fields: others load them when they use one, here they are looked at.
@@ -108,11 +116,11 @@ function evaluator.run(session)
   else
     state = {globals = load("return _G")(), results = {}, n = 1}
     kept[session] = state
-    helpers.install(state.globals)
+    install_helpers(state.globals)
   end
   if settings.leads then host.lead(session) end
   host.evaluating(false, settings.foreground)
-  helpers.begin(state)
+  results.begin(state)
   local leaves
   repeat
     local chunk, why = read_chunk(session, state.n)

@@ -4,41 +4,26 @@
 local core = require "moonbeam.core"
 local inspect = require "moonbeam.internal.inspect"
 local docs = require "moonbeam.shell.docs"
+local process_table = require "moonbeam.shell.process_table"
+local results = require "moonbeam.shell.results"
 
 local helpers = {}
-
---- How many inputs keep their results, for `v`; as many as IEx's.
-helpers.MOST_RESULTS = 20
-
--- Evaluators by pid: what is kept for their sessions, as long as it is kept there.
-local states = setmetatable({}, {__mode = "v"})
-
---- The calling process is the evaluator of a session from now on; internal.
-function helpers.begin(state) states[core.self()] = state end
-
---- Put the functions where they are not in the way; internal.
--- @param globals table
-function helpers.install(globals)
-  for _, name in ipairs{"c", "h", "i", "pid", "processes", "v"} do
-    if rawget(globals, name) == nil then globals[name] = helpers[name] end
-  end
-end
 
 --- The results of an earlier input, one of the last 20: those of older ones are let go. See IEx's `v/1`.
 -- @param[opt=-1] n its number; negative ones count from the last
 -- @return all of its results
 function helpers.v(n)
   n = n == nil and -1 or n
-  local state = states[core.self()]
+  local state = results.of_caller()
   if math.type(n) ~= "integer" then core.argument_error("v", 1, "integer expected, got " .. core.type(n)) end
   local number = state and n < 0 and state.n + n or n
-  local results = state and state.results[number]
-  if state and not results and number >= 1 and number < state.n then
+  local found = state and state.results[number]
+  if state and not found and number >= 1 and number < state.n then
     core.argument_error("v", 1, string.format("the results of input %d are no longer kept, only those of the last %d inputs",
-      number, helpers.MOST_RESULTS))
+      number, results.MOST))
   end
-  if not results then core.argument_error("v", 1, string.format("v(%d) is out of bounds", n)) end
-  return table.unpack(results, 1, results.n)
+  if not found then core.argument_error("v", 1, string.format("v(%d) is out of bounds", n)) end
+  return table.unpack(found, 1, found.n)
 end
 
 --- A pid from its text, with or without `#PID<` and `>`. See IEx's `pid/1`.
@@ -157,60 +142,15 @@ function helpers.i(...)
   if about[kind] then about[kind](value, say) end
 end
 
--- processes: a sequence of rows that shows as a table.
-
-local MOST_ROWS = 50
-local keys = {reductions = "reductions", memory = "memory", mailbox = "message_queue_len"}
-local columns = {
-  {"pid", "%-16s"}, {"name or function", "%-28s"}, {"reductions", "%12s"}, {"memory", "%10s"}, {"mailbox", "%8s"},
-  {"current", "  %s"},
-}
-
-helpers.processes_mt = {
-  __name = "processes",
-  __tostring = function(rows)
-    local lines = {""}
-    for n, column in ipairs(columns) do lines[1] = lines[1] .. (n > 1 and " " or "") .. string.format(column[2], column[1]) end
-    for _, row in ipairs(rows) do
-      local cells = {}
-      for n, column in ipairs(columns) do
-        cells[n] = string.format(column[2], tostring(row[column[1]] or ""))
-      end
-      lines[#lines + 1] = string.gsub(table.concat(cells, " "), "%s+$", "")
-    end
-    if rows.count > #rows then lines[#lines + 1] = string.format("... %d in all", rows.count) end
-    return table.concat(lines, "\n")
-  end,
-}
-
 --- The processes that have done, hold or wait for most, as a table that shows as one; the first 50.
 -- @param[opt="reductions"] by "reductions", "memory" or "mailbox"
 -- @return sequence of rows, tables by column, and count: how many processes there are
 function helpers.processes(by)
-  local key = keys[by or "reductions"]
+  local key = process_table.keys[by or "reductions"]
   if not key then
     core.argument_error("processes", 1, string.format('"reductions", "memory" or "mailbox" expected, got %s', inspect(by)))
   end
-  local found = {}
-  for _, pid in ipairs(core.process_list()) do
-    local value = core.process_info(pid, key)
-    if value then found[#found + 1] = {pid = pid, value = value} end
-  end
-  table.sort(found, function(a, b)
-    if a.value ~= b.value then return a.value > b.value end
-    return a.pid < b.pid
-  end)
-  local rows = setmetatable({count = #found}, helpers.processes_mt)
-  for n = 1, math.min(MOST_ROWS, #found) do
-    local pid = found[n].pid
-    local function info(what) return core.process_info(pid, what) end
-    rows[#rows + 1] = {
-      pid = pid, ["name or function"] = info("registered_name") or info("initial_location") or "-",
-      reductions = info("reductions"), memory = info("memory"), mailbox = info("message_queue_len"),
-      current = info("current_location") or "-",
-    }
-  end
-  return rows
+  return process_table.new(key)
 end
 
 --- Load a module's file again, for all processes, and let its servers change over: as `GenServer.reload`, for a prompt. A
@@ -230,5 +170,7 @@ function helpers.c(module)
   if not ok then core.raise_at_caller((string.gsub(tostring(message), "^[^\n]-helpers%.lua:%d+: ", ""))) end
   return require(module)
 end
+
+docs.include(helpers)
 
 return helpers
