@@ -79,7 +79,7 @@ static int load_script(lua_State *L, const struct mb_script *s) {
 /* A function of the shell's, called with the text, if there is one. */
 static int load_shell(lua_State *L, const char *function, const char *argument) {
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "moonbeam.shell");
+  lua_pushliteral(L, "moonbeam.shell.main");
   lua_call(L, 1, 1);
   lua_getfield(L, -1, function);
   lua_pushstring(L, argument);

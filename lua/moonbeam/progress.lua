@@ -41,7 +41,7 @@ function Progress:done()
   self.shown = false
 end
 
---- A new one; internal, see `moonbeam.progress`.
+-- A new one; see `progress` of the module moonbeam.
 function Progress.new(total, label)
   return setmetatable({total = total, label = label, count = 0, next = 0, shown = core.is_terminal(2)}, Progress)
 end

@@ -13,10 +13,10 @@ local evaluator = {}
 -- tables are shared by the processes of a scheduler, and all of these live on the first.
 local kept = {}
 
---- The globals of a session; internal.
+--- The globals of a session.
 function evaluator.globals(session) return kept[session] and kept[session].globals or {} end
 
---- The session is over; internal.
+--- The session is over.
 function evaluator.forget(session) kept[session] = nil end
 
 -- Put the helpers where they are not in the way.

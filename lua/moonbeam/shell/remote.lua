@@ -72,7 +72,7 @@ local function output(number)
   end
 end
 
---- The session of one client; internal.
+--- The session of one client.
 -- @param number of its channel
 function remote.serve(number)
   local device, hello = {}, {}
@@ -100,7 +100,7 @@ function remote.serve(number)
   send("b", "")
 end
 
---- Accepts clients, and closes what their sessions leave; internal.
+--- Accepts clients, and closes what their sessions leave.
 -- @param listener number of the channel
 function remote.accept(listener)
   host.own(listener)
@@ -126,7 +126,7 @@ local function refuse(...)
   error(setmetatable({}, {__tostring = function() return text end}))
 end
 
---- Let prompts be attached: `moonbeam --listen SOCKET`; internal.
+--- Let prompts be attached: `moonbeam --listen SOCKET`.
 -- @param path of the socket
 function remote.listen(path)
   local listener, why = host.listen(path)
@@ -162,7 +162,7 @@ local function say(send, edited, what, text)
   end
 end
 
---- Be the terminal of a prompt in another program: `moonbeam --remote SOCKET`; internal. Returns when the user leaves.
+--- Be the terminal of a prompt in another program: `moonbeam --remote SOCKET`. Returns when the user leaves.
 -- @param path of the socket
 function remote.attach(path)
   local number, why = host.connect(path)

@@ -97,7 +97,7 @@ local function serve(s)
   evaluator.forget(core.self())
 end
 
---- Serve a device until the user leaves or the device has gone; internal.
+--- Serve a device until the user leaves or the device has gone.
 -- @param device table of functions: read(prompt), put(text), complain(text), complete(insertion, above), columns(), and
 -- event(message) for the messages of `moonbeam.host`; that one calls device.tell, which is set here, with "line",
 -- "end", "interrupt", "complete" or "gone" and what belongs to it
@@ -111,7 +111,7 @@ function session.run(device, settings, first)
   serve(s)
 end
 
---- The session of the terminal that the program was started on; internal.
+--- The session of the terminal that the program was started on.
 -- @param first the evaluator
 function session.run_local(first)
   local edited = host.open_terminal()

@@ -1,4 +1,4 @@
---- What runs in the processes of tasks; internal. See Elixir's `Task.Supervised`.
+--- What runs in the processes of tasks. See Elixir's `Task.Supervised`.
 --
 -- A task of a supervisor is started empty and waits for its work, which its owner hands over: the work is copied once,
 -- past the supervisor, and the owner's link and monitor are there before it begins.

@@ -3,7 +3,7 @@
 -- Three parties: the evaluator, an ordinary process in which the lines run and whose pid is self() at the prompt; the
 -- session, a process that reads lines for it, from a terminal or from an attached client, and replaces it when it dies;
 -- and the terminal, which is `moonbeam.host`'s. The first evaluator of the local session is the script's process.
--- @module moonbeam.shell
+-- @module moonbeam.shell.main
 
 local core = require "moonbeam.core"
 local host = require "moonbeam.host"
@@ -11,19 +11,19 @@ local evaluator = require "moonbeam.shell.evaluator"
 local remote = require "moonbeam.shell.remote"
 local session = require "moonbeam.shell.session"
 
-local shell = {}
+local main = {}
 
---- The prompt of the script's process; internal. Returns when the user leaves.
-function shell.main()
+--- The prompt of the script's process. Returns when the user leaves.
+function main.main()
   local pid = core.process_spawn(session.run_local, {scheduler = "here"}, core.self())
   host.end_with(pid)
   evaluator.run(pid)
 end
 
---- `--listen`; internal.
-shell.listen = remote.listen
+--- `--listen`.
+main.listen = remote.listen
 
---- `--remote`; internal.
-shell.attach = remote.attach
+--- `--remote`.
+main.attach = remote.attach
 
-return shell
+return main
