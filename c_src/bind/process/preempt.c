@@ -116,12 +116,14 @@ void mb_preempt_disarm(struct mb_preempt *t) {
  * later in the same function. After a yield at a count event, Lua counts one to the next. */
 static void await_event(struct mb_heap *h, lua_State *L) {
   int mask, count;
-  lua_Hook user = mb_preempt_theirs(L, &mask, &count);
-  if (mask & (LUA_MASKLINE | LUA_MASKCOUNT)) return;
+  lua_Hook user;
   h->running = NULL; /* the handler arms nothing meanwhile; who resumes or runs next enters */
+  mb_preempt_disarm(h->preempt); /* it may just have done so */
+  user = mb_preempt_theirs(L, &mask, &count);
+  if (mask & (LUA_MASKLINE | LUA_MASKCOUNT)) return;
   if (user)
     lua_sethook(L, user, mask | LUA_MASKCOUNT, NEVER);
-  else
+  else if (lua_gethook(L) != hook)
     lua_sethook(L, hook, LUA_MASKCOUNT, 1); /* takes itself off at the event after */
 }
 
@@ -300,7 +302,10 @@ static void armed_hook(struct mb_heap *h, struct mb_preempt *t, lua_State *L, lu
   } else {
     lua_Hook user = theirs ? t->user_hook : NULL;
     int over;
-    mb_preempt_disarm(t);
+    if (!t->user_hook && is_armed_at(t, L))
+      t->armed = NULL; /* it takes itself off at the event after, which is awaited anyway: each setting goes over the stack */
+    else
+      mb_preempt_disarm(t);
     if (user) user(L, ar);
     over = slice_is_over(h, L);
     if (over) {
