@@ -87,14 +87,15 @@ no:
 
 /* Push a copy of the value at `index`; 0, with the stack as before, when it does not go this way. */
 static int copy(struct mb_heap *h, lua_State *L, int index) {
-  if (lua_istable(L, index)) {
+  int type = lua_type(L, index);
+  if (type == LUA_TTABLE) {
     struct copying c; /* `met` need not be cleared */
     c.h = h;
     c.L = L;
     c.count = 0;
     return copy_table(&c, index);
   }
-  if (!is_constant(L, index)) return 0;
+  if (!is_scalar(type) && !is_constant(L, index)) return 0;
   lua_pushvalue(L, index);
   return 1;
 }
@@ -149,9 +150,13 @@ no:
 /* Push the value at `index` as `copy` does; but if it is the last of the running function's arguments, and a table that the
  * caller has built for the call, it goes as it is. */
 static int pass(struct mb_heap *h, lua_State *L, int index, int arguments) {
-  int last = arguments == index && h->call_sites_known && lua_istable(L, index);
-  int items = last ? mb_given_table(L, arguments) : MB_NOT_GIVEN;
+  int type = lua_type(L, index), items = MB_NOT_GIVEN;
   struct copying c;
+  if (is_scalar(type)) {
+    lua_pushvalue(L, index);
+    return 1;
+  }
+  if (type == LUA_TTABLE && arguments == index && h->call_sites_known) items = mb_given_table(L, arguments);
   if (items == MB_NOT_GIVEN) return copy(h, L, index);
   if (items == MB_GIVEN_LIST) items = whole_list(L, index);
   if (items >= 0 && items_are_constants(L, index, items)) {

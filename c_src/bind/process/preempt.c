@@ -303,7 +303,7 @@ static void armed_hook(struct mb_heap *h, struct mb_preempt *t, lua_State *L, lu
     lua_Hook user = theirs ? t->user_hook : NULL;
     int over;
     if (!t->user_hook && is_armed_at(t, L))
-      t->armed = NULL; /* it takes itself off at the event after, which is awaited anyway: each setting goes over the stack */
+      t->armed = NULL; /* it takes itself off at the event after, which has to come anyway */
     else
       mb_preempt_disarm(t);
     if (user) user(L, ar);

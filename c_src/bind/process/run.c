@@ -308,7 +308,9 @@ void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
                  "gsub, a metamethod called from C and the like)");
 }
 
-static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
+/* p may not wait, or a line of a prompt's has been interrupted: raise if so. A function of its own: that costs wait no
+ * registers. */
+static __attribute__((noinline)) void refuse_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   mb_ref asked = h->asked;
   h->asked = 0;
   if (!mb_can_wait(h, L)) {
@@ -316,6 +318,11 @@ static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t
     mb_cannot_wait(h, L, p);
   }
   if (p->flags & MB_BROKEN || h->breaking.asked) mb_break_waiting(h, L, p, asked);
+}
+
+static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
+  if (!mb_can_wait(h, L) || p->flags & MB_BROKEN || h->breaking.asked) refuse_wait(h, L, p);
+  h->asked = 0;
   if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
 }
 
