@@ -386,7 +386,7 @@ describe("preemption", function()
         send(me, "done")
       end)
       receive{ {"done"} }
-    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    ]], "2>&1", "MOONBEAM_LONG_SCHEDULE= MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
     local found = select(2, output:gsub("%[warning%] Process #PID<[%d.]+> %(hog%) has held scheduler %d+ for %d+ ms", ""))
     assert.equal(1, found, output)
     assert.truthy(output:find("^50\n"), output)
@@ -483,7 +483,7 @@ describe("preemption", function()
           send(me, "done")
         end)
         print(receive{ {"done"} })
-      ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1"))
+      ]], "2>&1", "MOONBEAM_LONG_SCHEDULE= MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1"))
     end
     local output = hang(somebody)
     local told, over = output:find("warning] Process #PID<[%d.]+> %(server%), spawned at [^\n]*:4, has held scheduler 1 for 2%d%d%d ms"),
