@@ -58,7 +58,8 @@ GenServer.start_link = client.start_link
 
 --- Send a request and wait for the reply. See Elixir's `GenServer.call/3`.
 -- Exits {reason, {"GenServer", "call", {server, ms}}} when no reply comes: "timeout", "noproc",
--- "calling_self", or what the server died of. A late reply never reaches the mailbox.
+-- "calling_self", what the server died of, or a text: the request cannot be made where the server is, since a module that
+-- it names cannot be loaded there, say. A late reply never reaches the mailbox.
 -- @function call
 -- @param server pid, name or via table
 -- @param request any value; copied

@@ -103,14 +103,68 @@ describe("a message that cannot be made", function()
       local server = receive()
       GenServer.cast(server, only_first.f)
       send(server, only_first.f)
-      print(pcall(GenServer.call, server, only_first.f, 50))
+      print(select(2, pcall(GenServer.call, server, only_first.f, "infinity")).reason[1])
       GenServer.cast(server, "counted")
       print(table.unpack(GenServer.call(server, "request")))
     ]]
-    assert.matches("^false\texit: .*timeout", printed[1])
+    assert.matches("^" .. cannot .. "$", printed[1])
     assert.equal("request\t1", printed[2])
     assert.equal(3, #logged)
     for _, text in ipairs(logged) do assert.matches("%(echo%) cannot be made", text) end
+  end)
+
+  it("is told of to whoever waits for its answer, at once", function()
+    local _, printed = run[[
+      local Echo = {init = function() return "ok", 0 end}
+      function Echo.handle_call(request, _, n) return "reply", n, n end
+      there(function()
+        local server, agent, sup
+        repeat server = GenServer.start(Echo, nil) until Process.info(server, "scheduler") == 2
+        repeat agent = Agent.start(function() return 0 end) until Process.info(agent, "scheduler") == 2
+        repeat sup = DynamicSupervisor.start_link() until Process.info(sup, "scheduler") == 2
+        Process.register(server, "echo")
+        send(me, {server, agent, sup})
+        receive{ {"never"} }
+      end)
+      local server, agent, sup = table.unpack(receive())
+      local function try(what, fn, ...)
+        local ok, e = pcall(fn, ...)
+        print(what, ok, type(e) == "table" and e.reason and e.reason[1] or inspect(e))
+      end
+      try("call", GenServer.call, server, only_first.f, "infinity")
+      try("agent", Agent.get, agent, only_first.f, "infinity")
+      try("state", GenServer.replace_state, server, only_first.f, "infinity")
+      try("child", DynamicSupervisor.start_child, sup, {id = 1, start = {only_first.f}})
+      print("multi", inspect(select(2, GenServer.multi_call("echo", only_first.f))))
+      print("left", #Process.info(self(), "monitors"), Process.info(self(), "message_queue_len"),
+        inspect(Process.info(server, "monitored_by")), GenServer.call(server, "request"))
+    ]]
+    for i, what in ipairs{"call", "agent", "state", "child"} do
+      assert.matches("^" .. what .. "\tfalse\t" .. cannot .. "$", printed[i])
+    end
+    assert.equal('multi\t{"nonode@nohost"}', printed[5])
+    assert.equal("left\t0\t0\t{}\t0", printed[6])
+  end)
+
+  it("ends the task whose work it is", function()
+    local _, printed = run[[
+      there(function()
+        local sup
+        repeat sup = Task.Supervisor.start_link() until Process.info(sup, "scheduler") == 2
+        send(me, sup)
+        receive{ {"never"} }
+      end)
+      local sup, e = receive()
+      Logger.configure{level = "none"}
+      repeat
+        local ok
+        ok, e = pcall(Task.await, Task.Supervisor.async_nolink(sup, only_first.f, 1), "infinity")
+      until not ok -- it was elsewhere
+      print(e.reason[1][2])
+      print(#Task.Supervisor.children(sup))
+    ]]
+    assert.matches("^" .. cannot .. "$", printed[1])
+    assert.equal("0", printed[2])
   end)
 
   it("raises at who has called, when it is the reply", function()

@@ -67,6 +67,12 @@ static int ancestors(lua_State *L) {
   return 1;
 }
 
+/* await_work(): the calling process waits for the request that makes a task of it */
+static int await_work(lua_State *L) {
+  mb_current(mb_heap_of(L), L)->private_flags |= MB_PRIVATE_AWAITS_WORK;
+  return 0;
+}
+
 /* enter_task(owner, callers | false): the calling process is a task from now on; its dictionary has "$callers", the owner
  * and then the owner's own. */
 static int enter_task(lua_State *L) {
@@ -76,7 +82,7 @@ static int enter_task(lua_State *L) {
   lua_Integer n;
   lua_settop(L, CALLERS);
   n = lua_istable(L, CALLERS) ? (lua_Integer)lua_rawlen(L, CALLERS) : 0;
-  p->private_flags |= MB_PRIVATE_TASK;
+  p->private_flags = (p->private_flags & ~(uint32_t)MB_PRIVATE_AWAITS_WORK) | MB_PRIVATE_TASK;
   lua_createtable(L, (int)n + 1, 0);
   lua_pushvalue(L, OWNER);
   lua_rawseti(L, LIST, 1);
@@ -223,6 +229,7 @@ void mb_open_server(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"module_name", module_name},
                                        {"ancestors", ancestors},
                                        {"enter_server", enter_server},
+                                       {"await_work", await_work},
                                        {"enter_task", enter_task},
                                        {"stand_in", get_stand_in},
                                        {"servers_of", servers_of},

@@ -163,17 +163,44 @@ static int explain(lua_State *L) {
   return 1;
 }
 
-/* Free s, which is out of p's mailbox. Why it cannot be made is on the top of the stack: log it, and leave the text. */
+/* (heap, text) -> the reason */
+static int make_reason(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  lua_pushlightuserdata(L, mb_encode_reason(h, L, 2));
+  return 1;
+}
+
+/* Nothing can be made of the request s: whoever waits for its answer hears so at once, as if p had died of the text on the top
+ * of the stack. */
+static void refuse(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct mb_signal *s) {
+  struct mb_signal *down = mb_signal_take(h->scheduler, MB_DOWN, 0);
+  if (!down) return;
+  lua_pushcfunction(L, make_reason);
+  lua_pushlightuserdata(L, h);
+  lua_pushvalue(L, -3);
+  down->reason = lua_pcall(L, 2, 1, 0) == LUA_OK ? lua_touserdata(L, -1) : mb_reason_retain(h->no_memory);
+  lua_pop(L, 1);
+  down->from = mb_pid_of(p);
+  down->ref = s->ref;
+  mb_map_remove(&p->monitored_by, s->ref, NULL); /* the other side forgets it when it hears of this */
+  mb_signal_send(h->scheduler, s->from, down);
+}
+
+/* Free s, which is out of p's mailbox. Why it cannot be made is on the top of the stack: tell whom it concerns, and leave the
+ * text. Raises in a task whose work it was: that has nothing else to do. */
 static void drop(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s) {
-  int top = lua_gettop(L), status;
+  int top = lua_gettop(L), request = s->kind == MB_CALL || s->kind == MB_SYSTEM, status;
+  int work = s->kind == MB_CALL && p->private_flags & MB_PRIVATE_AWAITS_WORK;
   lua_pushcfunction(L, explain);
   lua_pushlightuserdata(L, h);
   lua_pushlightuserdata(L, p);
   lua_pushlightuserdata(L, s);
   lua_pushvalue(L, top);
   status = lua_pcall(L, 4, 1, 0);
+  if (request && !work) refuse(h, L, p, s);
   mb_signal_give(h->scheduler, s);
   lua_replace(L, top); /* memory is out: its text is as good */
+  if (work) lua_error(L);
   if (status == LUA_OK) {
     lua_pushvalue(L, top);
     mb_log(h, L, MB_LOG_ERROR);

@@ -38,9 +38,10 @@ end
 local function owner_gone(_, reason) return core.exit({"shutdown", reason}) end
 
 --- A task that waits for its owner to hand it work: one of the functions above, called with owner, a reference and what
--- else was handed over. Other messages stay for the work to receive.
+-- else was handed over. Other messages stay for the work to receive. Work that cannot be made here is its end.
 function process.wait(owner)
   local watch = core.monitor(owner)
+  core.await_work()
   local ref, work, _, body = core.select{
     {{"$gen_call", {owner, core.any}, core.any}},
     {{"DOWN", watch, "process", core.any, core.any}, owner_gone},
