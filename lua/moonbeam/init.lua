@@ -318,8 +318,10 @@ end
 --- Run a function in the Lua state of each scheduler, to set up what a module keeps in its own tables or in C, of which
 -- each scheduler has its own: settings, hooks, metatables.
 -- It runs here at once, and elsewhere before the next process or message from here; on a scheduler that has not started,
--- before its first process. It is copied for that, with its upvalues; it finds and sets the globals that modules have. It
--- cannot wait. An error raises here; elsewhere it is logged, and the scheduler goes on.
+-- before its first process. It is copied for that, with its upvalues; it finds and sets the globals that modules have.
+-- Everywhere it is outside of any process, as a finalizer is: it may send, spawn, name and end processes; whatever is a
+-- process's own (its pid, mailbox, dictionary, flags, links) raises, and so does waiting. An error raises here; elsewhere it
+-- is logged, and the scheduler goes on.
 -- @function on_scheduler_start
 -- @param fn function without arguments; its results are dropped
 -- @return true
@@ -332,7 +334,7 @@ function mb.on_scheduler_start(fn)
     core.argument_error("on_scheduler_start", 1, "function expected, got " .. core.type(fn))
   end
   local copy = core.encode_start(fn) -- first: what cannot be copied does not run either
-  core.call_user(fn)
+  core.run_start(fn)
   core.publish_start(copy)
   return true
 end

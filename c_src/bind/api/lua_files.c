@@ -77,7 +77,7 @@ static int call_library(lua_State *L) {
 static int call_setter(lua_State *L) {
   struct mb_heap *h = mb_heap_here(L);
   int sets = !lua_isnoneornil(L, 1), results;
-  if (sets && h->scheduler && mb_outside(h, L)) mb_refuse_finalizer(h, L);
+  if (sets && h->scheduler && mb_outside(h, L)) mb_refuse_outside(h, L);
   mb_use_files(h, L);
   results = lua_tocfunction(L, lua_upvalueindex(1))(L);
   if (sets && h->scheduler) keep_files(h, L);

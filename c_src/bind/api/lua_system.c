@@ -238,6 +238,13 @@ static int publish_start(lua_State *L) {
   return 0;
 }
 
+/* run_start(fn): as what encode_start has made does elsewhere */
+static int run_start(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  mb_replica_run_start(mb_heap_of(L), L, 1);
+  return 0;
+}
+
 /* own_globals() -> the globals of the runtime's Lua files */
 static int own_globals(lua_State *L) {
   mb_library_push_globals(mb_heap_of(L), L);
@@ -283,6 +290,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"entries", entries},
                                        {"encode_start", encode_start},
                                        {"publish_start", publish_start},
+                                       {"run_start", run_start},
                                        {NULL, NULL}};
   mb_set_functions(h, L, functions);
   mb_push_ref(h, L, MB_REF_COLLECTGARBAGE); /* the library's: what the runtime does itself is not refused */

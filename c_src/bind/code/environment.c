@@ -83,6 +83,7 @@ void mb_environment_complete(struct mb_heap *h, lua_State *L, int index) {
  * is the state's own: the main chunk and the script. */
 static int push_globals(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = mb_running(h);
+  if (h->configuring) return 0;
   if (mb_outside(h, L)) { /* a finalizer: globals of nobody's */
     mb_environment_new(h, L);
     mb_environment_complete(h, L, -1);

@@ -170,7 +170,7 @@ static int is_new(struct mb_node *n, uint64_t place) {
   return 0;
 }
 
-void mb_refuse_finalizer(struct mb_heap *h, lua_State *L) {
+void mb_refuse_outside(struct mb_heap *h, lua_State *L) {
   lua_Debug user;
   const char *function;
   uint64_t place;
@@ -178,6 +178,13 @@ void mb_refuse_finalizer(struct mb_heap *h, lua_State *L) {
   luaL_checkstack(L, 12, NULL);
   line = push_called(h, L, &user);
   function = lua_tostring(L, -1);
+  if (h->configuring) {
+    mb_push_where(h, L);
+    lua_pushfstring(L, "%s: a function of on_scheduler_start is outside of any process, whichever one is running: let it spawn "
+                    "a process that does this, or send a message to one", function);
+    lua_concat(L, 2);
+    lua_error(L);
+  }
   place = mb_hash_bytes(function, strlen(function));
   mb_push_where(h, L);
   lua_pushfstring(L, "%s: a finalizer (__gc) is outside of any process: let it send a message to the process that shall do it",
@@ -192,7 +199,9 @@ void mb_refuse_finalizer(struct mb_heap *h, lua_State *L) {
 }
 
 void mb_check_takes(struct mb_heap *h, lua_State *L) {
-  if (h->uninterruptible) mb_raise(h, L, "a guard or predicate cannot wait or take messages");
+  if (!h->uninterruptible) return;
+  if (mb_outside(h, L)) mb_refuse_outside(h, L);
+  mb_raise(h, L, "a guard or predicate cannot wait or take messages");
 }
 
 uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,

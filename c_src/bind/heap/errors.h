@@ -40,8 +40,9 @@ int mb_check_flag(struct mb_heap *h, lua_State *L, int at, const char *name, con
 /* The name of a value's type as users know it: "pid" and "reference" included. */
 const char *mb_type_name(struct mb_heap *h, lua_State *L, int index);
 
-/* Raise that a finalizer, which runs on L, cannot do what it has asked for: only a process can. Logged once per place. */
-void mb_refuse_finalizer(struct mb_heap *h, lua_State *L);
+/* Raise that what runs on L, outside of any process, cannot do what it has asked for: only a process can. For a finalizer,
+ * whose errors Lua drops, logged once per place. */
+void mb_refuse_outside(struct mb_heap *h, lua_State *L);
 
 /* Raise where the calling process may not take messages: a receive that looks at one runs a guard or predicate. */
 void mb_check_takes(struct mb_heap *h, lua_State *L);

@@ -125,7 +125,8 @@ struct mb_heap {
   int codes_full; /* to be emptied */
   int code_identity; /* mb_code_identity works here */
   int call_sites_known; /* mb_given_table works here */
-  const unsigned char *collector; /* see finalizer.h */
+  const unsigned char *collector; /* see finalizer.h; while a function of on_scheduler_start runs, what says the same */
+  const unsigned char *collector_kept; /* the collector's own, then */
   struct mb_modules *modules;
   struct mb_sites *sites;
   struct mb_preempt *preempt;
@@ -174,7 +175,7 @@ struct mb_heap {
   int replica_began;                  /* what was there from the start is known */
   uint64_t replica_contents;          /* ns: when tables that are globals are looked into again, if that takes long */
   int replicating;                    /* depth of publishing and adopting, */
-  int configuring;                    /* and of functions of on_scheduler_start that are running */
+  int configuring;                    /* and of functions of on_scheduler_start that are running: see mb_outside */
   int replica_known[MB_PLACES];       /* by place: how many names are known */
   struct mb_table_watch *watch;       /* of the tables that are the same in all heaps */
   int watch_works, watching;
@@ -212,7 +213,7 @@ static inline struct mb_heap *mb_heap_of(lua_State *L) {
 }
 
 /* Whether the code that runs on L, any thread of the heap, is outside of any process, whichever one is current: a
- * finalizer, or what it has called. */
+ * finalizer, a function of on_scheduler_start, or what they have called. */
 static inline int mb_outside(const struct mb_heap *h, lua_State *L) {
   return h->collector ? *h->collector & MB_STOPPED_BY_FINALIZER : lua_gc(L, LUA_GCISRUNNING) < 0;
 }
@@ -229,10 +230,17 @@ static inline void mb_push_ref(struct mb_heap *h, lua_State *L, enum mb_heap_ref
 /* The heap of a Lua state; NULL when it has none. */
 struct mb_heap *mb_heap_find(lua_State *L);
 
-/* As mb_current, when there is none, it is dying, or a finalizer calls. */
+/* Functions of on_scheduler_start run between these. */
+void mb_configure_begin(struct mb_heap *h);
+void mb_configure_end(struct mb_heap *h);
+
+/* One runs, and in the time of the process that has called it: then what ends or interrupts that one ends it, too. */
+static inline int mb_configures_itself(const struct mb_heap *h) { return h->configuring && !h->replicating; }
+
+/* As mb_current, when there is none, it is dying, or what calls is outside of any. */
 struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L);
 
-/* The process that calls, for what only a process can do: raises in a finalizer, which is outside of any. In stock Lua the
+/* The process that calls, for what only a process can do: raises outside of any. In stock Lua the
  * main process is made here when it does not exist or has died. Raises when no slot is left. */
 static inline struct mb_process *mb_current(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = h->scheduler->current;
@@ -245,12 +253,12 @@ static inline struct mb_process *mb_current_still(struct mb_heap *h, lua_State *
   return p && p->state != MB_EXITING ? p : mb_current_anew(h, L);
 }
 
-/* The same for what finalizers do, too: NULL there. */
+/* The same for what is done outside of processes, too: NULL there. */
 static inline struct mb_process *mb_caller(struct mb_heap *h, lua_State *L) {
   return mb_outside(h, L) ? NULL : mb_current_still(h, L);
 }
 
-/* The process whose time is used, even by a finalizer; NULL when that runs while there is none. */
+/* The process whose time is used, even from outside; NULL when a finalizer runs while there is none. */
 static inline struct mb_process *mb_worker(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = h->scheduler->current;
   return p && p->state != MB_EXITING ? p : mb_caller(h, L);
@@ -260,7 +268,7 @@ static inline mb_pid mb_pid_of(const struct mb_process *p) {
   return atomic_load_explicit(&p->pid, memory_order_relaxed);
 }
 
-/* The pid that stands for whoever calls: of a finalizer, the one that no process has. */
+/* The pid that stands for whoever calls: from outside of any process, the one that none has. */
 static inline mb_pid mb_caller_pid(struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = mb_caller(h, L);
   return p ? mb_pid_of(p) : mb_pid_make(0, 0);

@@ -259,7 +259,9 @@ static void leave_frames(struct mb_scheduler *s, struct mb_process *p) {
 
 _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status) {
   struct mb_heap *h = s->heap;
-  int something = has_functions(&n->ending) && !n->ending.begun && !mb_outside(h, h->L);
+  int something;
+  while (h->configuring) mb_configure_end(h);
+  something = has_functions(&n->ending) && !n->ending.begun && !mb_outside(h, h->L);
   mb_node_exit(n, status, MB_NODE_LEAVES);
   if (something) { /* which may be done by processes of this scheduler's: they run on top of this one's frames */
     mb_preempt_leave(h);

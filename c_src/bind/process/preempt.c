@@ -237,18 +237,21 @@ static void cut(struct mb_heap *h, lua_State *L) {
 static int slice_is_over(struct mb_heap *h, lua_State *L) {
   struct mb_scheduler *s = h->scheduler;
   struct mb_process *p = s->current;
-  int can = mb_can_yield(h, L);
+  int can = mb_can_yield(h, L), outside = mb_outside(h, L) && !mb_configures_itself(h);
   if (h->closing) {
     if (mb_closing_is_over(h, L)) cut(h, L);
     return 0;
   }
-  if (!p || mb_outside(h, L)) return 0; /* a coroutine of a finalizer's: what becomes of p waits until that has ended */
-  if (!can && p->state == MB_RUNNING && atomic_load_explicit(&p->inbox, memory_order_relaxed))
+  /* outside: a coroutine of a finalizer's, or what a scheduler starts with. What becomes of p waits until that has ended. */
+  if (!p || (outside && !h->configuring)) return 0;
+  if (!can && !outside && p->state == MB_RUNNING && atomic_load_explicit(&p->inbox, memory_order_relaxed))
     mb_inbox_drain(s, p, mb_pid_of(p)); /* it may never leave here: let a kill from another scheduler reach it */
   if (!can && !(p->flags & MB_IN_PLACE) &&
       (atomic_load_explicit(&s->stop, memory_order_relaxed) ||
        (mb_ending_wanted(&h->node->ending) && mb_slice_age(s) > ENDING_MS * 1000000ull)))
     mb_process_exit(s, p, h->runtime->killed); /* the end of the program does not wait for it */
+  else if (outside)
+    return mb_long_slice_check(h, L, L), 0;
   if (p->state == MB_EXITING) {
     if (p->flags & MB_IN_PLACE) mb_leave_if_exiting(h, L, p);
     if (!can) expel(h, L);

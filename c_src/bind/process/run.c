@@ -238,7 +238,7 @@ void mb_leave_if_exiting(struct mb_heap *h, lua_State *L, struct mb_process *p) 
 
 struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = h->scheduler->current;
-  if (mb_outside(h, L)) mb_refuse_finalizer(h, L);
+  if (mb_outside(h, L)) mb_refuse_outside(h, L);
   if (p && h->closing) return p;
   if (p) mb_leave_if_exiting(h, L, p);
   if (mb_spawn_in_place(h->scheduler, &p) != 0) mb_raise(h, L, "system_limit: too many processes");

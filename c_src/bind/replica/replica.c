@@ -6,6 +6,7 @@
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "core/hash.h"
+#include "process/closing.h"
 #include "process/run.h"
 #include "replica/place.h"
 #include "replica/watch.h"
@@ -718,17 +719,51 @@ static int with_traceback(lua_State *L) {
   return 1;
 }
 
+void mb_configure_begin(struct mb_heap *h) {
+  static const unsigned char outside = MB_STOPPED_BY_FINALIZER;
+  if (h->configuring++) return;
+  h->collector_kept = h->collector;
+  h->collector = &outside;
+}
+
+void mb_configure_end(struct mb_heap *h) {
+  if (--h->configuring == 0) h->collector = h->collector_kept;
+}
+
+static int configured(lua_State *L) {
+  mb_configure_end(mb_any_heap_of(L));
+  return 0;
+}
+
+void mb_replica_run_start(struct mb_heap *h, lua_State *L, int function) {
+  luaL_checkstack(L, 8, NULL);
+  function = lua_absindex(L, function);
+  lua_newtable(L); /* by a to-be-closed variable, not protected: the traceback of an error is the caller's */
+  lua_createtable(L, 0, 1);
+  lua_pushlightuserdata(L, h);
+  lua_pushcclosure(L, configured, 1);
+  lua_setfield(L, -2, "__close");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, function);
+  lua_toclose(L, -2);
+  mb_configure_begin(h);
+  lua_call(L, 0, 0);
+  lua_settop(L, -2);
+}
+
 static void run_start(struct mb_heap *h, lua_State *L, int place, int function) {
-  int handler = lua_gettop(L) + 1;
+  int handler = lua_gettop(L) + 1, then = mb_unwinding(h), status;
   lua_pushcfunction(L, with_traceback);
   lua_pushvalue(L, function);
-  h->configuring++;
-  if (lua_pcall(L, 0, 0, handler) != LUA_OK) {
+  mb_configure_begin(h);
+  status = lua_pcall(L, 0, 0, handler);
+  mb_configure_end(h);
+  if (status != LUA_OK) {
+    if (mb_unwinding_since(h, then)) mb_pass_on(h, L); /* the program ends */
     lua_pushfstring(L, "on_scheduler_start at %s failed on scheduler %d: %s", lua_tostring(L, place),
                     (int)h->scheduler->id + 1, lua_tostring(L, -1));
     mb_log(h, L, MB_LOG_ERROR);
   }
-  h->configuring--;
 }
 
 static int adopt(lua_State *L) {

@@ -56,4 +56,7 @@ static inline void mb_replica_refresh(struct mb_heap *h, lua_State *L) {
 void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index);
 void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index);
 
+/* Run it in this one: outside of any process, as elsewhere. Raises what it raises. */
+void mb_replica_run_start(struct mb_heap *h, lua_State *L, int index);
+
 #endif
