@@ -46,7 +46,7 @@ static int host_exit(lua_State *L) {
   int close = lua_toboolean(L, 2), stuck = !mb_can_yield(h, L);
   if (p && (!close || stuck)) p->private_flags |= MB_PRIVATE_LEFT;
   if (stuck) mb_node_leave(h->node, h->scheduler, status);
-  mb_node_exit(h->node, status, close ? MB_NODE_CLOSES : MB_NODE_LEAVES);
+  mb_node_exit(h->node, status, close ? MB_NODE_CLOSES : MB_NODE_LEAVES, mb_ending_calls(h->node, p));
   mb_process_exit(h->scheduler, p, h->runtime->killed);
   mb_leave_if_exiting(h, L, p);
   return luaL_error(L, "the program is exiting");

@@ -275,6 +275,9 @@ mb.cleanup_timeout = core.cleanup_timeout
 -- script's, which may have ended, and those of the supervisors after a signal. All of them together have the time that
 -- `shutdown_timeout` says. From stock Lua they are called when the Lua state closes: at the end of the main chunk and by
 -- os.exit(code, true); os.exit(code) ends at once there, and so does a signal.
+--
+-- Under the host, a function that calls os.exit(code) itself ends the program at once with that status, as `System.halt`
+-- does: those given before it are not called.
 -- @function at_exit
 -- @param fn function of the exit status, which is nil from stock Lua; copied
 -- @return true

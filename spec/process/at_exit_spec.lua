@@ -46,6 +46,18 @@ describe("at_exit", function()
     assert.equal(0, code)
   end)
 
+  if helper.is_host then
+    it("is over when a function calls os.exit, however the program ends: those that are left are not called", function()
+      for _, exits in ipairs{"os.exit(7)", "os.exit(7, true)", "table.sort({1, 2}, function() os.exit(7) end)"} do
+        for _, how in ipairs{"", 'error("e", 0)', "os.exit(4)", "Process.spawn(function() os.exit(4) end, {scheduler = 2}) receive()"} do
+          local text, code = ending(("mb.at_exit(function() print('exits') %s print('goes on') end) %s"):format(exits, how), 2)
+          assert.matches("exits\n$", text)
+          assert.equal(7, code)
+        end
+      end
+    end)
+  end
+
   it("kills what takes too long, says where, and calls no more", function()
     local text, code = ending("mb.shutdown_timeout(50) mb.at_exit(function() sleep(600000) end)")
     assert.matches("a function of at_exit, at [^\n]+, is cut off after 50 ms", text)

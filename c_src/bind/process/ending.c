@@ -151,7 +151,7 @@ static int spawn(lua_State *L) {
   start = mb_encode_signal(h, L, 1, 3, "spawn", MB_MESSAGE);
   if (mb_spawn(h->scheduler, NULL, start, 0, 0, NULL, &p) != 0) return luaL_error(L, "system_limit");
   p->flags |= MB_PINNED;
-  h->node->ending.process = mb_pid_of(p);
+  atomic_store_explicit(&h->node->ending.process, mb_pid_of(p), memory_order_relaxed);
   return 0;
 }
 
@@ -239,10 +239,19 @@ unsigned mb_ending_signal(struct mb_node *n, int number) {
   return (ms + 2 * PATIENCE_MS - 1) / 1000;
 }
 
-void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how) {
+int mb_ending_calls(const struct mb_node *n, const struct mb_process *p) {
+  return p && p->parent && p->parent == atomic_load_explicit(&n->ending.process, memory_order_relaxed);
+}
+
+void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how, int at_once) {
   struct mb_ending *e = &n->ending;
   int not_yet = MB_NODE_RUNS, first = !e->begun;
-  if (!atomic_compare_exchange_strong(&e->how, &not_yet, (int)how)) return;
+  if (!atomic_compare_exchange_strong(&e->how, &not_yet, (int)how)) {
+    if (!at_once) return;
+    atomic_store(&e->status, status);
+    tell_first(n, 0);
+    return;
+  }
   atomic_store(&e->status, status);
   (void)mb_ending_watch((first ? most_ms(e, 0) : 0) + PATIENCE_MS, status);
   tell_first(n, first && has_functions(e));
@@ -262,7 +271,7 @@ _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int stat
   int something;
   while (h->configuring) mb_configure_end(h);
   something = has_functions(&n->ending) && !n->ending.begun && !mb_outside(h, h->L);
-  mb_node_exit(n, status, MB_NODE_LEAVES);
+  mb_node_exit(n, status, MB_NODE_LEAVES, mb_ending_calls(n, s->current));
   if (something) { /* which may be done by processes of this scheduler's: they run on top of this one's frames */
     mb_preempt_leave(h);
     leave_frames(s, s->current);

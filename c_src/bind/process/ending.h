@@ -37,14 +37,18 @@ struct mb_ending {
   _Atomic uint32_t count;
   /* The first scheduler's. */
   atomic_int begun; /* written by the first scheduler alone; partner: mb_node_exit, mb_node_leave of any */
-  mb_pid process; /* does what is to be done; 0: none */
+  _Atomic(mb_pid) process; /* does what is to be done; 0: none. Relaxed, partner: mb_ending_calls */
 };
 
 void mb_ending_init(struct mb_ending *e);
 void mb_ending_deinit(struct mb_ending *e);
 
-/* End the program with this status. Any thread. */
-void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how);
+/* Whether p is a function of at_exit that is called: by os.exit it ends the program at once, with the status that it says,
+ * and those that are left are not called. p's thread. */
+int mb_ending_calls(const struct mb_node *n, const struct mb_process *p);
+
+/* End the program with this status; at once, if a function of at_exit does so. The first one counts otherwise. Any thread. */
+void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how, int at_once);
 
 /* The same from inside of a process on s that cannot give up the processor and has MB_PRIVATE_LEFT. Does not return. */
 _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
