@@ -5,7 +5,7 @@
 
 #include <lua.h>
 
-#include "core/runtime.h"
+#include "core/core.h"
 #include "log/log.h"
 #include "process/ending.h"
 #include "replica/publication.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "park.h"
 #include "runtime.h"
 
 struct mb_delayed {
@@ -74,7 +75,7 @@ static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) 
       return MB_ENOMEM;
     }
   }
-  mb_lock_take(&p->lock); /* partner: close_to_others in signals.c, which takes the watches off */
+  mb_lock_take(&p->lock); /* partner: close_to_others in protocol.c, which takes the watches off */
   alive = atomic_load_explicit(&p->pid, memory_order_relaxed) == to &&
           !atomic_load_explicit(&p->exiting, memory_order_relaxed);
   if (alive && !known) {
@@ -187,20 +188,19 @@ void mb_watches_end(struct mb_scheduler *s, struct mb_watch *ended) {
   }
 }
 
-void mb_delayed_fire(struct mb_scheduler *s, struct mb_timer *t) {
+mb_pid mb_delayed_due(struct mb_scheduler *s, struct mb_timer *t, struct mb_signal **signal) {
   struct mb_delayed *d = delayed_of(t);
   mb_pid to = d->to;
-  struct mb_signal *signal = d->signal;
   if (d->name.key.size)
     (void)mb_registry_whereis(s, &d->name, &to); /* where there is no such registry any more there is nobody */
   else if (d->name_bytes)
     to = mb_names_find(&s->runtime->names, d->name_bytes, d->name.registry.size);
-  d->signal = NULL;
+  if (to) {
+    *signal = d->signal;
+    d->signal = NULL;
+  }
   delayed_free(s, d);
-  if (to)
-    mb_signal_send(s, to, signal);
-  else
-    mb_signal_free(signal);
+  return to;
 }
 
 void mb_delayed_clear(struct mb_scheduler *s) {

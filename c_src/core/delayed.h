@@ -29,8 +29,9 @@ void mb_watches_send(struct mb_scheduler *s, struct mb_watch *watches);
 /* Free the watches that others have sent, linked by next_ended, with their timers. */
 void mb_watches_end(struct mb_scheduler *s, struct mb_watch *ended);
 
-/* The time of the delayed message that t belongs to has come: send it. */
-void mb_delayed_fire(struct mb_scheduler *s, struct mb_timer *t);
+/* The time of the delayed message that t belongs to has come, which ends it: to whom *signal is to be sent, the caller's
+ * now; 0: to nobody. */
+mb_pid mb_delayed_due(struct mb_scheduler *s, struct mb_timer *t, struct mb_signal **signal);
 
 /* Forget them all, with the map of them. */
 void mb_delayed_clear(struct mb_scheduler *s);

@@ -1,5 +1,6 @@
 #include "migrate.h"
 
+#include "park.h"
 #include "runtime.h"
 
 enum {

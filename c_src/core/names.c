@@ -84,7 +84,7 @@ int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const cha
   at = find(n, e->hash, text, size);
   err = *at ? MB_ENAME : 0;
   if (!err) {
-    mb_lock_take(&p->lock); /* partner: close_to_others in signals.c, after which nobody can name p */
+    mb_lock_take(&p->lock); /* partner: close_to_others in protocol.c, after which nobody can name p */
     if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid ||
         atomic_load_explicit(&p->exiting, memory_order_relaxed))
       err = MB_ENOPROC;

@@ -114,6 +114,9 @@ void mb_process_table_deinit(struct mb_process_table *t);
 /* The slot a pid points to, whoever lives there now; NULL when there can be none. Any thread. */
 struct mb_process *mb_process_table_slot(struct mb_process_table *t, mb_pid pid);
 
+/* The living or dying tenant of a pid; NULL when gone. Only its owner may look inside. Any thread. */
+struct mb_process *mb_process_table_lookup(struct mb_process_table *t, mb_pid pid);
+
 /* Move up to `want` free slots to the front of *list (linked by run_next); how many, 0 when the limit
  * is reached or memory is out. Any thread. */
 uint32_t mb_process_table_take(struct mb_process_table *t, uint32_t want, struct mb_process **list);

@@ -31,6 +31,11 @@ struct mb_process *mb_process_table_slot(struct mb_process_table *t, mb_pid pid)
   return mb_process_table_at(t, mb_pid_index(pid));
 }
 
+struct mb_process *mb_process_table_lookup(struct mb_process_table *t, mb_pid pid) {
+  struct mb_process *p = mb_process_table_slot(t, pid);
+  return p && atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
+}
+
 uint32_t mb_process_table_take(struct mb_process_table *t, uint32_t want, struct mb_process **list) {
   uint32_t got = 0;
   struct mb_process **last = list;

@@ -6,29 +6,6 @@
 #include "error.h"
 #include "registry_inside.h"
 
-struct mb_registration *mb_registration_new(struct mb_scheduler *s, mb_pid pid, const struct mb_address *at,
-                                            struct mb_bytes value) {
-  struct mb_registration *e = malloc(sizeof *e + at->key.size + value.size);
-  if (!e) return NULL;
-  *e = (struct mb_registration){.hash = mb_shard_hash(at), .key_size = at->key.size, .value = e->bytes + at->key.size,
-                                .value_size = value.size, .pid = pid, .ref = mb_ref_new(s)};
-  memcpy(e->bytes, at->key.data, at->key.size);
-  if (value.size) memcpy(e->value, value.data, value.size);
-  atomic_fetch_add_explicit(&s->runtime->registries.registrations, 1, memory_order_relaxed);
-  return e;
-}
-
-/* The block that an updated value has for itself, or NULL. */
-static unsigned char *own_value(struct mb_registration *e) {
-  return e->value != e->bytes + e->key_size ? e->value : NULL;
-}
-
-void mb_registration_free(struct mb_registries *all, struct mb_registration *e) {
-  free(own_value(e));
-  free(e);
-  atomic_fetch_sub_explicit(&all->registrations, 1, memory_order_relaxed);
-}
-
 /* Memberships */
 
 static uv_rwlock_t *stripe_of(struct mb_registries *all, const struct mb_process *p) {
@@ -145,49 +122,41 @@ static int put(struct mb_registry *r, const struct mb_address *at, struct mb_reg
   return err;
 }
 
-int mb_registry_add(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at, struct mb_bytes value,
-                    mb_pid *who) {
+int mb_registration_any(const struct mb_process *p, const struct mb_registry *r) { return find(p, r) != NULL; }
+
+int mb_registration_add(struct mb_scheduler *s, struct mb_process *p, struct mb_registry *r, const struct mb_address *at,
+                        struct mb_bytes value, mb_pid *who) {
   struct mb_registries *all = &s->runtime->registries;
-  struct mb_registry *r = mb_registry_acquire(s, at->registry);
-  struct mb_membership *m, *fresh = NULL;
-  struct mb_registration *e = NULL;
+  struct mb_membership *m = find(p, r), *fresh = NULL;
+  mb_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  struct mb_registration *e;
   int err;
-  if (!r) return MB_EREGISTRY;
-  *who = r->link_target;
-  /* First: nobody is registered without. Should the registry close meanwhile, that one's end undoes what follows. */
-  err = mb_link(s, p, r->link_target);
-  if (err == MB_ENOPROC) err = MB_EREGISTRY; /* it is about to close */
-  if (!err && p->state == MB_EXITING) err = MB_ENOPROC;
-  m = find(p, r);
-  if (!err && !m) {
+  if (!m) {
     m = fresh = malloc(sizeof *fresh);
-    if (fresh)
-      *fresh = (struct mb_membership){.registry = r};
-    else
-      err = MB_ENOMEM;
+    if (!fresh) return MB_ENOMEM;
+    *fresh = (struct mb_membership){.registry = r};
   }
-  if (!err) {
-    e = mb_registration_new(s, atomic_load_explicit(&p->pid, memory_order_relaxed), at, value);
-    err = e ? put(r, at, e, who) : MB_ENOMEM;
+  e = mb_registration_new(all, pid, mb_ref_new(s), at, value);
+  err = e ? put(r, at, e, who) : MB_ENOMEM;
+  if (err) {
+    if (e) mb_registration_free(all, e);
+    free(fresh);
+    return err;
   }
-  if (!err) {
-    list(all, p, m, e);
-    if (!fresh) mb_registry_release(all, r);
-    return 0;
-  }
-  if (e) mb_registration_free(all, e);
-  free(fresh);
-  if (p->state != MB_EXITING && !find(p, r)) (void)mb_unlink(s, p, r->link_target);
-  mb_registry_release(all, r);
-  return err;
+  /* relaxed: the caller has a reference */
+  if (fresh) atomic_fetch_add_explicit(&r->references, 1, memory_order_relaxed);
+  list(all, p, m, e);
+  return 0;
 }
 
-int mb_registry_remove(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at, mb_ref ref) {
+int mb_registration_remove(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at, mb_ref ref,
+                           mb_pid *left) {
   struct mb_registries *all = &s->runtime->registries;
   uint32_t hash = mb_shard_hash(at);
   struct mb_registration *e, *next;
   struct mb_membership *m;
   int removed = 0, err = find_by_name(s, p, at->registry, &m);
+  *left = 0;
   if (!m) return err;
   /* In a unique registry a process may have very many keys, in a duplicate one a key very many processes. */
   e = m->registry->duplicate ? next_under(m->first, at, hash) : own_unique(p, m->registry, at, hash);
@@ -199,9 +168,8 @@ int mb_registry_remove(struct mb_scheduler *s, struct mb_process *p, const struc
     removed++;
   }
   if (!m->first) {
-    mb_pid link_target = m->registry->link_target;
+    *left = m->registry->link_target;
     resign(all, m);
-    (void)mb_unlink(s, p, link_target);
   }
   return removed;
 }
@@ -220,7 +188,7 @@ int mb_registry_update(struct mb_scheduler *s, struct mb_process *p, const struc
   bytes = malloc(value.size ? value.size : 1);
   if (!bytes) return MB_ENOMEM;
   if (value.size) memcpy(bytes, value.data, value.size);
-  old = own_value(e);
+  old = mb_registration_own_value(e);
   shard = mb_registry_shard(m->registry, hash);
   uv_rwlock_wrlock(&shard->lock);
   e->value = bytes;

@@ -204,7 +204,7 @@ int64_t mb_registry_count(struct mb_scheduler *s, struct mb_bytes name) {
 int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, const struct mb_bytes *value) {
   struct mb_registries *all = &s->runtime->registries;
   struct mb_registry *r = mb_registry_acquire(s, at->registry);
-  struct mb_registration *e = value ? mb_registration_new(s, 0, at, *value) : NULL, *old = NULL;
+  struct mb_registration *e = value ? mb_registration_new(all, 0, mb_ref_new(s), at, *value) : NULL, *old = NULL;
   int err = !r ? MB_EREGISTRY : value && !e ? MB_ENOMEM : 0;
   if (!err) {
     uint32_t hash = mb_shard_hash(at);

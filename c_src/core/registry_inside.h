@@ -1,7 +1,9 @@
-/* The inside of registries, shared by their two halves: which there are and what stands in them (registry.c), what
- * each process has (registration.c). */
+/* The inside of registries, shared by their parts: which there are and what stands in them (registry.c), what each
+ * process has (registration.c), and the link that goes with it (register.c). */
 #ifndef MB_REGISTRY_INSIDE_H
 #define MB_REGISTRY_INSIDE_H
+
+#include <string.h>
 
 #include "runtime.h"
 #include "shard.h"
@@ -41,10 +43,17 @@ void mb_registry_release(struct mb_registries *all, struct mb_registry *r);
 /* Nobody finds it any more. */
 void mb_registry_close(struct mb_registries *all, struct mb_registry *r);
 
-/* A registration that stands nowhere yet; NULL when memory is out. One that stands nowhere any more. */
-struct mb_registration *mb_registration_new(struct mb_scheduler *s, mb_pid pid, const struct mb_address *at,
-                                            struct mb_bytes value);
-void mb_registration_free(struct mb_registries *all, struct mb_registration *e);
+/* What becomes of a registration besides the link, on p's thread: see registration.c. Put p under a key of r: 0 or an error
+ * as mb_registry_add gives. */
+int mb_registration_add(struct mb_scheduler *s, struct mb_process *p, struct mb_registry *r, const struct mb_address *at,
+                        struct mb_bytes value, mb_pid *who);
+
+/* Whether p has something in r. */
+int mb_registration_any(const struct mb_process *p, const struct mb_registry *r);
+
+/* As mb_registry_remove. *left: the registry's link target when p has nothing there any more, else 0. */
+int mb_registration_remove(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at, mb_ref ref,
+                           mb_pid *left);
 
 /* Append to what is copied out, as long as there is room. */
 static inline void mb_append(unsigned char *room, size_t size, int64_t *used, const void *data, uint32_t more) {

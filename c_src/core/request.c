@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include "park.h"
 #include "runtime.h"
 
 void mb_request_post(struct mb_scheduler *to, struct mb_request *r) {

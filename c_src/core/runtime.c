@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "loop.h"
+#include "park.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h> /* it does not look into mapped memory by itself */
@@ -78,12 +80,7 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
   *rt = (struct mb_runtime){0};
 }
 
-struct mb_process *mb_lookup(struct mb_runtime *rt, mb_pid pid) {
-  struct mb_process *p = mb_process_table_slot(&rt->table, pid);
-  return p && atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
-}
-
 int mb_register(struct mb_runtime *rt, mb_pid pid, const char *name, uint32_t size) {
-  struct mb_process *p = mb_lookup(rt, pid);
+  struct mb_process *p = mb_process_table_lookup(&rt->table, pid);
   return p ? mb_names_add(&rt->names, p, pid, name, size) : MB_ENOPROC;
 }

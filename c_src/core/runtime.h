@@ -59,9 +59,6 @@ int mb_runtime_start(struct mb_runtime *rt);
 /* Every thread but the caller's has ended. */
 void mb_runtime_deinit(struct mb_runtime *rt);
 
-/* The living or dying tenant of a pid; NULL when gone. Only its owner may look inside. Any thread. */
-struct mb_process *mb_lookup(struct mb_runtime *rt, mb_pid pid);
-
 /* Name a process; as mb_names_add. Any thread. */
 int mb_register(struct mb_runtime *rt, mb_pid pid, const char *name, uint32_t size);
 

@@ -1,20 +1,15 @@
-/* A scheduler: one thread, one uv loop, one run queue, the timers of its processes.
- * Others reach it by what they post under its remote_lock: see signals.h, migrate.h, request.h, park.h.
- *
- * It runs ready processes in bounded batches and checks timers and the loop in between; with
- * nothing to run it blocks in the loop. The dead are reaped before the next process runs, so nobody
- * sees half of a death. All functions belong to the scheduler's thread unless said otherwise. */
+/* A scheduler: one thread, one uv loop, one run queue, the timers of its processes; and what a process does there: wait, be
+ * woken, use up its slice. Others reach it by what they post under its remote_lock: see protocol.h, migrate.h, request.h,
+ * delayed.h, park.h. How it goes round: loop.h. All functions belong to the scheduler's thread unless said otherwise. */
 #ifndef MB_SCHEDULER_H
 #define MB_SCHEDULER_H
 
 #include <uv.h>
 
-#include "migrate.h"
 #include "process.h"
-#include "park.h"
-#include "request.h"
 #include "ticker.h"
 
+struct mb_request;
 struct mb_runtime;
 
 enum { MB_BATCH = 32 }; /* processes run between two checks, at most */
@@ -61,11 +56,11 @@ struct mb_scheduler {
   unsigned ran;          /* processes since the last check of timers and the loop, */
   unsigned ticks;        /* and slice.ticks by then */
   int check_soon;        /* a slice has been cut short: check timers and the loop next */
-  struct mb_process *suspended_below; /* waits with its C frames below those of what runs: see mb_run_nested */
+  struct mb_process *suspended_below; /* waits with its C frames below those of what runs: see loop.h */
   int closing;           /* processes whose clean-up code runs */
   int spin;              /* others have posted lately: spin for more before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
-  atomic_int stop;       /* leave mb_scheduler_run as soon as possible; set with mb_scheduler_stop */
+  atomic_int stop;       /* leave the loop as soon as possible; set with mb_scheduler_stop */
   atomic_int noticed;    /* the upcall `notice` is due; set with mb_scheduler_notice */
   atomic_int parked;     /* enum mb_parking; see park.c */
   atomic_int handles;    /* the loop has something to do, as of the last check; relaxed: the ticker looks */
@@ -84,41 +79,10 @@ static inline void mb_count(_Atomic int64_t *counter, int64_t by) {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-/* Make mb_scheduler_run return. Any thread; async-signal-safe. */
-void mb_scheduler_stop(struct mb_scheduler *s);
-
-/* Let s make the upcall `notice`, between two processes, soon. Any thread; async-signal-safe. */
-void mb_scheduler_notice(struct mb_scheduler *s);
-
 /* Whether the tenant of p lives on s: then everything of p's is this thread's. */
 static inline int mb_is_here(struct mb_scheduler *s, struct mb_process *p) {
   return atomic_load_explicit(&p->scheduler, memory_order_acquire) == s; /* partner: migrate.c */
 }
-
-int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id);
-
-/* Kill every process that lives here, and those that their clean-up code spawns, but for those whose clean-up code calls
- * this. */
-void mb_scheduler_kill_all(struct mb_scheduler *s);
-
-/* Close the loop with all of its handles and free the timers. No process may be left, nor anything posted. */
-void mb_scheduler_deinit(struct mb_scheduler *s);
-
-/* Run until `stop` is set or, when `in_place` is not NULL, until that process is runnable again (it is
- * then running). 0, or MB_EDEADLOCK: nothing is runnable and nothing is left that could change it. */
-int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place);
-
-/* Handle what others have posted. Not from inside a process. */
-void mb_receive_posted(struct mb_scheduler *s);
-
-/* Spawn. The start signal (kind MB_MESSAGE) is taken over, on failure too. `link`: linked to the
- * parent; `monitor`: NULL, or where the reference of the parent's new monitor goes, which is
- * *monitor itself when that is not 0. 0, MB_ELIMIT or MB_ENOMEM. */
-int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal *start, int link,
-             int alias, mb_ref *monitor, struct mb_process **out);
-
-/* A process that runs on the scheduler's own thread without a coroutine: the main chunk. */
-int mb_spawn_in_place(struct mb_scheduler *s, struct mb_process **out);
 
 enum { MB_SLICE_REDUCTIONS = 4000 }; /* what a process may do in a slice, when time does not end it before */
 
@@ -174,20 +138,7 @@ static inline int mb_check_due(const struct mb_scheduler *s) {
          (s->ran > 0 && s->ticks != atomic_load_explicit(&s->slice.ticks, memory_order_relaxed));
 }
 
-/* A process that begins to wait may run the only ready one nested, on its own C stack, and goes on there when that one has
- * woken it. This saves it the way out of its frames and back, which is half of what a request and its answer cost. At most
- * one is suspended below another, so at most two processes' frames lie on a stack. */
-static inline int mb_can_run_nested(const struct mb_scheduler *s) {
-  const struct mb_process *next = s->ready.head;
-  return next && !next->run_next && !(next->flags & MB_IN_PLACE) && !s->suspended_below && !s->dying.head &&
-         !mb_check_due(s);
-}
-
-/* After mb_can_run_nested. 1: p, which waited, has been woken and runs again, in a new slice. 0: it has to leave the
- * processor, in whatever state it is now. */
-int mb_run_nested(struct mb_scheduler *s, struct mb_process *p);
-
-/* Append to the mailbox of a process that lives here and wake it. */
-void mb_deliver(struct mb_scheduler *s, struct mb_process *p, struct mb_signal *signal);
+/* Take the next process that is to run out of those that are ready; there is one. Nobody else chooses. */
+struct mb_process *mb_next_ready(struct mb_scheduler *s);
 
 #endif

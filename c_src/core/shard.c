@@ -8,6 +8,24 @@
 
 enum { FIRST_BUCKETS = 8 };
 
+struct mb_registration *mb_registration_new(struct mb_registries *all, mb_pid pid, mb_ref ref,
+                                            const struct mb_address *at, struct mb_bytes value) {
+  struct mb_registration *e = malloc(sizeof *e + at->key.size + value.size);
+  if (!e) return NULL;
+  *e = (struct mb_registration){.hash = mb_shard_hash(at), .key_size = at->key.size, .value = e->bytes + at->key.size,
+                                .value_size = value.size, .pid = pid, .ref = ref};
+  memcpy(e->bytes, at->key.data, at->key.size);
+  if (value.size) memcpy(e->value, value.data, value.size);
+  atomic_fetch_add_explicit(&all->registrations, 1, memory_order_relaxed);
+  return e;
+}
+
+void mb_registration_free(struct mb_registries *all, struct mb_registration *e) {
+  free(mb_registration_own_value(e));
+  free(e);
+  atomic_fetch_sub_explicit(&all->registrations, 1, memory_order_relaxed);
+}
+
 int mb_shard_init(struct mb_shard *s) {
   *s = (struct mb_shard){.capacity = FIRST_BUCKETS};
   s->buckets = calloc(FIRST_BUCKETS, sizeof *s->buckets);

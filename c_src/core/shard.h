@@ -26,6 +26,18 @@ struct mb_shard {
   char apart[64]; /* no two locks share a cache line */
 };
 
+/* A registration that stands nowhere yet; NULL when memory is out. */
+struct mb_registration *mb_registration_new(struct mb_registries *all, mb_pid pid, mb_ref ref,
+                                            const struct mb_address *at, struct mb_bytes value);
+
+/* End one that stands nowhere any more. */
+void mb_registration_free(struct mb_registries *all, struct mb_registration *e);
+
+/* The block that an updated value has for itself, or NULL. */
+static inline unsigned char *mb_registration_own_value(struct mb_registration *e) {
+  return e->value != e->bytes + e->key_size ? e->value : NULL;
+}
+
 /* 0 or MB_ENOMEM with nothing to deinit. */
 int mb_shard_init(struct mb_shard *s);
 

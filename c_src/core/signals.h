@@ -12,7 +12,6 @@
 #include "pid.h"
 
 struct mb_scheduler;
-struct mb_process;
 
 enum mb_signal_kind {
   /* Those that end up in a mailbox. */
@@ -70,52 +69,5 @@ void mb_signal_free(struct mb_signal *s);
 /* The same, by way of the small signals that a scheduler keeps: for messages. Scheduler thread of s. */
 struct mb_signal *mb_signal_take(struct mb_scheduler *s, enum mb_signal_kind kind, uint32_t size);
 void mb_signal_give(struct mb_scheduler *s, struct mb_signal *signal);
-
-/* Deliver to a pid. The signal is taken over; when the process is gone, what its kind asks for is
- * answered (a link or monitor on nobody says noproc) and the rest vanishes. Scheduler thread of s. */
-void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal);
-
-/* Deliver from a thread that runs no scheduler. */
-struct mb_runtime;
-void mb_signal_post(struct mb_runtime *rt, mb_pid to, struct mb_signal *signal);
-
-/* The operations of the process that runs on s. 0, or MB_ENOMEM with nothing done. */
-int mb_link(struct mb_scheduler *s, struct mb_process *p, mb_pid other);
-int mb_unlink(struct mb_scheduler *s, struct mb_process *p, mb_pid other);
-int mb_exit_signal(struct mb_scheduler *s, mb_pid from, mb_pid to, struct mb_reason *reason);
-
-/* Watch target (0: the name had no holder). name: NULL, or what it was monitored by, name_size
- * bytes. alias: replies to the reference reach the mailbox while the monitor is active. */
-int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, const char *name,
-               uint32_t name_size, int alias, mb_ref *out);
-
-/* A reference whose replies reach p's mailbox until mb_demonitor: a monitor on nobody. */
-int mb_alias(struct mb_scheduler *s, struct mb_process *p, mb_ref *out);
-
-/* Whether replies to the reference reach p's mailbox. Owner's thread. */
-int mb_replies_welcome(const struct mb_process *p, mb_ref ref);
-
-/* What a monitor has brought when it is ended. */
-enum mb_monitoring {
-  MB_MONITORING_OVER,    /* it is not active any more: perhaps replies, and its DOWN after them */
-  MB_MONITORING,         /* nothing */
-  MB_MONITORING_ANSWERED /* replies */
-};
-
-/* End a monitor. */
-enum mb_monitoring mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref);
-
-/* Read one entry of a process's monitors: the target, and the name when monitored by one. */
-mb_pid mb_monitor_target(uint64_t entry, const char **name, uint32_t *name_size);
-
-/* Mark a process as dying of reason (a new reference is taken). It counts as dead from here on; its
- * end is announced when the scheduler reaps it. The first reason stays. Owner's thread. */
-void mb_process_exit(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason);
-
-/* Announce the death to links, then to monitors, and forget all ties. Used by the reaper. */
-void mb_announce_death(struct mb_scheduler *s, struct mb_process *p);
-
-/* Handle what other threads put into p's inbox for its tenant pid, living or just gone. Owner's thread. */
-void mb_inbox_drain(struct mb_scheduler *s, struct mb_process *p, mb_pid pid);
 
 #endif

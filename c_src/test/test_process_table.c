@@ -6,7 +6,7 @@
 #include "check.h"
 #include "core/error.h"
 #include "core/mailbox.h"
-#include "core/runtime.h"
+#include "core/core.h"
 
 enum { POSTED = 20000 };
 
@@ -88,7 +88,7 @@ int main(void) {
     CHECK(!mb_process_here(s, others[i]));
   }
   CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK && s->live == 0);
-  for (int i = 0; i < 50; i++) CHECK(mb_lookup(&rt, others[i]) == NULL);
+  for (int i = 0; i < 50; i++) CHECK(mb_process_table_lookup(&rt.table, others[i]) == NULL);
 
   p = spawn(s);
   pid = pid_of(p);

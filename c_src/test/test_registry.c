@@ -6,7 +6,7 @@
 
 #include "check.h"
 #include "core/error.h"
-#include "core/runtime.h"
+#include "core/core.h"
 
 enum { THREADS = 4, MEMBERS = 200, KEYS = 16, STEPS = 400 };
 

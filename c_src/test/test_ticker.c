@@ -7,7 +7,7 @@
 #include <uv.h>
 
 #include "check.h"
-#include "core/runtime.h"
+#include "core/core.h"
 
 static struct mb_runtime rt;
 static volatile sig_atomic_t preemptions;

@@ -15,7 +15,7 @@ const struct mb_screen *_Atomic mb_screen;
 /* The leader of the calling process, while it lives; else 0. */
 static mb_pid leader_of(const struct mb_heap *h, lua_State *L) {
   const struct mb_process *p = h && h->scheduler && !mb_outside(h, L) ? h->scheduler->current : NULL;
-  return p && p->leader && mb_lookup(h->runtime, p->leader) ? p->leader : 0;
+  return p && p->leader && mb_process_table_lookup(&h->runtime->table, p->leader) ? p->leader : 0;
 }
 
 /* Send the string at the top of the stack to the leader, as a cast, leaving `results` values there. The caller returns

@@ -21,12 +21,12 @@
 
 /* Whether a process can be seen to live, without asking its scheduler. */
 static int is_alive(struct mb_heap *h, mb_pid pid) {
-  struct mb_process *p = mb_lookup(h->runtime, pid);
+  struct mb_process *p = mb_process_table_lookup(&h->runtime->table, pid);
   return p && !atomic_load_explicit(&p->exiting, memory_order_relaxed);
 }
 
 static int ask_owner(struct mb_heap *h, lua_State *L, enum mb_request_kind kind, mb_pid pid, int key) {
-  struct mb_process *p = mb_lookup(h->runtime, pid);
+  struct mb_process *p = mb_process_table_lookup(&h->runtime->table, pid);
   struct mb_scheduler *owner =
       p ? atomic_load_explicit(&p->scheduler, memory_order_acquire) : h->scheduler;
   return mb_ask(h, L, owner, kind, pid, key);
@@ -92,7 +92,7 @@ static int process_register(lua_State *L) {
     return mb_bad_argument(h, L, "Process.register", 1, "the process is not alive");
   if (err == MB_ENAME) return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", name);
   if (err == MB_ENAMED) {
-    struct mb_process *p = mb_lookup(h->runtime, pid);
+    struct mb_process *p = mb_process_table_lookup(&h->runtime->table, pid);
     if (!p || !mb_push_name(h, L, p)) lua_pushliteral(L, "?"); /* unregistered meanwhile */
     return mb_bad_argument(h, L, "Process.register", 1, "the process is registered already, as '%s'",
                            lua_tostring(L, -1));
@@ -516,7 +516,7 @@ void mb_answer(struct mb_scheduler *s, struct mb_request *r) {
   struct mb_heap *h = s->heap;
   lua_State *L = h->runner;
   struct mb_signal *answer = NULL;
-  struct mb_process *p = r->kind <= MB_ASK_ALIVE ? mb_lookup(s->runtime, r->about) : NULL;
+  struct mb_process *p = r->kind <= MB_ASK_ALIVE ? mb_process_table_lookup(&s->runtime->table, r->about) : NULL;
   if (p && !mb_is_here(s, p)) { /* it was given away meanwhile */
     mb_request_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), r);
     return;

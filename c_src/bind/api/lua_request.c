@@ -138,7 +138,7 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
     mb_given_to(h, name, kind == MB_SYSTEM || strncmp(name, "GenServer.", 10) != 0);
     s = mb_encode_signal(h, L, 2, 1, "send request", kind);
     mb_given_to(h, NULL, 0);
-    if (server == mb_pid_of(p) || !mb_lookup(h->runtime, server)) {
+    if (server == mb_pid_of(p) || !mb_process_table_lookup(&h->runtime->table, server)) {
       mb_signal_free(s);
       return refused(L, server == mb_pid_of(p) ? "calling_self" : "noproc");
     }

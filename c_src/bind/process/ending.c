@@ -336,7 +336,7 @@ static int take_exit_function(lua_State *L) {
 static void sweep_roots(struct mb_runtime *rt, struct mb_ending *e) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < e->count; i++)
-    if (mb_lookup(rt, e->roots[i])) e->roots[kept++] = e->roots[i];
+    if (mb_process_table_lookup(&rt->table, e->roots[i])) e->roots[kept++] = e->roots[i];
   e->count = kept;
 }
 

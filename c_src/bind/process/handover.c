@@ -4,7 +4,6 @@
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "core/mailbox.h"
-#include "core/scheduler.h"
 
 enum {
   MOST_ITEMS = 64, /* of a table that is copied here */
