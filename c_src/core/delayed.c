@@ -9,31 +9,41 @@
 
 struct mb_delayed {
   struct mb_timer timer;
+  /* Of the target, which then lives here; or in the list of a watch, by next and link; link is NULL: of none. */
+  struct mb_holding holding;
+  struct mb_process *target; /* the holding's, or NULL */
   mb_ref ref;
   mb_pid to;                 /* 0: to whoever `name` leads to when the time has come */
   struct mb_signal *signal;  /* owned */
-  struct mb_delayed *next, **link; /* in the list of the target or a watch; link: what points to this; NULL: in none */
   struct mb_address name;    /* of a registered name, or of a key in a registry */
   char *name_bytes;          /* owned, or NULL */
 };
 
 struct mb_watch {
-  struct mb_watch *next;       /* of the same target; under the lock of its slot while it hangs there */
+  struct mb_holding holding;   /* of the target; first, see watch_over */
   struct mb_watch *next_ended; /* on its way to the maker; under that one's remote_lock */
   struct mb_scheduler *maker;  /* whose all the rest is */
   mb_pid target;
-  struct mb_delayed *timers;
+  struct mb_holding *timers;   /* those of its struct mb_delayed */
 };
 
 static struct mb_delayed *delayed_of(struct mb_timer *t) {
   return (struct mb_delayed *)((char *)t - offsetof(struct mb_delayed, timer));
 }
 
+static struct mb_delayed *held(struct mb_holding *h) {
+  return (struct mb_delayed *)((char *)h - offsetof(struct mb_delayed, holding));
+}
+
 static void delayed_free(struct mb_scheduler *s, struct mb_delayed *d) {
   mb_timer_heap_remove(&s->timers, &d->timer);
   if (mb_map_remove(&s->delayed, d->ref, NULL)) mb_count(&s->delayed_count, -1);
-  if (d->link) *d->link = d->next;
-  if (d->next) d->next->link = d->link;
+  if (d->target) {
+    (void)mb_holding_remove(s, d->target, &d->holding); /* it is there: this is the target's thread */
+  } else if (d->holding.link) {
+    *d->holding.link = d->holding.next;
+    if (d->holding.next) d->holding.next->link = d->holding.link;
+  }
   if (d->signal) mb_signal_free(d->signal);
   free(d->name_bytes);
   free(d);
@@ -51,11 +61,48 @@ static int copy_name(struct mb_delayed *d, const struct mb_address *name) {
   return 1;
 }
 
-static void list(struct mb_delayed **head, struct mb_delayed *d) {
-  d->next = *head;
-  if (d->next) d->next->link = &d->next;
-  d->link = head;
-  *head = d;
+/* The target, which lives here, exits. */
+static void target_exits(struct mb_scheduler *s, struct mb_process *p, struct mb_holding *h) {
+  struct mb_delayed *d = held(h);
+  (void)p;
+  d->target = NULL;
+  h->link = NULL;
+  delayed_free(s, d);
+}
+
+static void list(struct mb_watch *w, struct mb_holding *h) {
+  h->next = w->timers;
+  h->link = &w->timers;
+  if (h->next) h->next->link = &h->next;
+  w->timers = h;
+}
+
+void mb_watches_end(struct mb_scheduler *s, struct mb_watch *ended) {
+  while (ended) {
+    struct mb_watch *w = ended;
+    ended = w->next_ended;
+    while (w->timers) delayed_free(s, held(w->timers));
+    mb_map_remove(&s->watches, w->target, NULL);
+    free(w);
+  }
+}
+
+/* The target of a watch exits: let its maker forget the timers. */
+static void watched_exits(struct mb_scheduler *s, struct mb_process *p, struct mb_holding *h) {
+  struct mb_watch *w = (struct mb_watch *)h;
+  struct mb_scheduler *to = w->maker;
+  (void)p;
+  if (to == s) { /* the target has been given to its maker's scheduler */
+    w->next_ended = NULL;
+    mb_watches_end(s, w);
+    return;
+  }
+  mb_lock_take(&to->remote_lock); /* partner: mb_receive_posted, receive_ended */
+  w->next_ended = to->ended;
+  to->ended = w;
+  atomic_store(&to->posted, 1);
+  mb_lock_drop(&to->remote_lock);
+  mb_wake_scheduler(to);
 }
 
 /* The watch of s over a process that lives elsewhere: 0, MB_ENOPROC when that is dead, or MB_ENOMEM. */
@@ -68,6 +115,8 @@ static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) 
   if (!w) {
     w = calloc(1, sizeof *w);
     if (!w) return MB_ENOMEM;
+    w->holding.end = watched_exits;
+    w->holding.kind = MB_HOLDING_WATCH;
     w->maker = s;
     w->target = to;
     if (mb_map_put(&s->watches, to, (uint64_t)(uintptr_t)w) != 0) {
@@ -75,13 +124,10 @@ static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) 
       return MB_ENOMEM;
     }
   }
-  mb_lock_take(&p->lock); /* partner: close_to_others in protocol.c, which takes the watches off */
+  mb_lock_take(&p->lock); /* partner: mb_holdings_close */
   alive = atomic_load_explicit(&p->pid, memory_order_relaxed) == to &&
           !atomic_load_explicit(&p->exiting, memory_order_relaxed);
-  if (alive && !known) {
-    w->next = p->watches;
-    p->watches = w;
-  }
+  if (alive && !known) mb_holding_put(s, p, &w->holding);
   mb_lock_drop(&p->lock);
   *out = w;
   if (alive) return 0;
@@ -116,7 +162,14 @@ int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, s
   }
   mb_count(&s->delayed_count, 1);
   d->signal = signal;
-  if (here || watch) list(here ? &here->delayed : &watch->timers, d);
+  if (here) {
+    d->holding.end = target_exits;
+    d->holding.kind = MB_HOLDING_TIMER;
+    d->target = here;
+    (void)mb_holding_add(s, here, to, &d->holding); /* it lives: this is its thread */
+  } else if (watch) {
+    list(watch, &d->holding);
+  }
   return 0;
 
 no_memory:
@@ -130,7 +183,7 @@ no_memory:
 static void receive_ended(struct mb_scheduler *s) {
   struct mb_watch *ended;
   if (!atomic_load_explicit(&s->posted, memory_order_relaxed)) return;
-  mb_lock_take(&s->remote_lock); /* partner: mb_watches_send */
+  mb_lock_take(&s->remote_lock); /* partner: watched_exits */
   ended = s->ended;
   s->ended = NULL;
   mb_lock_drop(&s->remote_lock);
@@ -149,43 +202,6 @@ int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel) {
   now = uv_hrtime();
   if (cancel) delayed_free(s, d);
   return deadline > now ? (int64_t)(deadline - now) : 0;
-}
-
-static void drop(struct mb_scheduler *s, struct mb_delayed **timers) {
-  while (*timers) delayed_free(s, *timers);
-}
-
-void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p) {
-  drop(s, &p->delayed);
-}
-
-void mb_watches_send(struct mb_scheduler *s, struct mb_watch *watches) {
-  while (watches) {
-    struct mb_watch *w = watches;
-    struct mb_scheduler *to = w->maker;
-    watches = w->next; /* read first: from the next lines on it is the maker's */
-    if (to == s) { /* the target has been given to its maker's scheduler */
-      w->next_ended = NULL;
-      mb_watches_end(s, w);
-      continue;
-    }
-    mb_lock_take(&to->remote_lock); /* partner: mb_receive_posted, receive_ended */
-    w->next_ended = to->ended;
-    to->ended = w;
-    atomic_store(&to->posted, 1);
-    mb_lock_drop(&to->remote_lock);
-    mb_wake_scheduler(to);
-  }
-}
-
-void mb_watches_end(struct mb_scheduler *s, struct mb_watch *ended) {
-  while (ended) {
-    struct mb_watch *w = ended;
-    ended = w->next_ended;
-    drop(s, &w->timers);
-    mb_map_remove(&s->watches, w->target, NULL);
-    free(w);
-  }
 }
 
 mb_pid mb_delayed_due(struct mb_scheduler *s, struct mb_timer *t, struct mb_signal **signal) {

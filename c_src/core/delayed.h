@@ -1,9 +1,9 @@
 /* Delayed messages: what send_after sends. They stand in the timers of the scheduler whose process has sent them, its
  * maker, and end with the process that they are for.
  *
- * Where the target lives on the maker's scheduler, they are in its list. Where it lives elsewhere, they are in the list of a
- * watch, one for each maker and target: the maker's map finds it by the target's pid, and it hangs on the target's slot.
- * When the target dies, before anybody hears of that, its watches are sent to their makers, which then free them with
+ * Where the target lives on the maker's scheduler, they are its holdings. Where it lives elsewhere, they are in the list of
+ * a watch, one for each maker and target: the maker's map finds it by the target's pid, and it is a holding of the target.
+ * When the target exits, before anybody hears of that, its watches are sent to their makers, which then free them with
  * their timers. A watch whose timers are over stays until then. Scheduler thread. */
 #ifndef MB_DELAYED_H
 #define MB_DELAYED_H
@@ -18,13 +18,6 @@ int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, s
 
 /* ns left until the timer fires, cancelled or not as asked; -1 when there is none such. */
 int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel);
-
-/* Forget the timers of processes here that are aimed at p: it is dead. */
-void mb_delayed_drop(struct mb_scheduler *s, struct mb_process *p);
-
-/* Let the makers of timers elsewhere forget theirs: these are the watches that hung on a process, which is dead to who looks
- * now. */
-void mb_watches_send(struct mb_scheduler *s, struct mb_watch *watches);
 
 /* Free the watches that others have sent, linked by next_ended, with their timers. */
 void mb_watches_end(struct mb_scheduler *s, struct mb_watch *ended);

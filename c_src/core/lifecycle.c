@@ -1,6 +1,5 @@
 #include "lifecycle.h"
 
-#include "delayed.h"
 #include "error.h"
 #include "mailbox.h"
 #include "protocol.h"
@@ -82,7 +81,7 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
              int alias, mb_ref *monitor, struct mb_process **out) {
   struct mb_process *p = slot_take(s);
   mb_pid mother = parent ? atomic_load_explicit(&parent->pid, memory_order_relaxed) : 0;
-  struct mb_watch *watches;
+  struct mb_holding *holdings;
   mb_pid child;
   int err = p ? 0 : MB_ELIMIT;
   if (err) goto no_slot;
@@ -113,12 +112,11 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
 no_memory:
   mb_map_deinit(&p->links);
   if (parent) mb_map_remove(&parent->links, child, NULL);
-  mb_lock_take(&p->lock); /* nobody knows the pid, but guessing is allowed */
+  holdings = mb_holdings_close(p); /* nobody knows the pid, but guessing is allowed */
+  if (holdings) mb_holdings_end(s, p, holdings);
+  mb_lock_take(&p->lock); /* partner: push_inbox */
   atomic_store_explicit(&p->pid, 0, memory_order_relaxed);
-  watches = p->watches;
-  p->watches = NULL;
   mb_lock_drop(&p->lock);
-  mb_watches_send(s, watches);
   settle(s, p, child);
   mb_count(&s->live, -1);
   slot_give(s, p);

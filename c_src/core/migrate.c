@@ -8,13 +8,20 @@ enum {
   MOST_SEEN = 4096   /* places of the queue seen */
 };
 
+/* Under p's lock: whether timers of this scheduler's aim at it. */
+static int has_timers(const struct mb_process *p) {
+  const struct mb_holding *h = p->holdings;
+  while (h && h->kind != MB_HOLDING_TIMER) h = h->next;
+  return h != NULL;
+}
+
 /* Let p go: 1, or 0 when it must stay because signals are under way or timers aim at it. */
 static int let_go(struct mb_scheduler *s, struct mb_process *p, struct mb_scheduler *to) {
   int quiet;
-  if (p->flags & (MB_PINNED | MB_IN_PLACE) || p->delayed) return 0;
+  if (p->flags & (MB_PINNED | MB_IN_PLACE)) return 0;
   if (p->context) s->runtime->upcalls->abandon(s, p); /* the last tenant's coroutine */
   mb_lock_take(&p->lock); /* partner: push_inbox, which must list p with its owner */
-  quiet = !p->inbox_queued && !atomic_load_explicit(&p->inbox, memory_order_relaxed);
+  quiet = !p->inbox_queued && !atomic_load_explicit(&p->inbox, memory_order_relaxed) && !has_timers(p);
   if (quiet) {
     mb_queue_remove(&s->ready, p);
     s->embryos--;

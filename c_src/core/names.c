@@ -5,7 +5,7 @@
 
 #include "error.h"
 #include "hash.h"
-#include "process.h"
+#include "runtime.h"
 
 int mb_names_init(struct mb_names *n) {
   *n = (struct mb_names){.capacity = 64};
@@ -67,7 +67,27 @@ static struct mb_name **grow(struct mb_names *n, struct mb_name **buckets) {
   return old;
 }
 
-int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const char *text, uint32_t size) {
+/* Under the table's lock: p's pointer goes, and the entry from the table. */
+static void take_out(struct mb_names *n, struct mb_process *p, struct mb_name *e) {
+  mb_lock_take(&p->lock); /* partner: mb_names_of, which looks without the table's lock */
+  p->name = NULL;
+  mb_lock_drop(&p->lock);
+  *find(n, e->hash, e->text, e->size) = e->next;
+  n->count--;
+}
+
+/* The process exits. Its name may have been taken away since; only who holds the table's lock changes that. */
+static void process_exits(struct mb_scheduler *s, struct mb_process *p, struct mb_holding *h) {
+  struct mb_names *n = &s->runtime->names;
+  struct mb_name *e = (struct mb_name *)h;
+  uv_rwlock_wrlock(&n->lock);
+  if (p->name == e) take_out(n, p, e);
+  uv_rwlock_wrunlock(&n->lock);
+  free(e);
+}
+
+int mb_names_add(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *text, uint32_t size) {
+  struct mb_names *n = &s->runtime->names;
   struct mb_name *e = malloc(sizeof *e + size + 1), **at, **spare = NULL;
   uint32_t full;
   int err;
@@ -76,7 +96,8 @@ int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const cha
   full = n->count >= n->capacity ? n->capacity : 0; /* a hint: checked again under the lock */
   uv_rwlock_rdunlock(&n->lock);
   if (full) spare = calloc((size_t)full * 2, sizeof *spare);
-  *e = (struct mb_name){.pid = pid, .hash = (uint32_t)mb_hash_bytes(text, size), .size = size};
+  *e = (struct mb_name){.holding = {.end = process_exits, .kind = MB_HOLDING_NAME}, .pid = pid,
+                        .hash = (uint32_t)mb_hash_bytes(text, size), .size = size};
   memcpy(e->text, text, size);
   e->text[size] = '\0';
   uv_rwlock_wrlock(&n->lock);
@@ -84,14 +105,16 @@ int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const cha
   at = find(n, e->hash, text, size);
   err = *at ? MB_ENAME : 0;
   if (!err) {
-    mb_lock_take(&p->lock); /* partner: close_to_others in protocol.c, after which nobody can name p */
+    mb_lock_take(&p->lock); /* partner: mb_holdings_close, after which nobody can name p */
     if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid ||
-        atomic_load_explicit(&p->exiting, memory_order_relaxed))
+        atomic_load_explicit(&p->exiting, memory_order_relaxed)) {
       err = MB_ENOPROC;
-    else if (p->name)
+    } else if (p->name) {
       err = MB_ENAMED;
-    else
+    } else {
       p->name = e;
+      mb_holding_put(s, p, &e->holding);
+    }
     mb_lock_drop(&p->lock);
   }
   if (!err) {
@@ -104,41 +127,21 @@ int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const cha
   return err;
 }
 
-/* Under the table's lock: the holder's pointer goes. */
-static void detach(struct mb_process *p, const struct mb_name *e) {
-  mb_lock_take(&p->lock); /* partner: close_to_others, which looks without the table's lock */
-  if (p->name == e) p->name = NULL;
-  mb_lock_drop(&p->lock);
-}
-
-int mb_names_remove(struct mb_names *n, struct mb_process_table *t, const char *text, uint32_t size) {
-  uint32_t hash = (uint32_t)mb_hash_bytes(text, size);
-  struct mb_name **at, *e;
-  uv_rwlock_wrlock(&n->lock);
-  at = find(n, hash, text, size);
-  e = *at;
-  if (e) {
-    detach(mb_process_table_slot(t, e->pid), e);
-    *at = e->next;
-    n->count--;
-  }
-  uv_rwlock_wrunlock(&n->lock);
-  free(e);
-  return e != NULL;
-}
-
-void mb_names_on_exit(struct mb_names *n, struct mb_process *p) {
+int mb_names_remove(struct mb_scheduler *s, const char *text, uint32_t size) {
+  struct mb_names *n = &s->runtime->names;
   struct mb_name *e;
+  int had = 0, own = 0;
   uv_rwlock_wrlock(&n->lock);
-  e = p->name; /* somebody may have taken it away meanwhile; only who holds the table's lock changes it */
+  e = *find(n, (uint32_t)mb_hash_bytes(text, size), text, size);
   if (e) {
-    struct mb_name **at = find(n, e->hash, e->text, e->size);
-    detach(p, e);
-    *at = e->next;
-    n->count--;
+    struct mb_process *p = mb_process_table_slot(&s->runtime->table, e->pid);
+    had = 1;
+    take_out(n, p, e);
+    own = mb_holding_remove(s, p, &e->holding); /* else process_exits waits for the lock, and frees it */
   }
   uv_rwlock_wrunlock(&n->lock);
-  free(e);
+  if (own) free(e);
+  return had;
 }
 
 char *mb_names_of(struct mb_names *n, struct mb_process *p, uint32_t *size) {
@@ -185,12 +188,4 @@ char *mb_names_all(struct mb_names *n, size_t *size) {
     all = malloc(room);
     if (!all) return NULL;
   }
-}
-
-uint32_t mb_names_count(struct mb_names *n) {
-  uint32_t count;
-  uv_rwlock_rdlock(&n->lock);
-  count = n->count;
-  uv_rwlock_rdunlock(&n->lock);
-  return count;
 }

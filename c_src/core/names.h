@@ -9,12 +9,13 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "pid.h"
+#include "holding.h"
 
 struct mb_process;
-struct mb_process_table;
+struct mb_scheduler;
 
 struct mb_name {
+  struct mb_holding holding; /* of the process; first, see names.c */
   struct mb_name *next;
   mb_pid pid;
   uint32_t hash;
@@ -35,14 +36,11 @@ void mb_names_deinit(struct mb_names *n);
 mb_pid mb_names_find(struct mb_names *n, const char *text, uint32_t size);
 
 /* Give the name to the process pid in slot p. 0, MB_ENAME: somebody holds it, MB_ENAMED: the process has
- * one already, MB_ENOPROC: it is dead, MB_ENOMEM. Any thread. */
-int mb_names_add(struct mb_names *n, struct mb_process *p, mb_pid pid, const char *text, uint32_t size);
+ * one already, MB_ENOPROC: it is dead, MB_ENOMEM. The thread of any scheduler s. */
+int mb_names_add(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *text, uint32_t size);
 
-/* Take the name away from whoever holds it: 1, or 0 when nobody did. Any thread. */
-int mb_names_remove(struct mb_names *n, struct mb_process_table *t, const char *text, uint32_t size);
-
-/* p is exiting, so it is given no name any more: take away the one it has. Owner's thread. */
-void mb_names_on_exit(struct mb_names *n, struct mb_process *p);
+/* Take the name away from whoever holds it: 1, or 0 when nobody did. The thread of any scheduler s. */
+int mb_names_remove(struct mb_scheduler *s, const char *text, uint32_t size);
 
 /* A copy of p's name, zero-terminated, which the caller frees; NULL when it has none. Any thread. */
 char *mb_names_of(struct mb_names *n, struct mb_process *p, uint32_t *size);
@@ -50,8 +48,5 @@ char *mb_names_of(struct mb_names *n, struct mb_process *p, uint32_t *size);
 /* All names, each its size as a uint32_t and its bytes, one after the other; the caller frees them. NULL when memory is
  * out. Any thread. */
 char *mb_names_all(struct mb_names *n, size_t *size);
-
-/* How many there are. Any thread. */
-uint32_t mb_names_count(struct mb_names *n);
 
 #endif

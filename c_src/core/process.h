@@ -36,8 +36,7 @@ enum mb_process_flags {
   MB_BROKEN = 64   /* the layer above is to raise an error in it, at its next step */
 };
 
-struct mb_delayed;
-struct mb_watch;
+struct mb_holding;
 
 /* The private queue. prev/next of the signals; owner only. */
 struct mb_mailbox {
@@ -59,7 +58,7 @@ struct mb_process {
   uint8_t inbox_queued;           /* under lock: listed with the scheduler for draining */
   uint16_t log_rush;              /* the owner's: the rush of the log in which it has waited in vain; 0: none */
   struct mb_name *name;           /* see names.h */
-  struct mb_watch *watches;       /* under lock: who has timers for it elsewhere, see delayed.h */
+  struct mb_holding *holdings;    /* under lock: what ends with it, see holding.h */
   struct mb_membership *memberships; /* in registries, see there; written under a stripe, by the owner */
   _Atomic(struct mb_signal *) inbox; /* pushed under lock; the owner peeks without it. The first's prev is the last */
   struct mb_process *inbox_next;  /* under the scheduler's remote_lock */
@@ -79,12 +78,10 @@ struct mb_process {
   struct mb_map monitored_by; /* ref -> watcher's pid */
   struct mb_timer timer;      /* receive's; may stand in the heap earlier than deadline */
   uint64_t deadline;          /* ns; 0: none */
-  struct mb_delayed *delayed; /* timers of its own scheduler that are aimed at it */
   union {
     struct mb_reason *reason; /* why it is exiting; not set before */
     mb_ref awaited;           /* of the layer above: the reply that it takes at `offered` */
   };
-  struct mb_registry *registry; /* the one that belongs to it, or NULL */
   struct mb_signal *start;    /* what to run, until it starts */
   mb_pid parent;
   mb_pid leader; /* inherited from the parent: who gets what it prints; 0: standard output */

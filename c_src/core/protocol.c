@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "delayed.h"
 #include "error.h"
 #include "mailbox.h"
 #include "park.h"
@@ -19,34 +18,16 @@ struct by_name {
   char text[];
 };
 
-/* Make p dead to whoever looks from another thread: from here on nobody names it or aims a timer at it. What there is of
- * both by then. */
-static int close_to_others(struct mb_process *p, struct mb_watch **watches) {
-  int named;
-  mb_lock_take(&p->lock); /* partner: mb_names_add, watch_over in delayed.c */
-  atomic_store_explicit(&p->exiting, 1, memory_order_relaxed);
-  named = p->name != NULL;
-  *watches = p->watches;
-  p->watches = NULL;
-  mb_lock_drop(&p->lock);
-  return named;
-}
-
 void mb_process_exit(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason) {
-  struct mb_watch *watches;
-  int named;
+  struct mb_holding *holdings;
   if (p->state == MB_EXITING) return;
   if (p->state == MB_RUNNABLE || p->state == MB_EMBRYO) mb_queue_remove(&s->ready, p);
   if (p->state == MB_EMBRYO) s->embryos--;
   if (p->state != MB_TRANSIT) mb_queue_push(&s->dying, p); /* else mb_accept does */
   p->state = MB_EXITING;
   p->reason = mb_reason_retain(reason);
-  if (p->memberships || p->registry) mb_registry_on_exit(&s->runtime->registries, p); /* before its name is free */
-  named = close_to_others(p, &watches);
-  if (watches) mb_watches_send(s, watches);
-  /* free at once: whoever hears of the end, even by noproc, may take it */
-  if (named) mb_names_on_exit(&s->runtime->names, p);
-  mb_delayed_drop(s, p);
+  holdings = mb_holdings_close(p);
+  if (holdings) mb_holdings_end(s, p, holdings);
 }
 
 /* Make an exit, DOWN or EXIT signal. NULL when memory is out; the caller then kills the receiver, which must not miss
@@ -83,7 +64,7 @@ static void exit_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid fr
     int active = entry && *entry == 0;
     if (entry) mb_map_remove(&p->links, from, NULL);
     if (!active) return; /* unlinked meanwhile: the sender had not heard of it yet */
-    if (p->memberships) mb_registry_orphan(&s->runtime->registries, p, from);
+    if (p->memberships) mb_registry_orphan(s, p, from);
     if (p->flags & MB_LINKS_IGNORED && from != p->parent) return;
   } else if (reason->kind == MB_REASON_KILL) {
     mb_process_exit(s, p, s->runtime->killed);

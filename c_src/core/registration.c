@@ -83,6 +83,17 @@ static void resign(struct mb_registries *all, struct mb_membership *m) {
   free(m);
 }
 
+/* The process exits, or the registry has closed. */
+static void process_exits(struct mb_scheduler *s, struct mb_process *p, struct mb_holding *h) {
+  struct mb_registries *all = &s->runtime->registries;
+  struct mb_membership *m = (struct mb_membership *)h;
+  uv_rwlock_t *stripe = stripe_of(all, p);
+  uv_rwlock_wrlock(stripe); /* partner: mb_registry_keys */
+  skip(p, m);
+  uv_rwlock_wrunlock(stripe);
+  resign(all, m);
+}
+
 /* The first from e on that is under a key. */
 static struct mb_registration *next_under(struct mb_registration *e, const struct mb_address *at, uint32_t hash) {
   while (e && !(e->hash == hash && e->key_size == at->key.size && !memcmp(e->bytes, at->key.data, at->key.size)))
@@ -134,7 +145,7 @@ int mb_registration_add(struct mb_scheduler *s, struct mb_process *p, struct mb_
   if (!m) {
     m = fresh = malloc(sizeof *fresh);
     if (!fresh) return MB_ENOMEM;
-    *fresh = (struct mb_membership){.registry = r};
+    *fresh = (struct mb_membership){.holding = {.end = process_exits, .kind = MB_HOLDING_MEMBERSHIP}, .registry = r};
   }
   e = mb_registration_new(all, pid, mb_ref_new(s), at, value);
   err = e ? put(r, at, e, who) : MB_ENOMEM;
@@ -143,8 +154,10 @@ int mb_registration_add(struct mb_scheduler *s, struct mb_process *p, struct mb_
     free(fresh);
     return err;
   }
-  /* relaxed: the caller has a reference */
-  if (fresh) atomic_fetch_add_explicit(&r->references, 1, memory_order_relaxed);
+  if (fresh) {
+    atomic_fetch_add_explicit(&r->references, 1, memory_order_relaxed); /* relaxed: the caller has one */
+    (void)mb_holding_add(s, p, pid, &fresh->holding); /* it lives: this is its thread */
+  }
   list(all, p, m, e);
   return 0;
 }
@@ -169,6 +182,7 @@ int mb_registration_remove(struct mb_scheduler *s, struct mb_process *p, const s
   }
   if (!m->first) {
     *left = m->registry->link_target;
+    (void)mb_holding_remove(s, p, &m->holding); /* it is there, too */
     resign(all, m);
   }
   return removed;
@@ -200,30 +214,12 @@ int mb_registry_update(struct mb_scheduler *s, struct mb_process *p, const struc
 
 /* What happens to it */
 
-void mb_registry_on_exit(struct mb_registries *all, struct mb_process *p) {
-  uv_rwlock_t *stripe = stripe_of(all, p);
-  struct mb_membership *m, *next;
-  if (p->registry) mb_registry_close(all, p->registry);
-  p->registry = NULL;
-  uv_rwlock_wrlock(stripe); /* partner: mb_registry_keys */
-  m = p->memberships;
-  p->memberships = NULL;
-  uv_rwlock_wrunlock(stripe);
-  for (; m; m = next) {
-    next = m->next;
-    resign(all, m);
-  }
-}
-
-void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid link_target) {
-  uv_rwlock_t *stripe = stripe_of(all, p);
+void mb_registry_orphan(struct mb_scheduler *s, struct mb_process *p, mb_pid link_target) {
   struct mb_membership *m = p->memberships;
   while (m && m->registry->link_target != link_target) m = m->next;
   if (!m) return;
-  uv_rwlock_wrlock(stripe); /* partner: mb_registry_keys */
-  skip(p, m);
-  uv_rwlock_wrunlock(stripe);
-  resign(all, m);
+  (void)mb_holding_remove(s, p, &m->holding); /* it is there: p lives, and this is its thread */
+  process_exits(s, p, &m->holding);
 }
 
 int64_t mb_registry_keys(struct mb_scheduler *s, struct mb_bytes name, mb_pid pid, unsigned char *room, size_t size) {

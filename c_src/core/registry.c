@@ -81,15 +81,26 @@ struct mb_registry *mb_registry_acquire(struct mb_scheduler *s, struct mb_bytes 
   return r;
 }
 
+/* The server exits: nobody finds the registry any more. */
+static void server_exits(struct mb_scheduler *s, struct mb_process *p, struct mb_holding *h) {
+  struct mb_registries *all = &s->runtime->registries;
+  struct mb_registry *r = (struct mb_registry *)h;
+  (void)p;
+  close_gates(all);
+  *find(all, r->name) = r->next;
+  open_gates(all);
+  mb_registry_release(all, r);
+}
+
 int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, int duplicate,
                      mb_pid link_target, struct mb_bytes listeners, mb_pid *server) {
   struct mb_registries *all = &s->runtime->registries;
   struct mb_registry *r, **at;
   int err = 0;
-  if (p->registry || p->state == MB_EXITING) return MB_ENOPROC;
+  if (p->state == MB_EXITING) return MB_ENOPROC;
   r = malloc(sizeof *r + name.size + listeners.size);
   if (!r) return MB_ENOMEM;
-  *r = (struct mb_registry){.duplicate = duplicate, .link_target = link_target};
+  *r = (struct mb_registry){.holding = {.end = server_exits, .kind = MB_HOLDING_REGISTRY}, .duplicate = duplicate, .link_target = link_target};
   atomic_init(&r->references, 1);
   r->server = atomic_load_explicit(&p->pid, memory_order_relaxed);
   memcpy(r->bytes, name.data, name.size);
@@ -115,15 +126,8 @@ int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_byt
   if (err)
     registry_free(all, r);
   else
-    p->registry = r;
+    (void)mb_holding_add(s, p, r->server, &r->holding); /* it lives: this is its thread */
   return err;
-}
-
-void mb_registry_close(struct mb_registries *all, struct mb_registry *r) {
-  close_gates(all);
-  *find(all, r->name) = r->next;
-  open_gates(all);
-  mb_registry_release(all, r);
 }
 
 int mb_registry_link_target(struct mb_scheduler *s, struct mb_bytes name, mb_pid *link_target) {

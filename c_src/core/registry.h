@@ -67,7 +67,7 @@ void mb_registries_deinit(struct mb_registries *all);
 
 /* Open a registry that belongs to p from now on; those registered are linked to link_target, another process.
  * `listeners`: for the layer above. 0, MB_ENAME: there is one of this name, which belongs to *server, MB_ENOPROC: p is
- * dead or has a registry already, MB_ENOMEM. */
+ * dead, MB_ENOMEM. */
 int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, int duplicate,
                      mb_pid link_target, struct mb_bytes listeners, mb_pid *server);
 
@@ -108,10 +108,7 @@ int mb_registry_update(struct mb_scheduler *s, struct mb_process *p, const struc
 /* Set metadata, or take it away: value is NULL. 0 or MB_ENOMEM. */
 int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, const struct mb_bytes *value);
 
-/* p is dead, on its owner's thread: its registrations go, and the registry that belongs to it. Only where p has some. */
-void mb_registry_on_exit(struct mb_registries *all, struct mb_process *p);
-
 /* A link target's exit has reached p, on p's thread: what p had in its registry goes. */
-void mb_registry_orphan(struct mb_registries *all, struct mb_process *p, mb_pid link_target);
+void mb_registry_orphan(struct mb_scheduler *s, struct mb_process *p, mb_pid link_target);
 
 #endif

@@ -11,7 +11,8 @@
 enum { MB_SHARD_BITS = 4, MB_SHARDS = 1 << MB_SHARD_BITS };
 
 struct mb_registry {
-  struct mb_registry *next; /* gate */
+  struct mb_holding holding; /* of its server; first, see registry.c */
+  struct mb_registry *next;  /* gate */
   atomic_uint references;   /* one while it is open, one of each membership, and of who is at work on it */
   int duplicate;
   mb_pid server, link_target;
@@ -23,6 +24,7 @@ struct mb_registry {
 
 /* That a process has something in a registry: linked to the link target, and never empty. */
 struct mb_membership {
+  struct mb_holding holding;     /* of the process; first, see registration.c */
   struct mb_membership *next;    /* stripe; the process's list */
   struct mb_registry *registry;  /* a counted reference */
   struct mb_registration *first; /* stripe */
@@ -39,9 +41,6 @@ struct mb_registry *mb_registry_find(struct mb_scheduler *s, struct mb_bytes nam
 /* A counted reference to an open registry, or NULL; and its end. */
 struct mb_registry *mb_registry_acquire(struct mb_scheduler *s, struct mb_bytes name);
 void mb_registry_release(struct mb_registries *all, struct mb_registry *r);
-
-/* Nobody finds it any more. */
-void mb_registry_close(struct mb_registries *all, struct mb_registry *r);
 
 /* What becomes of a registration besides the link, on p's thread: see registration.c. Put p under a key of r: 0 or an error
  * as mb_registry_add gives. */

@@ -80,7 +80,7 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
   *rt = (struct mb_runtime){0};
 }
 
-int mb_register(struct mb_runtime *rt, mb_pid pid, const char *name, uint32_t size) {
-  struct mb_process *p = mb_process_table_lookup(&rt->table, pid);
-  return p ? mb_names_add(&rt->names, p, pid, name, size) : MB_ENOPROC;
+int mb_register(struct mb_scheduler *s, mb_pid pid, const char *name, uint32_t size) {
+  struct mb_process *p = mb_process_table_lookup(&s->runtime->table, pid);
+  return p ? mb_names_add(s, p, pid, name, size) : MB_ENOPROC;
 }

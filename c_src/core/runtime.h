@@ -59,7 +59,7 @@ int mb_runtime_start(struct mb_runtime *rt);
 /* Every thread but the caller's has ended. */
 void mb_runtime_deinit(struct mb_runtime *rt);
 
-/* Name a process; as mb_names_add. Any thread. */
-int mb_register(struct mb_runtime *rt, mb_pid pid, const char *name, uint32_t size);
+/* Name a process; as mb_names_add. The thread of any scheduler s. */
+int mb_register(struct mb_scheduler *s, mb_pid pid, const char *name, uint32_t size);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <uv.h>
 
+#include "holding.h"
 #include "process.h"
 #include "ticker.h"
 
@@ -45,6 +46,7 @@ struct mb_scheduler {
   _Atomic int64_t messages;       /* queued in mailboxes of processes here */
   _Atomic int64_t receive_timers; /* processes that wait with a deadline */
   _Atomic int64_t delayed_count;
+  _Atomic int64_t holdings[MB_HOLDING_KINDS]; /* put on processes anywhere less taken away: see mb_holdings_count */
   _Atomic int64_t queued;  /* length of ready, as of the last check */
   _Atomic int64_t steals;  /* processes that others have given */
   _Atomic int64_t wakeups; /* returns from sleep */

@@ -87,7 +87,7 @@ static int process_register(lua_State *L) {
   (void)mb_caller(h, L);
   pid = mb_check_pid(h, L, 1, "Process.register", 1);
   name = mb_check_name(h, L, 2, "Process.register", 2, &size);
-  err = mb_register(h->runtime, pid, name, (uint32_t)size);
+  err = mb_register(h->scheduler, pid, name, (uint32_t)size);
   if (err == MB_ENOPROC)
     return mb_bad_argument(h, L, "Process.register", 1, "the process is not alive");
   if (err == MB_ENAME) return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", name);
@@ -106,7 +106,7 @@ static int process_unregister(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   size_t size;
   const char *name = mb_check_name(h, L, 1, "Process.unregister", 1, &size);
-  if (!mb_names_remove(&h->runtime->names, &h->runtime->table, name, (uint32_t)size))
+  if (!mb_names_remove(h->scheduler, name, (uint32_t)size))
     return mb_bad_argument(h, L, "Process.unregister", 1, "no process is registered as '%s'", name);
   lua_pushboolean(L, 1);
   return 1;

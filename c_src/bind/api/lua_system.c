@@ -84,7 +84,7 @@ static int census(lua_State *L) {
   lua_createtable(L, 0, 6);
   set_integer(L, "processes", processes);
   set_integer(L, "timers", timers);
-  set_integer(L, "names", mb_names_count(&rt->names));
+  set_integer(L, "names", mb_holdings_count(rt, MB_HOLDING_NAME));
   set_integer(L, "messages", messages);
   set_integer(L, "registries", atomic_load_explicit(&rt->registries.registries, memory_order_relaxed));
   set_integer(L, "registrations", atomic_load_explicit(&rt->registries.registrations, memory_order_relaxed));
