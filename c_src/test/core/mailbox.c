@@ -1,6 +1,6 @@
 /* The mailbox: order, the scan position, the mark of the newest reference. */
-#include "check.h"
 #include "core/mailbox.h"
+#include "test/check.h"
 
 static struct mb_signal *message(mb_ref ref) {
   struct mb_signal *s = mb_signal_new(MB_MESSAGE, 0);
@@ -14,38 +14,48 @@ static void take(struct mb_mailbox *m, struct mb_signal *s) {
   mb_signal_free(s);
 }
 
-int main(void) {
-  struct mb_mailbox m = {0};
-  struct mb_signal *s[6];
-  for (int i = 0; i < 5; i++) mb_mailbox_push(&m, s[i] = message((mb_ref)i));
-  CHECK(m.count == 5 && m.head == s[0] && m.tail == s[4]);
+static struct mb_mailbox m;
+static struct mb_signal *s[6];
 
+/* Messages 0 to 4. */
+static void fill(void) {
+  for (int i = 0; i < 5; i++) mb_mailbox_push(&m, s[i] = message((mb_ref)i));
+}
+
+TEST(messages_stand_in_order_and_what_is_taken_is_not_scanned_again) {
+  fill();
+  CHECK(m.count == 5 && m.head == s[0] && m.tail == s[4]);
   mb_mailbox_rewind(&m, 0);
   CHECK(m.scan == s[0]);
   m.scan = s[2];
-  take(&m, s[2]); /* what is taken is not scanned again */
+  take(&m, s[2]);
   CHECK(m.scan == s[3] && m.count == 4 && s[1]->next == s[3] && s[3]->prev == s[1]);
   m.scan = NULL;
   mb_mailbox_push(&m, s[2] = message(9));
   CHECK(m.scan == s[2]); /* all were seen: the new one is next */
+  CHECK(mb_mailbox_clear(&m) == 5 && m.count == 0 && m.head == NULL);
+}
 
+TEST(a_receive_that_wants_the_newest_reference_begins_behind_what_was_there) {
+  fill();
   mb_mailbox_mark(&m, 77);
   mb_mailbox_push(&m, s[5] = message(77));
   mb_mailbox_rewind(&m, 77);
   CHECK(m.scan == s[5]);
   mb_mailbox_rewind(&m, 78); /* another reference: from the start */
   CHECK(m.scan == s[0]);
-  take(&m, s[2]); /* the marked one goes: the one before it is the mark */
+  take(&m, s[4]); /* the marked one goes: the one before it is the mark */
   mb_mailbox_rewind(&m, 77);
   CHECK(m.scan == s[5]);
-  take(&m, s[0]);
-  take(&m, s[1]);
-  take(&m, s[3]);
-  take(&m, s[4]);
+  for (int i = 0; i < 4; i++) take(&m, s[i]);
   mb_mailbox_rewind(&m, 77);
   CHECK(m.scan == s[5] && m.head == s[5] && m.tail == s[5]);
+  CHECK(mb_mailbox_clear(&m) == 1);
+}
 
-  mb_mailbox_insert(&m, s[0] = message(1)); /* in front of the first that has not been seen */
+TEST(a_message_that_comes_back_stands_before_those_that_have_not_been_seen) {
+  mb_mailbox_push(&m, s[5] = message(77));
+  mb_mailbox_insert(&m, s[0] = message(1));
   CHECK(m.scan == s[0] && m.head == s[0] && s[0]->next == s[5] && s[5]->prev == s[0] && m.count == 2);
   m.scan = s[5];
   mb_mailbox_insert(&m, s[1] = message(2));
@@ -53,9 +63,5 @@ int main(void) {
   m.scan = NULL;
   mb_mailbox_insert(&m, s[2] = message(3)); /* all were seen: behind them */
   CHECK(m.scan == s[2] && m.tail == s[2] && s[2]->prev == s[5]);
-  take(&m, s[0]);
-  take(&m, s[1]);
-  take(&m, s[2]);
-  CHECK(mb_mailbox_clear(&m) == 1 && m.count == 0 && m.head == NULL);
-  return 0;
+  CHECK(mb_mailbox_clear(&m) == 4);
 }

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "bind/open.h"
-#include "check.h"
 #include "codec/codec.h"
 #include "moonbeam.h"
+#include "test/check.h"
 
 static long countdown = -1; /* allocations that still succeed; -1: all */
 
@@ -45,7 +45,7 @@ static const char script[] =
     "local c = copy(t)\n"
     "assert(c[3].x == 'y' and c.self == c and c.f(1) == 3)\n";
 
-int main(void) {
+TEST(with_each_allocation_failing_in_turn_encoding_works_or_raises) {
   lua_State *L = lua_newstate(failing, NULL);
   int ok = 0;
   CHECK(L);
@@ -63,5 +63,4 @@ int main(void) {
     if (n % 50 == 0) lua_gc(L, LUA_GCCOLLECT, 0);
   }
   lua_close(L);
-  return 0;
 }

@@ -5,8 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "check.h"
 #include "moonbeam.h"
+#include "test/check.h"
 
 enum { PATIENCE_S = 60 };
 
@@ -68,10 +68,9 @@ static const char script[] =
     "  while core.process_alive(pid) do core.sleep(1) end\n"
     "end\n";
 
-int main(void) {
+TEST(what_has_a_foreign_hook_is_preempted_and_killed_all_the_same) {
   lua_State *L;
   unsetenv("MOONBEAM_PREEMPT");
-  alarm(PATIENCE_S);
   L = luaL_newstate();
   CHECK(L);
   luaL_openlibs(L);
@@ -80,8 +79,7 @@ int main(void) {
   lua_settop(L, 0);
   if (luaL_dostring(L, script) != LUA_OK) {
     fprintf(stderr, "%s\n", lua_tostring(L, -1));
-    return 1;
+    exit(1);
   }
   lua_close(L);
-  return 0;
 }

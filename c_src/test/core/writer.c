@@ -6,8 +6,8 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "check.h"
 #include "core/writer.h"
+#include "test/check.h"
 
 enum { LIMIT = 100000, BIG = 500, SMALL = 20 };
 
@@ -35,7 +35,7 @@ static void put_mark(struct mb_writer *w, atomic_int *count) {
 }
 
 /* The backlog by itself: everything comes out or is counted, in order. */
-static void backlog(void) {
+TEST(what_goes_into_a_backlog_comes_out_in_order_or_is_counted) {
   struct mb_backlog b = {.limit = LIMIT};
   uint64_t missing, in = 0, out = 0, lost = 0, next = 0;
   for (int round = 0; round < 100000; round++) {
@@ -112,7 +112,7 @@ static void reports(unsigned places) {
 }
 
 /* The last entry can be replaced, wherever the one before it has gone. */
-static void replaced(void) {
+TEST(the_last_entry_can_be_replaced) {
   struct mb_backlog b = {.limit = LIMIT};
   uint64_t missing;
   for (int before = 0; before < 3; before++) {
@@ -139,7 +139,7 @@ static void put_many(void *data) {
 }
 
 /* Several threads: lines are whole, those of a thread in order, and a mark comes after them. */
-static void threads(void) {
+TEST(several_threads_lines_are_whole_and_in_order) {
   static char names[] = "abcd";
   uv_thread_t thread[4];
   atomic_int marks = 0;
@@ -208,7 +208,7 @@ static void blocked(int read_after) {
 }
 
 /* A pipe that has room is written to at once, a thread not needed; and when its reader has gone nobody is killed. */
-static void at_once(void) {
+TEST(a_pipe_with_room_is_written_to_at_once) {
   int ends[2];
   char text[16] = "";
   CHECK(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
@@ -234,7 +234,7 @@ static void end(const void *what) {
 }
 
 /* What needs a frame is written on the thread, inside it. */
-static void framed(void) {
+TEST(what_needs_a_frame_is_written_inside_it) {
   static const struct mb_writer_frame frame = {needed, begin, end};
   FILE *f = tmpfile();
   CHECK(f);
@@ -248,15 +248,10 @@ static void framed(void) {
   fclose(f);
 }
 
-int main(void) {
-  backlog();
-  reports(5);
-  reports(MB_BACKLOG_PLACES + 20);
-  replaced();
-  at_once();
-  framed();
-  threads();
-  blocked(1);
-  blocked(0);
-  return 0;
-}
+TEST(reports_from_few_places_are_counted_by_place) { reports(5); }
+
+TEST(reports_from_many_places_are_counted) { reports(MB_BACKLOG_PLACES + 20); }
+
+TEST(a_pipe_that_is_read_late_tells_what_is_missing) { blocked(1); }
+
+TEST(a_pipe_that_nobody_reads_keeps_nobody_for_ever) { blocked(0); }

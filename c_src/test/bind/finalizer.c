@@ -2,8 +2,8 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "check.h"
 #include "heap/finalizer.h"
+#include "test/check.h"
 
 /* is_finalizer() -> what the word says; raises when lua_gc says something else */
 static int is_finalizer(lua_State *L) {
@@ -18,7 +18,7 @@ static int note(lua_State *L) {
   return 0;
 }
 
-int main(void) {
+TEST(the_collector_s_word_says_what_lua_gc_says) {
   static const char source[] =
       "local is, seen = is_finalizer, {}\n"
       "local function see() seen[#seen + 1] = is() end\n"
@@ -41,5 +41,4 @@ int main(void) {
   if (luaL_dostring(L, source) != LUA_OK) fprintf(stderr, "%s\n", lua_tostring(L, -1)), exit(1);
   lua_close(L);
   CHECK(at_close);
-  return 0;
 }

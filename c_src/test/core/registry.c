@@ -4,9 +4,9 @@
 #include <string.h>
 #include <uv.h>
 
-#include "check.h"
-#include "core/error.h"
 #include "core/core.h"
+#include "core/error.h"
+#include "test/check.h"
 
 enum { THREADS = 4, MEMBERS = 200, KEYS = 16, STEPS = 400 };
 
@@ -121,6 +121,14 @@ static void work(void *data) {
   mb_ticker_detach(s);
 }
 
+static struct mb_scheduler *begin(void) {
+  CHECK(mb_runtime_init(&rt, &upcalls, 1000, 1) == 0);
+  rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
+  rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
+  rt.noproc = mb_reason_new(MB_REASON_OTHER, "p", 1);
+  return &rt.schedulers[0];
+}
+
 static struct mb_process *spawn(struct mb_scheduler *s) {
   struct mb_process *p;
   CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == 0);
@@ -138,7 +146,8 @@ static struct mb_process *open_registry(struct mb_scheduler *s, const char *name
   return server;
 }
 
-static void storm(struct mb_scheduler *s) {
+TEST(in_a_storm_on_four_schedulers_no_unique_key_has_two_holders) {
+  struct mb_scheduler *s = begin();
   struct mb_process *link_target, *server;
   uv_thread_t threads[THREADS];
   rt.scheduler_count = THREADS;
@@ -159,6 +168,7 @@ static void storm(struct mb_scheduler *s) {
   for (int i = 0; i < THREADS; i++) mb_scheduler_kill_all(&rt.schedulers[i]);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
   (void)server;
+  mb_runtime_deinit(&rt);
 }
 
 /* The rest */
@@ -193,7 +203,8 @@ static int take_away(struct mb_scheduler *s, struct mb_process *p, const char *r
   return mb_registry_remove(s, p, &a, 0);
 }
 
-static void unique_keys(struct mb_scheduler *s) {
+TEST(a_unique_key_is_one_process_s_until_it_exits_or_the_registry_closes) {
+  struct mb_scheduler *s = begin();
   struct mb_process *link_target, *server = open_registry(s, "u", 0, &link_target), *a = spawn(s), *b = spawn(s);
   struct mb_address k = at("u", "k");
   unsigned char room[64];
@@ -230,9 +241,11 @@ static void unique_keys(struct mb_scheduler *s) {
   CHECK(mb_process_here(s, pid_of(b)) == b && !b->memberships && b->mailbox.count == 1);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
   mb_scheduler_kill_all(s);
+  mb_runtime_deinit(&rt);
 }
 
-static void duplicate_keys(struct mb_scheduler *s) {
+TEST(a_duplicate_key_has_all_that_were_registered_in_order) {
+  struct mb_scheduler *s = begin();
   struct mb_process *link_target, *a, *b;
   struct mb_address k = at("d", "k");
   struct mb_found first;
@@ -263,9 +276,11 @@ static void duplicate_keys(struct mb_scheduler *s) {
   CHECK(mb_process_here(s, pid_of(link_target))); /* b's end did not reach it */
   mb_scheduler_kill_all(s);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
+  mb_runtime_deinit(&rt);
 }
 
-static void metadata(struct mb_scheduler *s) {
+TEST(metadata_stands_beside_the_keys) {
+  struct mb_scheduler *s = begin();
   struct mb_process *link_target, *a;
   struct mb_address meta = at("m", "k"), k = at("m", "k");
   struct mb_bytes one = text("1"), two = text("2");
@@ -280,11 +295,13 @@ static void metadata(struct mb_scheduler *s) {
   CHECK(mb_registry_set_meta(s, &meta, &one) == 0);
   mb_scheduler_kill_all(s);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
+  mb_runtime_deinit(&rt);
 }
 
 enum { COUNT = 20000 };
 
-static void many(struct mb_scheduler *s) {
+TEST(many_unique_keys_come_and_go) {
+  struct mb_scheduler *s = begin();
   struct mb_process *link_target, *a;
   mb_pid who;
   (void)open_registry(s, "many", 0, &link_target);
@@ -305,9 +322,11 @@ static void many(struct mb_scheduler *s) {
   mb_process_exit(s, a, rt.normal);
   CHECK(mb_registry_count(s, text("many")) == 0);
   mb_scheduler_kill_all(s);
+  mb_runtime_deinit(&rt);
 }
 
-static void many_of_each(struct mb_scheduler *s) {
+TEST(many_duplicate_keys_come_and_go) {
+  struct mb_scheduler *s = begin();
   struct mb_process *link_target, *p[3];
   mb_pid who;
   (void)open_registry(s, "many", 1, &link_target);
@@ -328,19 +347,5 @@ static void many_of_each(struct mb_scheduler *s) {
   }
   mb_scheduler_kill_all(s);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
-}
-
-int main(void) {
-  CHECK(mb_runtime_init(&rt, &upcalls, 1000, 1) == 0);
-  rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
-  rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
-  rt.noproc = mb_reason_new(MB_REASON_OTHER, "p", 1);
-  unique_keys(&rt.schedulers[0]);
-  duplicate_keys(&rt.schedulers[0]);
-  metadata(&rt.schedulers[0]);
-  many(&rt.schedulers[0]);
-  many_of_each(&rt.schedulers[0]);
-  storm(&rt.schedulers[0]);
   mb_runtime_deinit(&rt);
-  return 0;
 }

@@ -3,10 +3,16 @@
 #include <lualib.h>
 #include <string.h>
 
-#include "check.h"
 #include "code/bytecode.h"
+#include "test/check.h"
 
 static lua_State *L;
+
+static void begin(void) {
+  L = luaL_newstate();
+  CHECK(L);
+  luaL_openlibs(L);
+}
 
 static int append(lua_State *state, const void *p, size_t size, void *data) {
   struct {
@@ -39,8 +45,9 @@ static const struct mb_code_name *name_of(const struct mb_code *c, const char *n
   return NULL;
 }
 
-static void scans(void) {
+TEST(a_scan_finds_names_and_environments) {
   struct mb_code *c;
+  begin();
   dump_of("local up = 1 return function() a = b; local function f() return c.d + up end return f end", 0);
   CHECK(mb_code_scan(dump.bytes, dump.size, &c) == 0 && c->upvalue_count == 2 && c->name_count == 3);
   CHECK(name_of(c, "a")->written && !name_of(c, "a")->read && name_of(c, "b")->read && name_of(c, "c"));
@@ -64,10 +71,12 @@ static void scans(void) {
           "s[#s + 1] = '} return far_away end' return load(table.concat(s))()", 0);
   CHECK(mb_code_scan(dump.bytes, dump.size, &c) == 0 && name_of(c, "far_away"));
   mb_code_free(c);
+  lua_close(L);
 }
 
-static void damage(void) {
+TEST(damaged_bytecode_is_refused_and_nothing_is_read_beyond_it) {
   struct mb_code *c;
+  begin();
   dump_of("local u return function(...) local x <const> = 1.5 for i = 1, 2 do g(u, 'text', ...) end "
           "return function() h = i end end", 0);
   for (size_t size = 0; size < dump.size; size++) {
@@ -85,10 +94,12 @@ static void damage(void) {
     if (mb_code_scan(copy, dump.size, &c) == 0) mb_code_free(c);
     free(copy);
   }
+  lua_close(L);
 }
 
-static void factories(void) {
+TEST(a_factory_makes_closures_with_cells_of_their_own) {
   lua_Integer before;
+  begin();
   CHECK(mb_bytecode_check(L) == 0 && lua_gettop(L) == 0);
   dump_of("local n = 0 return function(by) n = n + by return n end", 0);
   CHECK(mb_code_factory(L, dump.bytes, dump.size) == 0);
@@ -117,15 +128,5 @@ static void factories(void) {
   before = lua_gc(L, LUA_GCCOUNT, 0);
   CHECK(mb_code_factory(L, dump.bytes, 40) == MB_EFORMAT && lua_gettop(L) == 0);
   CHECK(lua_gc(L, LUA_GCCOUNT, 0) <= before + 64);
-}
-
-int main(void) {
-  L = luaL_newstate();
-  CHECK(L);
-  luaL_openlibs(L);
-  scans();
-  damage();
-  factories();
   lua_close(L);
-  return 0;
 }

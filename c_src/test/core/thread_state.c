@@ -6,8 +6,8 @@
 #include <sched.h>
 #endif
 
-#include "check.h"
 #include "core/thread_state.h"
+#include "test/check.h"
 
 #define MS_NS 1000000ull
 
@@ -34,7 +34,7 @@ static void *compute(void *data) {
   return NULL;
 }
 
-int main(void) {
+TEST(the_time_that_a_thread_is_ready_and_others_have_the_processor_is_told) {
   struct mb_thread here;
   pthread_t other;
   uint64_t began = uv_hrtime(), delay = 0, ran;
@@ -42,7 +42,7 @@ int main(void) {
   uv_sleep(20);
   CHECK(mb_thread_sample(&here) == MB_THREAD_RUNS);
   ran = here.ran;
-  if (!share_one()) return 0;
+  if (!share_one()) return;
   CHECK(pthread_create(&other, NULL, compute, NULL) == 0);
   while (delay < 20 * MS_NS && uv_hrtime() - began < 20000 * MS_NS) delay += mb_thread_delay(&here);
   (void)mb_thread_sample(&here);
@@ -52,5 +52,4 @@ int main(void) {
   }
   atomic_store(&quit, 1);
   CHECK(pthread_join(other, NULL) == 0);
-  return 0;
 }

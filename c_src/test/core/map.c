@@ -1,8 +1,8 @@
 /* The map, against a plain array that does the same slowly. */
 #include <string.h>
 
-#include "check.h"
 #include "core/map.h"
+#include "test/check.h"
 
 enum { KEYS = 2000 };
 static uint64_t model[KEYS + 1]; /* 0: not there */
@@ -20,7 +20,7 @@ static void compare(const struct mb_map *m) {
   CHECK(seen == expected && m->count == expected);
 }
 
-int main(void) {
+TEST(it_agrees_with_a_plain_array_and_holds_nothing_when_it_is_empty) {
   struct mb_map m = {0};
   uint64_t value;
   CHECK(mb_map_get(&m, 1) == NULL && !mb_map_remove(&m, 1, NULL));
@@ -42,5 +42,4 @@ int main(void) {
   compare(&m);
   CHECK(m.capacity == 0); /* empty: nothing is held */
   mb_map_deinit(&m);
-  return 0;
 }

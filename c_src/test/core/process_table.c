@@ -3,10 +3,10 @@
 #include <string.h>
 #include <uv.h>
 
-#include "check.h"
+#include "core/core.h"
 #include "core/error.h"
 #include "core/mailbox.h"
-#include "core/core.h"
+#include "test/check.h"
 
 enum { POSTED = 20000 };
 
@@ -61,25 +61,34 @@ static struct mb_process *spawn(struct mb_scheduler *s) {
 
 static mb_pid pid_of(struct mb_process *p) { return atomic_load(&p->pid); }
 
-int main(void) {
-  struct mb_scheduler *s;
-  struct mb_process *p, *list = NULL;
-  struct mb_process_table table;
-  mb_pid pid, others[64];
-  uv_thread_t thread;
+static struct mb_scheduler *begin(void) {
+  CHECK(mb_runtime_init(&rt, &upcalls, 50, 1) == 0);
+  rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
+  rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
+  rt.noproc = mb_reason_new(MB_REASON_OTHER, "p", 1);
+  return &rt.schedulers[0];
+}
 
+static void end(void) {
+  mb_scheduler_kill_all(&rt.schedulers[0]);
+  mb_runtime_deinit(&rt);
+}
+
+TEST(a_table_gives_out_as_many_slots_as_its_limit_and_takes_them_back) {
+  struct mb_process_table table;
+  struct mb_process *list = NULL;
   CHECK(mb_process_table_init(&table, 100) == 0);
   CHECK(mb_process_table_take(&table, 1000, &list) == 100 && mb_process_table_take(&table, 1, &list) == 0);
   mb_process_table_give(&table, 100, &list);
   CHECK(list == NULL && mb_process_table_take(&table, 1, &list) == 1);
   CHECK(mb_process_table_at(&table, 0) == NULL && mb_process_table_at(&table, 101) == NULL);
   mb_process_table_deinit(&table);
+}
 
-  CHECK(mb_runtime_init(&rt, &upcalls, 50, 1) == 0);
-  rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
-  rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
-  rt.noproc = mb_reason_new(MB_REASON_OTHER, "p", 1);
-  s = &rt.schedulers[0];
+TEST(a_pid_is_given_out_once_though_slots_are_used_again) {
+  struct mb_scheduler *s = begin();
+  struct mb_process *p;
+  mb_pid others[50];
   for (int i = 0; i < 50; i++) others[i] = pid_of(spawn(s));
   CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == MB_ELIMIT);
   for (int i = 0; i < 50; i++) {
@@ -89,16 +98,19 @@ int main(void) {
   }
   CHECK(mb_scheduler_run(s, NULL) == MB_EDEADLOCK && s->live == 0);
   for (int i = 0; i < 50; i++) CHECK(mb_process_table_lookup(&rt.table, others[i]) == NULL);
-
   p = spawn(s);
-  pid = pid_of(p);
-  for (int i = 0; i < 50; i++) CHECK(pid != others[i]); /* the slot is used again, the pid is not */
+  for (int i = 0; i < 50; i++) CHECK(pid_of(p) != others[i]);
+  end();
+}
+
+TEST(what_another_thread_posts_arrives_in_order) {
+  struct mb_scheduler *s = begin();
+  mb_pid pid = pid_of(spawn(s));
+  uv_thread_t thread;
   s->stay = 1;
   CHECK(uv_thread_create(&thread, post, &pid) == 0);
   CHECK(mb_scheduler_run(s, NULL) == 0);
   CHECK(uv_thread_join(&thread) == 0);
   CHECK(received == POSTED && s->live == 0 && s->messages == 0);
-  mb_scheduler_kill_all(s);
-  mb_runtime_deinit(&rt);
-  return 0;
+  end();
 }
