@@ -4,16 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/node.h"
 #include "bind/open.h"
 #include "code/modules.h"
-#include "codec/codec.h"
 #include "codec/message.h"
+#include "core/end_watch.h"
 #include "core/error.h"
+#include "heap/closing.h"
 #include "heap/errors.h"
-#include "log/crash.h"
-#include "process/closing.h"
-#include "process/preempt.h"
-#include "process/run.h"
+#include "heap/exit.h"
+#include "heap/hook.h"
+#include "heap/inspect.h"
+#include "log/log.h"
+#include "process/break.h"
+#include "process/current.h"
+#include "process/ending.h"
 #include "replica/replica.h"
 
 /* Run the library's first file, <directory of the executable>/../share/lua/5.4/moonbeam/init.lua: the host and its library
@@ -46,7 +51,8 @@ static int host_exit(lua_State *L) {
   int close = lua_toboolean(L, 2), stuck = !mb_can_yield(h, L);
   if (p && (!close || stuck)) p->private_flags |= MB_PRIVATE_LEFT;
   if (stuck) mb_node_leave(h->node, h->scheduler, status);
-  mb_node_exit(h->node, status, close ? MB_NODE_CLOSES : MB_NODE_LEAVES, mb_ending_calls(h->node, p));
+  mb_ending_exit(h->ending, status, close ? MB_NODE_CLOSES : MB_NODE_LEAVES,
+                 mb_ending_calls(h->ending, p));
   mb_process_exit(h->scheduler, p, h->runtime->killed);
   mb_leave_if_exiting(h, L, p);
   return luaL_error(L, "the program is exiting");
@@ -75,8 +81,8 @@ static struct mb_scheduler *_Atomic script_scheduler;
 unsigned mb_host_stop(int number) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
   struct mb_heap *h = s ? s->heap : NULL;
-  unsigned seconds = h ? mb_ending_signal(h->node, number) : 1;
-  if (h) mb_preempt_now(h); /* a script by itself may compute without a ticker */
+  unsigned seconds = h ? mb_ending_signal(h->ending, number) : 1;
+  if (h) mb_hook_now(h); /* a script by itself may compute without a ticker */
   return seconds;
 }
 
@@ -89,27 +95,27 @@ int mb_host_is_exit(lua_State *L, int index) { return mb_is_exit(mb_heap_open(L)
 
 int mb_host_raise_exit(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
-  h->script_said = 1;
+  h->script->said = 1;
   mb_push_exit(h, L);
   return lua_error(L);
 }
 
 enum { TEXT_NS = 1000000000, CLOSING_MS = 3000 };
 
-void mb_host_watch(int status) { (void)mb_ending_watch(CLOSING_MS, status); }
+void mb_host_watch(int status) { (void)mb_end_watch(CLOSING_MS, status); }
 void mb_host_leave(void) { mb_claim_exit(); }
 void mb_host_exit(int status) { mb_exit_now(status); }
 
 void mb_host_bound(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
-  h->script_bound = 1;
+  h->script->bound = 1;
   mb_closing_begin_for(h, TEXT_NS);
 }
 
 int mb_host_unbound(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
-  if (!h->script_bound) return 0;
-  h->script_bound = 0;
+  if (!h->script->bound) return 0;
+  h->script->bound = 0;
   mb_closing_end(h);
   return h->cut;
 }
@@ -125,9 +131,9 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o) {
   h = mb_heap_open(L);
   h->main_runs = 0; /* the script has a coroutine like any process */
   h->scheduler->stay = o->no_halt;
-  h->node->setup = (struct mb_node_setup){o->new_state, o->close_state, open_all};
+  h->node->setup = (struct mb_node_setup){o->new_state, o->close_state, h->node->setup.attach, open_all};
   h->runtime->scheduler_count = o->schedulers > 0 ? (uint32_t)o->schedulers : mb_node_schedulers(0);
-  h->breaking.unclaimed = o->unclaimed_break;
+  h->breaking->unclaimed = o->unclaimed_break;
   atomic_store(&script_scheduler, h->scheduler);
   return 0;
 }
@@ -135,12 +141,12 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o) {
 /* Call f(heap, outcome) outside of processes, with a second for the user's code; what it raises is dropped. */
 static void protect(struct mb_heap *h, lua_State *L, lua_CFunction f, struct mb_host_outcome *out) {
   mb_closing_begin_for(h, TEXT_NS);
-  mb_preempt_enter(h, L);
+  mb_hook_enter(h, L);
   lua_pushcfunction(L, f);
   lua_pushlightuserdata(L, h);
   lua_pushlightuserdata(L, out);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
-  mb_preempt_leave(h);
+  mb_hook_leave(h);
   mb_closing_end(h);
 }
 
@@ -162,13 +168,13 @@ static int describe_exit(lua_State *L) {
 
 /* The text of how the script ended, from its reason. */
 static void describe(struct mb_heap *h, lua_State *L, struct mb_host_outcome *out) {
-  if (h->script_text) {
+  if (h->script->text) {
     out->kind = MB_ENDED_ERROR;
-    out->text = h->script_text;
-    h->script_text = NULL;
+    out->text = h->script->text;
+    h->script->text = NULL;
   } else if (h->main_reason->kind == MB_REASON_NORMAL) {
     out->kind = MB_ENDED_NORMAL;
-  } else if (h->script_said) {
+  } else if (h->script->said) {
     out->kind = MB_ENDED_EXIT;
   } else {
     out->kind = MB_ENDED_EXIT;
@@ -181,7 +187,7 @@ static void describe(struct mb_heap *h, lua_State *L, struct mb_host_outcome *ou
 static int describe_deadlock(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_host_outcome *out = lua_touserdata(L, 2);
-  lua_State *co = mb_coroutine(h->script);
+  lua_State *co = mb_coroutine(h->script->process);
   lua_Debug ar;
   char pid[MB_ID_TEXT];
   const char *where = "";
@@ -192,7 +198,7 @@ static int describe_deadlock(lua_State *L) {
     where = lua_pushfstring(L, " at %s:%d", ar.short_src, ar.currentline);
     break;
   }
-  mb_pid_text(mb_pid_of(h->script), pid);
+  mb_pid_text(mb_pid_of(h->script->process), pid);
   lua_pushfstring(L,
                   "deadlock: the script's process %s waits%s and nothing is left that could wake it "
                   "(no runnable process, timer or handle)",
@@ -205,7 +211,7 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   struct mb_heap *h = mb_heap_open(L);
   struct mb_scheduler *s = h->scheduler;
   struct mb_signal *nothing = mb_signal_new(MB_MESSAGE, 0);
-  struct mb_ending *e = &h->node->ending;
+  struct mb_ending *e = h->ending;
   struct mb_process *p;
   int err, top;
   *out = (struct mb_host_outcome){.kind = MB_ENDED_NORMAL};
@@ -219,11 +225,11 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   lua_rawseti(L, -2, p->index);
   lua_pop(L, 1);
   lua_xmove(L, p->context, nargs + 1);
-  h->script = p;
+  h->script->process = p;
   mb_set_foreground(h, mb_pid_of(p));
   top = lua_gettop(L);
   err = mb_scheduler_run(s, NULL);
-  if (err == MB_EDEADLOCK && !h->script_ended) {
+  if (err == MB_EDEADLOCK && !h->script->ended) {
     out->kind = MB_ENDED_DEADLOCK;
     protect(h, L, describe_deadlock, out);
     mb_ending_run(h, EXIT_FAILURE);
@@ -235,11 +241,11 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   } else if (atomic_load(&e->signal)) {
     out->kind = MB_ENDED_STOPPED;
     out->status = 128 + atomic_load(&e->signal);
-  } else if (out->kind != MB_ENDED_DEADLOCK && h->script_ended) {
+  } else if (out->kind != MB_ENDED_DEADLOCK && h->script->ended) {
     describe(h, L, out);
   }
   if (err == MB_EDEADLOCK) err = 0;
-  h->script = NULL;
+  h->script->process = NULL;
   lua_settop(L, top);
   return err;
 }
@@ -249,6 +255,6 @@ void mb_host_flush_log(lua_State *L) { (void)mb_writer_drain(mb_heap_open(L)->no
 int mb_host_close(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
   atomic_store(&script_scheduler, NULL);
-  if (atomic_load(&h->node->ending.how) == MB_NODE_LEAVES) return mb_node_stop(h->node) != 0 ? -1 : 1;
+  if (atomic_load(&h->ending->how) == MB_NODE_LEAVES) return mb_node_stop(h->node) != 0 ? -1 : 1;
   return mb_heap_close(h);
 }

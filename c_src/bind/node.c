@@ -7,10 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bind/open.h"
+#include "code/c_modules.h"
+#include "code/paths.h"
+#include "core/end_watch.h"
 #include "core/error.h"
 #include "heap/heap.h"
-#include "process/run.h"
+#include "heap/hook.h"
+#include "heap/outside.h"
 
 enum {
   PATIENCE_MS = 1000, /* for threads that are to end */
@@ -26,7 +29,6 @@ struct worker {
 };
 
 struct mb_workers {
-  pthread_mutex_t mutex; /* recursive: a C module may require another. Partner: every heap's thread */
   uv_mutex_t ending;     /* guards `running` and `left`; partner: a thread's last act */
   uv_cond_t ended;
   unsigned running;
@@ -44,72 +46,13 @@ uint32_t mb_node_schedulers(uint32_t otherwise) {
   return n > MB_MAX_SCHEDULERS ? MB_MAX_SCHEDULERS : (uint32_t)n;
 }
 
-/* Without a host: states as luaL_newstate makes them. */
-
-static lua_State *plain_new_state(void **data) {
-  *data = NULL;
-  return luaL_newstate();
-}
-
-static void plain_close_state(lua_State *L, void *data) {
-  (void)data;
-  lua_close(L);
-}
-
-static int plain_prepare(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushcfunction(L, luaopen_moonbeam_core);
-  lua_setfield(L, -2, "moonbeam.core");
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "moonbeam");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "import");
-  lua_call(L, 0, 0);
-  return 0;
-}
-
 /* Workers */
-
-static const char *const package_paths[] = {"path", "cpath"};
-
-/* Push the table `package`; 0 and nothing pushed when there is no such table. */
-static int push_package(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushliteral(L, "package");
-  lua_rawget(L, -2);
-  lua_remove(L, -2);
-  if (lua_istable(L, -1)) return 1;
-  lua_pop(L, 1);
-  return 0;
-}
-
-void mb_node_note_paths(struct mb_node *n, lua_State *L) {
-  if (!push_package(L)) return;
-  for (int i = 0; i < 2; i++) {
-    lua_pushstring(L, package_paths[i]);
-    lua_rawget(L, -2);
-    if (lua_type(L, -1) == LUA_TSTRING) n->paths[i] = strdup(lua_tostring(L, -1));
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-}
-
-/* The library is found there, too; what the program has changed comes with replica.h. */
-static void use_paths(const struct mb_node *n, lua_State *L) {
-  if (!push_package(L)) return;
-  for (int i = 0; i < 2; i++) {
-    if (!n->paths[i]) continue;
-    lua_pushstring(L, n->paths[i]);
-    lua_setfield(L, -2, package_paths[i]);
-  }
-  lua_pop(L, 1);
-}
 
 static int prepare(lua_State *L) {
   struct worker *w = lua_touserdata(L, 1);
   luaL_openlibs(L);
-  (void)mb_heap_attach(L, w->node, w->scheduler);
-  use_paths(w->node, L);
+  w->node->setup.attach(L, w->node, w->scheduler);
+  mb_paths_use(&w->node->paths, L);
   lua_pushcfunction(L, w->node->setup.prepare);
   lua_call(L, 0, 0);
   return 0;
@@ -150,7 +93,7 @@ static void work(void *data) {
 }
 
 void mb_node_start(struct mb_scheduler *s) {
-  struct mb_node *n = ((struct mb_heap *)s->heap)->node;
+  struct mb_node *n = mb_node_of(s);
   struct mb_workers *all = n->workers;
   uint32_t count = n->runtime.scheduler_count - 1, made = 0;
   uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = STACK_SIZE};
@@ -177,25 +120,22 @@ void mb_node_start(struct mb_scheduler *s) {
   }
 }
 
-struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers) {
+struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers, const struct mb_upcalls *upcalls,
+                            const struct mb_node_setup *setup) {
   struct mb_node *n = calloc(1, sizeof *n);
   struct mb_workers *all = calloc(1, sizeof *all);
-  pthread_mutexattr_t recursive;
   if (!n || !all || mb_log_init(&n->log) != 0 ||
-      mb_runtime_init(&n->runtime, &mb_heap_upcalls, limit, schedulers) != 0) {
+      mb_runtime_init(&n->runtime, upcalls, limit, schedulers) != 0) {
     if (n) mb_log_deinit(&n->log);
     free(all);
     free(n);
     return NULL;
   }
-  mb_ending_init(&n->ending);
+  mb_ending_init(&n->ending, &n->runtime);
   n->workers = all;
   mb_publications_init(&n->publications);
-  n->setup = (struct mb_node_setup){plain_new_state, plain_close_state, plain_prepare};
-  pthread_mutexattr_init(&recursive);
-  pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-  pthread_mutex_init(&all->mutex, &recursive);
-  pthread_mutexattr_destroy(&recursive);
+  n->setup = *setup;
+  mb_opening_init(&n->opening);
   uv_mutex_init(&all->ending);
   uv_cond_init(&all->ended);
   return n;
@@ -233,16 +173,41 @@ void mb_node_free(struct mb_node *n) {
   mb_publications_deinit(&n->publications);
   mb_ending_deinit(&n->ending);
   mb_runtime_deinit(&n->runtime);
-  pthread_mutex_destroy(&all->mutex);
+  mb_opening_deinit(&n->opening);
   uv_mutex_destroy(&all->ending);
   uv_cond_destroy(&all->ended);
   free(all->list);
   free(all);
-  free(n->paths[0]);
-  free(n->paths[1]);
+  mb_paths_deinit(&n->paths);
   free(n);
 }
 
-void mb_node_lock_modules(struct mb_node *n) { pthread_mutex_lock(&n->workers->mutex); }
+/* The end from inside of a process */
 
-void mb_node_unlock_modules(struct mb_node *n) { pthread_mutex_unlock(&n->workers->mutex); }
+/* p, whose frames are in the way, is dead to everybody, and stays where it is. */
+static void leave_frames(struct mb_scheduler *s, struct mb_process *p) {
+  if (p && p->state != MB_EXITING) {
+    mb_process_exit(s, p, s->runtime->killed);
+    mb_queue_remove(&s->dying, p);
+    s->closing++;
+  }
+}
+
+_Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status) {
+  struct mb_heap *h = s->heap;
+  int something;
+  while (h->configuring) mb_configure_end(h);
+  something = mb_ending_has_functions(&n->ending) && !n->ending.begun && !mb_outside(h, h->L);
+  mb_ending_exit(&n->ending, status, MB_NODE_LEAVES, mb_ending_calls(&n->ending, s->current));
+  if (something) { /* which may be done by processes of this scheduler's: they run on top of this one's frames */
+    mb_hook_leave(h);
+    leave_frames(s, s->current);
+    leave_frames(s, s->suspended_below);
+    s->suspended_below = s->current = NULL;
+    h->closing = h->leaving = h->unyieldable = h->resetting = h->uninterruptible = h->encoding = 0;
+    (void)mb_scheduler_run(s, NULL);
+  }
+  if (s->id != 0) mb_node_retire(n, s); /* the first scheduler, which has been told, ends the program */
+  (void)mb_node_stop(n);
+  mb_exit_now(status);
+}

@@ -4,28 +4,33 @@
 
 #include "api/api.h"
 #include "api/own.h"
+#include "bind/node.h"
 #include "code/bytecode.h"
 #include "code/c_modules.h"
 #include "code/call_site.h"
 #include "code/codes.h"
 #include "code/environment.h"
 #include "code/modules.h"
+#include "code/paths.h"
 #include "code/standard.h"
 #include "codec/codec.h"
 #include "codec/workspace.h"
-#include "log/crash.h"
+#include "core/end_watch.h"
+#include "heap/errors.h"
+#include "heap/finalizer.h"
+#include "heap/hook.h"
+#include "heap/site.h"
+#include "log/log.h"
+#include "process/break.h"
+#include "process/ending.h"
+#include "process/long_slice.h"
 #include "process/preempt.h"
 #include "process/run.h"
 #include "replica/replica.h"
 #include "replica/watch.h"
 
-/* Their addresses are keys in the registry. */
-static const char heap_key, core_key;
-
-_Thread_local struct mb_here mb_here;
-atomic_uint mb_heaps_closed;
-
-void mb_heap_ended(lua_State *L) { luaL_error(L, "the runtime has ended: the Lua state is closing"); }
+/* Its address is a key in the registry. */
+static const char core_key;
 
 /* In stock Lua the functions of at_exit are called when the state closes, in a finalizer of the runtime's: what they run is
  * in processes all the same. */
@@ -36,6 +41,18 @@ static void run_last(struct mb_heap *h) {
   if (collector) h->collector = &collects;
   mb_ending_run(h, MB_STATUS_UNKNOWN); /* the interpreter knows it */
   h->collector = collector;
+}
+
+static void use_node(struct mb_heap *h, struct mb_node *n) {
+  h->node = n;
+  h->runtime = n ? &n->runtime : NULL;
+  h->bounds = n ? &n->bounds : NULL;
+  h->opening = n ? &n->opening : NULL;
+  h->log = n ? &n->log : NULL;
+  h->publications = n ? &n->publications : NULL;
+  h->published = n ? &n->publications.version : NULL;
+  h->ending = n ? &n->ending : NULL;
+  h->refusals = n ? &n->refusals : NULL;
 }
 
 int mb_heap_close(struct mb_heap *h) {
@@ -49,12 +66,11 @@ int mb_heap_close(struct mb_heap *h) {
     stuck = mb_node_stop(h->node) != 0; /* then other threads run on, with what is the node's */
     if (stuck) mb_ticker_detach(h->scheduler);
   }
-  mb_preempt_leave(h); /* the ticker may still interrupt this thread */
+  mb_hook_leave(h); /* the ticker may still interrupt this thread */
   atomic_fetch_add_explicit(&mb_heaps_closed, 1, memory_order_relaxed);
   h->scheduler = NULL;
-  h->runtime = NULL;
   if (h->owner && !stuck) mb_node_free(h->node);
-  h->node = NULL;
+  use_node(h, NULL);
   return stuck ? -1 : 0;
 }
 
@@ -62,7 +78,7 @@ int mb_heap_close(struct mb_heap *h) {
 static int collect_heap(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   if (mb_heap_close(h) != 0) mb_keep_loaded(); /* other threads run on in this code */
-  if (h->memory_limit) lua_setallocf(L, h->alloc, h->alloc_data); /* the limit's needs h, which goes now */
+  mb_lift_memory_limit(h, L);
   mb_reason_release(h->main_reason);
   mb_reason_release(h->no_memory);
   h->main_reason = h->no_memory = NULL;
@@ -71,18 +87,19 @@ static int collect_heap(lua_State *L) {
   mb_codes_free(h->codes);
   mb_modules_free(h->modules);
   mb_sites_free(h);
-  mb_preempt_free(h->preempt);
-  mb_table_watch_free(h->watch);
+  if (h->long_slice) mb_map_deinit(&h->long_slice->places);
+  if (h->replica) mb_table_watch_free(h->replica->watch);
   mb_map_deinit(&h->held);
   mb_map_deinit(&h->failing);
-  free(h->script_text);
+  if (h->script) free(h->script->text);
   h->workspace = h->key = NULL;
   h->codes = NULL;
   h->modules = NULL;
   h->sites = NULL;
-  h->preempt = NULL;
-  h->watch = NULL;
-  h->script_text = NULL;
+  h->hook = NULL;
+  h->long_slice = NULL;
+  h->replica = NULL;
+  h->script = NULL;
   return 0;
 }
 
@@ -118,22 +135,57 @@ static struct mb_reason *no_memory_reason(struct mb_heap *h, lua_State *L) {
   return r;
 }
 
-struct mb_heap *mb_heap_find(lua_State *L) {
-  struct mb_heap *h;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &heap_key);
-  h = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  return h;
+/* Without a host: states as luaL_newstate makes them. */
+
+static lua_State *plain_new_state(void **data) {
+  *data = NULL;
+  return luaL_newstate();
 }
+
+static void plain_close_state(lua_State *L, void *data) {
+  (void)data;
+  lua_close(L);
+}
+
+static int plain_prepare(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_moonbeam_core);
+  lua_setfield(L, -2, "moonbeam.core");
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "moonbeam");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "import");
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+static void attach(lua_State *L, struct mb_node *node, struct mb_scheduler *s) { (void)mb_heap_attach(L, node, s); }
+
+/* The upcalls */
+
+static int stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms) {
+  struct mb_node *n = mb_node_of(s);
+  return mb_long_slice_stuck(&n->log, &n->bounds, s, p, pid, site, ms);
+}
+
+static void notice(struct mb_scheduler *s) {
+  mb_break_noticed(s);
+  mb_ending_noticed(s);
+}
+
+static const struct mb_upcalls upcalls = {.resume = mb_run_resume, .destroy = mb_run_destroy, .abandon = mb_run_abandon,
+                                           .share = mb_replica_share, .answer = mb_answer, .start = mb_node_start,
+                                           .preempt = mb_preempt_overdue, .notice = notice,
+                                           .stuck = stuck};
 
 /* What all heaps of a node share, from the first one. */
 static void make_node(struct mb_heap *h, lua_State *L) {
+  static const struct mb_node_setup plain = {plain_new_state, plain_close_state, attach, plain_prepare};
   const char *limit = getenv("MOONBEAM_PROCESSES");
-  h->node = mb_node_new(limit ? (uint32_t)strtoul(limit, NULL, 10) : 0, mb_node_schedulers(1));
+  h->node = mb_node_new(limit ? (uint32_t)strtoul(limit, NULL, 10) : 0, mb_node_schedulers(1), &upcalls, &plain);
   if (!h->node) luaL_error(L, "moonbeam: cannot start the runtime");
   h->owner = 1;
-  mb_node_note_paths(h->node, L);
-  h->runtime = &h->node->runtime;
+  mb_paths_note(&h->node->paths, L);
 }
 
 struct mb_heap *mb_heap_open(lua_State *L) {
@@ -147,7 +199,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   if (mb_bytecode_check(L) != 0)
     luaL_error(L, "moonbeam: this is not the Lua 5.4 it was built for: its bytecode differs");
   h = lua_newuserdatauv(L, sizeof *h, 0);
-  *h = (struct mb_heap){.node = node, .runtime = node ? &node->runtime : NULL};
+  *h = (struct mb_heap){.node = node};
   for (int i = 0; i < MB_REF_COUNT; i++) h->ref[i] = LUA_NOREF;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   h->L = h->runner = lua_tothread(L, -1);
@@ -158,7 +210,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   lua_pushcfunction(L, collect_heap);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &heap_key);
+  mb_heap_keep(L);
   h->code_identity = mb_code_identity_works(L);
   h->call_sites_known = mb_call_sites_known(L);
   h->collector = mb_collector_word(L);
@@ -167,18 +219,24 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->codes = mb_codes_new();
   h->modules = mb_modules_new();
   h->sites = mb_sites_new();
-  h->preempt = mb_preempt_new();
-  h->watch = mb_table_watch_new();
-  if (!h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->preempt || !h->watch)
+  h->hook = mb_heap_part(L, sizeof *h->hook);
+  h->long_slice = mb_heap_part(L, sizeof *h->long_slice);
+  h->given = mb_heap_part(L, sizeof *h->given);
+  h->breaking = mb_heap_part(L, sizeof *h->breaking);
+  h->script = mb_heap_part(L, sizeof *h->script);
+  h->replica = mb_heap_part(L, sizeof *h->replica);
+  h->replica->watch = mb_table_watch_new();
+  if (!h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->replica->watch)
     luaL_error(L, "not enough memory");
   if (!node) make_node(h, L);
+  use_node(h, h->node);
   h->main_runs = h->owner;
   h->scheduler = s ? s : &h->runtime->schedulers[0];
   h->scheduler->heap = h;
   err = mb_preempt_open(h);
   if (err) luaL_error(L, "moonbeam: cannot start the runtime (error %d)", err);
   h->reporter = lua_newthread(L);
-  mb_preempt_adopt(h, h->reporter);
+  mb_hook_adopt(h, h->reporter);
   (void)luaL_ref(L, LUA_REGISTRYINDEX); /* keeps it as long as the state */
   h->ref[MB_REF_THREADS] = new_table(L, NULL);
   h->ref[MB_REF_PRIVATE] = new_table(L, NULL);
@@ -218,7 +276,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
     h->runtime->killed = constant(h, L, "killed");
     h->runtime->noproc = constant(h, L, "noproc");
     h->runtime->noconnection = constant(h, L, "noconnection");
-    h->node->log.wake = constant(h, L, "log");
+    h->log->wake = constant(h, L, "log");
   }
   mb_open_c_modules(h, L);
   h->no_memory = no_memory_reason(h, L);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "bind/screen.h"
+#include "core/screen.h"
 #include "host/signals.h"
 
 enum { STACK_SIZE = 512 * 1024, HISTORY_SIZE = 1000, ESCAPE_MS = 50 };

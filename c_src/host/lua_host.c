@@ -7,16 +7,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/api.h"
-#include "code/environment.h"
 #include "codec/codec.h"
+#include "heap/arguments.h"
 #include "heap/errors.h"
+#include "heap/private.h"
 #include "host/channel.h"
 #include "host/editor.h"
 #include "host/input.h"
 #include "host/signals.h"
-#include "process/preempt.h"
-#include "process/run.h"
+#include "process/break.h"
+#include "process/current.h"
+#include "process/ending.h"
 
 static lua_State *host; /* the first state's main thread */
 static int opened;      /* the terminal is */
@@ -172,7 +173,7 @@ static int end_with(lua_State *L) {
   struct mb_process *p = mb_process_here(h->scheduler, mb_check_pid(h, L, 1, "end_with", 1));
   luaL_argcheck(L, p, 1, "no process of this scheduler");
   p->flags |= MB_PINNED;
-  h->script = p;
+  h->script->process = p;
   return 0;
 }
 

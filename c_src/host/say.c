@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "bind/screen.h"
+#include "core/screen.h"
 
 const char *mb_program = "moonbeam";
 

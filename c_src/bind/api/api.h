@@ -5,8 +5,6 @@
 
 #include "heap/heap.h"
 
-void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions);
-
 void mb_open_receive(struct mb_heap *h, lua_State *L);
 void mb_open_kernel(struct mb_heap *h, lua_State *L);
 void mb_open_process(struct mb_heap *h, lua_State *L);
@@ -16,11 +14,10 @@ void mb_open_registry(struct mb_heap *h, lua_State *L);
 void mb_open_value(struct mb_heap *h, lua_State *L);
 void mb_open_log(struct mb_heap *h, lua_State *L);
 void mb_open_system(struct mb_heap *h, lua_State *L);
+/* The heap goes, which the allocator of a memory limit needs. */
+void mb_lift_memory_limit(struct mb_heap *h, lua_State *L);
+void mb_open_ending(struct mb_heap *h, lua_State *L);
 void mb_open_module(struct mb_heap *h, lua_State *L);
-
-/* Put functions in the place of those of a module of Lua's library, if that is loaded: who has kept the old ones finds that
- * they travel as the new. Their upvalues are the heap and the library's function. The stack stays. */
-void mb_replace_functions(struct mb_heap *h, lua_State *L, const char *module, const luaL_Reg *functions);
 
 /* These put the runtime's functions into the standard library: coroutines; pcall and xpcall; debug.traceback, getinfo. */
 void mb_open_coroutine(struct mb_heap *h, lua_State *L);
@@ -43,21 +40,5 @@ lua_State *mb_resumed_by(lua_State *L);
 void mb_close_nested(struct mb_heap *h, lua_State *co);
 
 /* Shared by the groups. */
-
-/* Take a message that has been used out of the mailbox. */
-void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s);
-
-/* Whether the wait of p that mb_check_deadline began is over: it was for no time, or its timer fired. */
-int mb_expired(const struct mb_process *p, uint64_t deadline);
-
-/* End a monitor and remove its DOWN and its reply from the mailbox. */
-void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref);
-
-/* A name argument: non-empty and not one of the reserved ones; raises naming the function. */
-const char *mb_check_name(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
-                          size_t *size);
-
-/* A pid argument; raises naming the function. */
-mb_pid mb_check_pid(struct mb_heap *h, lua_State *L, int at, const char *function, int index);
 
 #endif

@@ -4,7 +4,8 @@
 
 #include "api/own.h"
 #include "code/modules.h"
-#include "heap/errors.h"
+#include "heap/private.h"
+#include "process/current.h"
 
 static const char *const keys[] = {"_IO_input", "_IO_output"};
 
@@ -30,13 +31,13 @@ void mb_use_files(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = mb_running(h);
   mb_pid id = mb_own_id(p);
   int top = lua_gettop(L);
-  if (!h->files.set || !h->scheduler || id == h->files.owner) return;
+  if (!h->files->set || !h->scheduler || id == h->files->owner) return;
   luaL_checkstack(L, 6, NULL);
   if (!mb_push_own(h, L, id, p, 0) || lua_rawgeti(L, -1, MB_PRIVATE_FILES) != LUA_TTABLE)
     mb_push_ref(h, L, MB_REF_STANDARD_FILES);
   set_files(L);
   lua_settop(L, top);
-  h->files.owner = id;
+  h->files->owner = id;
 }
 
 /* The running process has what the library has now. */
@@ -59,13 +60,13 @@ static void keep_files(struct mb_heap *h, lua_State *L) {
   lua_rawseti(L, -2, MB_PRIVATE_FILES);
   lua_settop(L, top);
   if (!id)
-    h->files.main_has = !standard;
+    h->files->main_has = !standard;
   else if (standard)
     p->private_flags &= ~(uint32_t)MB_PRIVATE_HAS_FILES;
   else
     p->private_flags |= MB_PRIVATE_HAS_FILES;
-  if (!standard) h->files.set = 1;
-  h->files.owner = id;
+  if (!standard) h->files->set = 1;
+  h->files->owner = id;
 }
 
 /* Upvalue 1 of these is the library's function, which has none itself. */
@@ -87,7 +88,7 @@ static int call_setter(lua_State *L) {
 void mb_inherit_files(struct mb_heap *h, lua_State *L, struct mb_process *parent, struct mb_process *p) {
   mb_pid id = mb_own_id(parent);
   if (!parent) return; /* a finalizer has spawned it */
-  if (id ? !(parent->private_flags & MB_PRIVATE_HAS_FILES) : !h->files.main_has) return;
+  if (id ? !(parent->private_flags & MB_PRIVATE_HAS_FILES) : !h->files->main_has) return;
   mb_push_own(h, L, id, parent, 1);
   mb_push_private(h, L, p, 1);
   lua_rawgeti(L, -2, MB_PRIVATE_FILES); /* never changed, only replaced */
@@ -107,6 +108,7 @@ void mb_disinherit_files(struct mb_heap *h, lua_State *L, struct mb_process *p) 
 }
 
 void mb_open_files(struct mb_heap *h, lua_State *L) {
+  h->files = mb_heap_part(L, sizeof *h->files);
   static const luaL_Reg functions[] = {{"input", call_setter}, {"output", call_setter}, {"read", call_library},
                                        {"lines", call_library}, {"close", call_library}, {NULL, NULL}};
   int top = lua_gettop(L);

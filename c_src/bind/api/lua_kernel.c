@@ -3,53 +3,18 @@
 
 #include "api/api.h"
 #include "api/own.h"
-#include "code/modules.h"
 #include "codec/codec.h"
 #include "core/error.h"
 #include "core/mailbox.h"
+#include "heap/arguments.h"
 #include "heap/errors.h"
-#include "log/crash.h"
+#include "heap/exit.h"
+#include "heap/inspect.h"
+#include "heap/site.h"
+#include "process/current.h"
 #include "process/handover.h"
-#include "process/run.h"
+#include "process/wait.h"
 #include "replica/replica.h"
-
-void mb_set_functions(struct mb_heap *h, lua_State *L, const luaL_Reg *functions) {
-  lua_pushlightuserdata(L, h);
-  luaL_setfuncs(L, functions, 1);
-}
-
-void mb_replace_functions(struct mb_heap *h, lua_State *L, const char *module, const luaL_Reg *functions) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, module) == LUA_TTABLE) {
-    for (const luaL_Reg *f = functions; f->name; f++) {
-      lua_pushlightuserdata(L, h);
-      lua_getfield(L, -2, f->name);
-      mb_modules_alias(h, L, -1, module, f->name);
-      lua_pushcclosure(L, f->func, 2);
-      lua_setfield(L, -2, f->name);
-    }
-  }
-  lua_pop(L, 2);
-}
-
-mb_pid mb_check_pid(struct mb_heap *h, lua_State *L, int at, const char *function, int index) {
-  mb_pid pid = mb_to_pid(L, at);
-  if (!pid) mb_bad_type(h, L, function, index, "pid", at);
-  return pid;
-}
-
-const char *mb_check_name(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
-                          size_t *size) {
-  static const char *const reserved[] = {"nil", "true", "false", "undefined", NULL};
-  const char *name;
-  if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, index, "name", at);
-  name = lua_tolstring(L, at, size);
-  if (*size == 0) mb_bad_argument(h, L, function, index, "a name is a non-empty string");
-  for (int i = 0; reserved[i]; i++)
-    if (strcmp(name, reserved[i]) == 0)
-      mb_bad_argument(h, L, function, index, "'%s' is reserved and cannot be a name", name);
-  return name;
-}
 
 static int self(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -180,7 +145,7 @@ static int process_spawn(lua_State *L) {
   if (p) {
     p->flags |= MB_PINNED;
     if (where != h->scheduler) {
-      if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) == 1) mb_node_start(h->scheduler);
+      if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) == 1) h->runtime->upcalls->start(h->scheduler);
       if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) > 1) /* else threads are out: it stays */
         place(h, L, p, where);
     }
@@ -397,20 +362,6 @@ static int monitor(lua_State *L) {
     return luaL_error(L, "not enough memory");
   mb_push_id(L, ref);
   return 1;
-}
-
-void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
-  struct mb_mailbox *m = &p->mailbox;
-  struct mb_signal *s = m->mark == ref && m->marked ? m->marked->next : m->head;
-  int over = mb_demonitor(h->scheduler, p, ref) == MB_MONITORING;
-  while (s && !over) {
-    struct mb_signal *next = s->next;
-    if (s->ref == ref && (s->kind == MB_DOWN || s->kind == MB_REPLY)) {
-      over = s->kind == MB_DOWN; /* the last that there can be */
-      mb_take_message(h, p, s);
-    }
-    s = next;
-  }
 }
 
 static int demonitor(lua_State *L) {

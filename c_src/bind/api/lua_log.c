@@ -4,12 +4,88 @@
 
 #include "api/api.h"
 #include "codec/codec.h"
+#include "heap/arguments.h"
+#include "heap/closing.h"
 #include "heap/errors.h"
-#include "log/crash.h"
-#include "process/closing.h"
-#include "process/run.h"
+#include "log/crash_report.h"
+#include "log/log.h"
+#include "process/current.h"
+#include "process/wait.h"
 
-static struct mb_log *log_of(const struct mb_heap *h) { return &h->node->log; }
+enum {
+  MOST_IN_VAIN = 4, /* who wait in vain; the fifth does not wait */
+  NAP_NS = 1000000,
+  PATIENCE_NS = 1000000000
+};
+
+struct mb_lua_log {
+  unsigned version;       /* of the settings that are decoded */
+  uint32_t outside_flags; /* as p->private_flags, for the finalizer that runs */
+};
+
+/* The greater pressure of the two backlogs; *rush: the number of the rush. */
+static enum mb_pressure pressure_of(struct mb_log *log, unsigned *rush) {
+  enum mb_pressure writer, handler = MB_NO_PRESSURE;
+  *rush = 0;
+  writer = mb_writer_pressure(log->writer, rush);
+  if (atomic_load_explicit(&log->active, memory_order_relaxed)) {
+    pthread_mutex_lock(&log->mutex);
+    handler = mb_backlog_pressure(&log->events, rush);
+    pthread_mutex_unlock(&log->mutex);
+  }
+  return writer > handler ? writer : handler;
+}
+
+/* The handler's process, and those that it has spawned: what waits for them to go on is the backlog itself. */
+static int is_waited_for(struct mb_log *log, struct mb_process *p) {
+  mb_pid handler = atomic_load_explicit(&log->process, memory_order_relaxed);
+  return handler && (mb_pid_of(p) == handler || p->parent == handler);
+}
+
+static int is_in_vain(struct mb_log *log, uint16_t rush) {
+  unsigned known = atomic_load_explicit(&log->in_vain, memory_order_relaxed);
+  return known >> 16 == rush && (known & 0xffff) >= MOST_IN_VAIN;
+}
+
+static void note_in_vain(struct mb_log *log, uint16_t rush) {
+  unsigned known = atomic_load_explicit(&log->in_vain, memory_order_relaxed);
+  if (known >> 16 != rush) known = (unsigned)rush << 16;
+  atomic_store_explicit(&log->in_vain, known + 1, memory_order_relaxed);
+}
+
+/* An entry has been made: true. Who logs faster than entries are taken waits for a while, where it may, so that a burst
+ * is not dropped; k: until when (ns), 0: not yet decided. Who has waited in vain, because nothing was taken any more, may
+ * be the one that the handler waits for: it does not wait again in this rush, and when some have, nobody does. */
+static int logged(lua_State *L, int status, lua_KContext k) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_log *log = h->log;
+  (void)status;
+  while (mb_can_wait(h, L)) {
+    struct mb_process *p = h->scheduler->current;
+    unsigned number;
+    enum mb_pressure pressure = pressure_of(log, &number);
+    uint16_t rush = (uint16_t)number;
+    uint64_t now;
+    if (pressure == MB_STALLED && k && p->log_rush != rush) note_in_vain(log, rush);
+    if (pressure == MB_STALLED) p->log_rush = rush;
+    if (pressure != MB_PRESSED || p->log_rush == rush || is_in_vain(log, rush) || is_waited_for(log, p)) break;
+    now = uv_hrtime();
+    if (!k) k = (lua_KContext)(now + PATIENCE_NS);
+    if (now >= (uint64_t)k) break;
+    mb_block(h, L, p, now + NAP_NS, k, logged);
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* As mb_log, from Lua: value at index 1, metadata or nil at 2; with `trusted`, the value may be a report of the runtime's:
+ * what users log never is, whatever it looks like. Raises what a message's function raises. The function that calls this returns what it returns. */
+static int log_value(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted) {
+  if (mb_log_make_entry(h, L, level, trusted)) lua_callk(L, MB_EMIT_ARGUMENTS, 0, 0, logged);
+  return logged(L, LUA_OK, 0);
+}
+
+static struct mb_log *log_of(const struct mb_heap *h) { return h->log; }
 
 /* log(level, text | report [, metadata]) -> true: for the runtime's own Lua files */
 static int log_entry(lua_State *L) {
@@ -20,7 +96,7 @@ static int log_entry(lua_State *L) {
     return 1;
   }
   lua_remove(L, 1);
-  return mb_log_value(h, L, level, 1);
+  return log_value(h, L, level, 1);
 }
 
 /* Logger.debug and the others; upvalue 2: the level */
@@ -33,7 +109,7 @@ static int log_at(lua_State *L) {
     if (lua_isnone(L, 2)) return mb_bad_argument(h, L, name, 1, "message expected, got no value");
     if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3)) return mb_bad_type(h, L, name, 2, "table of metadata", 3);
     lua_remove(L, 1);
-    return mb_log_value(h, L, level, 0);
+    return log_value(h, L, level, 0);
   }
   lua_pushboolean(L, 1);
   return 1;
@@ -66,7 +142,7 @@ static int log_write(lua_State *L) {
 static int log_enter(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_caller(h, L);
-  uint32_t *at = p ? &p->private_flags : &h->finalizer_private_flags;
+  uint32_t *at = p ? &p->private_flags : &h->lua_log->outside_flags;
   lua_pushboolean(L, !(*at & MB_PRIVATE_LOGGING));
   *at |= MB_PRIVATE_LOGGING;
   return 1;
@@ -75,7 +151,7 @@ static int log_enter(lua_State *L) {
 static int log_leave(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_caller(h, L);
-  *(p ? &p->private_flags : &h->finalizer_private_flags) &= ~(uint32_t)MB_PRIVATE_LOGGING;
+  *(p ? &p->private_flags : &h->lua_log->outside_flags) &= ~(uint32_t)MB_PRIVATE_LOGGING;
   return 0;
 }
 
@@ -360,7 +436,7 @@ static int log_settings(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = log_of(h);
   unsigned version = atomic_load_explicit(&log->version, memory_order_acquire);
-  if (version && version != h->log_version) {
+  if (version && version != h->lua_log->version) {
     struct mb_reason *settings;
     int status;
     pthread_mutex_lock(&log->mutex);
@@ -380,7 +456,7 @@ static int log_settings(lua_State *L) {
       lua_pushboolean(L, 0);
     }
     lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_LOG_SETTINGS]);
-    h->log_version = version;
+    h->lua_log->version = version;
   }
   if (!version) return 0;
   mb_push_ref(h, L, MB_REF_LOG_SETTINGS);
@@ -443,6 +519,7 @@ void mb_open_log(struct mb_heap *h, lua_State *L) {
                                        {"set_log", set_log},
                                        {"system_time", system_time},
                                        {NULL, NULL}};
+  h->lua_log = mb_heap_part(L, sizeof *h->lua_log);
   mb_set_functions(h, L, functions);
   for (int level = MB_LOG_DEBUG; level < MB_LOG_NONE; level++) { /* log_debug and so on */
     const char *name = lua_pushfstring(L, "log_%s", mb_log_levels[level]);

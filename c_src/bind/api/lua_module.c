@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "code/library.h"
 #include "code/modules.h"
+#include "heap/arguments.h"
 #include "heap/errors.h"
 
 /* Fill the module's table, at stack index 1, from its file, and take its metatable off. In one call from Lua, so that

@@ -5,12 +5,10 @@
 
 #include "api/api.h"
 #include "api/own.h"
-#include "bind/screen.h"
 #include "code/modules.h"
 #include "codec/codec.h"
-#include "process/run.h"
-
-const struct mb_screen *_Atomic mb_screen;
+#include "core/screen.h"
+#include "process/wait.h"
 
 /* The leader of the calling process, while it lives; else 0. */
 static mb_pid leader_of(const struct mb_heap *h, lua_State *L) {

@@ -4,20 +4,21 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "code/environment.h"
 #include "codec/codec.h"
 #include "codec/key.h"
 #include "codec/message.h"
 #include "core/delayed.h"
 #include "core/error.h"
-#include "core/mailbox.h"
+#include "heap/arguments.h"
 #include "heap/errors.h"
-#include "log/crash.h"
+#include "heap/hook.h"
+#include "heap/inspect.h"
+#include "heap/private.h"
+#include "process/current.h"
 #include "process/entry.h"
 #include "process/handover.h"
 #include "process/memory.h"
-#include "process/preempt.h"
-#include "process/run.h"
+#include "process/wait.h"
 
 /* Whether a process can be seen to live, without asking its scheduler. */
 static int is_alive(struct mb_heap *h, mb_pid pid) {
@@ -56,7 +57,7 @@ static int process_exit(lua_State *L) {
   if (p)
     mb_leave_if_exiting(h, L, p);
   else if (mb_running(h) && mb_running(h)->state == MB_EXITING)
-    mb_preempt_now(h); /* it leaves when the finalizer has ended */
+    mb_hook_now(h); /* it leaves when the finalizer has ended */
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -2,7 +2,8 @@
  * and the interrupt of a prompt's line, are not the user's to catch: they are passed on, so that nothing but to-be-closed
  * variables runs. */
 #include "api/api.h"
-#include "process/closing.h"
+#include "code/stand_in.h"
+#include "heap/closing.h"
 
 /* The results of a protected call that began when mb_unwinding was `then`; `below` values of the stack are none. */
 static int results(lua_State *L, int status, int below, int then) {

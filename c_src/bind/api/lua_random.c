@@ -6,6 +6,7 @@
 
 #include "api/own.h"
 #include "core/hash.h"
+#include "heap/private.h"
 
 int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make) {
   if (id) return mb_push_private(h, L, p, make);
@@ -23,20 +24,20 @@ int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p
 }
 
 static void put_away(struct mb_heap *h, lua_State *L) {
-  mb_pid id = h->random.owner;
+  mb_pid id = h->random->owner;
   struct mb_process *p = id ? mb_process_here(h->scheduler, id) : NULL;
   if (id && !p) return; /* it has ended */
   mb_push_own(h, L, id, p, 1);
-  lua_pushlstring(L, h->random.state, h->random.size);
+  lua_pushlstring(L, h->random->state, h->random->size);
   lua_rawseti(L, -2, MB_PRIVATE_RANDOM);
   lua_pop(L, 1);
 }
 
 static lua_Integer next_seed(struct mb_heap *h) {
-  if (!h->random.seed && uv_random(NULL, NULL, &h->random.seed, sizeof h->random.seed, 0, NULL) != 0)
-    h->random.seed = uv_hrtime() ^ (uint64_t)(uintptr_t)h;
-  h->random.seed += 0x9e3779b97f4a7c15u;
-  return (lua_Integer)mb_hash_u64(h->random.seed);
+  if (!h->random->seed && uv_random(NULL, NULL, &h->random->seed, sizeof h->random->seed, 0, NULL) != 0)
+    h->random->seed = uv_hrtime() ^ (uint64_t)(uintptr_t)h;
+  h->random->seed += 0x9e3779b97f4a7c15u;
+  return (lua_Integer)mb_hash_u64(h->random->seed);
 }
 
 /* Let the library's state be that of the process with this id. */
@@ -45,14 +46,14 @@ static void exchange(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_proce
   luaL_checkstack(L, 8, NULL);
   put_away(h, L);
   if (mb_push_own(h, L, id, p, 0) && lua_rawgeti(L, -1, MB_PRIVATE_RANDOM) == LUA_TSTRING) {
-    memcpy(h->random.state, lua_tostring(L, -1), h->random.size);
+    memcpy(h->random->state, lua_tostring(L, -1), h->random->size);
   } else {
     mb_push_ref(h, L, MB_REF_RANDOMSEED);
     lua_pushinteger(L, next_seed(h));
     lua_pushinteger(L, next_seed(h));
     lua_call(L, 2, 0);
   }
-  h->random.owner = id;
+  h->random->owner = id;
   lua_settop(L, top);
 }
 
@@ -62,21 +63,21 @@ static int call_outside(struct mb_heap *h, lua_State *L, lua_CFunction f) {
   unsigned char own[MB_RANDOM_SIZE];
   int status;
   luaL_checkstack(L, 4, NULL);
-  memcpy(own, h->random.state, h->random.size);
-  if (h->random.outside_seeded) {
-    memcpy(h->random.state, h->random.outside, h->random.size);
+  memcpy(own, h->random->state, h->random->size);
+  if (h->random->outside_seeded) {
+    memcpy(h->random->state, h->random->outside, h->random->size);
   } else {
     mb_push_ref(h, L, MB_REF_RANDOMSEED);
     lua_pushinteger(L, next_seed(h));
     lua_call(L, 1, 0);
-    h->random.outside_seeded = 1;
+    h->random->outside_seeded = 1;
   }
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushcclosure(L, f, 1);
   lua_insert(L, 1);
   status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  memcpy(h->random.outside, h->random.state, h->random.size);
-  memcpy(h->random.state, own, h->random.size);
+  memcpy(h->random->outside, h->random->state, h->random->size);
+  memcpy(h->random->state, own, h->random->size);
   return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
@@ -84,12 +85,12 @@ static int call_outside(struct mb_heap *h, lua_State *L, lua_CFunction f) {
  * frame. */
 static inline int call(lua_State *L, int seeds) {
   struct mb_heap *h = mb_heap_here(L);
-  lua_CFunction f = seeds ? h->random.randomseed : h->random.random;
+  lua_CFunction f = seeds ? h->random->randomseed : h->random->random;
   if (h->scheduler) {
     struct mb_process *p = h->scheduler->current;
     mb_pid id = mb_own_id(p);
     if (mb_outside(h, L)) return call_outside(h, L, f);
-    if (id != h->random.owner) exchange(h, L, id, p);
+    if (id != h->random->owner) exchange(h, L, id, p);
   }
   return f(L);
 }
@@ -110,16 +111,17 @@ static lua_CFunction replace(lua_State *L, const char *field, lua_CFunction f) {
 
 void mb_open_random(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
+  h->random = mb_heap_part(L, sizeof *h->random);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "math") == LUA_TTABLE && lua_getfield(L, -1, "randomseed") == LUA_TFUNCTION &&
       lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 1) && lua_type(L, -1) == LUA_TUSERDATA &&
       lua_rawlen(L, -1) <= MB_RANDOM_SIZE) {
-    h->random.state = lua_touserdata(L, -1);
-    h->random.size = lua_rawlen(L, -1);
+    h->random->state = lua_touserdata(L, -1);
+    h->random->size = lua_rawlen(L, -1);
     lua_settop(L, top + 2);
-    h->random.random = replace(L, "random", do_random);
+    h->random->random = replace(L, "random", do_random);
     lua_settop(L, top + 2);
-    h->random.randomseed = replace(L, "randomseed", do_randomseed);
+    h->random->randomseed = replace(L, "randomseed", do_randomseed);
     h->ref[MB_REF_RANDOMSEED] = luaL_ref(L, LUA_REGISTRYINDEX);
   }
   lua_settop(L, top);

@@ -7,22 +7,26 @@
 #include "api/pattern.h"
 #include "codec/message.h"
 #include "core/mailbox.h"
+#include "heap/arguments.h"
+#include "heap/closing.h"
 #include "heap/errors.h"
-#include "process/closing.h"
+#include "process/current.h"
 #include "process/handover.h"
-#include "process/run.h"
+#include "process/read_message.h"
+#include "process/wait.h"
+
+enum { KNOWN_SHAPES = 8 };
+
+/* Metatables of matchers and the shapes they stand for: the last ones that were made. */
+struct mb_shapes {
+  struct shape {
+    const void *metatable;
+    lua_Integer shape;
+  } known[KNOWN_SHAPES];
+  unsigned next;
+};
 
 enum { LONG_MAILBOX = 8 }; /* a shorter one is scanned sooner than the clauses are looked at */
-
-void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
-  mb_mailbox_remove(&p->mailbox, s);
-  mb_count(&h->scheduler->messages, -1);
-  mb_signal_give(h->scheduler, s);
-}
-
-int mb_expired(const struct mb_process *p, uint64_t deadline) {
-  return deadline == MB_NO_TIME || (deadline != 0 && (p->flags & MB_TIMED_OUT));
-}
 
 static int timeout(lua_State *L) {
   lua_pushnil(L);
@@ -313,8 +317,8 @@ static const char shape_key; /* its address is the key of the shape in a matcher
 /* The shape that the metatable at index 2 stands for; -1: none. A matcher's that has travelled has a metatable of its own. */
 static lua_Integer shape_of_metatable(struct mb_heap *h, lua_State *L) {
   const void *identity = lua_topointer(L, 2);
-  for (int i = 0; i < MB_KNOWN_SHAPES; i++)
-    if (h->shapes[i].metatable == identity) return h->shapes[i].shape;
+  for (int i = 0; i < KNOWN_SHAPES; i++)
+    if (h->shapes->known[i].metatable == identity) return h->shapes->known[i].shape;
   return lua_rawgetp(L, 2, &shape_key) == LUA_TNIL ? -1 : lua_tointeger(L, 3);
 }
 
@@ -372,7 +376,7 @@ static void push_metatable(struct mb_heap *h, lua_State *L, lua_Integer shape) {
     lua_rawsetp(L, -2, &shape_key);
     lua_pushvalue(L, -1);
     lua_rawseti(L, -3, shape);
-    h->shapes[h->next_shape++ % MB_KNOWN_SHAPES] = (struct mb_shape){lua_topointer(L, -1), shape};
+    h->shapes->known[h->shapes->next++ % KNOWN_SHAPES] = (struct shape){lua_topointer(L, -1), shape};
   }
   lua_remove(L, -2);
 }
@@ -431,5 +435,6 @@ static int do_sleep(lua_State *L) {
 void mb_open_receive(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"take", take}, {"select", select_message}, {"matcher", matcher},
                                        {"match", match_value}, {"sleep", do_sleep}, {NULL, NULL}};
+  h->shapes = mb_heap_part(L, sizeof *h->shapes);
   mb_set_functions(h, L, functions);
 }

@@ -6,8 +6,10 @@
 #include "codec/codec.h"
 #include "codec/key.h"
 #include "core/error.h"
+#include "heap/arguments.h"
 #include "heap/errors.h"
-#include "process/run.h"
+#include "process/current.h"
+#include "process/wait.h"
 
 /* A copy of what was found: in the caller's frame, or on the Lua stack when it does not fit there. Decoding may run
  * user code, which may look something up itself, so it is in no place that is shared. */

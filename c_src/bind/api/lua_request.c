@@ -8,9 +8,12 @@
 #include "codec/codec.h"
 #include "codec/message.h"
 #include "core/mailbox.h"
+#include "heap/arguments.h"
 #include "heap/errors.h"
+#include "process/current.h"
 #include "process/handover.h"
-#include "process/run.h"
+#include "process/read_message.h"
+#include "process/wait.h"
 #include "replica/replica.h"
 
 /* The oldest reply or DOWN for ref, from the scan position on; NULL when there is none yet. */

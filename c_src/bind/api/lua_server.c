@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "code/environment.h"
+#include "code/adopt.h"
 #include "code/modules.h"
-#include "heap/errors.h"
-#include "log/crash.h"
-#include "replica/replica.h"
+#include "heap/arguments.h"
+#include "heap/inspect.h"
+#include "heap/private.h"
+#include "process/current.h"
 
 /* module_name(table) -> the name that require knows it by; nil when there is none */
 static int module_name(lua_State *L) {

@@ -7,8 +7,12 @@
 #include "api/api.h"
 #include "code/environment.h"
 #include "code/library.h"
+#include "heap/arguments.h"
 #include "heap/errors.h"
-#include "process/closing.h"
+#include "log/log.h"
+#include "process/cleanup.h"
+#include "process/current.h"
+#include "process/ending.h"
 #include "process/long_slice.h"
 #include "replica/replica.h"
 
@@ -80,7 +84,7 @@ static int census(lua_State *L) {
               atomic_load_explicit(&s->delayed_count, memory_order_relaxed);
     messages += atomic_load_explicit(&s->messages, memory_order_relaxed);
   }
-  if (atomic_load(&h->node->log.process)) processes--; /* the handler's is the log's own */
+  if (atomic_load(&h->log->process)) processes--; /* the handler's is the log's own */
   lua_createtable(L, 0, 6);
   set_integer(L, "processes", processes);
   set_integer(L, "timers", timers);
@@ -142,16 +146,22 @@ static int set_schedulers(lua_State *L) {
   return 0;
 }
 
+struct mb_memory_limit {
+  lua_Alloc alloc; /* the allocator below it */
+  void *alloc_data;
+  size_t used, limit; /* counted only while a limit is set; 0: none */
+};
+
 /* The allocator while a limit is set: what is asked for beyond it is refused, as if memory were out. */
 static void *limited(void *data, void *block, size_t old, size_t size) {
   struct mb_heap *h = data;
   void *result;
   if (!block) old = 0; /* then it tells what is allocated, not how much */
-  if (size > old && h->memory_used + (size - old) > h->memory_limit) return NULL;
-  result = h->alloc(h->alloc_data, block, block ? old : 0, size);
+  if (size > old && h->memory->used + (size - old) > h->memory->limit) return NULL;
+  result = h->memory->alloc(h->memory->alloc_data, block, block ? old : 0, size);
   if (result || size == 0) {
-    h->memory_used += size;
-    h->memory_used = h->memory_used > old ? h->memory_used - old : 0;
+    h->memory->used += size;
+    h->memory->used = h->memory->used > old ? h->memory->used - old : 0;
   }
   return result;
 }
@@ -160,27 +170,31 @@ static void *limited(void *data, void *block, size_t old, size_t size) {
  * what it uses at present; nil takes the cap away. */
 static int memory_limit(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  size_t old = h->memory_limit;
+  size_t old = h->memory->limit;
   lua_Integer wanted = luaL_optinteger(L, 1, 0);
   if (wanted < 0) return mb_bad_argument(h, L, "memory_limit", 1, "bytes >= 0 expected");
   if (wanted > 0 && !old) {
-    h->alloc = lua_getallocf(L, &h->alloc_data);
+    h->memory->alloc = lua_getallocf(L, &h->memory->alloc_data);
     lua_setallocf(L, limited, h);
   } else if (wanted == 0 && old) {
-    lua_setallocf(L, h->alloc, h->alloc_data);
+    lua_setallocf(L, h->memory->alloc, h->memory->alloc_data);
   }
   if (wanted > 0) {
     /* what is there now may be freed under the limit: count it in */
-    h->memory_used = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
-    h->memory_limit = h->memory_used + (size_t)wanted;
+    h->memory->used = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+    h->memory->limit = h->memory->used + (size_t)wanted;
   } else {
-    h->memory_limit = 0;
+    h->memory->limit = 0;
   }
   if (old)
     lua_pushinteger(L, (lua_Integer)old);
   else
     lua_pushnil(L);
   return 1;
+}
+
+void mb_lift_memory_limit(struct mb_heap *h, lua_State *L) {
+  if (h->memory && h->memory->limit) lua_setallocf(L, h->memory->alloc, h->memory->alloc_data);
 }
 
 /* define(name, value): every process finds it among its globals */
@@ -292,6 +306,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"publish_start", publish_start},
                                        {"run_start", run_start},
                                        {NULL, NULL}};
+  if (!h->memory) h->memory = mb_heap_part(L, sizeof *h->memory);
   mb_set_functions(h, L, functions);
   mb_push_ref(h, L, MB_REF_COLLECTGARBAGE); /* the library's: what the runtime does itself is not refused */
   lua_setfield(L, -2, "collectgarbage");

@@ -3,8 +3,9 @@
 #include "api/api.h"
 #include "api/pattern.h"
 #include "code/standard.h"
+#include "heap/arguments.h"
+#include "heap/closing.h"
 #include "heap/errors.h"
-#include "process/closing.h"
 
 static int id_tostring(lua_State *L) {
   uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, 1);

@@ -5,8 +5,26 @@
 #ifndef MB_OWN_H
 #define MB_OWN_H
 
-#include "code/environment.h"
 #include "heap/heap.h"
+
+enum { MB_RANDOM_SIZE = 64 };
+
+/* The library's generator of random numbers: see lua_random.c. */
+struct mb_random {
+  mb_pid owner; /* whose state is in there, mb_own_id */
+  void *state;
+  size_t size;
+  uint64_t seed; /* what the next seeds are made of; 0: not yet */
+  unsigned char outside[MB_RANDOM_SIZE]; /* the state that finalizers have */
+  int outside_seeded;
+  lua_CFunction random, randomseed;
+};
+
+/* The default files. */
+struct mb_own_files {
+  mb_pid owner;      /* whose ones the library has, mb_own_id */
+  int set, main_has; /* some process, the main chunk has set one */
+};
 
 /* Who runs, for comparing; 0: the main chunk. */
 static inline mb_pid mb_own_id(const struct mb_process *p) { return p && !(p->flags & MB_IN_PLACE) ? mb_pid_of(p) : 0; }
@@ -14,13 +32,6 @@ static inline mb_pid mb_own_id(const struct mb_process *p) { return p && !(p->fl
 /* Push the private values of p, as mb_push_private; of the main chunk's, whether it has a process or not, if id
  * is 0. */
 int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make);
-
-/* The heap of what runs on L, for functions whose upvalues are the library's. It may have been closed. */
-static inline struct mb_heap *mb_heap_here(lua_State *L) {
-  if (mb_here.running == L && mb_here.closed == atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed))
-    return mb_here.heap;
-  return mb_heap_find(L);
-}
 
 /* Put these functions in the place of the library's; the stack stays. */
 void mb_open_random(struct mb_heap *h, lua_State *L);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "codec/codec.h"
+#include "heap/closing.h"
 #include "heap/errors.h"
-#include "process/closing.h"
 
 enum { NEST = 150, FEW_NAMES = 16 };
 /* One table's match needs MOST_SLOTS of the stack beside the captures of so many items. */

@@ -3,8 +3,18 @@
 #include <string.h>
 
 #include "code/modules.h"
+#include "heap/hook.h"
 #include "heap/main_thread.h"
-#include "process/preempt.h"
+
+void mb_opening_init(struct mb_opening *o) {
+  pthread_mutexattr_t recursive;
+  pthread_mutexattr_init(&recursive);
+  pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+  pthread_mutex_init(&o->mutex, &recursive);
+  pthread_mutexattr_destroy(&recursive);
+}
+
+void mb_opening_deinit(struct mb_opening *o) { pthread_mutex_destroy(&o->mutex); }
 
 /* The opener of a C module, upvalue 2. */
 static int open_module(lua_State *L) {
@@ -12,12 +22,12 @@ static int open_module(lua_State *L) {
   int status;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
-  mb_node_lock_modules(h->node); /* the one place where Lua runs under a lock: that is its purpose */
+  pthread_mutex_lock(&h->opening->mutex); /* the one place where Lua runs under a lock: that is its purpose */
   h->has_c_modules = 1;
-  mb_preempt_attend(h);
+  mb_hook_attend(h);
   mb_ticker_start(h->runtime); /* notices hooks that are set on the main thread */
   status = mb_main_pcall(h, L, lua_gettop(L) - 1);
-  mb_node_unlock_modules(h->node);
+  pthread_mutex_unlock(&h->opening->mutex);
   return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
@@ -36,9 +46,9 @@ static void call_locked(struct mb_heap *h, lua_State *L) {
   int status;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
-  mb_node_lock_modules(h->node);
+  pthread_mutex_lock(&h->opening->mutex);
   status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  mb_node_unlock_modules(h->node);
+  pthread_mutex_unlock(&h->opening->mutex);
   if (status != LUA_OK) lua_error(L);
 }
 

@@ -4,7 +4,7 @@
 
 #include "code/library.h"
 #include "code/modules_inside.h"
-#include "process/closing.h"
+#include "heap/closing.h"
 
 void mb_modules_set_name(struct mb_heap *h, lua_State *L, int table, int index, const char *name, size_t size) {
   index = lua_absindex(L, index);

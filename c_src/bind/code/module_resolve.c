@@ -3,7 +3,7 @@
 
 #include "code/library.h"
 #include "code/modules_inside.h"
-#include "process/closing.h"
+#include "heap/closing.h"
 
 /* Remember the value on the top of the stack, which stays there, as the one behind a name. */
 static void remember(struct mb_heap *h, lua_State *L, const char *name, size_t size) {

@@ -34,6 +34,7 @@
 #ifndef MB_CODEC_H
 #define MB_CODEC_H
 
+#include "codec/buffer.h"
 #include "heap/heap.h"
 
 enum {
@@ -54,6 +55,10 @@ enum { MB_ENCODED_HEADER = 5 };
  * the caller's level when a value cannot travel, memory errors included; nothing else has happened. */
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out);
+
+/* The `doing` of what is to become part of other heaps, see replica.h: the state's own globals are those of the heap that
+ * decodes. mb_replica_trial: and no more than 64 KB. */
+extern const char mb_replica_all[], mb_replica_trial[], mb_replica_start[];
 
 /* As mb_encode, with the bytes in a new signal, which the caller owns. */
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,

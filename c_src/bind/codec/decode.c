@@ -2,13 +2,12 @@
  * from this program's own encoder, so they are trusted. */
 #include <string.h>
 
+#include "code/adopt.h"
 #include "code/codes.h"
 #include "code/environment.h"
 #include "code/modules.h"
 #include "codec/codec.h"
-#include "heap/errors.h"
-#include "process/closing.h"
-#include "replica/replica.h"
+#include "heap/closing.h"
 
 enum how {
   LOADED, /* no module is loaded: `missing` is set instead */

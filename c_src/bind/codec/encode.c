@@ -9,9 +9,12 @@
 #include "code/modules.h"
 #include "codec/encoder.h"
 #include "heap/errors.h"
-#include "log/crash.h"
+#include "heap/inspect.h"
 
 enum { MOST_TRIED = 64 * 1024 };
+
+const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "copy to another scheduler",
+           mb_replica_start[] = "run the function on other schedulers";
 
 void mb_encoder_give_up(struct mb_encoder *e) { e->h->encoding = e->nested; }
 

@@ -5,7 +5,6 @@
 
 #include "codec/codec.h"
 #include "codec/workspace.h"
-#include "replica/replica.h"
 
 enum { MB_NEST = 60 }; /* levels of values inside each other that are written by recursion */
 

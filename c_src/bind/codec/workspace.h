@@ -3,6 +3,7 @@
 #ifndef MB_WORKSPACE_H
 #define MB_WORKSPACE_H
 
+#include "codec/buffer.h"
 #include "heap/heap.h"
 
 struct mb_seen {

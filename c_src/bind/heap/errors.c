@@ -4,9 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "code/modules.h"
-#include "core/hash.h"
-#include "process/run.h"
+#include "heap/exit.h"
 
 int mb_is_own(const struct mb_heap *h, const char *source) {
   return (h->own_prefix && strncmp(source, h->own_prefix, h->own_prefix_size) == 0) ||
@@ -26,21 +24,21 @@ void mb_push_where(struct mb_heap *h, lua_State *L) {
 }
 
 void mb_given_to(struct mb_heap *h, const char *function, int packed) {
-  size_t size = function ? strnlen(function, sizeof h->given_to - 1) : 0;
-  memcpy(h->given_to, function ? function : "", size);
-  h->given_to[size] = 0;
-  h->given_packed = packed;
+  size_t size = function ? strnlen(function, sizeof h->given->to - 1) : 0;
+  memcpy(h->given->to, function ? function : "", size);
+  h->given->to[size] = 0;
+  h->given->packed = packed;
 }
 
 /* Complete the refusal on the top of the stack, in whose path a packed request's second item is argument 2. */
 static void name_function(struct mb_heap *h, lua_State *L) {
   const char *text = lua_tostring(L, -1);
-  if (h->given_packed) {
+  if (h->given->packed) {
     text = luaL_gsub(L, text, "request: field \"[2]\"", "request: argument 2");
     text = luaL_gsub(L, text, "request: field \"[2].", "request: argument 2, field \"");
     text = luaL_gsub(L, text, "request: field \"[2][", "request: argument 2, field \"[");
   }
-  lua_pushfstring(L, "%s, given to %s", text, h->given_to);
+  lua_pushfstring(L, "%s, given to %s", text, h->given->to);
 }
 
 int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...) {
@@ -49,8 +47,8 @@ int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...) {
   va_start(args, format);
   lua_pushvfstring(L, format, args);
   va_end(args);
-  if (h->given_to[0] && strncmp(lua_tostring(L, -1), "cannot ", 7) == 0) name_function(h, L);
-  h->given_to[0] = 0;
+  if (h->given->to[0] && strncmp(lua_tostring(L, -1), "cannot ", 7) == 0) name_function(h, L);
+  h->given->to[0] = 0;
   mb_push_where(h, L);
   lua_insert(L, -2);
   lua_concat(L, 2);
@@ -132,102 +130,3 @@ int mb_check_flag(struct mb_heap *h, lua_State *L, int at, const char *name, con
   return on;
 }
 
-/* Push the name of the function that the user's code has called, and return the line of that code, 0: there is none. */
-static int push_called(struct mb_heap *h, lua_State *L, lua_Debug *user) {
-  lua_Debug ar;
-  int base = lua_gettop(L);
-  lua_pushliteral(L, "?");
-  for (int level = 0; lua_getstack(L, level, user); level++) {
-    lua_getinfo(L, "Sl", user);
-    if (user->currentline > 0 && !mb_is_own(h, user->source)) return user->currentline;
-    if (level > 0 && user->currentline <= 0) continue; /* pcall and the like */
-    lua_settop(L, base);
-    ar = *user;
-    lua_getinfo(L, "nf", &ar);
-    if (ar.name) {
-      lua_pushstring(L, ar.name);
-    } else if (mb_modules_name(h, L, -1, 0)) {
-      size_t size;
-      const char *name = lua_tolstring(L, -1, &size), *field = name + strlen(name) + 1;
-      lua_pushstring(L, field < name + size ? field : name);
-    } else {
-      lua_pushliteral(L, "?");
-    }
-    lua_replace(L, base + 1);
-    lua_settop(L, base + 1);
-  }
-  return 0;
-}
-
-/* Whether a finalizer is refused at this place for the first time; not when there have been too many places. */
-static int is_new(struct mb_node *n, uint64_t place) {
-  for (int i = 0; i < MB_REFUSED_PLACES; i++) {
-    uint64_t there = 0; /* relaxed: nothing else depends on it */
-    if (atomic_compare_exchange_strong_explicit(&n->refused[i], &there, place, memory_order_relaxed, memory_order_relaxed))
-      return 1;
-    if (there == place) return 0;
-  }
-  return 0;
-}
-
-void mb_refuse_outside(struct mb_heap *h, lua_State *L) {
-  lua_Debug user;
-  const char *function;
-  uint64_t place;
-  int line;
-  luaL_checkstack(L, 12, NULL);
-  line = push_called(h, L, &user);
-  function = lua_tostring(L, -1);
-  if (h->configuring) {
-    mb_push_where(h, L);
-    lua_pushfstring(L, "%s: a function of on_scheduler_start is outside of any process, whichever one is running: let it spawn "
-                    "a process that does this, or send a message to one", function);
-    lua_concat(L, 2);
-    lua_error(L);
-  }
-  place = mb_hash_bytes(function, strlen(function));
-  mb_push_where(h, L);
-  lua_pushfstring(L, "%s: a finalizer (__gc) is outside of any process: let it send a message to the process that shall do it",
-                  function);
-  lua_concat(L, 2);
-  if (line) place += mb_hash_bytes(user.short_src, strlen(user.short_src)) + 2 * mb_hash_u64((uint64_t)line);
-  if (is_new(h->node, place | 1)) {
-    lua_pushfstring(L, "a finalizer has been refused: %s", lua_tostring(L, -1));
-    mb_log(h, L, MB_LOG_ERROR);
-  }
-  lua_error(L);
-}
-
-void mb_check_takes(struct mb_heap *h, lua_State *L) {
-  if (!h->uninterruptible) return;
-  if (mb_outside(h, L)) mb_refuse_outside(h, L);
-  mb_raise(h, L, "a guard or predicate cannot wait or take messages");
-}
-
-uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
-                           int nil_allowed) {
-  lua_Number ms;
-  mb_check_takes(h, L);
-  mb_current(h, L)->flags &= (uint8_t)~MB_TIMED_OUT;
-  if (lua_isnoneornil(L, at)) {
-    if (nil_allowed) return 0;
-  } else if (lua_type(L, at) == LUA_TNUMBER) {
-    ms = lua_tonumber(L, at);
-    if (ms == (lua_Number)HUGE_VAL) return 0;
-    if (ms == 0) return MB_NO_TIME;
-    if (ms > 0 && floor(ms) == ms) {
-      uint64_t now = uv_hrtime();
-      /* beyond about 290 years: as good as never, and no overflow */
-      return ms > 9e12 ? 0 : now + (uint64_t)ms * 1000000u;
-    }
-    mb_bad_argument(h, L, function, index,
-                    "timeout_value: a timeout is an integer >= 0 in ms or \"infinity\", got %s",
-                    luaL_tolstring(L, at, NULL));
-  } else if (lua_type(L, at) == LUA_TSTRING && strcmp(lua_tostring(L, at), "infinity") == 0) {
-    return 0;
-  }
-  mb_bad_argument(h, L, function, index,
-                  "timeout_value: a timeout is an integer >= 0 in ms or \"infinity\", got %s",
-                  lua_isnone(L, at) ? "no value" : mb_type_name(h, L, at));
-  return 0;
-}

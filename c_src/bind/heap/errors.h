@@ -4,6 +4,14 @@
 
 #include "heap/heap.h"
 
+enum { MB_FUNCTION_NAME = 48 }; /* the longest name of a function of the library, and its end */
+
+/* See mb_given_to. */
+struct mb_given {
+  char to[MB_FUNCTION_NAME];
+  int packed;
+};
+
 /* Whether a chunk of this source is one of the runtime's own files. */
 int mb_is_own(const struct mb_heap *h, const char *source);
 
@@ -39,20 +47,5 @@ int mb_check_flag(struct mb_heap *h, lua_State *L, int at, const char *name, con
 
 /* The name of a value's type as users know it: "pid" and "reference" included. */
 const char *mb_type_name(struct mb_heap *h, lua_State *L, int index);
-
-/* Raise that what runs on L, outside of any process, cannot do what it has asked for: only a process can. For a finalizer,
- * whose errors Lua drops, logged once per place. */
-void mb_refuse_outside(struct mb_heap *h, lua_State *L);
-
-/* Raise where the calling process may not take messages: a receive that looks at one runs a guard or predicate. */
-void mb_check_takes(struct mb_heap *h, lua_State *L);
-
-/* The deadline of a wait for 0 ms. */
-#define MB_NO_TIME 1u
-
-/* A timeout argument in ms as a deadline in ns: 0 for none ("infinity", math.huge, and nil if
- * allowed), MB_NO_TIME for 0 ms. A new wait of the running process begins. Raises naming the argument. */
-uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
-                           int nil_allowed);
 
 #endif

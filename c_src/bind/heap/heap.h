@@ -8,19 +8,9 @@
 #include <lua.h>
 #include <stdatomic.h>
 
-#include "bind/node.h"
-#include "codec/buffer.h"
+#include "core/core.h"
 #include "core/map.h"
 #include "heap/finalizer.h"
-#include "process/break.h"
-#include "replica/place.h"
-
-struct mb_codes;
-struct mb_modules;
-struct mb_workspace;
-struct mb_sites;
-struct mb_preempt;
-struct mb_table_watch;
 
 /* What a process keeps on the Lua side: p->private_flags, made when first needed. */
 enum mb_private_flags {
@@ -79,31 +69,15 @@ enum mb_heap_ref {
   MB_REF_COUNT
 };
 
-/* A metatable of matchers and the shape it stands for: see lua_receive.c. */
-struct mb_shape {
-  const void *metatable;
-  lua_Integer shape;
-};
-enum { MB_KNOWN_SHAPES = 8 };
-
-/* The longest name of a function of the library, and its end. */
-enum { MB_FUNCTION_NAME = 48 };
-
-enum { MB_RANDOM_SIZE = 64 };
-
-/* The library's generator of random numbers: see lua_random.c. */
-struct mb_random {
-  mb_pid owner; /* whose state is in there, mb_own_id */
-  void *state;
-  size_t size;
-  uint64_t seed; /* what the next seeds are made of; 0: not yet */
-  unsigned char outside[MB_RANDOM_SIZE]; /* the state that finalizers have */
-  int outside_seeded;
-  lua_CFunction random, randomseed;
-};
-
 struct mb_heap {
-  struct mb_node *node;       /* owned by the heap that made it */
+  struct mb_node *node;       /* owned by the heap that made it; NULL: closed */
+  /* The node's, each of the room whose header declares it; NULL: closed. */
+  struct mb_bounds *bounds;
+  struct mb_opening *opening;
+  struct mb_log *log;
+  struct mb_publications *publications;
+  struct mb_ending *ending;
+  struct mb_refusals *refusals;
   struct mb_runtime *runtime; /* the node's */
   struct mb_scheduler *scheduler; /* NULL: closed */
   int owner;                  /* this heap made the node */
@@ -129,7 +103,8 @@ struct mb_heap {
   const unsigned char *collector_kept; /* the collector's own, then */
   struct mb_modules *modules;
   struct mb_sites *sites;
-  struct mb_preempt *preempt;
+  struct mb_hook *hook;
+  struct mb_long_slice *long_slice;
   /* The thread where user code runs; NULL: nowhere. Shared with the signal handler, which runs on the same thread. Another
    * one that asks for something has been resumed by code that does not know the runtime's yields. */
   lua_State *volatile running;
@@ -137,16 +112,12 @@ struct mb_heap {
    * code has seen. Address -> 1. */
   struct mb_map held;
   struct mb_map failing; /* coroutines that close their variables after an error, see entry.h. Address -> 1 */
-  struct mb_shape shapes[MB_KNOWN_SHAPES]; /* the last ones that were made */
-  unsigned next_shape;
   mb_ref asked; /* the next wait is for the answer to this reference, which is forgotten when the wait raises */
   int preempted; /* the running process has yielded without waiting for anything */
   int unyieldable; /* depth of resumes by code that cannot yield itself */
   int nested;      /* depth of resumes */
   int resetting;   /* depth of coroutines that Lua closes at once */
   int uninterruptible; /* depth of protected calls of the runtime's that the main chunk must not leave */
-  char given_to[MB_FUNCTION_NAME]; /* see mb_given_to */
-  int given_packed;
   int closing; /* depth of clean-up code of the dead that is running: see closing.h */
   int leaving; /* 1 of it is that of the running process */
   int cut;     /* its time is over */
@@ -154,31 +125,22 @@ struct mb_heap {
   unsigned idle_coroutines; /* kept in free slots */
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
   size_t own_prefix_size;
-  struct mb_process *script; /* the host's: its error is printed by the host, not logged */
-  struct mb_break breaking;
   int state_closes; /* nobody would end what finalizers spawn now */
-  int script_ended;
-  int script_said;  /* what it died of has been printed */
-  int script_bound; /* 1 of `closing` is what makes the text of its error */
-  char *script_text; /* what it died of, malloc'd, or NULL */
-  lua_Alloc alloc;     /* the allocator below the memory limit */
-  void *alloc_data;
-  size_t memory_used, memory_limit; /* counted only while a limit is set; 0: none */
-  uint32_t finalizer_private_flags; /* as p->private_flags, for the finalizer that runs */
-  unsigned log_version;
-  struct mb_random random;
-  struct {
-    mb_pid owner;      /* whose default files the library has, mb_own_id */
-    int set, main_has; /* some process, the main chunk has set one */
-  } files;
-  unsigned replica_version;           /* see replica.h: of the last publication seen, */
-  int replica_began;                  /* what was there from the start is known */
-  uint64_t replica_contents;          /* ns: when tables that are globals are looked into again, if that takes long */
-  int replicating;                    /* depth of publishing and adopting, */
-  int configuring;                    /* and of functions of on_scheduler_start that are running: see mb_outside */
-  int replica_known[MB_PLACES];       /* by place: how many names are known */
-  struct mb_table_watch *watch;       /* of the tables that are the same in all heaps */
-  int watch_works, watching;
+  void (*adopt)(struct mb_heap *h, lua_State *L); /* mb_replica_adopt, which the rooms below it need: see adopt.h */
+  const atomic_uint *published; /* the node's version of what is to be adopted, */
+  unsigned adopted;             /* and that of the last publication seen */
+  int replicating;              /* depth of publishing and adopting, */
+  int configuring;              /* and of functions of on_scheduler_start that are running: see outside.h */
+  /* What belongs to one subject alone, as its header, or file, declares it. */
+  struct mb_given *given;
+  struct mb_break *breaking;
+  struct mb_script_end *script;
+  struct mb_replica *replica;
+  struct mb_shapes *shapes;
+  struct mb_random *random;
+  struct mb_own_files *files;
+  struct mb_lua_log *lua_log;
+  struct mb_memory_limit *memory;
   int ref[MB_REF_COUNT];
 };
 
@@ -218,6 +180,13 @@ static inline int mb_outside(const struct mb_heap *h, lua_State *L) {
   return h->collector ? *h->collector & MB_STOPPED_BY_FINALIZER : lua_gc(L, LUA_GCISRUNNING) < 0;
 }
 
+/* Whether the code that runs on L may leave the processor now. */
+static inline int mb_can_yield(const struct mb_heap *h, lua_State *L) {
+  const struct mb_process *p = h->scheduler->current;
+  if (p && p->flags & MB_IN_PLACE) return !h->uninterruptible && !mb_outside(h, L);
+  return lua_isyieldable(L) && !h->unyieldable && h->running == L;
+}
+
 /* The process that runs; NULL between processes, and when the runtime has ended. */
 static inline struct mb_process *mb_running(const struct mb_heap *h) {
   return h->scheduler ? h->scheduler->current : NULL;
@@ -230,48 +199,24 @@ static inline void mb_push_ref(struct mb_heap *h, lua_State *L, enum mb_heap_ref
 /* The heap of a Lua state; NULL when it has none. */
 struct mb_heap *mb_heap_find(lua_State *L);
 
-/* Functions of on_scheduler_start run between these. */
-void mb_configure_begin(struct mb_heap *h);
-void mb_configure_end(struct mb_heap *h);
+/* Memory for what belongs to one subject, all zero, as long as the state. Raises when memory is out. */
+void *mb_heap_part(lua_State *L, size_t size);
 
-/* One runs, and in the time of the process that has called it: then what ends or interrupts that one ends it, too. */
-static inline int mb_configures_itself(const struct mb_heap *h) { return h->configuring && !h->replicating; }
+/* The userdata on the top of the stack (popped) is the heap of this state from now on. */
+void mb_heap_keep(lua_State *L);
 
-/* As mb_current, when there is none, it is dying, or what calls is outside of any. */
-struct mb_process *mb_current_anew(struct mb_heap *h, lua_State *L);
-
-/* The process that calls, for what only a process can do: raises outside of any. In stock Lua the
- * main process is made here when it does not exist or has died. Raises when no slot is left. */
-static inline struct mb_process *mb_current(struct mb_heap *h, lua_State *L) {
-  struct mb_process *p = h->scheduler->current;
-  return p && p->state != MB_EXITING && !mb_outside(h, L) ? p : mb_current_anew(h, L);
+/* The heap of what runs on L, without a function's upvalue: NULL when the state has none. It may have been closed. */
+static inline struct mb_heap *mb_heap_here(lua_State *L) {
+  if (mb_here.running == L && mb_here.closed == atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed))
+    return mb_here.heap;
+  return mb_heap_find(L);
 }
 
-/* The same in a function that has called it before, and has waited since, perhaps. */
-static inline struct mb_process *mb_current_still(struct mb_heap *h, lua_State *L) {
-  struct mb_process *p = h->scheduler->current;
-  return p && p->state != MB_EXITING ? p : mb_current_anew(h, L);
-}
-
-/* The same for what is done outside of processes, too: NULL there. */
-static inline struct mb_process *mb_caller(struct mb_heap *h, lua_State *L) {
-  return mb_outside(h, L) ? NULL : mb_current_still(h, L);
-}
-
-/* The process whose time is used, even from outside; NULL when a finalizer runs while there is none. */
-static inline struct mb_process *mb_worker(struct mb_heap *h, lua_State *L) {
-  struct mb_process *p = h->scheduler->current;
-  return p && p->state != MB_EXITING ? p : mb_caller(h, L);
-}
+/* The coroutine of a process that has started. */
+static inline lua_State *mb_coroutine(const struct mb_process *p) { return p->context; }
 
 static inline mb_pid mb_pid_of(const struct mb_process *p) {
   return atomic_load_explicit(&p->pid, memory_order_relaxed);
-}
-
-/* The pid that stands for whoever calls: from outside of any process, the one that none has. */
-static inline mb_pid mb_caller_pid(struct mb_heap *h, lua_State *L) {
-  const struct mb_process *p = mb_caller(h, L);
-  return p ? mb_pid_of(p) : mb_pid_make(0, 0);
 }
 
 static inline void mb_push_id(lua_State *L, uint64_t id) {

@@ -1,6 +1,6 @@
 #include "heap/main_thread.h"
 
-#include "process/preempt.h"
+#include "heap/hook.h"
 
 /* Keeps what stands below on the main thread out of sight: errors name the line of the level above. */
 static int call(lua_State *L) {
@@ -19,9 +19,9 @@ int mb_main_pcall(struct mb_heap *h, lua_State *L, int arguments) {
   }
   lua_pushcfunction(top, call);
   lua_xmove(L, top, arguments + 1);
-  if (running) mb_preempt_enter(h, top);
+  if (running) mb_hook_enter(h, top);
   status = lua_pcall(top, arguments + 1, LUA_MULTRET, 0);
-  if (running) mb_preempt_enter(h, running);
+  if (running) mb_hook_enter(h, running);
   results = lua_gettop(top) - base;
   if (!lua_checkstack(L, results)) {
     lua_settop(top, base);
@@ -32,14 +32,3 @@ int mb_main_pcall(struct mb_heap *h, lua_State *L, int arguments) {
   return status;
 }
 
-void mb_main_give_hook(struct mb_heap *h, lua_State *to) {
-  lua_State *from = h->L;
-  lua_Hook f;
-  int mask, count;
-  if (h->main_runs || from == to || !mb_preempt_is_hooked(from)) return;
-  f = lua_gethook(from);
-  mask = lua_gethookmask(from);
-  count = lua_gethookcount(from);
-  lua_sethook(from, NULL, 0, 0); /* first: a signal that comes in between sets the same one */
-  lua_sethook(to, f, mask, count);
-}

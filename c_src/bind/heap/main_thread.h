@@ -14,13 +14,4 @@
  * the error. L may be any thread of the heap's that runs; nothing may yield there. Never raises. */
 int mb_main_pcall(struct mb_heap *h, lua_State *L, int arguments);
 
-/* Hand a hook that a library has set on the main thread to `to`, where user code runs or is about to: on the main
- * thread of this heap it would never fire. For every place where a process goes on. Async-signal-safe on the scheduler's
- * thread. */
-void mb_main_give_hook(struct mb_heap *h, lua_State *to);
-
-static inline void mb_main_pass_hook(struct mb_heap *h, lua_State *to) {
-  if (h->has_c_modules && lua_gethook(h->L)) mb_main_give_hook(h, to);
-}
-
 #endif

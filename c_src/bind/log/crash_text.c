@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/pid.h"
-#include "log/crash.h"
+#include "log/crash_report.h"
 
 enum field { BEHAVIOUR, PID, NAME, REASON, ERROR, TRACEBACK, LAST_MESSAGE, STATE, SPAWNED_AT, PARENT, CALLERS, ANCESTORS, COUNT };
 static const char *const names[COUNT] = {"behaviour", "pid", "name", "reason", "error", "traceback", "last_message", "state",

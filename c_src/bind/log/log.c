@@ -6,20 +6,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bind/screen.h"
-#include "codec/codec.h"
+#include "core/screen.h"
+#include "heap/closing.h"
 #include "heap/heap.h"
-#include "log/crash.h"
-#include "process/closing.h"
-#include "process/preempt.h"
-#include "process/run.h"
+#include "heap/inspect.h"
+#include "log/crash_report.h"
 
 enum {
   LIMIT = 4 * 1024 * 1024, /* bytes that wait for the writer, and for the handler */
-  HEAD_SIZE = 64,
-  MOST_IN_VAIN = 4, /* who wait in vain; the fifth does not wait */
-  NAP_NS = 1000000,
-  PATIENCE_NS = 1000000000
+  HEAD_SIZE = 64
 };
 
 const char *const mb_log_levels[] = {"debug", "info", "warning", "error", "none", NULL};
@@ -120,61 +115,6 @@ void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, const c
 
 /* Entries of Lua and C */
 
-/* The greater pressure of the two backlogs; *rush: the number of the rush. */
-static enum mb_pressure pressure_of(struct mb_log *log, unsigned *rush) {
-  enum mb_pressure writer, handler = MB_NO_PRESSURE;
-  *rush = 0;
-  writer = mb_writer_pressure(log->writer, rush);
-  if (atomic_load_explicit(&log->active, memory_order_relaxed)) {
-    pthread_mutex_lock(&log->mutex);
-    handler = mb_backlog_pressure(&log->events, rush);
-    pthread_mutex_unlock(&log->mutex);
-  }
-  return writer > handler ? writer : handler;
-}
-
-/* The handler's process, and those that it has spawned: what waits for them to go on is the backlog itself. */
-static int is_waited_for(struct mb_log *log, struct mb_process *p) {
-  mb_pid handler = atomic_load_explicit(&log->process, memory_order_relaxed);
-  return handler && (mb_pid_of(p) == handler || p->parent == handler);
-}
-
-static int is_in_vain(struct mb_log *log, uint16_t rush) {
-  unsigned known = atomic_load_explicit(&log->in_vain, memory_order_relaxed);
-  return known >> 16 == rush && (known & 0xffff) >= MOST_IN_VAIN;
-}
-
-static void note_in_vain(struct mb_log *log, uint16_t rush) {
-  unsigned known = atomic_load_explicit(&log->in_vain, memory_order_relaxed);
-  if (known >> 16 != rush) known = (unsigned)rush << 16;
-  atomic_store_explicit(&log->in_vain, known + 1, memory_order_relaxed);
-}
-
-/* An entry has been made: true. Who logs faster than entries are taken waits for a while, where it may, so that a burst
- * is not dropped; k: until when (ns), 0: not yet decided. Who has waited in vain, because nothing was taken any more, may
- * be the one that the handler waits for: it does not wait again in this rush, and when some have, nobody does. */
-static int logged(lua_State *L, int status, lua_KContext k) {
-  struct mb_heap *h = mb_heap_of(L);
-  struct mb_log *log = &h->node->log;
-  (void)status;
-  while (mb_can_wait(h, L)) {
-    struct mb_process *p = h->scheduler->current;
-    unsigned number;
-    enum mb_pressure pressure = pressure_of(log, &number);
-    uint16_t rush = (uint16_t)number;
-    uint64_t now;
-    if (pressure == MB_STALLED && k && p->log_rush != rush) note_in_vain(log, rush);
-    if (pressure == MB_STALLED) p->log_rush = rush;
-    if (pressure != MB_PRESSED || p->log_rush == rush || is_in_vain(log, rush) || is_waited_for(log, p)) break;
-    now = uv_hrtime();
-    if (!k) k = (lua_KContext)(now + PATIENCE_NS);
-    if (now >= (uint64_t)k) break;
-    mb_block(h, L, p, now + NAP_NS, k, logged);
-  }
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
 int mb_log_push_function(struct mb_heap *h, lua_State *L, const char *name) {
   mb_push_ref(h, L, MB_REF_LOG);
   if (!lua_istable(L, -1)) {
@@ -208,14 +148,9 @@ static void write_text(struct mb_log *log, lua_State *L, int at, enum mb_log_lev
   mb_log_write(log, level, mb_system_time(), text, size, place);
 }
 
-/* An entry of the value at index 1 and the metadata at 2; with `trusted`, the value may be a report of the runtime's. It
- * has been written when this returns 0; at 1 a function is left to be called, with EMIT_ARGUMENTS on the top of the stack:
- * level, value, metadata, the kind of such a report, and the text and the place of a crash's. */
-enum { EMIT_ARGUMENTS = 6, EMIT_TEXT = 5, EMIT_PLACE = 6 };
-
-static int make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted) {
+int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted) {
   enum { VALUE = 1, METADATA, EMIT, KIND = EMIT + 4, TEXT, PLACE };
-  struct mb_log *log = &h->node->log;
+  struct mb_log *log = h->log;
   lua_settop(L, METADATA);
   if (lua_type(L, VALUE) == LUA_TSTRING && is_plain(log)) {
     write_text(log, L, VALUE, level, NULL);
@@ -244,20 +179,15 @@ static int make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, 
   return 0;
 }
 
-int mb_log_value(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted) {
-  if (make_entry(h, L, level, trusted)) lua_callk(L, EMIT_ARGUMENTS, 0, 0, logged);
-  return logged(L, LUA_OK, 0);
-}
-
 void mb_log_failure(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = h->scheduler->current;
   const char *why = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "its error is no text";
   char text[256], pid[MB_ID_TEXT] = "the runtime";
   int n;
-  if (!mb_log_wants(&h->node->log, MB_LOG_ERROR)) return;
+  if (!mb_log_wants(h->log, MB_LOG_ERROR)) return;
   if (p) mb_pid_text(mb_pid_of(p), pid);
   n = snprintf(text, sizeof text, "an entry of %s could not be made: %s", pid, why);
-  mb_log_write(&h->node->log, MB_LOG_ERROR, mb_system_time(), text, n < (int)sizeof text ? (size_t)n : sizeof text - 1,
+  mb_log_write(h->log, MB_LOG_ERROR, mb_system_time(), text, n < (int)sizeof text ? (size_t)n : sizeof text - 1,
                "an entry that could not be made");
 }
 
@@ -267,7 +197,7 @@ static int prepare(lua_State *L) {
   enum mb_log_level level = (enum mb_log_level)lua_tointeger(L, 2);
   lua_replace(L, 1);
   lua_settop(L, 1);
-  return make_entry(h, L, level, 1) ? 1 + EMIT_ARGUMENTS : 0;
+  return mb_log_make_entry(h, L, level, 1) ? 1 + MB_EMIT_ARGUMENTS : 0;
 }
 
 /* Call what stands at `function` with the arguments above it: a status as lua_pcall's, the error on the top of the stack.
@@ -277,16 +207,16 @@ static int emit(struct mb_heap *h, lua_State *L, int function) {
   int status = LUA_OK;
   for (int tries = 0; tries < 2; tries++) {
     if (h->closing) mb_closing_renew(h);
-    lua_settop(L, function + EMIT_ARGUMENTS);
-    for (int i = 0; i <= EMIT_ARGUMENTS; i++) lua_pushvalue(L, function + i);
-    status = lua_pcall(L, EMIT_ARGUMENTS, 0, 0);
+    lua_settop(L, function + MB_EMIT_ARGUMENTS);
+    for (int i = 0; i <= MB_EMIT_ARGUMENTS; i++) lua_pushvalue(L, function + i);
+    status = lua_pcall(L, MB_EMIT_ARGUMENTS, 0, 0);
     if (status == LUA_OK) break;
   }
   return status;
 }
 
 void mb_log(struct mb_heap *h, lua_State *L, enum mb_log_level level) {
-  struct mb_log *log = &h->node->log;
+  struct mb_log *log = h->log;
   int top = lua_gettop(L);
   if (mb_log_wants(log, level) && lua_checkstack(L, 16)) {
     lua_pushcfunction(L, prepare);
@@ -296,7 +226,7 @@ void mb_log(struct mb_heap *h, lua_State *L, enum mb_log_level level) {
     if (lua_pcall(L, 3, LUA_MULTRET, 0) != LUA_OK) {
       mb_log_failure(h, L);
     } else if (lua_gettop(L) > top && emit(h, L, top + 1) != LUA_OK) {
-      int text = top + 1 + EMIT_TEXT, place = top + 1 + EMIT_PLACE;
+      int text = top + 1 + MB_EMIT_TEXT, place = top + 1 + MB_EMIT_PLACE;
       mb_log_failure(h, L);
       if (lua_type(L, text) == LUA_TSTRING) write_text(log, L, text, level, lua_tostring(L, place));
     }

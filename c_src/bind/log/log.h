@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/backlog.h"
 #include "core/pid.h"
 #include "core/writer.h"
 
@@ -68,9 +69,12 @@ void mb_log(struct mb_heap *h, lua_State *L, enum mb_log_level level);
 /* An entry of the running process could not be made; why is on the top of the stack, and stays there. */
 void mb_log_failure(struct mb_heap *h, lua_State *L);
 
-/* As mb_log, from Lua: value at index 1, metadata or nil at 2; with `trusted`, the value may be a report of the runtime's:
- * what users log never is, whatever it looks like. Raises what a message's function raises. The function that calls this returns what it returns. */
-int mb_log_value(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted);
+enum { MB_EMIT_ARGUMENTS = 6, MB_EMIT_TEXT = 5, MB_EMIT_PLACE = 6 };
+
+/* An entry of the value at index 1 and the metadata at 2; with `trusted`, the value may be a report of the runtime's. It
+ * has been written when this returns 0; at 1 a function is left to be called, with MB_EMIT_ARGUMENTS on the top of the stack:
+ * level, value, metadata, the kind of such a report, and the text and the place of a crash's. */
+int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted);
 
 /* Let the writer write "HH:MM:SS.mmm [level] text"; time in ms since 1970; place: what a report has in common with those
  * like it, NULL: it is none. */

@@ -5,16 +5,18 @@
 
 #include "codec/codec.h"
 #include "codec/message.h"
+#include "core/end_watch.h"
+#include "heap/closing.h"
 #include "heap/heap.h"
-#include "log/crash.h"
-#include "process/closing.h"
+#include "heap/hook.h"
+#include "heap/inspect.h"
+#include "log/log.h"
 #include "process/ending.h"
-#include "process/preempt.h"
 
 enum { SETTLE_MS = 1000, GRANT_NS = 10000000 };
 
 int mb_log_event(struct mb_heap *h, struct mb_record *e) {
-  struct mb_log *log = &h->node->log;
+  struct mb_log *log = h->log;
   struct mb_signal *wake = mb_signal_take(h->scheduler, MB_MESSAGE, log->wake->size);
   struct mb_record *replaced = NULL;
   int accepted, dropped = 0, rouse = 0;
@@ -73,7 +75,7 @@ static void write_dropped(struct mb_log *log, uint64_t dropped, const struct mb_
 }
 
 static void write_left(struct mb_heap *h, lua_State *L, struct mb_record *e, uint64_t missing) {
-  struct mb_log *log = &h->node->log;
+  struct mb_log *log = h->log;
   int top = lua_gettop(L);
   if (missing) write_dropped(log, missing, NULL);
   if (!e) return;
@@ -96,7 +98,7 @@ static void write_left(struct mb_heap *h, lua_State *L, struct mb_record *e, uin
 
 /* Nobody takes the events any more: write what is left in the default format, which runs no code of the user's. */
 static void write_all_left(struct mb_heap *h, lua_State *L) {
-  struct mb_log *log = &h->node->log;
+  struct mb_log *log = h->log;
   struct mb_record *e;
   struct mb_backlog left;
   uint64_t missing, ns = 0;
@@ -117,7 +119,7 @@ static void write_all_left(struct mb_heap *h, lua_State *L) {
     write_left(h, L, e, missing);
     ns += uv_hrtime() - begun;
     if (ns < GRANT_NS) continue;
-    mb_ending_grant((unsigned)(ns / 1000000));
+    mb_end_grant((unsigned)(ns / 1000000));
     ns %= 1000000;
   }
 }
@@ -132,7 +134,7 @@ static int start_writing(lua_State *L) {
 /* Let a process write what the dead one has not handled, in its own time, and what is logged meanwhile behind it. 0: that
  * could not be. */
 static int hand_over(struct mb_heap *h, lua_State *L) {
-  struct mb_log *log = &h->node->log;
+  struct mb_log *log = h->log;
   mb_pid pid = 0;
   lua_pushcfunction(L, start_writing);
   lua_pushlightuserdata(L, h);
@@ -169,11 +171,11 @@ static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   lua_pushlightuserdata(L, h);
   lua_pushlightuserdata(L, p);
   if (lua_pcall(L, 2, 1, 0) == LUA_OK) text = lua_tolstring(L, -1, &size);
-  mb_log_write(&h->node->log, MB_LOG_ERROR, mb_system_time(), text, size, "Logger's handler");
+  mb_log_write(h->log, MB_LOG_ERROR, mb_system_time(), text, size, "Logger's handler");
 }
 
 void mb_log_on_exit(struct mb_heap *h, struct mb_process *p) {
-  struct mb_log *log = &h->node->log;
+  struct mb_log *log = h->log;
   lua_State *L = h->reporter;
   int top, ending, active, leaving;
   if (mb_pid_of(p) != atomic_load_explicit(&log->process, memory_order_relaxed) || !lua_checkstack(L, 8)) return;
@@ -184,11 +186,11 @@ void mb_log_on_exit(struct mb_heap *h, struct mb_process *p) {
   leaving = log->leaving;
   pthread_mutex_unlock(&log->mutex);
   mb_closing_begin(h);
-  mb_preempt_enter(h, L);
+  mb_hook_enter(h, L);
   if (active && !leaving && !ending) tell_end(h, L, p);
   /* one that writes what is left and dies of it (of a format function, say) has no successor */
   if (ending || leaving || !hand_over(h, L)) write_all_left(h, L);
-  mb_preempt_leave(h);
+  mb_hook_leave(h);
   mb_closing_end(h);
   lua_settop(L, top);
 }
@@ -207,7 +209,7 @@ static void on_late(uv_timer_t *t) { mb_scheduler_stop(t->data); }
 static void on_closed(uv_handle_t *t) { free(t); }
 
 void mb_log_settle(struct mb_heap *h) {
-  struct mb_log *log = &h->node->log;
+  struct mb_log *log = h->log;
   struct mb_scheduler *s = h->scheduler;
   uv_timer_t *late = malloc(sizeof *late);
   if (late && uv_timer_init(s->loop, late) == 0) {
@@ -216,7 +218,7 @@ void mb_log_settle(struct mb_heap *h) {
     uv_update_time(s->loop);
     uv_timer_start(late, on_late, SETTLE_MS, 0);
     atomic_store_explicit(&s->handles, 1, memory_order_relaxed); /* a handler that computes is interrupted for it */
-    if (has_events(log)) mb_ending_grant(SETTLE_MS);
+    if (has_events(log)) mb_end_grant(SETTLE_MS);
     while (has_events(log) && uv_is_active((uv_handle_t *)late)) { /* who finds no more of them stops the scheduler */
       atomic_store(&s->stop, 0);
       if (mb_scheduler_run(s, NULL) != 0) break;

@@ -14,8 +14,8 @@
 #include "core/pid.h"
 
 struct mb_heap;
-struct mb_node;
 struct mb_process;
+struct mb_runtime;
 struct mb_scheduler;
 struct mb_signal;
 
@@ -26,6 +26,7 @@ enum mb_node_end {
 };
 
 struct mb_ending {
+  struct mb_runtime *runtime;
   atomic_int how, status; /* by os.exit: enum mb_node_end */
   atomic_int signal;      /* which ends the program; 0: none */
   _Atomic uint64_t timeout_ns; /* relaxed */
@@ -36,22 +37,29 @@ struct mb_ending {
   uint32_t capacity;
   _Atomic uint32_t count;
   /* The first scheduler's. */
-  atomic_int begun; /* written by the first scheduler alone; partner: mb_node_exit, mb_node_leave of any */
+  atomic_int begun; /* written by the first scheduler alone; partner: mb_ending_exit, mb_node_leave of any */
   _Atomic(mb_pid) process; /* does what is to be done; 0: none. Relaxed, partner: mb_ending_calls */
 };
 
-void mb_ending_init(struct mb_ending *e);
+/* The script of a host, and what is known of its end. */
+struct mb_script_end {
+  struct mb_process *process; /* its error is printed by the host, not logged */
+  int ended;
+  int said;   /* what it died of has been printed */
+  int bound;  /* 1 of h->closing is what makes the text of its error */
+  char *text; /* what it died of, malloc'd, or NULL */
+};
+
+/* rt: not open yet. */
+void mb_ending_init(struct mb_ending *e, struct mb_runtime *rt);
 void mb_ending_deinit(struct mb_ending *e);
 
 /* Whether p is a function of at_exit that is called: by os.exit it ends the program at once, with the status that it says,
  * and those that are left are not called. p's thread. */
-int mb_ending_calls(const struct mb_node *n, const struct mb_process *p);
+int mb_ending_calls(const struct mb_ending *e, const struct mb_process *p);
 
 /* End the program with this status; at once, if a function of at_exit does so. The first one counts otherwise. Any thread. */
-void mb_node_exit(struct mb_node *n, int status, enum mb_node_end how, int at_once);
-
-/* The same from inside of a process on s that cannot give up the processor and has MB_PRIVATE_LEFT. Does not return. */
-_Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
+void mb_ending_exit(struct mb_ending *e, int status, enum mb_node_end how, int at_once);
 
 /* Whether the program is to end. Any thread. */
 static inline int mb_ending_wanted(const struct mb_ending *e) {
@@ -59,7 +67,10 @@ static inline int mb_ending_wanted(const struct mb_ending *e) {
 }
 
 /* End the program by a signal. Async-signal-safe. How long it may take (s), with all that is to be done first. */
-unsigned mb_ending_signal(struct mb_node *n, int number);
+unsigned mb_ending_signal(struct mb_ending *e, int number);
+
+/* Whether there are functions of at_exit. Any thread; async-signal-safe. */
+int mb_ending_has_functions(const struct mb_ending *e);
 
 /* The script's process has ended. The first scheduler's thread. */
 void mb_ending_script(struct mb_heap *h);
@@ -74,27 +85,7 @@ enum { MB_STATUS_UNKNOWN = -1 };
 /* A process has ended: when it was the one that does what is to be done first, the first scheduler stops. */
 void mb_ending_on_exit(struct mb_heap *h, const struct mb_process *p);
 
-/* From now on the program's end is awaited for a while, then it ends with this status; unless the watch, NULL when there is
- * none, is given back before. Any thread. */
-struct mb_end_watch *mb_ending_watch(unsigned ms, int status);
-void mb_ending_unwatch(struct mb_end_watch *w);
-
-/* Keep the library that this is from being unloaded until the program ends: other threads may run in it. Any thread. */
-void mb_keep_loaded(void);
-
-/* So much more, for what ends by itself: the log's last entries. Any thread. */
-void mb_ending_grant(unsigned ms);
-
-/* One thread ends the program: for another this does not return. */
-void mb_claim_exit(void);
-
-/* As exit(), whatever other threads do meanwhile, and if that takes more than a second, without what is left. */
-_Noreturn void mb_exit_now(int status);
-
 /* Take and, with ms >= 0, give the bound. */
 lua_Integer mb_shutdown_timeout(struct mb_heap *h, lua_Integer ms);
-
-/* at_exit, and what the Lua side needs. */
-void mb_open_ending(struct mb_heap *h, lua_State *L);
 
 #endif

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "code/environment.h"
-#include "process/run.h"
+#include "code/stand_in.h"
+#include "heap/exit.h"
+#include "heap/private.h"
 
 static const char line[] = "\n\t[C]: in ?"; /* of the entry in a traceback: nothing knows its name */
 

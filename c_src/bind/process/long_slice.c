@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
 #include "core/hash.h"
-#include "log/crash.h"
+#include "heap/bounds.h"
+#include "heap/hook.h"
+#include "heap/inspect.h"
+#include "log/log.h"
 #include "process/entry.h"
-#include "process/preempt_inside.h"
-#include "process/run.h"
 
 #define MS_NS 1000000ull
 
@@ -23,7 +23,7 @@ static uint64_t slice_number(const struct mb_scheduler *s) {
   return atomic_load_explicit(&s->slice.number, memory_order_relaxed);
 }
 
-static uint64_t long_ns(const struct mb_node *n) { return atomic_load_explicit(&n->long_ns, memory_order_relaxed); }
+static uint64_t long_ns(const struct mb_bounds *b) { return atomic_load_explicit(&b->long_ns, memory_order_relaxed); }
 
 /* The place to blame: where Lua called the innermost C function, else the line that runs. 0: there is none. */
 static uint64_t place(lua_State *L) {
@@ -68,14 +68,14 @@ static int report(lua_State *L) {
 }
 
 void mb_long_slice_check(struct mb_heap *h, lua_State *L, lua_State *of) {
-  struct mb_preempt *t = h->preempt;
+  struct mb_long_slice *t = h->long_slice;
   struct mb_scheduler *s = h->scheduler;
   struct mb_stretch stretch;
-  uint64_t limit = long_ns(h->node), key;
+  uint64_t limit = long_ns(h->bounds), key;
   if (!limit || t->reported == slice_number(s) || !s->current) return;
   stretch = mb_slice_stretch(s);
   /* what is deep is asked later */
-  if (stretch.ms * MS_NS < limit + mb_preempt_patience(h, s->current) || !lua_checkstack(L, 4)) return;
+  if (stretch.ms * MS_NS < limit + mb_hook_patience(h, s->current) || !lua_checkstack(L, 4)) return;
   t->reported = slice_number(s);
   key = place(of);
   if (!key) key = mb_hash_u64((uintptr_t)s->current->site) | 1; /* it has ended */
@@ -94,16 +94,15 @@ void mb_long_slice_ended(struct mb_heap *h, lua_State *L) {
   mb_long_slice_check(h, h->runner, L);
 }
 
-int mb_long_slice_stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms) {
-  struct mb_node *n = (struct mb_node *)((char *)s->runtime - offsetof(struct mb_node, runtime));
-  uint64_t limit = long_ns(n);
+int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms) {
+  uint64_t limit = long_ns(b);
   char id[MB_ID_TEXT], text[TEXT_SIZE], *name;
   uint32_t size;
   int written;
   if (!limit || ms * MS_NS < limit) return 0;
-  if (!mb_log_wants(&n->log, MB_LOG_WARNING)) return 1;
+  if (!mb_log_wants(log, MB_LOG_WARNING)) return 1;
   mb_pid_text(pid, id);
-  name = mb_names_of(&n->runtime.names, p, &size);
+  name = mb_names_of(&s->runtime->names, p, &size);
   written = snprintf(text, sizeof text,
                      "Process %s%s%.100s%s%s%.200s%s has held scheduler %d for %u ms in a call that does not "
                      "return, and others wait for it. Give what blocks a scheduler of its own: Process.spawn(fn, "
@@ -112,12 +111,12 @@ int mb_long_slice_stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid
                      site ? "," : "",
                      (int)s->id + 1, ms);
   free(name);
-  mb_log_write(&n->log, MB_LOG_WARNING, mb_system_time(), text, (size_t)written, 0);
+  mb_log_write(log, MB_LOG_WARNING, mb_system_time(), text, (size_t)written, 0);
   return 1;
 }
 
 lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms) {
-  lua_Integer old = (lua_Integer)(long_ns(h->node) / MS_NS);
-  if (ms >= 0) atomic_store_explicit(&h->node->long_ns, (uint64_t)ms * MS_NS, memory_order_relaxed);
+  lua_Integer old = (lua_Integer)(long_ns(h->bounds) / MS_NS);
+  if (ms >= 0) atomic_store_explicit(&h->bounds->long_ns, (uint64_t)ms * MS_NS, memory_order_relaxed);
   return old;
 }

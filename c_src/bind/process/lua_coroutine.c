@@ -2,12 +2,11 @@
  * one waits or is preempted, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
  * way back: resume never takes it for a yield of the coroutine's. */
 #include "api/api.h"
-#include "code/modules.h"
-#include "heap/errors.h"
-#include "process/closing.h"
+#include "code/stand_in.h"
+#include "heap/closing.h"
+#include "heap/hook.h"
+#include "process/break.h"
 #include "process/entry.h"
-#include "process/preempt.h"
-#include "process/run.h"
 
 /* What has just been yielded in the running process is the runtime's, not the user's. */
 static int is_runtime_yield(const struct mb_heap *h) {
@@ -51,9 +50,9 @@ static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k
   lua_xmove(L, co, narg);
   h->unyieldable += !yieldable;
   h->nested++;
-  mb_preempt_enter(h, co);
+  mb_hook_enter(h, co);
   status = lua_resume(co, L, before + narg, &results);
-  mb_preempt_enter(h, running ? running : L);
+  mb_hook_enter(h, running ? running : L);
   h->nested--;
   h->unyieldable -= !yieldable;
   if (status == LUA_YIELD && yieldable && is_runtime_yield(h)) {
@@ -129,9 +128,9 @@ static int close_thread(struct mb_heap *h, lua_State *L, lua_State *co) {
   h->unyieldable++;
   h->resetting++;
   mb_forget_failing(h, co);
-  mb_preempt_enter(h, co);
+  mb_hook_enter(h, co);
   status = lua_resetthread(co);
-  mb_preempt_enter(h, running ? running : L);
+  mb_hook_enter(h, running ? running : L);
   h->resetting--;
   h->unyieldable--;
   return status;
@@ -173,7 +172,7 @@ static lua_State *create(lua_State *L) {
   lua_State *co;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   co = lua_newthread(L);
-  mb_preempt_adopt(h, co);
+  mb_hook_adopt(h, co);
   mb_forget_failing(h, co);
   return co;
 }
@@ -286,9 +285,9 @@ void mb_close_nested(struct mb_heap *h, lua_State *co) {
     co = chain[--depth];
     release(h, co);
     mb_forget_failing(h, co);
-    mb_preempt_enter(h, co);
+    mb_hook_enter(h, co);
     (void)lua_resetthread(co);
-    mb_preempt_leave(h);
+    mb_hook_leave(h);
   }
 }
 

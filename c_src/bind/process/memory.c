@@ -1,7 +1,6 @@
 #include "process/memory.h"
 
 #include "code/modules.h"
-#include "core/mailbox.h"
 
 /* As in Lua 5.4 on 64-bit machines. */
 enum { SIZE_TABLE = 56, SIZE_ITEM = 16, SIZE_FIELD = 40, SIZE_STRING = 25, SIZE_CLOSURE = 32, SIZE_UPVALUE = 48,

@@ -1,8 +1,7 @@
 /* The user's own hooks: debug.sethook and debug.gethook, which know of the runtime's. */
-#include "api/api.h"
 #include "code/modules.h"
-#include "process/preempt_inside.h"
-#include "process/run.h"
+#include "heap/hook.h"
+#include "process/preempt.h"
 
 enum { COUNT_STEP = 1000 /* a user's count hook is counted in such steps: arming resets Lua's counter */ };
 
@@ -60,14 +59,14 @@ static lua_State *look_away(struct mb_heap *h, lua_State *L) {
   lua_Hook user;
   int mask, count;
   h->running = NULL;
-  mb_preempt_disarm(h->preempt);
-  user = mb_preempt_theirs(at, &mask, &count);
+  mb_hook_disarm(h->hook);
+  user = mb_hook_theirs(at, &mask, &count);
   if (user != lua_gethook(at) || count != lua_gethookcount(at)) lua_sethook(at, user, mask, count);
   return at;
 }
 
 static void look_back(struct mb_heap *h, lua_State *running) {
-  if (running) mb_preempt_enter(h, running);
+  if (running) mb_hook_enter(h, running);
 }
 
 /* debug.sethook([thread,] [hook, mask [, count]]) */

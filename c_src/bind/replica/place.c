@@ -1,7 +1,9 @@
-#include "heap/heap.h"
 
 #include <lualib.h>
 #include <string.h>
+
+#include "heap/heap.h"
+#include "replica/place.h"
 
 static int push_loaded(lua_State *L, const char *name) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -3,16 +3,17 @@
 #include <string.h>
 #include <uv.h>
 
+#include "code/adopt.h"
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "core/hash.h"
-#include "process/closing.h"
-#include "process/run.h"
+#include "heap/closing.h"
+#include "heap/outside.h"
+#include "heap/site.h"
+#include "log/log.h"
 #include "replica/place.h"
+#include "replica/publication.h"
 #include "replica/watch.h"
-
-const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "copy to another scheduler",
-           mb_replica_start[] = "run the function on other schedulers";
 
 /* What the bytes of a publication are. */
 enum {
@@ -52,14 +53,14 @@ static void know(struct mb_heap *h, lua_State *L, int place, int name) {
   lua_pushvalue(L, -3);
   lua_rawset(L, -3);
   lua_pop(L, 2);
-  h->replica_known[place] += is - was;
+  h->replica->known[place] += is - was;
 }
 
 /* The first time: what Lua's library has had from the start is known, the functions of its own and the searchers. */
 static void know_standard(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
-  if (h->replica_began) return;
-  h->replica_began = 1;
+  if (h->replica->began) return;
+  h->replica->began = 1;
   mb_push_ref(h, L, MB_REF_STANDARD);
   lua_pushnil(L);
   while (lua_next(L, top + 1)) {
@@ -225,7 +226,7 @@ static void compare(struct changes *c, int place) {
     }
     lua_settop(L, name);
   }
-  if (met < c->h->replica_known[place]) { /* names are gone */
+  if (met < c->h->replica->known[place]) { /* names are gone */
     lua_pushnil(L);
     while (lua_next(L, known)) {
       lua_pushvalue(L, name);
@@ -333,9 +334,9 @@ static uint64_t *push_hashes(lua_State *L, int list, size_t count) {
 
 static void publish(struct mb_heap *h, lua_State *L, int kind, const void *bytes, size_t size, const uint64_t *names,
                     size_t named) {
-  unsigned version = mb_publish(&h->node->publications, kind, h->scheduler->id, bytes, size, names, named);
+  unsigned version = mb_publish(h->publications, kind, h->scheduler->id, bytes, size, names, named);
   if (version == 0) luaL_error(L, "not enough memory");
-  if (version == h->replica_version + 1) h->replica_version = version; /* else others' are still to be adopted */
+  if (version == h->adopted + 1) h->adopted = version; /* else others' are still to be adopted */
 }
 
 static void publish_list(struct mb_heap *h, lua_State *L, int kind, int list) {
@@ -392,8 +393,8 @@ static void compare_all(struct changes *c) {
   lua_State *L = c->L;
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
     int there = mb_push_place(L, place, 0);
-    if (!there && h->replica_known[place]) lua_newtable(L); /* a metatable that has been taken away */
-    if (there || h->replica_known[place]) compare(c, place);
+    if (!there && h->replica->known[place]) lua_newtable(L); /* a metatable that has been taken away */
+    if (there || h->replica->known[place]) compare(c, place);
     if (place <= MB_PLACE_PACKAGE && mb_push_place(L, place, 0)) compare_metatable(c, MB_PLACE_METATABLES, place + 1);
   }
   compare_searchers(c);
@@ -412,7 +413,7 @@ static void watch(struct mb_heap *h, lua_State *L) {
     lua_pushvalue(L, -2);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     lua_pop(L, 1);
-    if (mb_table_watch_add(h->watch, L, -1) != 0) luaL_error(L, "not enough memory");
+    if (mb_table_watch_add(h->replica->watch, L, -1) != 0) luaL_error(L, "not enough memory");
   }
   lua_pop(L, 1);
 }
@@ -420,7 +421,7 @@ static void watch(struct mb_heap *h, lua_State *L) {
 /* Note all tables as they are now. */
 static void watch_all(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
-  mb_table_watch_clear(h->watch);
+  mb_table_watch_clear(h->replica->watch);
   lua_newtable(L);
   lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_WATCHED]);
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
@@ -437,7 +438,7 @@ static void watch_all(struct mb_heap *h, lua_State *L) {
     watch(h, L);
   }
   lua_settop(L, top);
-  h->watching = 1;
+  h->replica->watching = 1;
 }
 
 /* What is to be compared. */
@@ -451,14 +452,14 @@ static int replicate(lua_State *L) {
   luaL_checkstack(L, 30, NULL);
   know_standard(h, L);
   if (what & ALL) {
-    if (h->watch_works) watch_all(h, L); /* first: what finalizers change meanwhile is found the next time */
+    if (h->replica->watch_works) watch_all(h, L); /* first: what finalizers change meanwhile is found the next time */
     compare_all(&c);
   }
   if (what & CONTENTS) {
     uint64_t began = uv_hrtime(), ended;
-    if (began >= h->replica_contents) compare_all_contents(&c);
+    if (began >= h->replica->contents) compare_all_contents(&c);
     ended = uv_hrtime();
-    if (ended - began > CONTENTS_NS) h->replica_contents = ended + CONTENTS_SHARE * (ended - began);
+    if (ended - began > CONTENTS_NS) h->replica->contents = ended + CONTENTS_SHARE * (ended - began);
   }
   publish_list(h, L, NOW, c.first);
   publish_list(h, L, NOW, c.now);
@@ -494,10 +495,10 @@ void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
   int what;
   if (h->replicating || h->closing) return;
   mb_replica_refresh(h, L);
-  what = (!h->watching || mb_table_watch_changed(h->watch) ? ALL : 0) | (inside ? CONTENTS : 0);
+  what = (!h->replica->watching || mb_table_watch_changed(h->replica->watch) ? ALL : 0) | (inside ? CONTENTS : 0);
   if (what && lua_checkstack(L, 8) && protected(h, L, replicate, NULL, what) != LUA_OK) {
     lua_pop(L, 1); /* memory is out: the next time */
-    h->watching = 0;
+    h->replica->watching = 0;
   }
 }
 
@@ -719,17 +720,6 @@ static int with_traceback(lua_State *L) {
   return 1;
 }
 
-void mb_configure_begin(struct mb_heap *h) {
-  static const unsigned char outside = MB_STOPPED_BY_FINALIZER;
-  if (h->configuring++) return;
-  h->collector_kept = h->collector;
-  h->collector = &outside;
-}
-
-void mb_configure_end(struct mb_heap *h) {
-  if (--h->configuring == 0) h->collector = h->collector_kept;
-}
-
 static int configured(lua_State *L) {
   mb_configure_end(mb_any_heap_of(L));
   return 0;
@@ -784,12 +774,12 @@ static int adopt(lua_State *L) {
 }
 
 void mb_replica_adopt(struct mb_heap *h, lua_State *L) {
-  struct mb_publications *all = &h->node->publications;
+  struct mb_publications *all = h->publications;
   struct mb_publication *p;
   if (h->replicating || h->closing || !mb_running(h) || !lua_checkstack(L, 12)) return;
-  while ((p = mb_publication_after(all, h->replica_version))) {
-    h->replica_version = p->version;
-    h->watching = 0; /* what has been noted is no longer what is known */
+  while ((p = mb_publication_after(all, h->adopted))) {
+    h->adopted = p->version;
+    h->replica->watching = 0; /* what has been noted is no longer what is known */
     if (p->origin != h->scheduler->id && protected(h, L, adopt, p, 0) != LUA_OK) complain(h, L);
     mb_publication_release(p);
   }
@@ -815,6 +805,7 @@ void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index) {
 
 void mb_replica_open(struct mb_heap *h, lua_State *L) {
   luaL_checkstack(L, 12, NULL);
-  if (!h->watch_works) h->watch_works = mb_table_watch_works(h->watch, L);
+  h->adopt = mb_replica_adopt;
+  if (!h->replica->watch_works) h->replica->watch_works = mb_table_watch_works(h->replica->watch, L);
   mb_place_note_searchers(h, L);
 }

@@ -17,10 +17,16 @@
 #define MB_REPLICA_H
 
 #include "heap/heap.h"
+#include "replica/place.h"
 
-/* How the values of publications are encoded, the `doing` of mb_encode: the state's own globals are those of
- * the heap that decodes. MB_REPLICA_TRIAL: and no more than 64 KB. */
-extern const char mb_replica_all[], mb_replica_trial[], mb_replica_start[];
+/* What a heap knows of it. */
+struct mb_replica {
+  int began;         /* what was there from the start is known */
+  uint64_t contents; /* ns: when tables that are globals are checked again, if that takes long */
+  int known[MB_PLACES];         /* by place: how many names are known */
+  struct mb_table_watch *watch; /* of the tables that are the same in all heaps */
+  int watch_works, watching;
+};
 
 /* The heap is open: note what Lua's library is like. Again when all heaps have been given more. May raise. */
 void mb_replica_open(struct mb_heap *h, lua_State *L);
@@ -39,17 +45,6 @@ void mb_replica_share(struct mb_scheduler *s);
 
 /* Adopt what others have published. */
 void mb_replica_adopt(struct mb_heap *h, lua_State *L);
-
-/* Whether others have published what this heap has not seen. */
-static inline int mb_replica_is_behind(const struct mb_heap *h) {
-  /* acquire: partner of the release in mb_publish */
-  return h->node && atomic_load_explicit(&h->node->publications.version, memory_order_acquire) != h->replica_version;
-}
-
-/* Something is about to be decoded where code of the user's may run. */
-static inline void mb_replica_refresh(struct mb_heap *h, lua_State *L) {
-  if (mb_replica_is_behind(h)) mb_replica_adopt(h, L);
-}
 
 /* Push, as a string, the function at `index` for mb_replica_publish_start, to run in each heap. Raises at the caller when it
  * cannot be copied. */

@@ -1,79 +1,16 @@
-#include "log/crash.h"
+#include "process/crash.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "code/environment.h"
 #include "codec/codec.h"
-#include "process/closing.h"
+#include "heap/closing.h"
+#include "heap/exit.h"
+#include "heap/hook.h"
+#include "log/crash_report.h"
+#include "log/log.h"
+#include "process/ending.h"
 #include "process/entry.h"
-#include "process/preempt.h"
-#include "process/run.h"
-
-void mb_push_inspect(struct mb_heap *h, lua_State *L, int index) {
-  int top = lua_gettop(L), made;
-  index = lua_absindex(L, index);
-  mb_push_ref(h, L, MB_REF_INSPECT);
-  made = lua_isfunction(L, -1);
-  if (made) {
-    lua_pushvalue(L, index);
-    made = mb_pcall(h, L, 1, 1) == LUA_OK && lua_type(L, -1) == LUA_TSTRING;
-  }
-  if (made) return;
-  lua_settop(L, top);
-  lua_pushfstring(L, "a %s", luaL_typename(L, index));
-}
-
-int mb_push_name(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  uint32_t size;
-  char *name = mb_names_of(&h->runtime->names, p, &size);
-  if (!name) return 0;
-  lua_pushlstring(L, name, size);
-  free(name);
-  return 1;
-}
-
-/* report[field] = the value of the process's dictionary for key. */
-static void add_local(lua_State *L, int report, int dictionary, const char *field, const char *key) {
-  lua_pushstring(L, key);
-  lua_rawget(L, dictionary);
-  lua_setfield(L, report, field);
-}
-
-void mb_push_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int reason) {
-  int report;
-  reason = lua_absindex(L, reason);
-  luaL_checkstack(L, 8, NULL);
-  lua_createtable(L, 0, 10);
-  report = lua_gettop(L);
-  lua_pushliteral(L, "crash");
-  lua_setfield(L, report, "kind");
-  mb_push_id(L, mb_pid_of(p));
-  lua_setfield(L, report, "pid");
-  if (mb_push_name(h, L, p)) lua_setfield(L, report, "name");
-  lua_pushvalue(L, reason);
-  lua_setfield(L, report, "reason");
-  if (lua_istable(L, reason) && lua_rawgeti(L, reason, 1) == LUA_TSTRING && !strcmp(lua_tostring(L, -1), "error")) {
-    lua_rawgeti(L, reason, 2);
-    lua_setfield(L, report, "error");
-    lua_rawgeti(L, reason, 3);
-    lua_setfield(L, report, "traceback");
-  }
-  if (p->site) {
-    lua_pushstring(L, p->site);
-    lua_setfield(L, report, "spawned_at");
-  }
-  if (p->parent) {
-    mb_push_id(L, p->parent);
-    lua_setfield(L, report, "parent");
-  }
-  lua_settop(L, report);
-  if (mb_push_dictionary(h, L, p, 0)) {
-    add_local(L, report, report + 1, "callers", "$callers");
-    add_local(L, report, report + 1, "ancestors", "$ancestors");
-  }
-  lua_settop(L, report);
-}
 
 /* Whether the value at `at` is a reason that nobody needs to hear of: as call.is_ordinary has it. */
 static int is_ordinary(lua_State *L, int at) {
@@ -125,7 +62,7 @@ static int crash(lua_State *L) {
       mb_process_exit(h->scheduler, p, h->runtime->normal);
       return 0;
     }
-    if (p->private_flags & MB_PRIVATE_TASK && mb_log_wants(&h->node->log, MB_LOG_ERROR) && !is_ordinary(L, 5)) {
+    if (p->private_flags & MB_PRIVATE_TASK && mb_log_wants(h->log, MB_LOG_ERROR) && !is_ordinary(L, 5)) {
       if (!mb_entry_push_traceback(h, L, p)) luaL_traceback(L, co, NULL, 0);
       log_crash(h, L, p, 5, 6);
     }
@@ -137,13 +74,13 @@ static int crash(lua_State *L) {
     lua_replace(L, 4);
   }
   if (!mb_entry_push_traceback(h, L, p)) luaL_traceback(L, co, NULL, 0);
-  if (p == h->script) {
+  if (p == h->script->process) {
     /* The host prints it, as lua does. */
     const char *text = lua_tostring(L, 4);
     if (!text && luaL_callmeta(L, 4, "__tostring")) text = lua_tostring(L, -1);
     if (!text) text = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 4));
-    free(h->script_text);
-    h->script_text = strdup(lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, 5)));
+    free(h->script->text);
+    h->script->text = strdup(lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, 5)));
     lua_settop(L, 5);
   }
   lua_createtable(L, 3, 0);
@@ -153,7 +90,7 @@ static int crash(lua_State *L) {
   lua_rawseti(L, 6, 2);
   lua_pushvalue(L, 5);
   lua_rawseti(L, 6, 3);
-  if (p != h->script && mb_log_wants(&h->node->log, MB_LOG_ERROR)) log_crash(h, L, p, 6, 0);
+  if (p != h->script->process && mb_log_wants(h->log, MB_LOG_ERROR)) log_crash(h, L, p, 6, 0);
   end(h, L, p, 6);
   return 0;
 }
@@ -171,12 +108,12 @@ void mb_crash(struct mb_heap *h, struct mb_process *p, lua_State *co) {
     lua_xmove(co, L, 1);
     /* What is reported may run code of the user's. */
     mb_closing_begin(h);
-    mb_preempt_enter(h, L);
+    mb_hook_enter(h, L);
     if (lua_pcall(L, 4, 0, 0) != LUA_OK && p->state != MB_EXITING) {
       mb_log_failure(h, L);
       mb_process_exit(h->scheduler, p, h->no_memory);
     }
-    mb_preempt_leave(h);
+    mb_hook_leave(h);
     mb_closing_end(h);
   } else {
     mb_process_exit(h->scheduler, p, h->no_memory);

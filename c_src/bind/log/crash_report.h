@@ -1,12 +1,8 @@
-/* What an ended coroutine died of, and the report of it. */
-#ifndef MB_CRASH_H
-#define MB_CRASH_H
+/* The report of a process that comes to its end by an error, and its text. */
+#ifndef MB_CRASH_REPORT_H
+#define MB_CRASH_REPORT_H
 
 #include "heap/heap.h"
-
-/* End p with the error on the top of its coroutine's stack: the reason of an exit, or
- * {"error", value, traceback}, which is logged. Never raises. */
-void mb_crash(struct mb_heap *h, struct mb_process *p, lua_State *co);
 
 /* Push the report of how p, which is alive, comes to its end: a table with kind = "crash", pid, name, reason, error and
  * traceback when it is an error's, spawned_at, parent, callers, ancestors. The reason is at `reason`. May raise. */
@@ -19,11 +15,5 @@ void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_tex
 
 /* Push what reports like this one, of a crash, have in common: what died, and where it was spawned. May raise. */
 void mb_push_crash_place(lua_State *L, int report);
-
-/* Push the inspect text of the value at index; falls back to a plain text. May raise. */
-void mb_push_inspect(struct mb_heap *h, lua_State *L, int index);
-
-/* Push the registered name of a process; 0 and nothing pushed when it has none. */
-int mb_push_name(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
 #endif

@@ -43,13 +43,4 @@ int mb_pass_on(struct mb_heap *h, lua_State *L);
 /* As lua_pcall, for C that goes on when the user's code has raised. */
 int mb_pcall(struct mb_heap *h, lua_State *L, int arguments, int results);
 
-/* Whether the time is over; says so in the log once. Inside a hook at L, while h->closing. */
-int mb_closing_is_over(struct mb_heap *h, lua_State *L);
-
-/* Read MOONBEAM_CLEANUP_TIMEOUT. */
-void mb_closing_open(struct mb_heap *h);
-
-/* Take and, with ms >= 0, give the bound. */
-lua_Integer mb_cleanup_timeout(struct mb_heap *h, lua_Integer ms);
-
 #endif

@@ -1,0 +1,12 @@
+/* Where processes have been spawned: texts that live as long as the heap, each place once. Bounded. */
+#ifndef MB_SITE_H
+#define MB_SITE_H
+
+#include "heap/heap.h"
+
+/* "file:line" of the code that calls the runtime now, kept for the life of the heap. */
+const char *mb_site(struct mb_heap *h, lua_State *L);
+struct mb_sites *mb_sites_new(void);
+void mb_sites_free(struct mb_heap *h);
+
+#endif

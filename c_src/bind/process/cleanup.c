@@ -1,0 +1,54 @@
+#include "process/cleanup.h"
+
+#include <stdlib.h>
+
+#include "heap/bounds.h"
+#include "heap/inspect.h"
+#include "log/log.h"
+#include "process/entry.h"
+
+enum { CLEANUP_MS = 50 };
+
+/* (heap): log that what runs below this function is cut off. */
+static int report(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  struct mb_process *p = h->scheduler->current;
+  int ms = (int)(h->closing_ns / 1000000);
+  char pid[MB_ID_TEXT];
+  const char *text;
+  if (p) {
+    int named = mb_push_name(h, L, p);
+    mb_pid_text(mb_pid_of(p), pid);
+    text = lua_pushfstring(L, "Process %s%s%s%s has ended, and its clean-up code is cut off after %d ms", pid,
+                           named ? " (" : "", named ? lua_tostring(L, -1) : "", named ? ")" : "", ms);
+  } else {
+    text = lua_pushfstring(L, "The program ends, and what shows a value is cut off after %d ms", ms);
+  }
+  mb_push_traceback(L, p, L, text, 1);
+  mb_log(h, L, MB_LOG_WARNING);
+  return 0;
+}
+
+int mb_closing_is_over(struct mb_heap *h, lua_State *L) {
+  if (h->cut) return 1;
+  if (mb_slice_age(h->scheduler) <= h->closing_ns) return 0;
+  if (mb_log_wants(h->log, MB_LOG_WARNING) && lua_checkstack(L, 4)) {
+    lua_pushcfunction(L, report);
+    lua_pushlightuserdata(L, h);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  }
+  h->cut = 1; /* the log has renewed the time for itself */
+  return 1;
+}
+
+void mb_closing_open(struct mb_heap *h) {
+  const char *set = getenv("MOONBEAM_CLEANUP_TIMEOUT");
+  unsigned long ms = set && *set ? strtoul(set, NULL, 10) : CLEANUP_MS;
+  if (h->owner) atomic_store_explicit(&h->bounds->cleanup_ns, (uint64_t)ms * 1000000u, memory_order_relaxed);
+}
+
+lua_Integer mb_cleanup_timeout(struct mb_heap *h, lua_Integer ms) {
+  lua_Integer old = (lua_Integer)(atomic_load_explicit(&h->bounds->cleanup_ns, memory_order_relaxed) / 1000000);
+  if (ms >= 0) atomic_store_explicit(&h->bounds->cleanup_ns, (uint64_t)ms * 1000000u, memory_order_relaxed);
+  return old;
+}
