@@ -24,12 +24,9 @@ local function bad_return(n, ...)
   return exit({"bad_return_value", value})
 end
 
--- Why the server leaves its loop is kept in s.reason; loop steps return `stopped` then.
-local stopped = {}
-
+-- The server is to leave its loop, and why.
 local function stop(s, reason)
-  s.reason = reason
-  return stopped
+  s.stopped, s.reason = true, reason
 end
 
 local function missing(s, callback)
@@ -44,7 +41,7 @@ local function is_extra(extra)
   return type(extra) == "table" and extra[1] == "continue"
 end
 
--- The timeout of a server that hibernates.
+-- The timeout of a server that hibernates: it waits for ever, and sleeps again after a system request.
 local HIBERNATE = math.huge
 
 -- Let the collector of this heap finish its cycle, in steps between which others may run; false when a message came.
@@ -81,7 +78,7 @@ end
 
 local after
 
--- What a callback that answers nobody returned: the timeout of the next wait, or `stopped`.
+-- What a callback that answers nobody returned: the timeout of the next wait.
 local function handled(s, ...)
   local n, tag, a, b = select("#", ...), ...
   if tag == "noreply" and (n == 2 or n == 3 and is_extra(b)) then
@@ -140,7 +137,7 @@ end
 -- Messages, until the server stops or gets a system request; what to wait for next.
 local function serve(s, timeout)
   local callbacks = s.callbacks
-  while timeout ~= stopped do
+  while not s.stopped do
     local kind, a, b = next_event(timeout)
     if kind == "call" then
       s.last = b
@@ -174,7 +171,7 @@ end
 
 -- System requests and the parent's exit, until the server stops or is resumed.
 local function wait_suspended(s, timeout)
-  while timeout ~= stopped and s.suspended do
+  while not s.stopped and s.suspended do
     local kind, a, b = core.next_system_event(s.parent)
     if kind == "exit" then return stop(s, b) end
     timeout = system_request(s, timeout, a, b)
@@ -183,7 +180,7 @@ local function wait_suspended(s, timeout)
 end
 
 local function live(s, timeout)
-  while timeout ~= stopped do
+  while not s.stopped do
     timeout = serve(s, timeout)
     if s.suspended then timeout = wait_suspended(s, timeout) end
   end
@@ -259,7 +256,7 @@ local function started(s, owner, ref, ...)
     if n == 2 then return run_loop(s, nil) end
     local ok, timeout = xpcall(after, reasons.of_raised, s, b)
     if not ok then return finish(s, timeout[1]) end
-    if timeout == stopped then return finish(s, s.reason) end
+    if s.stopped then return finish(s, s.reason) end
     return run_loop(s, timeout)
   elseif tag == "ignore" and n == 1 then
     return reply(owner, ref, "ignore")
@@ -283,7 +280,8 @@ function server.run(owner, ref, module, arg, name, linked, ancestors)
   module = reload.enter(ancestors, module)
   local ok, holder = take_name(name)
   if not ok then return reply(owner, ref, "taken", holder) end
-  local s = {module = module, callbacks = module, name = name, parent = linked and owner or nil, state = nil, last = nil}
+  local s = {module = module, callbacks = module, name = name, parent = linked and owner or nil, state = nil, last = nil,
+    stopped = false}
   if type(module.init) ~= "function" then missing(s, "init") end
   return started(s, owner, ref, module.init(arg))
 end
