@@ -225,11 +225,10 @@ end
 -- @usage assert(require("moonbeam").type(self()) == "pid")
 mb.type = core.type
 
---- Let a value keep its identity when it is sent: it travels by name, as the functions of modules do, and is on the other
--- side what require(module).field is there. For sentinels that are more than an empty table with a metatable, which the
--- fields of a module keep anyway. Call it in the file of the module, so that it holds on every scheduler. Raises when the
--- value is none that is copied (a number, a pid ...), the name is not of that form, or there is no such module: it is
--- neither loaded nor found by `require`.
+--- Let a value travel by name, as the functions of modules do: on the other side it is what require(module).field is
+-- there, not a copy. For sentinels; a module's fields that are empty tables with a metatable travel so by themselves. Call
+-- it in the file of the module, so that it holds on every scheduler. Raises when the value is none that is copied (a
+-- number, a pid ...), the name is not of that form, or there is no such module: it is neither loaded nor found by `require`.
 -- @function name
 -- @param value table, function or userdata
 -- @param name string: the module, a dot and the field
@@ -241,9 +240,9 @@ mb.type = core.type
 -- assert(require("settings").DEFAULT[1] == "default")
 mb.name = core.name
 
---- The length of a slice, in ms, from which on it is reported: a process that a C function, or a callback of one such
--- as sort's or gsub's, keeps from giving way holds up the others of its scheduler. Each place is reported once, as a
--- warning with the Lua stack. 50 at first (0 under `MOONBEAM_PREEMPT=n`), or the environment's MOONBEAM_LONG_SCHEDULE; 0
+--- How many ms a slice may last before it is reported. In a C function, or a callback of one (of sort, of gsub), a
+-- process cannot give way, and the others of its scheduler wait. Each place is reported once, as a warning with the Lua
+-- stack. 50 at first (0 under `MOONBEAM_PREEMPT=n`), or the environment's MOONBEAM_LONG_SCHEDULE; 0
 -- reports none. See Erlang's `system_monitor` with `long_schedule`.
 -- @function long_schedule
 -- @param[opt] ms the new length

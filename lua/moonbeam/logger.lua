@@ -1,6 +1,6 @@
 --- Log entries, written to stderr as `12:01:02.345 [error] text`, or given to a handler. See Elixir's `Logger`.
 --
--- An entry below the level costs next to nothing. A terminal or a pipe that is slow holds up no other process: what it does
+-- An entry below the level costs next to nothing. A terminal or a pipe that is slow delays no other process: what it does
 -- not take at once waits, up to 4 MB of it, and a process that logs faster than entries are taken waits a little, too. What
 -- does not fit is dropped, and an entry says how much. Reports of crashes have 4 MB of their own; above that, an entry says
 -- how many more came from which place. When the program ends, what is left is written, as long as somebody takes it.

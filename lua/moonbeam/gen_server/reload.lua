@@ -1,4 +1,4 @@
---- Loading a module anew under its running servers. Internal; see GenServer.reload.
+--- Loading a module anew under its running servers; see GenServer.reload.
 --
 -- A server of a loaded module does not run the module's table but a stand-in for it, one per heap, which falls back on the
 -- table. When the module is loaded anew its table gets the new fields, so that everybody calls the new functions, and the

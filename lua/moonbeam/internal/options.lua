@@ -1,6 +1,6 @@
 --- Options of the library's functions: one check, which every function that takes some calls first.
 --
--- Whoever takes options at the start of every program loads this when there are some to check.
+-- Modules that every program loads at its start require this only when there are options to check.
 --
 -- Each name is known and each value fits, or the call raises at the user's line, with the names there are. The functions of
 -- C have the same in mb_check_options.

@@ -1,4 +1,4 @@
---- The way of an entry: it becomes an event, which goes to the handler's process or, as text, to the writer. Internal.
+--- The way of an entry: it becomes an event, which goes to the handler's process or, as text, to the writer.
 --
 -- Everything here runs in the process that logs, but `serve`. Entries of C come in through `emit`, too; see
 -- c_src/bind/log/log.h.
@@ -236,7 +236,8 @@ function log.take_over() return core.process_spawn(log.write_left, {scheduler = 
 
 --- Let fn handle events from now on; nil: the writer.
 function log.set_handler(fn)
-  if fn == nil or core.log_handler(fn) then return fn or core.log_handler(nil) end
+  if fn == nil then return core.log_handler(nil) end
+  if core.log_handler(fn) then return end -- the process that runs handlers is there
   local pid = core.process_spawn(log.serve, {scheduler = "here"})
   if core.log_handler(fn, pid) ~= pid then core.process_exit(pid, "kill") end -- somebody else was faster
 end

@@ -1,4 +1,4 @@
---- Reports: tables that tell of a death, for the log. Handlers get them as they are, people as text. Internal.
+--- Reports: tables that tell of a death, for the log. Handlers get them as they are, people as text.
 --
 -- A report has a `kind`, and only what the runtime has made is one: a user's table is logged as a table, whatever it has.
 --

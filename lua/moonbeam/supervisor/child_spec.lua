@@ -2,8 +2,8 @@
 --
 -- A record has the fields start, restart and shutdown of its specification; id, where ids matter; and type, modules and
 -- significant only where they differ from "worker", {} and false: there may be very many of them. For a module's child it
--- has two more: place, where the module is written; and open, what its specification leaves to what will have been started:
--- "type", or "both" that and shutdown.
+-- has two more: place, where the module is written; and open, what is decided by the started child, which is a supervisor
+-- or not: "type", or "both" type and shutdown.
 -- @module moonbeam.supervisor.child_spec
 
 local core = require "moonbeam.core"

@@ -1,5 +1,5 @@
---- What every supervisor's server does when its children end: it counts restarts, has them made, and has those that
--- failed tried again without blocking other requests.
+--- What every supervisor's server does when its children end: it counts restarts, makes them, and tries those again that
+-- failed, without keeping other requests waiting.
 --
 -- A supervisor's state has the fields children (children.lua), restarts (restarts.lua), and those of `state`.
 -- @module moonbeam.supervisor.supervision

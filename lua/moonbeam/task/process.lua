@@ -23,7 +23,8 @@ function process.reply(owner, ref, callers, fn, ...)
   core.reply(owner, ref, fn(...))
 end
 
---- A task that answers nobody.
+--- A task that answers nobody. The arguments stand in the same places for all of these; `_` is the reference, which
+-- nobody waits for.
 function process.run(owner, _, callers, fn, ...)
   enter(owner, callers)
   fn(...)

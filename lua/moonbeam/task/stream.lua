@@ -5,8 +5,8 @@
 -- reasons: a task's time is up also while the consumer is busy; a consumer that traps exits sees no EXIT of a task; and
 -- one that does not can have a late task killed without dying of it. The tasks reply to the consumer directly.
 --
--- All that the consumer is told comes under one reference, that of its monitor on the monitor process, and vanishes
--- with it.
+-- All that the consumer is told comes under one reference, that of its monitor on the monitor process: without that
+-- monitor, nothing comes any more.
 -- @module moonbeam.task.stream
 
 local core = require "moonbeam.core"
