@@ -127,6 +127,7 @@ describe("the prompt's helpers", function()
     assert.matches("^Task.await%(task %[, ms = 5000%]%)\n\nWait for a task's results.*" ..
       "\nParameters\n  task\n.*\nExample\n", by_name)
     assert.matches("^send%(dest, msg%)\n\nSend a copy of a message", (feed("h(send)")))
+    assert.matches("^inspect%(value %[, opts%]%)\n\nA text for people", (feed("h(inspect)")))
     assert.matches("Functions\n.*  Agent.update\n", (feed("h(Agent)")))
     assert.matches('^v%(%[n = %-1%]%)', (feed("h(v)")))
     assert.matches('^No documentation for "?nothing', (feed("h('nothing')")))

@@ -82,7 +82,8 @@ local function read()
   local modules = core.library_modules()
   for _, file in ipairs(files({}, root, "moonbeam")) do
     local module = modules[file.module]
-    for _, entry in ipairs(names[module] and blocks(file.path) or {}) do -- what is inside of others is nobody's
+    local is_public = type(module) == "table" and names[module] -- what is inside of those is nobody's
+    for _, entry in ipairs(is_public and blocks(file.path) or {}) do
       entry.value = value_of(entry, module)
       for _, name in ipairs(names[entry.value] or {}) do entries[name] = entry end
     end
