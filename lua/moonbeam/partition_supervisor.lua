@@ -20,10 +20,10 @@ local PartitionSupervisor = {}
 local start_options = options.of({
   {"name", options.plain_name, required = true}, {"partitions", options.integer(1)},
   {"with_arguments", options.callable}, "child_spec", "strategy", "max_restarts", "max_seconds",
+  needed = true,
 }, "the option ")
 
 local function check(opts, fname)
-  if opts == nil then core.argument_error(fname, 1, "table of options expected, got nil") end
   options.check(opts, start_options, fname, 1)
   local spec = child_spec.expand(opts.child_spec)
   if type(spec) ~= "table" or type(spec.start) ~= "table" then

@@ -31,15 +31,16 @@ local server = require "moonbeam.gen_server.server"
 local Supervisor = {}
 
 -- Their values are checked by the supervisor itself, which stops with what is wrong.
-local init_options = options.of{"strategy", "max_restarts", "max_seconds", "auto_shutdown"}
-local start_options = options.of{"strategy", "max_restarts", "max_seconds", "auto_shutdown", {"name", options.name}}
+local init_options = options.of{"strategy", "max_restarts", "max_seconds", "auto_shutdown", needed = true}
+local start_options = options.of{
+  "strategy", "max_restarts", "max_seconds", "auto_shutdown", {"name", options.name}, needed = true,
+}
 
 -- Check arguments 1 and 2 of a function: the children's specifications.
 local function expand(children, opts, known, fname)
   if type(children) ~= "table" then
     core.argument_error(fname, 1, "sequence of children expected, got " .. core.type(children))
   end
-  if opts == nil then core.argument_error(fname, 2, "table of options expected, got nil") end
   options.check(opts, known, fname, 2)
   if opts.strategy == nil then
     core.argument_error(fname, 2, 'the option strategy is missing: "one_for_one", "one_for_all" or "rest_for_one"')

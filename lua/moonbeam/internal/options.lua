@@ -79,7 +79,8 @@ function options.plain_name(v, fname, index)
 end
 
 --- The options of a function.
--- @param known sequence of {name, rule, required = boolean}, or a name, of an option that may have any value
+-- @param known sequence of {name, rule, required = boolean}, or a name, of an option that may have any value; with
+-- needed = true where there must be a table
 -- @param[opt=""] label what stands before an option's name in an error about its value
 -- @return what `check` takes
 function options.of(known, label)
@@ -105,7 +106,7 @@ local empty = {}
 -- @param index number of the argument
 -- @return table
 function options.check(opts, known, fname, index)
-  if opts == nil then
+  if opts == nil and not known.needed then
     if not known.required then return empty end
     opts = empty
   end
