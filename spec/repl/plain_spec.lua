@@ -71,7 +71,7 @@ describe("the prompt without a terminal", function()
 out=$(mktemp)
 {
   echo 'spawn(function() receive{after = {50, print}} print("ticked") end)'
-  until grep -q ticked $out; do sleep 0.01; done
+  until grep -q ticked $out || [ $((n += 1)) -gt 3000 ]; do sleep 0.01; done
   echo '"after"'
 } | %s -i >$out
 tail -n 2 $out; rm $out]]):format(moonbeam))
