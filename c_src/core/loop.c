@@ -122,6 +122,7 @@ static int check_events(struct mb_scheduler *s, int may_block) {
     atomic_store(&s->noticed, 0); /* first: what is noticed from here on makes it due again */
     s->runtime->upcalls->notice(s);
   }
+  if (s->drained && !uv_loop_alive(s->loop)) s->drained(s);
   atomic_store_explicit(&s->queued, s->ready.count, memory_order_relaxed);
   atomic_store_explicit(&s->handles, uv_loop_alive(s->loop), memory_order_relaxed);
   if (s->ready.head || s->dying.head || !may_block) {
@@ -217,6 +218,13 @@ void mb_scheduler_notice(struct mb_scheduler *s) {
 
 static void on_close(uv_handle_t *h) { (void)h; }
 
+static int init_handles(struct mb_scheduler *s) {
+  if (uv_async_init(s->loop, &s->doorbell, on_doorbell) != 0) return MB_ELOOP;
+  uv_timer_init(s->loop, &s->wake);
+  uv_unref((uv_handle_t *)&s->doorbell);
+  return 0;
+}
+
 int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id) {
   *s = (struct mb_scheduler){.runtime = rt, .id = id, .requests_last = &s->requests, .born = uv_hrtime()};
   atomic_store(&s->slice.busy, 1);
@@ -227,20 +235,50 @@ int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id
     s->loop = NULL;
     return MB_ELOOP;
   }
-  if (uv_async_init(s->loop, &s->doorbell, on_doorbell) != 0) {
+  if (init_handles(s) != 0) {
     uv_loop_close(s->loop);
     free(s->loop);
     s->loop = NULL;
     return MB_ELOOP;
   }
-  uv_timer_init(s->loop, &s->wake);
-  uv_unref((uv_handle_t *)&s->doorbell);
+  return 0;
+}
+
+/* Close the handles that have no data, which are the runtime's. */
+static void close_own(uv_handle_t *h, void *data) {
+  (void)data;
+  if (!h->data && !uv_is_closing(h)) uv_close(h, on_close);
+}
+
+/* Leave the loop without a handle of the runtime's. */
+static void leave_loop(struct mb_scheduler *s) {
+  uv_walk(s->loop, close_own, NULL);
+  for (int i = 0; i < 2; i++) uv_run(s->loop, UV_RUN_NOWAIT); /* uv_stop may have been called, and the first does nothing */
+}
+
+int mb_scheduler_take_loop(struct mb_scheduler *s, uv_loop_t *loop) {
+  uv_loop_t *own = s->loop;
+  leave_loop(s);
+  s->loop = loop;
+  if (init_handles(s) != 0) {
+    s->loop = own;
+    return init_handles(s) != 0 ? MB_ELOOP : MB_ENOMEM;
+  }
+  s->loop_borrowed = 1;
+  uv_loop_close(own);
+  free(own);
   return 0;
 }
 
 static void close_walked(uv_handle_t *h, void *data) {
-  (void)data;
-  if (!uv_is_closing(h)) uv_close(h, on_close);
+  struct mb_scheduler *s = data;
+  if (!uv_is_closing(h) && h != (uv_handle_t *)&s->doorbell && h != (uv_handle_t *)&s->wake) uv_close(h, on_close);
+}
+
+void mb_scheduler_empty_loop(struct mb_scheduler *s) {
+  if (s->loop_borrowed) return;
+  uv_walk(s->loop, close_walked, s);
+  while (uv_run(s->loop, UV_RUN_DEFAULT) != 0) continue;
 }
 
 void mb_scheduler_kill_all(struct mb_scheduler *s) {
@@ -270,9 +308,11 @@ void mb_scheduler_deinit(struct mb_scheduler *s) {
     mb_signal_free(signal);
   }
   mb_timer_heap_deinit(&s->timers);
-  uv_walk(s->loop, close_walked, NULL);
-  while (uv_run(s->loop, UV_RUN_DEFAULT) != 0) continue;
-  uv_loop_close(s->loop);
-  free(s->loop);
+  mb_scheduler_empty_loop(s);
+  leave_loop(s);
+  if (!s->loop_borrowed) {
+    uv_loop_close(s->loop);
+    free(s->loop);
+  }
   s->loop = NULL;
 }

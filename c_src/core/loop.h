@@ -9,9 +9,17 @@
 
 int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id);
 
+/* Take somebody else's loop, which outlives the scheduler, instead of its own. Before that is used. 0 or an error, with
+ * nothing done. */
+int mb_scheduler_take_loop(struct mb_scheduler *s, uv_loop_t *loop);
+
 /* Kill every process that lives here, and those that their clean-up code spawns, but for those whose clean-up code calls
  * this. */
 void mb_scheduler_kill_all(struct mb_scheduler *s);
+
+/* Close what is on the loop and wait for its requests; others may still wake the scheduler. The callbacks of those whose
+ * handles they are get called. A borrowed loop stays as it is. */
+void mb_scheduler_empty_loop(struct mb_scheduler *s);
 
 /* Close the loop with all of its handles and free the timers. No process may be left, nor anything posted. */
 void mb_scheduler_deinit(struct mb_scheduler *s);

@@ -25,6 +25,7 @@ struct mb_scheduler {
   struct mb_runtime *runtime;
   uint32_t id; /* from 0 */
   uv_loop_t *loop;
+  int loop_borrowed; /* it is somebody else's, and stays open */
   uv_timer_t wake;    /* armed before the loop blocks, for the first deadline; unreferenced */
   uv_async_t doorbell; /* another thread has filled an inbox; unreferenced */
   struct mb_queue ready;
@@ -38,6 +39,7 @@ struct mb_scheduler {
   uint64_t references;   /* counter of the next reference */
   uint64_t checked;      /* ns: when timers and inboxes were checked last, */
   uint64_t polled;       /* and when the loop was */
+  void (*drained)(struct mb_scheduler *s); /* called between two processes when the loop has nothing alive; NULL: not */
   struct mb_signal *pool; /* small signals for reuse, linked by next */
   uint32_t pool_count;
   unsigned embryos;      /* in ready and not started */
