@@ -162,6 +162,7 @@ int mb_node_stop(struct mb_node *n) {
   if (atomic_load(&n->ending.how) == MB_NODE_LEAVES) return 0;
   for (uint32_t i = 0; i < all->count; i++) {
     ((struct mb_heap *)all->list[i].scheduler->heap)->state_closes = 1;
+    mb_scheduler_empty_loop(all->list[i].scheduler); /* luv's handles and requests are the state's */
     n->setup.close_state(all->list[i].L, all->list[i].data);
   }
   return 0;

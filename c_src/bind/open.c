@@ -20,6 +20,8 @@
 #include "heap/finalizer.h"
 #include "heap/hook.h"
 #include "heap/site.h"
+#include "io/luv.h"
+#include "io/waiter.h"
 #include "log/log.h"
 #include "process/break.h"
 #include "process/ending.h"
@@ -82,6 +84,7 @@ static int collect_heap(lua_State *L) {
   mb_reason_release(h->main_reason);
   mb_reason_release(h->no_memory);
   h->main_reason = h->no_memory = NULL;
+  mb_io_free(h->io);
   mb_workspace_free(h->workspace);
   mb_workspace_free(h->key);
   mb_codes_free(h->codes);
@@ -92,6 +95,7 @@ static int collect_heap(lua_State *L) {
   mb_map_deinit(&h->held);
   mb_map_deinit(&h->failing);
   if (h->script) free(h->script->text);
+  h->io = NULL;
   h->workspace = h->key = NULL;
   h->codes = NULL;
   h->modules = NULL;
@@ -188,6 +192,12 @@ static void make_node(struct mb_heap *h, lua_State *L) {
   mb_paths_note(&h->node->paths, L);
 }
 
+/* A luv that was there before goes on, on the same loop. */
+static void take_luvs_loop(struct mb_heap *h, lua_State *L) {
+  uv_loop_t *loop = mb_luv_adopt(h, L);
+  if (loop && mb_scheduler_take_loop(h->scheduler, loop) != 0) luaL_error(L, "moonbeam: cannot take luv's loop");
+}
+
 struct mb_heap *mb_heap_open(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
   return h ? h : mb_heap_attach(L, NULL, NULL);
@@ -226,13 +236,17 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->script = mb_heap_part(L, sizeof *h->script);
   h->replica = mb_heap_part(L, sizeof *h->replica);
   h->replica->watch = mb_table_watch_new();
-  if (!h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->replica->watch)
+  h->io = mb_io_new(h);
+  if (!h->io || !h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->replica->watch)
     luaL_error(L, "not enough memory");
   if (!node) make_node(h, L);
   use_node(h, h->node);
   h->main_runs = h->owner;
   h->scheduler = s ? s : &h->runtime->schedulers[0];
   h->scheduler->heap = h;
+  h->opens = mb_luv_opens;
+  h->opened = mb_luv_opened;
+  if (h->owner) take_luvs_loop(h, L);
   err = mb_preempt_open(h);
   if (err) luaL_error(L, "moonbeam: cannot start the runtime (error %d)", err);
   h->reporter = lua_newthread(L);
@@ -305,6 +319,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_system(h, L);
   mb_open_ending(h, L);
   mb_open_module(h, L);
+  mb_open_waiter(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");
   return 1;

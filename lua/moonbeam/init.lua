@@ -367,6 +367,21 @@ function mb.progress(total, label)
   return require "moonbeam.progress".new(total, label)
 end
 
+--- Make a call that takes a callback one that waits: the way to use what is written for luv, the libuv binding, in
+-- processes. `require "luv"` gives the luv of the scheduler's own loop, whose callbacks run between processes.
+-- fn gets a function `resume`, which it hands on as the callback, or calls in one. The calling process, and no other, waits
+-- until that is called; it may be called at once, and later calls do nothing. fn may return a function that takes back
+-- what was begun: it is called when the time is over, and when the process dies. What fn raises, the caller gets.
+-- @function await_uv
+-- @param fn function of resume
+-- @param[opt] ms integer >= 0 or "infinity": how long to wait
+-- @return what resume was given | nil, "ETIMEDOUT: connection timed out", "ETIMEDOUT"
+-- @usage
+-- local mb = require "moonbeam"
+-- local function read_later(callback) callback("text") end
+-- assert(mb.await_uv(function(resume) read_later(resume) end, 1000) == "text")
+function mb.await_uv(fn, ms) return require "moonbeam.internal.await_uv"(fn, ms) end
+
 --- The runtime's version.
 mb._VERSION = "Moonbeam " .. core.version
 

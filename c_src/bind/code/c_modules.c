@@ -19,7 +19,9 @@ void mb_opening_deinit(struct mb_opening *o) { pthread_mutex_destroy(&o->mutex);
 /* The opener of a C module, upvalue 2. */
 static int open_module(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  lua_CFunction opener = lua_tocfunction(L, lua_upvalueindex(2));
   int status;
+  h->opens(h, L, opener);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   pthread_mutex_lock(&h->opening->mutex); /* the one place where Lua runs under a lock: that is its purpose */
@@ -28,7 +30,9 @@ static int open_module(lua_State *L) {
   mb_ticker_start(h->runtime); /* notices hooks that are set on the main thread */
   status = mb_main_pcall(h, L, lua_gettop(L) - 1);
   pthread_mutex_unlock(&h->opening->mutex);
-  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+  if (status != LUA_OK) return lua_error(L);
+  if (lua_gettop(L) > 0) h->opened(h, L, opener, 1);
+  return lua_gettop(L);
 }
 
 /* Put what runs it as above in the place of the opener at `index`. */

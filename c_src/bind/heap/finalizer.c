@@ -32,6 +32,8 @@ struct thread {
   struct shared *shared;
 };
 
+const unsigned char mb_in_callback = MB_STOPPED_BY_FINALIZER;
+
 enum { STOPPED_BY_USER = 1 };
 
 /* A finalizer, upvalue 1 is where to note what it sees. */

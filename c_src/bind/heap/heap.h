@@ -84,6 +84,10 @@ struct mb_heap {
   lua_State *L;      /* the state's main thread */
   int main_runs;     /* user code runs there: the main chunk of stock Lua */
   int has_c_modules; /* one has been opened */
+  struct mb_io *io;  /* see io.h */
+  /* Of io's: a C module's opener is about to be called, and its result is at `index`. */
+  void (*opens)(struct mb_heap *h, lua_State *L, lua_CFunction opener);
+  void (*opened)(struct mb_heap *h, lua_State *L, lua_CFunction opener, int index);
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
   lua_State *reporter; /* runs what reports a crash: the runner may be inside a hook, where nothing could cut that short */

@@ -64,6 +64,9 @@ void mb_refuse_outside(struct mb_heap *h, lua_State *L) {
     lua_concat(L, 2);
     lua_error(L);
   }
+  if (h->collector == &mb_in_callback) /* whose error is not lost */
+    mb_raise(h, L, "%s: a callback of the event loop is outside of any process: let it send a message to the process that shall "
+                   "do it", function);
   place = mb_hash_bytes(function, strlen(function));
   mb_push_where(h, L);
   lua_pushfstring(L, "%s: a finalizer (__gc) is outside of any process: let it send a message to the process that shall do it",
