@@ -364,6 +364,7 @@ describe("preemption", function()
     ]])))
   end)
 
+  local reporting = "MOONBEAM_LONG_SCHEDULE= MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1"
   local alone = "while Process.info(me, 'status') ~= 'waiting' do sleep(1) end " -- once the main process waits
   local somebody = "spawn(function() while true do sleep(1) end end) " -- who often wants the scheduler
 
@@ -386,7 +387,7 @@ describe("preemption", function()
         send(me, "done")
       end)
       receive{ {"done"} }
-    ]], "2>&1", "MOONBEAM_LONG_SCHEDULE= MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    ]], "2>&1", reporting)
     local found = select(2, output:gsub("%[warning%] Process #PID<[%d.]+> %(hog%) has held scheduler %d+ for %d+ ms", ""))
     assert.equal(1, found, output)
     assert.truthy(output:find("^50\n"), output)
@@ -418,7 +419,7 @@ describe("preemption", function()
 
   it("reports a long call by its line, and nothing else that the process does #time", function()
     local program = 'require "moonbeam".import() require "moonbeam".long_schedule(20)\n' .. somebody .. long_call
-    local output = run_script(program, "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    local output = run_script(program, "2>&1", reporting)
     assert.equal(1, select(2, output:gsub("has held scheduler 1", "")), output)
     assert.truthy(output:find("\n\t%[C%]: in [^\n]*find'\n[^\n]*:" .. line_of(program, "-- the long call") .. ": "), output)
     assert.truthy(output:find("done\n", 1, true), output)
@@ -426,7 +427,7 @@ describe("preemption", function()
 
   it("reports nothing where nobody waits #time", function()
     local program = 'require "moonbeam".import() require "moonbeam".long_schedule(20)\n' .. long_call
-    assert.equal("done\n", (run_script(program, "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")))
+    assert.equal("done\n", (run_script(program, "2>&1", reporting)))
   end)
 
   it("reports no sum of what could be cut in between #time", function()
@@ -444,7 +445,7 @@ describe("preemption", function()
         send(me, "done")
       end)
       print(receive())
-    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    ]], "2>&1", reporting)
     assert.equal("done\n", output)
   end)
 
@@ -462,7 +463,7 @@ describe("preemption", function()
         send(me, "done")
       end)
       print(receive())
-    ]], "2>&1", "MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1")
+    ]], "2>&1", reporting)
     -- while it starts the other program it may be met computing, and then its return is seen
     local _, waited = output:gsub("has held scheduler 1 for %d%d%d ms while it waited inside a C function", "")
     local _, seen = output:gsub("has held scheduler 1 for %d%d%d ms without[^\n]*\n[^\n]*\n[^\n]*\n%s*%[C%]: in [^\n]*execute'", "")
@@ -470,8 +471,9 @@ describe("preemption", function()
   end)
 
   it("tells which process hangs while others wait, before it is over #time", function()
-    local function hang(beside)
-      return (run_script([[
+    local file = os.tmpname()
+    local function hang(beside, how)
+      return (run_script(([[
         local mb = require "moonbeam"
         mb.import()
         ]] .. beside .. [[
@@ -479,18 +481,20 @@ describe("preemption", function()
         spawn(function()
           Process.register(self(), "server")
           ]] .. alone .. [[
-          os.execute("sleep 3; echo slept >&2")
+          os.execute(%q)
           send(me, "done")
         end)
         print(receive{ {"done"} })
-      ]], "2>&1", "MOONBEAM_LONG_SCHEDULE= MOONBEAM_PREEMPT= MOONBEAM_SCHEDULERS=1"))
+      ]]):format(how .. "; echo slept >&2"), "2>&1 | tee " .. file, reporting))
     end
-    local output = hang(somebody)
-    local told, over = output:find("warning] Process #PID<[%d.]+> %(server%), spawned at [^\n]*:4, has held scheduler 1 for 2%d%d%d ms"),
-      output:find("slept")
+    local output = hang(somebody, ("for i in $(seq 600); do grep -q 'has held' %s && break; sleep 0.1; done"):format(file))
+    local told, _, ms = output:find("warning] Process #PID<[%d.]+> %(server%), spawned at [^\n]*:4, has held scheduler 1 for (%d+) ms")
+    local over = output:find("slept")
     assert.truthy(told and over and told < over, output)
+    assert.is_true(tonumber(ms) >= 2000, output)
     assert.equal(1, select(2, output:gsub("does not return", "")), output)
-    assert.equal("slept\ndone\n", hang "")
+    assert.equal("slept\ndone\n", hang("", "sleep 3"))
+    os.remove(file)
   end)
 
   it("reports no long slice where slices are counted, unless that is wanted", function()
