@@ -10,12 +10,16 @@ for i = 2, #arg do strict[arg[i]] = true end
 
 local root, nm
 local rooms, order = {}, {} -- name -> {name, links, includes, objects = {[source] = object}, below}
+local aliases = {} -- folder of a link -> the folder it leads to
 local room
 
 for line in io.lines(list_path) do
   local key, value = line:match "^(%S+) ?(.*)$"
   if key == "root" then
     root = value
+  elseif key == "alias" then
+    local from, to = value:match "^(%S+) (%S+)$"
+    aliases[from] = to
   elseif key == "nm" then
     nm = value
   elseif key == "room" then
@@ -127,7 +131,10 @@ local function resolve(name, from, r)
   for _, folder in ipairs(r.includes) do places[#places + 1] = folder end
   for _, folder in ipairs(places) do
     local path = normal(folder .. "/" .. name)
-    if read(path) then return path end
+    if read(path) then
+      local linked, file = path:match "^(.*)/([^/]+)$"
+      return aliases[linked] and aliases[linked] .. "/" .. file or path
+    end
   end
 end
 

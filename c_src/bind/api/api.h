@@ -14,15 +14,14 @@ void mb_open_registry(struct mb_heap *h, lua_State *L);
 void mb_open_value(struct mb_heap *h, lua_State *L);
 void mb_open_log(struct mb_heap *h, lua_State *L);
 void mb_open_system(struct mb_heap *h, lua_State *L);
-/* The heap goes, which the allocator of a memory limit needs. */
-void mb_lift_memory_limit(struct mb_heap *h, lua_State *L);
 void mb_open_ending(struct mb_heap *h, lua_State *L);
 void mb_open_module(struct mb_heap *h, lua_State *L);
 
-/* These put the runtime's functions into the standard library: coroutines; pcall and xpcall; debug.traceback, getinfo. */
-void mb_open_coroutine(struct mb_heap *h, lua_State *L);
+/* The heap goes, which the allocator of a memory limit needs. */
+void mb_lift_memory_limit(struct mb_heap *h, lua_State *L);
+
+/* Puts the runtime's pcall and xpcall into the standard library. */
 void mb_open_protect(struct mb_heap *h, lua_State *L);
-void mb_open_entry(struct mb_heap *h, lua_State *L);
 
 /* Puts the runtime's print and write into the standard library's tables; the stack stays. */
 void mb_open_output(struct mb_heap *h, lua_State *L);
@@ -32,13 +31,5 @@ void mb_answer(struct mb_scheduler *s, struct mb_request *r);
 
 /* Ask another scheduler and wait: the values of the answer are the results of the caller, who returns this. */
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, enum mb_request_kind kind, uint64_t about, int key);
-
-/* The coroutine that L, which waits or runs, has resumed and is waiting for; NULL when it is none of ours. */
-lua_State *mb_resumed_by(lua_State *L);
-
-/* Close the coroutines that wait inside co, a process's, one in the other: the innermost first. */
-void mb_close_nested(struct mb_heap *h, lua_State *co);
-
-/* Shared by the groups. */
 
 #endif

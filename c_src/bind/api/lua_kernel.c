@@ -13,6 +13,7 @@
 #include "heap/site.h"
 #include "process/current.h"
 #include "process/handover.h"
+#include "process/read_message.h"
 #include "process/wait.h"
 #include "replica/replica.h"
 

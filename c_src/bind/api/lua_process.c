@@ -17,6 +17,7 @@
 #include "process/current.h"
 #include "process/entry.h"
 #include "process/handover.h"
+#include "process/lua_coroutine.h"
 #include "process/memory.h"
 #include "process/wait.h"
 

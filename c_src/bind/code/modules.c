@@ -1,9 +1,8 @@
-#include "code/modules_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/hash.h"
+#include "code/modules_inside.h"
 
 enum {
   MOST_SOURCES = 1 << 14,
@@ -20,22 +19,6 @@ void mb_modules_free(struct mb_modules *m) {
   if (!m) return;
   mb_map_deinit(&m->sources);
   free(m);
-}
-
-void mb_modules_touch(struct mb_heap *h) { h->modules->stale = 1; }
-
-static uint32_t bit_of(const void *object) {
-  return (uint32_t)mb_hash_u64((uint64_t)(uintptr_t)object) & (FILTER_BITS - 1);
-}
-
-void mb_modules_mark(struct mb_heap *h, const void *table) {
-  uint32_t bit = bit_of(table);
-  h->modules->filter[bit / 64] |= 1ull << (bit % 64);
-}
-
-int mb_modules_marked(const struct mb_heap *h, const void *object) {
-  uint32_t bit = bit_of(object);
-  return (h->modules->filter[bit / 64] >> (bit % 64)) & 1;
 }
 
 void mb_modules_set_standard(struct mb_heap *h, lua_State *L, int index, const char *module, const char *field) {

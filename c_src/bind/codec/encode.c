@@ -16,18 +16,6 @@ enum { MOST_TRIED = 64 * 1024 };
 const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "copy to another scheduler",
            mb_replica_start[] = "run the function on other schedulers";
 
-void mb_encoder_give_up(struct mb_encoder *e) { e->h->encoding = e->nested; }
-
-void mb_encoder_no_memory(struct mb_encoder *e) {
-  mb_encoder_give_up(e);
-  luaL_error(e->L, "not enough memory");
-}
-
-void mb_encoder_no_stack(struct mb_encoder *e) {
-  mb_encoder_give_up(e);
-  luaL_error(e->L, "stack overflow");
-}
-
 /* Raise at the caller that what the encoder does cannot be done. */
 static void fail(struct mb_encoder *e, const char *format, int number) {
   mb_encoder_give_up(e);

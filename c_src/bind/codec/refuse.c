@@ -5,6 +5,18 @@
 #include "codec/encoder.h"
 #include "heap/errors.h"
 
+void mb_encoder_give_up(struct mb_encoder *e) { e->h->encoding = e->nested; }
+
+void mb_encoder_no_memory(struct mb_encoder *e) {
+  mb_encoder_give_up(e);
+  luaL_error(e->L, "not enough memory");
+}
+
+void mb_encoder_no_stack(struct mb_encoder *e) {
+  mb_encoder_give_up(e);
+  luaL_error(e->L, "stack overflow");
+}
+
 enum {
   FIRST_STEPS = 4, LAST_STEPS = 8, /* of a path that are shown; the others are three dots */
   MOST_FRAMES = MB_NEST + 8,

@@ -4,7 +4,6 @@
 
 #include "heap/bounds.h"
 #include "heap/hook.h"
-#include "log/log.h"
 
 void mb_closing_begin_for(struct mb_heap *h, uint64_t ns) {
   if (h->closing++) return;

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "heap/arguments.h"
-#include "heap/errors.h"
-#include "log/log.h"
+#include "heap/finalizer.h"
 #include "heap/hook.h"
+#include "log/log.h"
+#include "process/current.h"
 #include "process/wait.h"
 
 /* What luv.h of luv's says, as far as it is used. */

@@ -1,7 +1,7 @@
 #include "io/waiter.h"
 
 #include "heap/arguments.h"
-#include "heap/errors.h"
+#include "process/current.h"
 
 static int deadline(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);

@@ -11,7 +11,6 @@
 #include "heap/hook.h"
 #include "heap/inspect.h"
 #include "log/log.h"
-#include "process/ending.h"
 
 enum { SETTLE_MS = 1000, GRANT_NS = 10000000 };
 

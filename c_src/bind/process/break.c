@@ -4,7 +4,7 @@
 #include "heap/heap.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
-#include "process/wait.h"
+#include "process/read_message.h"
 
 enum { AGAIN_MS = 100 };
 

@@ -8,6 +8,7 @@
 #include "heap/closing.h"
 #include "heap/errors.h"
 #include "heap/exit.h"
+#include "heap/finalizer.h"
 #include "heap/hook.h"
 #include "log/log.h"
 

@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "api/api.h"
 #include "code/stand_in.h"
 #include "heap/exit.h"
 #include "heap/private.h"

@@ -1,7 +1,5 @@
-/* The coroutine library for processes. A process's own coroutines behave as in plain Lua; when code inside
- * one waits or is preempted, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
- * way back: resume never takes it for a yield of the coroutine's. */
-#include "api/api.h"
+#include "process/lua_coroutine.h"
+
 #include "code/stand_in.h"
 #include "heap/closing.h"
 #include "heap/hook.h"

@@ -141,3 +141,23 @@ int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struc
   s->tried = 0;
   return n >= 0 ? n : push_protected(h, L, p, s, form);
 }
+
+void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
+  mb_mailbox_remove(&p->mailbox, s);
+  mb_count(&h->scheduler->messages, -1);
+  mb_signal_give(h->scheduler, s);
+}
+
+void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
+  struct mb_mailbox *m = &p->mailbox;
+  struct mb_signal *s = m->mark == ref && m->marked ? m->marked->next : m->head;
+  int over = mb_demonitor(h->scheduler, p, ref) == MB_MONITORING;
+  while (s && !over) {
+    struct mb_signal *next = s->next;
+    if (s->ref == ref && (s->kind == MB_DOWN || s->kind == MB_REPLY)) {
+      over = s->kind == MB_DOWN; /* the last that there can be */
+      mb_take_message(h, p, s);
+    }
+    s = next;
+  }
+}

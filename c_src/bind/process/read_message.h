@@ -17,4 +17,10 @@ enum { MB_UNMADE_BEFORE = MB_UNMADE - 1 };
  * stack. MB_UNMADE_BEFORE: the same, and it has raised before; nothing is pushed. p runs. Raises when memory is out. */
 int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form);
 
+/* Take a message that has been used out of the mailbox. */
+void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s);
+
+/* End a monitor and remove its DOWN and its reply from the mailbox. */
+void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref);
+
 #endif

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/api.h"
 #include "codec/codec.h"
 #include "heap/closing.h"
 #include "heap/hook.h"
@@ -13,6 +12,7 @@
 #include "process/ending.h"
 #include "process/entry.h"
 #include "process/long_slice.h"
+#include "process/lua_coroutine.h"
 
 enum { KEEP_COROUTINES = 1024 }; /* of the dead, in free slots, for the next tenants */
 

@@ -3,11 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/mailbox.h"
 #include "heap/errors.h"
 #include "heap/hook.h"
 #include "process/break.h"
 #include "process/long_slice.h"
+#include "process/read_message.h"
 
 static void block_in_place(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   struct mb_scheduler *s = h->scheduler;
@@ -124,30 +124,8 @@ void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, ui
   p->offered = NULL;
 }
 
-/* Messages */
-
-void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
-  mb_mailbox_remove(&p->mailbox, s);
-  mb_count(&h->scheduler->messages, -1);
-  mb_signal_give(h->scheduler, s);
-}
-
 int mb_expired(const struct mb_process *p, uint64_t deadline) {
   return deadline == MB_NO_TIME || (deadline != 0 && (p->flags & MB_TIMED_OUT));
-}
-
-void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
-  struct mb_mailbox *m = &p->mailbox;
-  struct mb_signal *s = m->mark == ref && m->marked ? m->marked->next : m->head;
-  int over = mb_demonitor(h->scheduler, p, ref) == MB_MONITORING;
-  while (s && !over) {
-    struct mb_signal *next = s->next;
-    if (s->ref == ref && (s->kind == MB_DOWN || s->kind == MB_REPLY)) {
-      over = s->kind == MB_DOWN; /* the last that there can be */
-      mb_take_message(h, p, s);
-    }
-    s = next;
-  }
 }
 
 /* Timeouts */

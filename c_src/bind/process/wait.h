@@ -43,14 +43,8 @@ static inline int mb_worked(struct mb_heap *h, lua_State *L, struct mb_process *
 /* What the functions cost. */
 enum { MB_COST_MESSAGE = 1, MB_COST_SPAWN = 40 };
 
-/* Take a message that has been used out of the mailbox. */
-void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s);
-
 /* Whether the wait of p that mb_check_deadline began is over: it was for no time, or its timer fired. */
 int mb_expired(const struct mb_process *p, uint64_t deadline);
-
-/* End a monitor and remove its DOWN and its reply from the mailbox. */
-void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref);
 
 /* Raise where the calling process may not take messages: a receive that looks at one runs a guard or predicate. */
 void mb_check_takes(struct mb_heap *h, lua_State *L);
