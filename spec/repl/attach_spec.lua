@@ -80,7 +80,8 @@ describe("an attached prompt", function()
         t:stop()
       end
       local another = attach()
-      another:enter("spawn(function() while true do collectgarbage() sleep(10) end end)", "mb%(2%)>$")
+      another:enter("Process.spawn(function() while true do collectgarbage() sleep(10) end end, {scheduler = 'here'})",
+        "mb%(2%)>$")
       server:await("got%s+freed " .. how)
       another:stop()
     end
