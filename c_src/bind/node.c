@@ -14,6 +14,7 @@
 #include "heap/heap.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
+#include "io/blocking.h"
 
 enum {
   PATIENCE_MS = 1000, /* for threads that are to end */
@@ -48,14 +49,38 @@ uint32_t mb_node_schedulers(uint32_t otherwise) {
 
 /* Workers */
 
+/* (node, scheduler) */
 static int prepare(lua_State *L) {
-  struct worker *w = lua_touserdata(L, 1);
+  struct mb_node *n = lua_touserdata(L, 1);
   luaL_openlibs(L);
-  w->node->setup.attach(L, w->node, w->scheduler);
-  mb_paths_use(&w->node->paths, L);
-  lua_pushcfunction(L, w->node->setup.prepare);
+  n->setup.attach(L, n, lua_touserdata(L, 2));
+  mb_paths_use(&n->paths, L);
+  lua_pushcfunction(L, n->setup.prepare);
   lua_call(L, 0, 0);
   return 0;
+}
+
+/* A Lua state with a heap of its own, on s, and with the library; what close_state needs besides is in *data. NULL when it
+ * cannot be made, which has been said. The thread whose the state is from now on. */
+static lua_State *new_state(struct mb_scheduler *s, void **data) {
+  struct mb_node *n = mb_node_of(s);
+  lua_State *L = n->setup.new_state(data);
+  if (L) {
+    lua_pushcfunction(L, prepare);
+    lua_pushlightuserdata(L, n);
+    lua_pushlightuserdata(L, s);
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return L;
+  }
+  fprintf(stderr, "moonbeam: scheduler %d cannot start: %s\n", (int)s->id + 1,
+          L ? lua_tostring(L, -1) : "not enough memory");
+  if (L) n->setup.close_state(L, *data);
+  return NULL;
+}
+
+static void close_state(struct mb_scheduler *s, lua_State *L, void *data) {
+  ((struct mb_heap *)s->heap)->state_closes = 1;
+  mb_scheduler_empty_loop(s); /* luv's handles and requests are the state's */
+  mb_node_of(s)->setup.close_state(L, data);
 }
 
 static void retire(struct mb_workers *all, struct mb_scheduler *s) {
@@ -68,6 +93,8 @@ static void retire(struct mb_workers *all, struct mb_scheduler *s) {
 }
 
 _Noreturn void mb_node_retire(struct mb_node *n, struct mb_scheduler *s) {
+  struct mb_heap *h = s->heap;
+  if (h->blocking) mb_pool_retire(h);
   retire(n->workers, s);
   pthread_exit(NULL);
 }
@@ -75,18 +102,8 @@ _Noreturn void mb_node_retire(struct mb_node *n, struct mb_scheduler *s) {
 static void work(void *data) {
   struct worker *w = data;
   struct mb_workers *all = w->node->workers;
-  int ok = 0;
-  w->L = w->node->setup.new_state(&w->data);
-  if (w->L) {
-    lua_pushcfunction(w->L, prepare);
-    lua_pushlightuserdata(w->L, w);
-    ok = lua_pcall(w->L, 1, 0, 0) == LUA_OK;
-  }
-  if (!ok) {
-    fprintf(stderr, "moonbeam: scheduler %d cannot start: %s\n", (int)w->scheduler->id + 1,
-            w->L ? lua_tostring(w->L, -1) : "not enough memory");
-    abort(); /* it may have been given processes */
-  }
+  w->L = new_state(w->scheduler, &w->data);
+  if (!w->L) abort(); /* it may have been given processes */
   (void)mb_unparked(w->scheduler);
   (void)mb_scheduler_run(w->scheduler, NULL);
   retire(all, w->scheduler);
@@ -124,9 +141,12 @@ struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers, const struct mb
                             const struct mb_node_setup *setup) {
   struct mb_node *n = calloc(1, sizeof *n);
   struct mb_workers *all = calloc(1, sizeof *all);
-  if (!n || !all || mb_log_init(&n->log) != 0 ||
+  static const struct mb_pool_states pool_states = {new_state, close_state};
+  if (n) n->pool = mb_pool_new(&n->runtime, &pool_states);
+  if (!n || !all || !n->pool || mb_log_init(&n->log) != 0 ||
       mb_runtime_init(&n->runtime, upcalls, limit, schedulers) != 0) {
     if (n) mb_log_deinit(&n->log);
+    if (n) mb_pool_free(n->pool);
     free(all);
     free(n);
     return NULL;
@@ -146,13 +166,14 @@ int mb_node_stop(struct mb_node *n) {
   uint64_t until = uv_hrtime() + PATIENCE_MS * 1000000ull, now;
   unsigned running;
   atomic_store(&n->log.ending, 1);
+  (void)mb_pool_stop(n->pool, 0);
   for (uint32_t i = 0; i < all->count; i++) mb_scheduler_stop(all->list[i].scheduler);
   mb_scheduler_kill_all(&n->runtime.schedulers[0]);
   uv_mutex_lock(&all->ending);
   while (all->running && (now = uv_hrtime()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
   running = all->running;
   uv_mutex_unlock(&all->ending);
-  if (running) {
+  if (mb_pool_stop(n->pool, until) != 0 || running) {
     (void)mb_writer_drain(n->log.writer);
     return -1;
   }
@@ -160,11 +181,7 @@ int mb_node_stop(struct mb_node *n) {
   for (uint32_t i = 0; i <= all->count; i++) /* what was on its way to a scheduler that had ended */
     mb_scheduler_kill_all(&n->runtime.schedulers[i]);
   if (atomic_load(&n->ending.how) == MB_NODE_LEAVES) return 0;
-  for (uint32_t i = 0; i < all->count; i++) {
-    ((struct mb_heap *)all->list[i].scheduler->heap)->state_closes = 1;
-    mb_scheduler_empty_loop(all->list[i].scheduler); /* luv's handles and requests are the state's */
-    n->setup.close_state(all->list[i].L, all->list[i].data);
-  }
+  for (uint32_t i = 0; i < all->count; i++) close_state(all->list[i].scheduler, all->list[i].L, all->list[i].data);
   return 0;
 }
 
@@ -173,6 +190,7 @@ void mb_node_free(struct mb_node *n) {
   mb_log_deinit(&n->log);
   mb_publications_deinit(&n->publications);
   mb_ending_deinit(&n->ending);
+  mb_pool_free(n->pool);
   mb_runtime_deinit(&n->runtime);
   mb_opening_deinit(&n->opening);
   uv_mutex_destroy(&all->ending);

@@ -16,6 +16,7 @@
 
 struct mb_heap;
 struct mb_node;
+struct mb_pool;
 
 /* How the states of further schedulers are made. */
 struct mb_node_setup {
@@ -29,6 +30,7 @@ struct mb_node {
   struct mb_runtime runtime;
   struct mb_node_setup setup;
   struct mb_workers *workers;
+  struct mb_pool *pool; /* of mb.blocking */
   struct mb_log log;
   struct mb_publications publications;
   struct mb_paths paths;

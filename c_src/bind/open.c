@@ -20,6 +20,7 @@
 #include "heap/finalizer.h"
 #include "heap/hook.h"
 #include "heap/site.h"
+#include "io/blocking.h"
 #include "io/io.h"
 #include "io/luv.h"
 #include "io/waiter.h"
@@ -58,6 +59,7 @@ static void use_node(struct mb_heap *h, struct mb_node *n) {
   h->published = n ? &n->publications.version : NULL;
   h->ending = n ? &n->ending : NULL;
   h->refusals = n ? &n->refusals : NULL;
+  h->pool = n ? n->pool : NULL;
 }
 
 int mb_heap_close(struct mb_heap *h) {
@@ -323,6 +325,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_ending(h, L);
   mb_open_module(h, L);
   mb_open_waiter(h, L);
+  mb_open_blocking(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");
   return 1;

@@ -14,6 +14,17 @@ void mb_wake_scheduler(struct mb_scheduler *s) {
   if (was != MB_AWAKE) uv_async_send(&s->doorbell);
 }
 
+/* What could wake somebody is gone. */
+static void one_less(struct mb_runtime *rt) {
+  if (atomic_fetch_sub(&rt->could_wake, 1) != 1) return;
+  atomic_store(&rt->deadlocked, 1);
+  mb_wake_scheduler(&rt->schedulers[0]);
+}
+
+void mb_waker_add(struct mb_runtime *rt) { atomic_fetch_add(&rt->could_wake, 1); }
+
+void mb_waker_remove(struct mb_runtime *rt) { one_less(rt); }
+
 int mb_park(struct mb_scheduler *s, int idle) {
   struct mb_runtime *rt = s->runtime;
   atomic_store(&s->parked, idle ? MB_PARKED_IDLE : MB_PARKED); /* partner: the load in mb_wake_scheduler */
@@ -24,10 +35,7 @@ int mb_park(struct mb_scheduler *s, int idle) {
     return 0;
   }
   atomic_fetch_add(&rt->sleepers, 1);
-  if (idle && atomic_fetch_sub(&rt->could_wake, 1) == 1) {
-    atomic_store(&rt->deadlocked, 1);
-    mb_wake_scheduler(&rt->schedulers[0]);
-  }
+  if (idle) one_less(rt);
   return 1;
 }
 

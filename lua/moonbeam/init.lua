@@ -299,6 +299,7 @@ mb.shutdown_timeout = core.shutdown_timeout
 
 --- How much there is of what could leak: processes, timers, names, messages, registries and what is registered there.
 -- @function census
+-- `blocking` are the calls of `blocking` that wait or run.
 -- @return table of counts
 -- @usage assert(require("moonbeam").census().processes >= 1)
 mb.census = core.census
@@ -344,9 +345,35 @@ end
 --- What the schedulers are doing, one entry each. See Erlang's `scheduler_wall_time`.
 -- @function schedulers
 -- @return sequence of tables: processes, run_queue (length), steals (processes taken over from others), wakeups (from
--- sleep), utilisation (0 to 1, since its start)
+-- sleep), utilisation (0 to 1, since its start); its field blocking tells of the threads of `blocking`: limit, threads, busy
+-- and queued (calls that wait for a thread)
 -- @usage assert(#require("moonbeam").schedulers() >= 1)
 mb.schedulers = core.schedulers
+
+--- Run a function that blocks a thread on one of a pool: the calling process waits, and nobody else. For `io.popen`,
+-- `os.execute`, and C libraries that wait for a network, a disk or a database.
+--
+-- fn and its arguments are copied, as by `spawn`, and so are the results. There is a Lua state with the modules on each thread,
+-- which stays from call to call; what blocks there, a connection say, is opened, used and closed in one call, or kept in a
+-- module of its own, and cannot be returned. What fn does is outside of any process: it may `send`, and log; `self`,
+-- `receive`, `spawn` and the like raise there.
+--
+-- There are as many threads as cores, at least 4, or MOONBEAM_BLOCKING_THREADS of the environment; further calls wait in
+-- order, as `schedulers` shows. A thread without work for 10 s ends. What fn raises is raised in the caller, a text with
+-- the traceback from there. When the caller is killed, what has begun goes on and its result is dropped. The end of the
+-- program does not wait for it longer than a second.
+-- @function blocking
+-- @param fn function
+-- @param ... its arguments
+-- @return what fn returns
+-- @usage
+-- local mb = require "moonbeam"
+-- local text = mb.blocking(function(command)
+--   local pipe <close> = io.popen(command)
+--   return pipe:read("a")
+-- end, "echo hello")
+-- assert(text == "hello\n")
+mb.blocking = core.blocking
 
 --- A line on standard error that shows how far long work has come; nothing at all when that is no terminal.
 -- `progress:step([n])` counts one step or n of them, `progress:done()` takes the line away.

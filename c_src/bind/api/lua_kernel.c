@@ -36,15 +36,6 @@ static int caller(lua_State *L) {
 
 /* Spawning */
 
-static void check_function(struct mb_heap *h, lua_State *L, const char *name) {
-  if (lua_isfunction(L, 1)) return;
-  if (luaL_getmetafield(L, 1, "__call") != LUA_TNIL) {
-    lua_pop(L, 1);
-    return;
-  }
-  mb_bad_type(h, L, name, 1, "function", 1);
-}
-
 /* Spawn with the function and arguments from stack index `first` on. What a finalizer spawns has no parent. */
 static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link, int alias, mb_ref *monitor) {
   struct mb_process *parent = link || monitor ? mb_current(h, L) : mb_caller(h, L), *p;
@@ -52,6 +43,7 @@ static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link
   const char *site;
   int err;
   if (h->state_closes) mb_heap_ended(L);
+  if (h->blocking) mb_refuse_outside(h, L); /* no scheduler is here */
   start = mb_encode_signal(h, L, first, lua_gettop(L) - first + 1, "spawn", MB_MESSAGE);
   err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
@@ -71,14 +63,14 @@ static int spawned(struct mb_heap *h, lua_State *L, int results) {
 
 static int spawn(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  check_function(h, L, "spawn");
+  mb_check_function(h, L, "spawn");
   mb_push_id(L, spawn_encoded(h, L, 1, 0, 0, NULL));
   return spawned(h, L, 1);
 }
 
 static int spawn_link(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  check_function(h, L, "spawn_link");
+  mb_check_function(h, L, "spawn_link");
   mb_push_id(L, spawn_encoded(h, L, 1, 1, 0, NULL));
   return spawned(h, L, 1);
 }
@@ -86,7 +78,7 @@ static int spawn_link(lua_State *L) {
 static int spawn_monitor(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = 0;
-  check_function(h, L, "spawn_monitor");
+  mb_check_function(h, L, "spawn_monitor");
   mb_push_id(L, spawn_encoded(h, L, 1, 0, 0, &ref));
   mb_push_id(L, ref);
   return spawned(h, L, 2);
@@ -121,7 +113,7 @@ static int process_spawn(lua_State *L) {
   struct mb_process *p;
   mb_pid pid;
   int link = 0, monitor = 0;
-  check_function(h, L, "Process.spawn");
+  mb_check_function(h, L, "Process.spawn");
   mb_check_options(h, L, 2, "Process.spawn", 2, known);
   if (!lua_isnoneornil(L, 2)) {
     link = mb_check_flag(h, L, 2, "link", "Process.spawn", 2);

@@ -444,6 +444,7 @@ static int process_send_after(lua_State *L) {
   struct mb_signal *s;
   mb_ref ref;
   (void)mb_caller(h, L);
+  if (h->blocking) mb_refuse_outside(h, L); /* nobody looks after timers here */
   if (!to) {
     if (lua_type(L, 1) != LUA_TSTRING)
       return mb_bad_type(h, L, "Process.send_after", 1, "pid or name", 1);

@@ -16,16 +16,6 @@
 #include "process/wait.h"
 #include "replica/replica.h"
 
-/* The oldest reply or DOWN for ref, from the scan position on; NULL when there is none yet. */
-static struct mb_signal *find_answer(struct mb_process *p, mb_ref ref) {
-  while (p->mailbox.scan) {
-    struct mb_signal *s = p->mailbox.scan;
-    if (s->ref == ref && (s->kind == MB_REPLY || s->kind == MB_DOWN)) return s;
-    p->mailbox.scan = s->next;
-  }
-  return NULL;
-}
-
 /* Raise that the answer cannot be made, as mb_message_push has said. */
 static int unmade(struct mb_heap *h, lua_State *L, int n) {
   if (n == MB_UNMADE_BEFORE) return luaL_error(L, "not enough memory");
@@ -40,7 +30,7 @@ static int answer_on(lua_State *L, int status, lua_KContext unused) {
   (void)unused;
   for (;;) {
     struct mb_process *p = mb_current_still(h, L);
-    struct mb_signal *s = find_answer(p, ref);
+    struct mb_signal *s = mb_find_answer(p, ref);
     if (s) {
       int n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
       if (n >= 0) mb_take_message(h, p, s);
@@ -68,7 +58,7 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
       lua_replace(L, 1);
       return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     }
-    s = find_answer(p, ref);
+    s = mb_find_answer(p, ref);
     if (s) {
       int n;
       lua_pushboolean(L, s->kind == MB_REPLY);

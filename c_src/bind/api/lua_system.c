@@ -9,6 +9,7 @@
 #include "code/library.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
+#include "io/blocking.h"
 #include "log/log.h"
 #include "process/cleanup.h"
 #include "process/current.h"
@@ -70,12 +71,13 @@ static void set_integer(lua_State *L, const char *field, int64_t value) {
   lua_setfield(L, -2, field);
 }
 
-/* census() -> {processes =, timers =, names =, messages =, registries =, registrations =} */
+/* census() -> {processes =, timers =, names =, messages =, registries =, registrations =, blocking =} */
 static int census(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_runtime *rt = h->runtime;
   uint32_t started = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
   int64_t processes = 0, timers = 0, messages = 0;
+  struct mb_pool_counts pool;
   (void)mb_caller(h, L);
   for (uint32_t i = 0; i < started; i++) {
     struct mb_scheduler *s = &rt->schedulers[i];
@@ -85,22 +87,37 @@ static int census(lua_State *L) {
     messages += atomic_load_explicit(&s->messages, memory_order_relaxed);
   }
   if (atomic_load(&h->log->process)) processes--; /* the handler's is the log's own */
-  lua_createtable(L, 0, 6);
+  mb_pool_count(h->pool, &pool);
+  lua_createtable(L, 0, 7);
   set_integer(L, "processes", processes);
   set_integer(L, "timers", timers);
   set_integer(L, "names", mb_holdings_count(rt, MB_HOLDING_NAME));
   set_integer(L, "messages", messages);
   set_integer(L, "registries", atomic_load_explicit(&rt->registries.registries, memory_order_relaxed));
   set_integer(L, "registrations", atomic_load_explicit(&rt->registries.registrations, memory_order_relaxed));
+  set_integer(L, "blocking", (int64_t)pool.queued + pool.busy);
   return 1;
 }
 
-/* schedulers() -> {{processes =, run_queue =, steals =, wakeups =, utilisation =}...} */
+static void set_pool(struct mb_heap *h, lua_State *L) {
+  struct mb_pool_counts pool;
+  mb_pool_count(h->pool, &pool);
+  lua_createtable(L, 0, 4);
+  set_integer(L, "limit", pool.limit);
+  set_integer(L, "threads", pool.threads);
+  set_integer(L, "busy", pool.busy);
+  set_integer(L, "queued", pool.queued);
+  lua_setfield(L, -2, "blocking");
+}
+
+/* schedulers() -> {{processes =, run_queue =, steals =, wakeups =, utilisation =}..., blocking = {limit =, threads =, busy =,
+ * queued =}} */
 static int schedulers(lua_State *L) {
   struct mb_runtime *rt = mb_heap_of(L)->runtime;
   uint32_t started = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
   uint64_t now = uv_hrtime();
-  lua_createtable(L, (int)rt->scheduler_count, 0);
+  lua_createtable(L, (int)rt->scheduler_count, 1);
+  set_pool(mb_heap_of(L), L);
   for (uint32_t i = 0; i < rt->scheduler_count; i++) {
     struct mb_scheduler *s = &rt->schedulers[i];
     lua_createtable(L, 0, 5);
@@ -219,6 +236,7 @@ static const char starts_key; /* its address is the key of {[string] = true}: wh
 
 /* encode_start(fn) -> string for publish_start */
 static int encode_start(lua_State *L) {
+  if (mb_heap_of(L)->blocking) mb_refuse_outside(mb_heap_of(L), L);
   luaL_checktype(L, 1, LUA_TFUNCTION);
   mb_replica_encode_start(mb_heap_of(L), L, 1);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &starts_key) != LUA_TTABLE) {

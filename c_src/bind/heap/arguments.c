@@ -27,3 +27,12 @@ const char *mb_check_name(struct mb_heap *h, lua_State *L, int at, const char *f
       mb_bad_argument(h, L, function, index, "'%s' is reserved and cannot be a name", name);
   return name;
 }
+
+void mb_check_function(struct mb_heap *h, lua_State *L, const char *name) {
+  if (lua_isfunction(L, 1)) return;
+  if (luaL_getmetafield(L, 1, "__call") != LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  mb_bad_type(h, L, name, 1, "function", 1);
+}

@@ -13,4 +13,7 @@ const char *mb_check_name(struct mb_heap *h, lua_State *L, int at, const char *f
 /* A pid argument; raises naming the function. */
 mb_pid mb_check_pid(struct mb_heap *h, lua_State *L, int at, const char *function, int index);
 
+/* The first argument is something that can be called; raises naming the function. */
+void mb_check_function(struct mb_heap *h, lua_State *L, const char *function);
+
 #endif

@@ -78,6 +78,7 @@ struct mb_heap {
   struct mb_publications *publications;
   struct mb_ending *ending;
   struct mb_refusals *refusals;
+  struct mb_pool *pool;
   struct mb_runtime *runtime; /* the node's */
   struct mb_scheduler *scheduler; /* NULL: closed */
   int owner;                  /* this heap made the node */
@@ -88,6 +89,7 @@ struct mb_heap {
   /* Of io's: a C module's opener is about to be called, and its result is at `index`. */
   void (*opens)(struct mb_heap *h, lua_State *L, lua_CFunction opener);
   void (*opened)(struct mb_heap *h, lua_State *L, lua_CFunction opener, int index);
+  struct mb_pool_thread *blocking; /* it runs no processes, but what mb.blocking is given: see io/blocking.h; else NULL */
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
   lua_State *reporter; /* runs what reports a crash: the runner may be inside a hook, where nothing could cut that short */

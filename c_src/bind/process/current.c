@@ -65,6 +65,9 @@ void mb_refuse_outside(struct mb_heap *h, lua_State *L) {
     lua_concat(L, 2);
     lua_error(L);
   }
+  if (h->blocking)
+    mb_raise(h, L, "%s: what mb.blocking runs is outside of any process: let it return, or send, what a process shall do",
+             function);
   if (h->collector == &mb_in_callback) /* whose error is not lost */
     mb_raise(h, L, "%s: a callback of the event loop is outside of any process: let it send a message to the process that shall "
                    "do it", function);

@@ -57,7 +57,8 @@ static int report(lua_State *L) {
   named = mb_push_name(h, L, p);
   text = lua_pushfstring(L, "Process %s%s%s%s has held scheduler %d for %d ms %s", pid, named ? " (" : "",
                          named ? lua_tostring(L, 4) : "", named ? ")" : "", (int)h->scheduler->id + 1, (int)stretch->ms,
-                         stretch->signalled ? "without giving way" : "while it waited inside a C function");
+                         stretch->signalled ? "without giving way" : "while it waited inside a C function (what blocks "
+                                                                     "stops nobody in mb.blocking(fn, ...))");
   if (p->site) text = lua_pushfstring(L, "%s\nspawned at %s", text, p->site);
   if (lua_getstack(of, of == L, &ar)) { /* without this function */
     if (!stretch->signalled) text = lua_pushfstring(L, "%s; afterwards it was here", text);
@@ -105,8 +106,7 @@ int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb
   name = mb_names_of(&s->runtime->names, p, &size);
   written = snprintf(text, sizeof text,
                      "Process %s%s%.100s%s%s%.200s%s has held scheduler %d for %u ms in a call that does not "
-                     "return, and others wait for it. Give what blocks a scheduler of its own: Process.spawn(fn, "
-                     "{scheduler = n}), with moonbeam --schedulers or MOONBEAM_SCHEDULERS",
+                     "return, and others wait for it. Let what blocks run on a thread of its own: mb.blocking(fn, ...)",
                      id, name ? " (" : "", name ? name : "", name ? ")" : "", site ? ", spawned at " : "", site ? site : "",
                      site ? "," : "",
                      (int)s->id + 1, ms);

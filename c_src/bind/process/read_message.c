@@ -161,3 +161,12 @@ void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
     s = next;
   }
 }
+
+struct mb_signal *mb_find_answer(struct mb_process *p, mb_ref ref) {
+  while (p->mailbox.scan) {
+    struct mb_signal *s = p->mailbox.scan;
+    if (s->ref == ref && (s->kind == MB_REPLY || s->kind == MB_DOWN)) return s;
+    p->mailbox.scan = s->next;
+  }
+  return NULL;
+}

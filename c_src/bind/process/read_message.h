@@ -23,4 +23,7 @@ void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *
 /* End a monitor and remove its DOWN and its reply from the mailbox. */
 void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref);
 
+/* The oldest reply or DOWN for ref, from the scan position of p's mailbox on; NULL when there is none yet. */
+struct mb_signal *mb_find_answer(struct mb_process *p, mb_ref ref);
+
 #endif

@@ -493,7 +493,7 @@ static int protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *dat
 
 void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
   int what;
-  if (h->replicating || h->closing) return;
+  if (h->replicating || h->closing || h->blocking) return; /* what a thread of blocking's changes is its own */
   mb_replica_refresh(h, L);
   what = (!h->replica->watching || mb_table_watch_changed(h->replica->watch) ? ALL : 0) | (inside ? CONTENTS : 0);
   if (what && lua_checkstack(L, 8) && protected(h, L, replicate, NULL, what) != LUA_OK) {
