@@ -64,7 +64,8 @@ end
 -- A handler is a function of one event, a table with level, message (text), metadata, time (ms since 1970) and pid (nil when
 -- a finalizer has logged it); it runs
 -- in the logger's own process, one event at a time, and is copied there. Crashes come as `metadata.report`, a table with
--- kind = "crash", pid, reason and more. A handler that raises is reported, and the default takes over.
+-- kind = "crash", pid, reason and more. A handler that raises is reported, and the default takes over; one that is at an event
+-- for a second while another handler waits for its place is killed and reported.
 --
 -- A format is a text in which $time, $date, $level, $message, $metadata and $pid are replaced, or a function from an event to
 -- text, which runs in the process that logs; "default" brings the first one back.

@@ -196,6 +196,87 @@ describe("a handler that fails", function()
   end)
 end)
 
+describe("a handler that another one is to follow", function()
+  helper.setup()
+
+  local CUT = "Logger's handler, process #PID<[%d.]+>, is cut off: it has been at one entry for 1000 ms, while another handler "
+    .. "is to take its place; the default handler "
+
+  for how, hang in pairs{waits = 'mb.receive{ {"never"} }', computes = "while true do end"} do
+    it("and never comes to an end, is cut off after a second: it " .. how, function()
+      local text = output_of([[
+        local me = mb.self()
+        Logger.configure{handler = function(event) mb.send(me, "handling") ]] .. hang .. [[ end}
+        Logger.error("one")
+        mb.receive()
+        Logger.error("two")
+        Logger.configure{handler = function(event) mb.send(me, event.message) end}
+        Logger.error("three")
+        print("got", mb.receive())
+        Logger.flush()
+        Logger.error("four")
+        print("got", mb.receive())
+      ]])
+      local _, to = text:find(CUT .. "takes what is left for it\n")
+      assert.is_truthy(to, text)
+      local rest, n = text:sub(to + 1):gsub("got\t(%a+)\n", "")
+      assert.equal(2, n)
+      assert.equal("TIME [error] one\nTIME [error] two\n", rest)
+    end)
+  end
+
+  it("gives way to the default one, too", function()
+    local text = output_of[[
+      local me = mb.self()
+      Logger.configure{handler = function(event) mb.send(me, mb.self()) mb.receive{ {"never"} } end}
+      Logger.error("one")
+      local ref = mb.monitor(mb.receive())
+      Logger.configure{handler = "default"}
+      mb.receive{ {{"DOWN", ref, "process", mb.any, "killed"}} }
+      Logger.flush()
+    ]]
+    assert.matches("^TIME %[error%] " .. CUT .. "takes over\nTIME %[error%] one\n$", text)
+  end)
+
+  for how, ending in pairs{fails = 'error("bad")', ends = 'mb.exit("away")'} do
+    it("does so when it " .. how, function()
+      local text = output_of([[
+        local me = mb.self()
+        Logger.configure{handler = function(event) mb.send(me, mb.self()) mb.receive() ]] .. ending .. [[ end}
+        Logger.error("one")
+        local first = mb.receive()
+        Logger.configure{handler = function(event) mb.send(me, event.message) end}
+        Logger.error("two")
+        mb.send(first, "go on")
+        print("got", mb.receive())
+        Logger.flush()
+        Logger.error("three")
+        print("got", mb.receive())
+      ]])
+      assert.matches("the default handler takes what is left for it", text)
+      assert.matches("got\ttwo\n", text)
+      assert.matches("got\tthree\n", text)
+    end)
+  end
+
+  it("does so when the default format for what is left does not come to an end", function()
+    local text = output_of[[
+      local me = mb.self()
+      Logger.configure{handler = function(event) mb.send(me, mb.self()) mb.receive{ {"never"} } end}
+      Logger.error("one")
+      local first = mb.receive()
+      Logger.error("two")
+      Logger.configure{format = function() mb.receive{ {"never"} } end}
+      Logger.configure{handler = function(event) mb.send(me, event.message) end}
+      Logger.error("three")
+      print("got", mb.receive())
+      Logger.configure{format = "default"}
+    ]]
+    assert.matches("got\tthree\n", text)
+    assert.matches("TIME %[error%] one\nTIME %[error%] two\n", text)
+  end)
+end)
+
 describe("a handler and the end of the program", function()
   helper.setup()
 

@@ -187,13 +187,23 @@ static int log_event(lua_State *L) {
   return 1;
 }
 
-/* log_handler(fn | nil [, pid]) -> the pid that runs it, or false: nobody does yet, a new process is needed. With nil the
- * process ends when it has handled what there is. */
+/* Whether somebody has to see to it that the one before gives way to the handler that has just been set. The caller holds
+ * the mutex. */
+static int needs_watch(struct mb_log *log) {
+  const struct mb_record *first = log->events.head;
+  int needs = !log->watched && first && (log->handling || first->kind != MB_EVENT_HANDLER);
+  if (needs) log->watched = 1;
+  return needs;
+}
+
+/* log_handler(fn | nil [, pid]) -> the pid that runs it, or false: nobody does yet, a new process is needed; and whether the
+ * caller is to start one that asks log_overdue. With nil the process ends when it has handled what there is. */
 static int log_handler(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = log_of(h);
   struct mb_record *e = NULL;
   mb_pid process;
+  int watch = 0;
   if (!lua_isnil(L, 1)) {
     mb_pid offered = lua_isnoneornil(L, 2) ? 0 : mb_check_pid(h, L, 2, "log_handler", 2);
     lua_settop(L, 1);
@@ -216,11 +226,38 @@ static int log_handler(lua_State *L) {
     process = atomic_load(&log->process);
     pthread_mutex_unlock(&log->mutex);
   }
-  if (process)
+  if (process) {
+    pthread_mutex_lock(&log->mutex);
+    watch = needs_watch(log);
+    pthread_mutex_unlock(&log->mutex);
     mb_push_id(L, process);
-  else
+  } else {
     lua_pushboolean(L, 0);
-  return 1;
+  }
+  lua_pushboolean(L, watch);
+  return 2;
+}
+
+/* log_overdue(turn | nil) -> nil: no handler waits any more, the caller's watch is over; or the number of the turn that the
+ * one before it has, and the pid to be ended when that has been asked for before. */
+static int log_overdue(lua_State *L) {
+  struct mb_log *log = log_of(mb_heap_of(L));
+  int known = !lua_isnoneornil(L, 1);
+  unsigned turn = (unsigned)luaL_optinteger(L, 1, 0);
+  mb_pid overdue = 0;
+  pthread_mutex_lock(&log->mutex);
+  if (!mb_log_successors(log, 0)) {
+    log->watched = 0;
+    pthread_mutex_unlock(&log->mutex);
+    return 0;
+  }
+  if (known && log->handling && log->turns == turn) log->cut = overdue = atomic_load(&log->process);
+  turn = log->turns;
+  pthread_mutex_unlock(&log->mutex);
+  lua_pushinteger(L, turn);
+  if (!overdue) return 1;
+  mb_push_id(L, overdue);
+  return 2;
 }
 
 /* The next event for its process; NULL: there is none. *kind as log_take returns it, then. */
@@ -237,6 +274,8 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
     done = NULL;
     *kind = "end";
   } else if (mb_backlog_any(&log->events)) {
+    log->handling = 1;
+    log->turns++;
     struct mb_record *first = log->events.head;
     if (first && first->missing) { /* told of first, and taken by the next call */
       *missing = first->missing;
@@ -244,9 +283,10 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
     } else {
       e = mb_backlog_take(&log->events, missing);
       if (e && e->kind != MB_EVENT_MARK && !e->alike) log->taken = e;
+      if (e && e->kind == MB_EVENT_HANDLER && e->size) log->leaving = 0; /* what the one before it has come to is over */
     }
   } else {
-    log->roused = 0;
+    log->roused = log->handling = 0;
     if (!atomic_load(&log->active) || log->leaving) {
       log->leaving = 0;
       atomic_store(&log->active, 0);
@@ -345,13 +385,15 @@ static int log_take(lua_State *L) {
   }
 }
 
-/* log_release(): the handler has failed; its process writes what there is, and ends then */
+/* log_release() -> whether another handler waits: the caller's has failed; its process writes what there is, up to that
+ * one, or ends then */
 static int log_release(lua_State *L) {
   struct mb_log *log = log_of(mb_heap_of(L));
   pthread_mutex_lock(&log->mutex);
   log->leaving = 1;
+  lua_pushboolean(L, mb_log_successors(log, 1) != 0);
   pthread_mutex_unlock(&log->mutex);
-  return 0;
+  return 1;
 }
 
 /* Flushing */
@@ -510,6 +552,7 @@ void mb_open_log(struct mb_heap *h, lua_State *L) {
                                        {"log_handler", log_handler},
                                        {"log_take", log_take},
                                        {"log_release", log_release},
+                                       {"log_overdue", log_overdue},
                                        {"log_flush", log_flush},
                                        {"log_configure", log_configure},
                                        {"log_settings", log_settings},

@@ -33,6 +33,9 @@ enum mb_event_kind {
 /* Marks that may wait at a time: each is a process's that waits for it, or has. */
 enum { MB_LOG_MOST_MARKS = 10000 };
 
+/* How long a handler may be at one entry while another one waits to take its place. */
+enum { MB_LOG_PATIENCE_MS = 1000 };
+
 struct mb_log {
   atomic_int level; /* relaxed: it does not matter which of two processes sees a change first */
   struct mb_writer *writer;
@@ -44,6 +47,10 @@ struct mb_log {
   struct mb_record *taken; /* what the process is handling */
   int leaving;            /* the handler has ended: its process, or another, writes what there is, and ends then */
   int roused;             /* it has been told, and has not found the backlog empty since */
+  int handling;           /* the process has been given something, and has not asked for the next since */
+  unsigned turns;         /* how often it has been given something */
+  int watched;            /* a process sees to it that a handler does not hold up its successor */
+  mb_pid cut;             /* whom that has ended; 0: nobody yet */
   struct mb_reason *settings; /* encoded; NULL: the default */
   unsigned versions;          /* how often there were others */
   struct mb_reason *wake;     /* the message to the process; constant */
@@ -101,6 +108,10 @@ void mb_log_pass_mark(struct mb_log *log, struct mb_record *mark);
 
 /* Append to the events and tell their process; the entry is taken over when this returns 1. 0: there is no handler. */
 int mb_log_event(struct mb_heap *h, struct mb_record *e);
+
+/* How many handlers wait for what was logged before they were set, those that are functions alone or all. The caller holds
+ * the mutex. */
+unsigned mb_log_successors(const struct mb_log *log, int functions);
 
 /* When p, which is dead, is the process that takes events: let another one write as text what is left. Owner's thread. */
 void mb_log_on_exit(struct mb_heap *h, struct mb_process *p);

@@ -43,6 +43,13 @@ int mb_log_event(struct mb_heap *h, struct mb_record *e) {
   return accepted;
 }
 
+unsigned mb_log_successors(const struct mb_log *log, int functions) {
+  unsigned n = 0;
+  for (const struct mb_record *e = log->events.head; e; e = e->next)
+    n += e->kind == MB_EVENT_HANDLER && (e->size || !functions);
+  return n;
+}
+
 /* The end of the handler */
 
 /* (log, entry): writes an event in the default format. */
@@ -106,7 +113,7 @@ static void write_all_left(struct mb_heap *h, lua_State *L) {
   left = log->events;
   log->taken = NULL;
   log->events = (struct mb_backlog){.limit = left.limit};
-  log->roused = log->leaving = 0;
+  log->roused = log->leaving = log->handling = 0;
   atomic_store(&log->active, 0);
   atomic_store(&log->process, 0);
   pthread_mutex_unlock(&log->mutex);
@@ -121,6 +128,23 @@ static void write_all_left(struct mb_heap *h, lua_State *L) {
     mb_end_grant((unsigned)(ns / 1000000));
     ns %= 1000000;
   }
+}
+
+/* As write_all_left, but only what stands before the next handler. */
+static void write_before_successor(struct mb_heap *h, lua_State *L) {
+  struct mb_log *log = h->log;
+  struct mb_record *e;
+  do {
+    uint64_t missing = 0;
+    pthread_mutex_lock(&log->mutex);
+    e = log->taken;
+    log->taken = NULL;
+    if (!e && (log->events.head->kind != MB_EVENT_HANDLER || !log->events.head->size))
+      e = mb_backlog_take(&log->events, &missing);
+    pthread_mutex_unlock(&log->mutex);
+    mb_closing_renew(h);
+    if (e) write_left(h, L, e, missing);
+  } while (e);
 }
 
 /* (heap) -> the pid of a new process that is to write what is left */
@@ -142,6 +166,7 @@ static int hand_over(struct mb_heap *h, lua_State *L) {
   pthread_mutex_lock(&log->mutex);
   if (log->taken) mb_backlog_return(&log->events, log->taken);
   log->taken = NULL;
+  log->handling = 0;
   atomic_store(&log->process, pid);
   log->leaving = 1;
   log->roused = 1; /* it looks without being told */
@@ -149,46 +174,58 @@ static int hand_over(struct mb_heap *h, lua_State *L) {
   return 1;
 }
 
-/* (heap, process) -> the text of the report that the handler's process has ended */
+/* (heap, process, what comes after it, whether it was cut off) -> the text of the report that the handler's process has
+ * ended */
 static int report_end(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_process *p = lua_touserdata(L, 2);
+  const char *next = lua_touserdata(L, 3);
   char pid[MB_ID_TEXT];
   mb_pid_text(mb_pid_of(p), pid);
-  mb_push_reason(h, L, p->reason);
-  mb_push_inspect(h, L, -1);
-  lua_pushfstring(L, "Logger's handler, process %s, has ended: %s; the default handler takes over", pid,
-                  lua_tostring(L, -1));
+  if (lua_toboolean(L, 4)) {
+    lua_pushfstring(L, "Logger's handler, process %s, is cut off: it has been at one entry for %d ms, while another handler "
+                       "is to take its place; %s", pid, MB_LOG_PATIENCE_MS, next);
+  } else {
+    mb_push_reason(h, L, p->reason);
+    mb_push_inspect(h, L, -1);
+    lua_pushfstring(L, "Logger's handler, process %s, has ended: %s; %s", pid, lua_tostring(L, -1), next);
+  }
   return 1;
 }
 
-static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p, int succeeded, int cut) {
   static const char plain[] = "Logger's handler has ended; the default handler takes over";
-  const char *text = plain;
+  const char *text = plain, *next = "the default handler takes over";
   size_t size = sizeof plain - 1;
+  if (succeeded) next = "the default handler takes what is left for it";
   lua_pushcfunction(L, report_end);
   lua_pushlightuserdata(L, h);
   lua_pushlightuserdata(L, p);
-  if (lua_pcall(L, 2, 1, 0) == LUA_OK) text = lua_tolstring(L, -1, &size);
+  lua_pushlightuserdata(L, (void *)next);
+  lua_pushboolean(L, cut);
+  if (lua_pcall(L, 4, 1, 0) == LUA_OK) text = lua_tolstring(L, -1, &size);
   mb_log_write(h->log, MB_LOG_ERROR, mb_system_time(), text, size, "Logger's handler");
 }
 
 void mb_log_on_exit(struct mb_heap *h, struct mb_process *p) {
   struct mb_log *log = h->log;
   lua_State *L = h->reporter;
-  int top, ending, active, leaving;
+  int top, ending, active, leaving, cut, succeeded;
   if (mb_pid_of(p) != atomic_load_explicit(&log->process, memory_order_relaxed) || !lua_checkstack(L, 8)) return;
   top = lua_gettop(L);
   ending = atomic_load(&log->ending);
   pthread_mutex_lock(&log->mutex);
   active = atomic_load(&log->active);
   leaving = log->leaving;
+  cut = log->cut == mb_pid_of(p);
+  succeeded = mb_log_successors(log, 1) != 0;
   pthread_mutex_unlock(&log->mutex);
   mb_closing_begin(h);
   mb_hook_enter(h, L);
-  if (active && !leaving && !ending) tell_end(h, L, p);
-  /* one that writes what is left and dies of it (of a format function, say) has no successor */
-  if (ending || leaving || !hand_over(h, L)) write_all_left(h, L);
+  if (cut || (active && !leaving && !ending)) tell_end(h, L, p, succeeded, cut);
+  /* what one that writes what is left has died of (a format function, say) would end another one, too */
+  if (leaving && succeeded && !ending) write_before_successor(h, L);
+  if (ending || (leaving && !succeeded) || !hand_over(h, L)) write_all_left(h, L);
   mb_hook_leave(h);
   mb_closing_end(h);
   lua_settop(L, top);

@@ -12,6 +12,7 @@ local type, tostring, pcall = type, tostring, pcall
 
 local log = {}
 
+local PATIENCE_MS = 1000 -- MB_LOG_PATIENCE_MS
 local DEFAULT_FORMAT = "$time $metadata[$level] $message"
 
 --- What is shown of a value whose size nobody knows, and of a reason.
@@ -198,9 +199,9 @@ end
 local function handle(handler, event, place)
   local ok, failure = xpcall(handler, explain, event, handler == log.write and place or nil)
   if ok then return handler end
-  core.log_write("Logger's handler failed; the default handler takes over\n** (error) " .. failure, "Logger's handler",
-    "error", core.system_time())
-  core.log_release()
+  local next_one = core.log_release() and "takes what is left for it" or "takes over"
+  core.log_write("Logger's handler failed; the default handler " .. next_one .. "\n** (error) " .. failure,
+    "Logger's handler", "error", core.system_time())
   log.write(event, place)
   return log.write
 end
@@ -234,10 +235,21 @@ function log.write_left() return serve(log.write) end
 --- Start that process: its pid.
 function log.take_over() return core.process_spawn(log.write_left, {scheduler = "here"}) end
 
+--- The process that ends a handler's which is at one entry too long while another handler waits.
+function log.watch()
+  local turn, late = core.log_overdue()
+  while turn do
+    core.sleep(PATIENCE_MS)
+    turn, late = core.log_overdue(turn)
+    if late then core.process_exit(late, "kill") end
+  end
+end
+
 --- Let fn handle events from now on; nil: the writer.
 function log.set_handler(fn)
-  if fn == nil then return core.log_handler(nil) end
-  if core.log_handler(fn) then return end -- the process that runs handlers is there
+  local runs, watch = core.log_handler(fn)
+  if watch then core.process_spawn(log.watch, {scheduler = "here"}) end
+  if fn == nil or runs then return end
   local pid = core.process_spawn(log.serve, {scheduler = "here"})
   if core.log_handler(fn, pid) ~= pid then core.process_exit(pid, "kill") end -- somebody else was faster
 end
