@@ -183,7 +183,7 @@ static void notice(struct mb_scheduler *s) {
 }
 
 static const struct mb_upcalls upcalls = {.resume = mb_run_resume, .destroy = mb_run_destroy, .abandon = mb_run_abandon,
-                                           .share = mb_replica_share, .answer = mb_answer, .start = mb_node_start,
+                                           .share = mb_replica_share, .start = mb_node_start,
                                            .preempt = mb_preempt_overdue, .notice = notice,
                                            .stuck = stuck};
 

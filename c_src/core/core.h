@@ -9,8 +9,8 @@
 #include "mailbox.h"
 #include "migrate.h"
 #include "park.h"
+#include "post.h"
 #include "protocol.h"
-#include "request.h"
 #include "runtime.h"
 
 #endif

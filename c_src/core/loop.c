@@ -7,8 +7,8 @@
 #include "lifecycle.h"
 #include "migrate.h"
 #include "park.h"
+#include "post.h"
 #include "protocol.h"
-#include "request.h"
 #include "runtime.h"
 
 enum {
@@ -52,28 +52,28 @@ static void expire(struct mb_scheduler *s, uint64_t now) {
 void mb_receive_posted(struct mb_scheduler *s) {
   struct mb_process *remote, *arrivals;
   struct mb_watch *ended;
-  struct mb_request *requests;
+  struct mb_posted *posts;
   /* one that posts at this moment finds the scheduler awake, and is found by the next check */
   if (!atomic_load_explicit(&s->posted, memory_order_relaxed)) return;
-  mb_lock_take(&s->remote_lock); /* partner: push_inbox, migrate.c, request.c, delayed.c */
+  mb_lock_take(&s->remote_lock); /* partner: push_inbox, migrate.c, post.c, delayed.c */
   remote = s->remote;
   arrivals = s->arrivals;
   ended = s->ended;
-  requests = s->requests;
+  posts = s->posts;
   s->remote = s->arrivals = NULL;
   s->ended = NULL;
-  s->requests = NULL;
-  s->requests_last = &s->requests;
+  s->posts = NULL;
+  s->posts_last = &s->posts;
   atomic_store_explicit(&s->posted, 0, memory_order_relaxed);
   mb_lock_drop(&s->remote_lock);
   s->spin = 1;
   mb_accept(s, arrivals);
   mb_watches_end(s, ended); /* before the signals that tell of the same deaths */
   mb_inboxes_drain(s, remote);
-  while (requests) { /* after the signals: what the asker did before has happened */
-    struct mb_request *r = requests;
-    requests = r->next;
-    s->runtime->upcalls->answer(s, r);
+  while (posts) { /* after the signals: what the poster did before has happened */
+    struct mb_posted *posted = posts;
+    posts = posted->next; /* read first: running it may free it */
+    posted->run(s, posted);
   }
 }
 
@@ -226,7 +226,7 @@ static int init_handles(struct mb_scheduler *s) {
 }
 
 int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id) {
-  *s = (struct mb_scheduler){.runtime = rt, .id = id, .requests_last = &s->requests, .born = uv_hrtime()};
+  *s = (struct mb_scheduler){.runtime = rt, .id = id, .posts_last = &s->posts, .born = uv_hrtime()};
   atomic_store(&s->slice.busy, 1);
   s->loop = malloc(sizeof *s->loop);
   if (!s->loop) return MB_ENOMEM;

@@ -1,13 +1,13 @@
-#include "request.h"
+#include "post.h"
 
 #include "park.h"
-#include "runtime.h"
+#include "scheduler.h"
 
-void mb_request_post(struct mb_scheduler *to, struct mb_request *r) {
-  r->next = NULL;
-  mb_lock_take(&to->remote_lock); /* partner: receive_posted */
-  *to->requests_last = r;
-  to->requests_last = &r->next;
+void mb_post(struct mb_scheduler *to, struct mb_posted *posted) {
+  posted->next = NULL;
+  mb_lock_take(&to->remote_lock); /* partner: mb_receive_posted */
+  *to->posts_last = posted;
+  to->posts_last = &posted->next;
   atomic_store(&to->posted, 1);
   mb_lock_drop(&to->remote_lock);
   mb_wake_scheduler(to);

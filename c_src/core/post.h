@@ -1,27 +1,18 @@
-/* Questions that only a process's or a timer's own scheduler can answer. They are answered after every signal that
- * the asker has sent there before, with a reply to the reference. */
-#ifndef MB_REQUEST_H
-#define MB_REQUEST_H
+/* The way to run something on another scheduler. It runs between two processes, in the order of posting, after every signal
+ * that the poster has sent there before. */
+#ifndef MB_POST_H
+#define MB_POST_H
 
-#include <stdint.h>
-
-#include "pid.h"
-
-struct mb_runtime;
 struct mb_scheduler;
 
-enum mb_request_kind { MB_ASK_INFO, MB_ASK_ALIVE, MB_ASK_TIMER, MB_ASK_CANCEL };
-
-struct mb_request {
-  struct mb_request *next;
-  enum mb_request_kind kind;
-  mb_pid from; /* who waits for the MB_REPLY to `ref` */
-  mb_ref ref;
-  uint64_t about; /* a pid, or a timer's reference */
-  int key;        /* MB_ASK_INFO: which; the layer above knows */
+/* Embedded in what is posted. */
+struct mb_posted {
+  struct mb_posted *next; /* under the scheduler's remote_lock */
+  /* Runs on s, to which it was posted, and owns it. It may post it again, elsewhere. */
+  void (*run)(struct mb_scheduler *s, struct mb_posted *posted);
 };
 
-/* Put the question to a scheduler. Taken over: `answer` of the upcalls gets it. Any thread. */
-void mb_request_post(struct mb_scheduler *to, struct mb_request *r);
+/* Post, with `run` set. Taken over. Any thread; the scheduler must not have ended. */
+void mb_post(struct mb_scheduler *to, struct mb_posted *posted);
 
 #endif

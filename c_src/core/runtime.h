@@ -16,8 +16,6 @@ struct mb_upcalls {
   void (*destroy)(struct mb_scheduler *s, struct mb_process *p);
   /* The slot p leaves this scheduler: forget what p->context is. */
   void (*abandon)(struct mb_scheduler *s, struct mb_process *p);
-  /* Answer the request, which is taken over; see request.h. */
-  void (*answer)(struct mb_scheduler *s, struct mb_request *r);
   /* Processes are about to be given to other schedulers. Between two processes. NULL: nothing to do. */
   void (*share)(struct mb_scheduler *s);
   /* There is work for the other schedulers: mb_runtime_start and threads that run them, or scheduler_count 1. */

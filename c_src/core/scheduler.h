@@ -1,5 +1,5 @@
 /* A scheduler: one thread, one uv loop, one run queue, the timers of its processes; and what a process does there: wait, be
- * woken, use up its slice. Others reach it by what they post under its remote_lock: see protocol.h, migrate.h, request.h,
+ * woken, use up its slice. Others reach it by what they post under its remote_lock: see protocol.h, migrate.h, post.h,
  * delayed.h, park.h. How it goes round: loop.h. All functions belong to the scheduler's thread unless said otherwise. */
 #ifndef MB_SCHEDULER_H
 #define MB_SCHEDULER_H
@@ -10,7 +10,7 @@
 #include "process.h"
 #include "ticker.h"
 
-struct mb_request;
+struct mb_posted;
 struct mb_runtime;
 
 enum { MB_BATCH = 32 }; /* processes run between two checks, at most */
@@ -74,7 +74,7 @@ struct mb_scheduler {
   struct mb_process *remote;    /* slots whose inbox was filled, by inbox_next */
   struct mb_process *arrivals;  /* embryos given, by run_next */
   struct mb_watch *ended;       /* whose targets have died, by next_ended */
-  struct mb_request *requests, **requests_last;
+  struct mb_posted *posts, **posts_last; /* see post.h */
   void *heap;                 /* the layer above */
 };
 

@@ -27,11 +27,16 @@ static int is_alive(struct mb_heap *h, mb_pid pid) {
   return p && !atomic_load_explicit(&p->exiting, memory_order_relaxed);
 }
 
-static int ask_owner(struct mb_heap *h, lua_State *L, enum mb_request_kind kind, mb_pid pid, int key) {
+/* What schedulers ask each other. */
+enum question { ASK_INFO, ASK_ALIVE, ASK_TIMER, ASK_CANCEL };
+
+static void answer_query(struct mb_scheduler *s, struct mb_posted *posted);
+
+static int ask_owner(struct mb_heap *h, lua_State *L, enum question kind, mb_pid pid, int key) {
   struct mb_process *p = mb_process_table_lookup(&h->runtime->table, pid);
   struct mb_scheduler *owner =
       p ? atomic_load_explicit(&p->scheduler, memory_order_acquire) : h->scheduler;
-  return mb_ask(h, L, owner, kind, pid, key);
+  return mb_ask(h, L, owner, (struct mb_query){.posted.run = answer_query, .kind = kind, .about = pid, .key = key});
 }
 
 static int process_alive(lua_State *L) {
@@ -39,7 +44,7 @@ static int process_alive(lua_State *L) {
   mb_pid pid;
   (void)mb_caller(h, L);
   pid = mb_check_pid(h, L, 1, "Process.alive", 1);
-  if (mb_elsewhere(h->scheduler, pid) && mb_can_wait(h, L)) return ask_owner(h, L, MB_ASK_ALIVE, pid, 0);
+  if (mb_elsewhere(h->scheduler, pid) && mb_can_wait(h, L)) return ask_owner(h, L, ASK_ALIVE, pid, 0);
   lua_pushboolean(L, is_alive(h, pid));
   return 1;
 }
@@ -423,7 +428,7 @@ static int process_info(lua_State *L) {
     wanted = ONE_KEY | 1 << check_info_key(h, L, 2);
   }
   luaL_checkstack(L, 20, NULL);
-  if (mb_elsewhere(h->scheduler, pid)) return ask_owner(h, L, MB_ASK_INFO, pid, wanted);
+  if (mb_elsewhere(h->scheduler, pid)) return ask_owner(h, L, ASK_INFO, pid, wanted);
   push_infos(h, L, mb_process_here(h->scheduler, pid), wanted);
   return 1;
 }
@@ -488,7 +493,8 @@ static int read_timer(lua_State *L, const char *function, int cancel) {
   if (!ref) return mb_bad_type(h, L, function, 1, "timer reference", 1);
   mb_check_options(h, L, 2, function, 2, none);
   if (owner != h->scheduler->id && owner < atomic_load_explicit(&h->runtime->started, memory_order_acquire))
-    return mb_ask(h, L, &h->runtime->schedulers[owner], cancel ? MB_ASK_CANCEL : MB_ASK_TIMER, ref, 0);
+    return mb_ask(h, L, &h->runtime->schedulers[owner],
+                  (struct mb_query){.posted.run = answer_query, .kind = cancel ? ASK_CANCEL : ASK_TIMER, .about = ref});
   push_left(L, mb_delayed_read(h->scheduler, ref, cancel));
   return 1;
 }
@@ -500,44 +506,46 @@ static int process_read_timer(lua_State *L) { return read_timer(L, "Process.read
 
 static int encode_answer(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
-  const struct mb_request *r = lua_touserdata(L, 2);
+  const struct mb_query *q = lua_touserdata(L, 2);
   struct mb_signal **out = lua_touserdata(L, 3);
   struct mb_scheduler *s = h->scheduler;
   luaL_checkstack(L, 20, NULL);
   lua_settop(L, 0);
-  switch (r->kind) {
-    case MB_ASK_INFO: push_infos(h, L, mb_process_here(s, r->about), r->key); break;
-    case MB_ASK_ALIVE: lua_pushboolean(L, mb_process_here(s, r->about) != NULL); break;
-    default: push_left(L, mb_delayed_read(s, r->about, r->kind == MB_ASK_CANCEL));
+  switch ((enum question)q->kind) {
+    case ASK_INFO: push_infos(h, L, mb_process_here(s, q->about), q->key); break;
+    case ASK_ALIVE: lua_pushboolean(L, mb_process_here(s, q->about) != NULL); break;
+    default: push_left(L, mb_delayed_read(s, q->about, q->kind == ASK_CANCEL));
   }
   *out = mb_encode_signal(h, L, 1, 1, "answer", MB_REPLY);
   mb_encoded_tells((*out)->data);
   return 0;
 }
 
-void mb_answer(struct mb_scheduler *s, struct mb_request *r) {
+/* Answer a query, or pass it on to where the process lives now. */
+static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
+  struct mb_query *q = (struct mb_query *)posted;
   struct mb_heap *h = s->heap;
   lua_State *L = h->runner;
   struct mb_signal *answer = NULL;
-  struct mb_process *p = r->kind <= MB_ASK_ALIVE ? mb_process_table_lookup(&s->runtime->table, r->about) : NULL;
+  struct mb_process *p = q->kind <= ASK_ALIVE ? mb_process_table_lookup(&s->runtime->table, q->about) : NULL;
   if (p && !mb_is_here(s, p)) { /* it was given away meanwhile */
-    mb_request_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), r);
+    mb_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), posted);
     return;
   }
   if (lua_checkstack(L, 8)) {
     lua_pushcfunction(L, encode_answer);
     lua_pushlightuserdata(L, h);
-    lua_pushlightuserdata(L, r);
+    lua_pushlightuserdata(L, q);
     lua_pushlightuserdata(L, &answer);
     if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
   }
   if (!answer) answer = mb_signal_new(MB_REPLY, 0); /* memory is out: no values */
   if (answer) {
     answer->from = 0;
-    answer->ref = r->ref;
-    mb_signal_send(s, r->from, answer);
+    answer->ref = q->ref;
+    mb_signal_send(s, q->from, answer);
   }
-  free(r);
+  free(q);
 }
 
 /* The dictionary */

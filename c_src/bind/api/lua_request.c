@@ -80,19 +80,20 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
   }
 }
 
-int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, enum mb_request_kind kind, uint64_t about,
-           int key) {
+int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query) {
   struct mb_process *p = mb_current(h, L);
-  struct mb_request *r;
+  struct mb_query *q;
   mb_ref ref = 0;
   if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
-  r = malloc(sizeof *r);
-  if (!r || mb_alias(h->scheduler, p, &ref) != 0) {
-    free(r);
+  q = malloc(sizeof *q);
+  if (!q || mb_alias(h->scheduler, p, &ref) != 0) {
+    free(q);
     return luaL_error(L, "not enough memory");
   }
-  *r = (struct mb_request){.kind = kind, .from = mb_pid_of(p), .ref = ref, .about = about, .key = key};
-  mb_request_post(whom, r);
+  *q = query;
+  q->from = mb_pid_of(p);
+  q->ref = ref;
+  mb_post(whom, &q->posted);
   lua_settop(L, 0);
   mb_push_id(L, ref);
   mb_mailbox_rewind(&p->mailbox, ref);
