@@ -140,12 +140,13 @@ static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) 
 
 int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, struct mb_signal *signal,
              uint64_t deadline, mb_ref *out) {
-  struct mb_process *here = name ? NULL : mb_process_here(s, to);
+  struct mb_process *here = NULL;
+  enum mb_where where = name ? MB_NOWHERE : mb_locate(s, to, &here);
   struct mb_watch *watch = NULL;
   struct mb_delayed *d;
   *out = mb_ref_new(s);
   if (!name && !here) {
-    int err = mb_elsewhere(s, to) ? watch_over(s, to, &watch) : MB_ENOPROC;
+    int err = where == MB_ELSEWHERE ? watch_over(s, to, &watch) : where == MB_REMOTE ? 0 : MB_ENOPROC;
     if (err) { /* a timer for the dead is cancelled from the start */
       mb_signal_free(signal);
       return err == MB_ENOPROC ? 0 : err;

@@ -249,7 +249,10 @@ void mb_inboxes_drain(struct mb_scheduler *s, struct mb_process *list) {
 void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) {
   struct mb_process *p = mb_process_table_slot(&s->runtime->table, to);
   if (!p || atomic_load_explicit(&p->pid, memory_order_relaxed) != to) {
-    answer_noproc(s, to, signal);
+    if (mb_pid_node(to) && s->runtime->upcalls->remote)
+      s->runtime->upcalls->remote(s, to, signal);
+    else
+      answer_noproc(s, to, signal);
   } else if (mb_is_here(s, p)) {
     /* Only this thread ends or moves p, so what was just read stays true. */
     if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p, to);
@@ -280,10 +283,11 @@ static int tell(struct mb_scheduler *s, mb_pid to, enum mb_signal_kind kind, mb_
 
 int mb_link(struct mb_scheduler *s, struct mb_process *p, mb_pid other) {
   mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
-  struct mb_process *here = mb_process_here(s, other);
+  struct mb_process *here;
+  enum mb_where where = mb_locate(s, other, &here);
   uint64_t *entry = mb_map_get(&p->links, other);
   if (other == self || (entry && *entry == 0)) return 0;
-  if (!here && !mb_elsewhere(s, other)) return MB_ENOPROC;
+  if (where == MB_NOWHERE) return MB_ENOPROC;
   if (mb_map_put(&p->links, other, 0) != 0) return MB_ENOMEM;
   if (here) {
     if (mb_map_put(&here->links, self, 0) == 0) return 0;
@@ -369,23 +373,27 @@ int mb_alias(struct mb_scheduler *s, struct mb_process *p, mb_ref *out) {
   return 0;
 }
 
+/* Let the target of a monitor, if it is there, forget it. */
+static void unwatch(struct mb_scheduler *s, mb_pid target, mb_pid watcher, mb_ref ref) {
+  struct mb_process *t = target ? mb_process_table_slot(&s->runtime->table, target) : NULL;
+  int known = t && atomic_load_explicit(&t->pid, memory_order_relaxed) == target;
+  if (known && mb_is_here(s, t))
+    mb_map_remove(&t->monitored_by, ref, NULL); /* an exiting one too: it has not announced it yet */
+  else if (known || (target && mb_pid_node(target)))
+    (void)tell(s, target, MB_DEMONITOR, watcher, ref);
+}
+
 enum mb_monitoring mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb_ref ref) {
   enum mb_monitoring was;
   const char *name;
   uint32_t size;
   uint64_t entry;
   mb_pid target;
-  struct mb_process *t;
   if (!mb_map_remove(&p->monitors, ref, &entry)) return MB_MONITORING_OVER;
   was = entry & ENTRY_ANSWERED ? MB_MONITORING_ANSWERED : MB_MONITORING;
   target = mb_monitor_target(entry, &name, &size);
   free_entry(entry);
-  t = target ? mb_process_table_slot(&s->runtime->table, target) : NULL;
-  if (!t || atomic_load_explicit(&t->pid, memory_order_relaxed) != target) return was;
-  if (mb_is_here(s, t))
-    mb_map_remove(&t->monitored_by, ref, NULL); /* an exiting one too: it has not announced it yet */
-  else
-    (void)tell(s, target, MB_DEMONITOR, atomic_load(&p->pid), ref);
+  unwatch(s, target, atomic_load(&p->pid), ref);
   return was;
 }
 
@@ -437,14 +445,7 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
   while ((e = mb_map_next(&p->monitors, &cursor))) {
     const char *name;
     uint32_t size;
-    mb_pid target = mb_monitor_target(e->value, &name, &size);
-    struct mb_process *t = target ? mb_process_table_slot(&s->runtime->table, target) : NULL;
-    if (t && atomic_load_explicit(&t->pid, memory_order_relaxed) == target) {
-      if (mb_is_here(s, t))
-        mb_map_remove(&t->monitored_by, e->key, NULL);
-      else
-        (void)tell(s, target, MB_DEMONITOR, self, e->key);
-    }
+    unwatch(s, mb_monitor_target(e->value, &name, &size), self, e->key);
     free_entry(e->value);
   }
   mb_map_deinit(&p->monitors);

@@ -80,6 +80,11 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
   *rt = (struct mb_runtime){0};
 }
 
+const char *mb_node_name(const struct mb_runtime *rt) {
+  (void)rt;
+  return "nonode@nohost"; /* as Erlang's, which has not been given one */
+}
+
 int mb_register(struct mb_scheduler *s, mb_pid pid, const char *name, uint32_t size) {
   struct mb_process *p = mb_process_table_lookup(&s->runtime->table, pid);
   return p ? mb_names_add(s, p, pid, name, size) : MB_ENOPROC;

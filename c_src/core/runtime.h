@@ -27,6 +27,8 @@ struct mb_upcalls {
   /* The process, in slot p, has held its scheduler for so long that it seems to hang, and others wait for it. site: as in
    * struct mb_process. 1: it has been told, which is done once per slice. On the ticker's thread, under its mutex. */
   int (*stuck)(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms);
+  /* A signal to a process of another node, which is taken over: every kind, as it is. NULL: pids of others are nobody's. */
+  void (*remote)(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal);
 };
 
 struct mb_runtime {
@@ -56,6 +58,9 @@ int mb_runtime_start(struct mb_runtime *rt);
 
 /* Every thread but the caller's has ended. */
 void mb_runtime_deinit(struct mb_runtime *rt);
+
+/* The name of this node: the one of the pids with node 0. Static. Any thread. */
+const char *mb_node_name(const struct mb_runtime *rt);
 
 /* Name a process; as mb_names_add. The thread of any scheduler s. */
 int mb_register(struct mb_scheduler *s, mb_pid pid, const char *name, uint32_t size);

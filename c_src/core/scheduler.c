@@ -43,9 +43,14 @@ struct mb_process *mb_process_here(struct mb_scheduler *s, mb_pid pid) {
              : NULL;
 }
 
-int mb_elsewhere(struct mb_scheduler *s, mb_pid pid) {
+enum mb_where mb_locate(struct mb_scheduler *s, mb_pid pid, struct mb_process **here) {
   struct mb_process *p = mb_process_table_lookup(&s->runtime->table, pid);
-  return p && !mb_is_here(s, p);
+  *here = NULL;
+  if (!p) return mb_pid_node(pid) && s->runtime->upcalls->remote ? MB_REMOTE : MB_NOWHERE;
+  if (!mb_is_here(s, p)) return MB_ELSEWHERE;
+  if (p->state == MB_EXITING) return MB_NOWHERE;
+  *here = p;
+  return MB_HERE;
 }
 
 void mb_wake(struct mb_scheduler *s, struct mb_process *p) {

@@ -132,8 +132,16 @@ mb_ref mb_ref_new(struct mb_scheduler *s);
 /* The living process behind a pid when it is owned by this scheduler, else NULL. */
 struct mb_process *mb_process_here(struct mb_scheduler *s, mb_pid pid);
 
-/* Whether a pid belongs to another scheduler (where it may be dying this moment). */
-int mb_elsewhere(struct mb_scheduler *s, mb_pid pid);
+/* Where the process behind a pid lives. */
+enum mb_where {
+  MB_NOWHERE,   /* it is dead, or never was */
+  MB_HERE,      /* on this scheduler */
+  MB_ELSEWHERE, /* on another one of this runtime, where it may be dying this moment */
+  MB_REMOTE     /* on another node, to which the upcall `remote` leads: nobody knows whether it lives */
+};
+
+/* Find it; the process itself when it is here, else NULL. */
+enum mb_where mb_locate(struct mb_scheduler *s, mb_pid pid, struct mb_process **here);
 
 /* Whether timers, inboxes and the loop are to be checked before the next process runs: a batch has run, a slice was cut,
  * or a tick has passed. */

@@ -190,7 +190,7 @@ static mb_pid resolve(struct mb_heap *h, lua_State *L, int at, const char *funct
     lua_rawgeti(L, at, 1);
     lua_rawgeti(L, at, 2);
     if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
-      int here = strcmp(lua_tostring(L, -1), "nonode@nohost") == 0;
+      int here = strcmp(lua_tostring(L, -1), mb_node_name(h->runtime)) == 0;
       name = lua_tolstring(L, -2, &size);
       pid = here ? mb_names_find(&h->runtime->names, name, (uint32_t)size) : 0;
       lua_pop(L, 2);

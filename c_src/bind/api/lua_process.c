@@ -41,10 +41,11 @@ static int ask_owner(struct mb_heap *h, lua_State *L, enum question kind, mb_pid
 
 static int process_alive(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *here;
   mb_pid pid;
   (void)mb_caller(h, L);
   pid = mb_check_pid(h, L, 1, "Process.alive", 1);
-  if (mb_elsewhere(h->scheduler, pid) && mb_can_wait(h, L)) return ask_owner(h, L, ASK_ALIVE, pid, 0);
+  if (mb_locate(h->scheduler, pid, &here) == MB_ELSEWHERE && mb_can_wait(h, L)) return ask_owner(h, L, ASK_ALIVE, pid, 0);
   lua_pushboolean(L, is_alive(h, pid));
   return 1;
 }
@@ -217,7 +218,7 @@ static void push_links(lua_State *L, const struct mb_process *p) {
   lua_remove(L, -2);
 }
 
-static void push_monitors(lua_State *L, const struct mb_process *p) {
+static void push_monitors(struct mb_heap *h, lua_State *L, const struct mb_process *p) {
   uint32_t count;
   const struct mb_entry *e = push_entries(L, &p->monitors, &count);
   lua_Integer n = 0;
@@ -233,7 +234,7 @@ static void push_monitors(lua_State *L, const struct mb_process *p) {
       lua_createtable(L, 2, 0);
       lua_insert(L, -2);
       lua_rawseti(L, -2, 1);
-      lua_pushliteral(L, "nonode@nohost");
+      lua_pushstring(L, mb_node_name(h->runtime));
       lua_rawseti(L, -2, 2);
     } else {
       mb_push_id(L, target);
@@ -367,7 +368,7 @@ static void push_info(struct mb_heap *h, lua_State *L, struct mb_process *p, int
     }
     case 4: push_links(L, p); break;
     case 5: push_watchers(L, p); break;
-    case 6: push_monitors(L, p); break;
+    case 6: push_monitors(h, L, p); break;
     case 7: lua_pushboolean(L, (p->flags & MB_TRAP_EXIT) != 0); break;
     case 8: push_dictionary(h, L, p); break;
     case 9: lua_pushinteger(L, (lua_Integer)p->reductions); break;
@@ -416,6 +417,7 @@ static int process_info(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid pid;
   int wanted = ALL_KEYS;
+  struct mb_process *here;
   (void)mb_caller(h, L);
   pid = mb_check_pid(h, L, 1, "Process.info", 1);
   if (lua_istable(L, 2)) {
@@ -428,8 +430,8 @@ static int process_info(lua_State *L) {
     wanted = ONE_KEY | 1 << check_info_key(h, L, 2);
   }
   luaL_checkstack(L, 20, NULL);
-  if (mb_elsewhere(h->scheduler, pid)) return ask_owner(h, L, ASK_INFO, pid, wanted);
-  push_infos(h, L, mb_process_here(h->scheduler, pid), wanted);
+  if (mb_locate(h->scheduler, pid, &here) == MB_ELSEWHERE) return ask_owner(h, L, ASK_INFO, pid, wanted);
+  push_infos(h, L, here, wanted);
   return 1;
 }
 

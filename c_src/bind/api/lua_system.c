@@ -71,6 +71,12 @@ static void set_integer(lua_State *L, const char *field, int64_t value) {
   lua_setfield(L, -2, field);
 }
 
+/* node_name() -> the name of this node, as it stands in {name, node} */
+static int node_name(lua_State *L) {
+  lua_pushstring(L, mb_node_name(mb_heap_of(L)->runtime));
+  return 1;
+}
+
 /* census() -> {processes =, timers =, names =, messages =, registries =, registrations =, blocking =} */
 static int census(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -311,6 +317,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"cleanup_timeout", cleanup_timeout},
                                        {"shutdown_timeout", shutdown_timeout},
                                        {"census", census},
+                                       {"node_name", node_name},
                                        {"schedulers", schedulers},
                                        {"cores", cores},
                                        {"set_schedulers", set_schedulers},

@@ -79,7 +79,7 @@ static int push_message(struct mb_heap *h, lua_State *L, const struct mb_signal 
       lua_pushliteral(L, "process");
       if (s->size) {
         lua_pushlstring(L, (const char *)s->data, s->size);
-        lua_pushliteral(L, "nonode@nohost");
+        lua_pushstring(L, mb_node_name(h->runtime));
         sequence(L, 2);
       } else {
         mb_push_id(L, s->from);

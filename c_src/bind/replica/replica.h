@@ -36,7 +36,9 @@ void mb_replicate(struct mb_heap *h, lua_State *L, int inside);
 
 /* A message is about to go to `to`. */
 static inline void mb_replicate_to(struct mb_heap *h, lua_State *L, mb_pid to) {
-  if (atomic_load_explicit(&h->runtime->started, memory_order_relaxed) > 1 && mb_elsewhere(h->scheduler, to))
+  struct mb_process *here;
+  if (atomic_load_explicit(&h->runtime->started, memory_order_relaxed) > 1 &&
+      mb_locate(h->scheduler, to, &here) == MB_ELSEWHERE)
     mb_replicate(h, L, 0);
 }
 

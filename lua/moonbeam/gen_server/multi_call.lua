@@ -6,7 +6,7 @@ local check = require "moonbeam.internal.check"
 
 local multi_call = {}
 
-local THIS_NODE = "nonode@nohost"
+local THIS_NODE = core.node_name()
 
 -- The arguments ([nodes,] name, ...) as nodes, name, ...
 local function with_nodes(fname, nodes, ...)
