@@ -163,14 +163,14 @@ struct mb_node *mb_node_new(uint32_t limit, uint32_t schedulers, const struct mb
 
 int mb_node_stop(struct mb_node *n) {
   struct mb_workers *all = n->workers;
-  uint64_t until = uv_hrtime() + PATIENCE_MS * 1000000ull, now;
+  uint64_t until = mb_clock_system() + PATIENCE_MS * 1000000ull, now;
   unsigned running;
   atomic_store(&n->log.ending, 1);
   (void)mb_pool_stop(n->pool, 0);
   for (uint32_t i = 0; i < all->count; i++) mb_scheduler_stop(all->list[i].scheduler);
   mb_scheduler_kill_all(&n->runtime.schedulers[0]);
   uv_mutex_lock(&all->ending);
-  while (all->running && (now = uv_hrtime()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
+  while (all->running && (now = mb_clock_system()) < until) uv_cond_timedwait(&all->ended, &all->ending, until - now);
   running = all->running;
   uv_mutex_unlock(&all->ending);
   if (mb_pool_stop(n->pool, until) != 0 || running) {

@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
+
+#include "clock.h"
 
 enum { MOST_PLACE = 200 }; /* bytes of a place */
 
@@ -113,7 +114,7 @@ static void forget_summary(struct mb_backlog *b, const struct mb_record *e) {
 
 struct mb_record *mb_backlog_take(struct mb_backlog *b, uint64_t *missing) {
   struct mb_record *e = b->head;
-  b->taken_at = uv_hrtime();
+  b->taken_at = mb_clock_system();
   if (!e) {
     *missing = b->missing;
     b->missing = 0;
@@ -141,5 +142,5 @@ enum mb_pressure mb_backlog_pressure(struct mb_backlog *b, unsigned *rush) {
   }
   *rush += b->rush;
   if (!pressed) return MB_NO_PRESSURE;
-  return uv_hrtime() - b->taken_at < MB_BACKLOG_STALL_NS ? MB_PRESSED : MB_STALLED;
+  return mb_clock_system() - b->taken_at < MB_BACKLOG_STALL_NS ? MB_PRESSED : MB_STALLED;
 }

@@ -200,7 +200,7 @@ int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel) {
   if (!entry) return -1;
   d = (struct mb_delayed *)(uintptr_t)*entry;
   deadline = mb_timer_deadline(&s->timers, &d->timer);
-  now = uv_hrtime();
+  now = mb_now(s->runtime);
   if (cancel) delayed_free(s, d);
   return deadline > now ? (int64_t)(deadline - now) : 0;
 }

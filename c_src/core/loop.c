@@ -79,13 +79,13 @@ void mb_receive_posted(struct mb_scheduler *s) {
 
 /* Spin for posts for a little while instead of sleeping: waking takes longer than an answer. */
 static int spin(struct mb_scheduler *s) {
-  uint64_t until = s->checked + SPIN_NS;
+  uint64_t until = mb_clock_system() + SPIN_NS; /* the others' time */
   s->spin = 0;
   do {
     for (int i = 0; i < 64; i++)
       if (atomic_load_explicit(&s->posted, memory_order_relaxed)) return 1;
-    s->checked = uv_hrtime(); /* spinning is not counted as running */
-  } while (s->checked < until);
+    s->checked = mb_now(s->runtime); /* spinning is not counted as running */
+  } while (mb_clock_system() < until);
   return 0;
 }
 
@@ -101,7 +101,7 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
   uv_run(s->loop, UV_RUN_ONCE);
   deadlock = mb_unparked(s);
   mb_ticker_wake(s);
-  s->checked = s->polled = uv_hrtime();
+  s->checked = s->polled = mb_now(s->runtime);
   atomic_store_explicit(&s->asleep_since, 0, memory_order_relaxed);
   mb_count(&s->slept, (int64_t)(s->polled - now));
   mb_count(&s->wakeups, 1);
@@ -110,7 +110,7 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
 
 /* Check timers, inboxes and the loop. With nothing to run afterwards, block until there may be. */
 static int check_events(struct mb_scheduler *s, int may_block) {
-  uint64_t now = uv_hrtime(), first;
+  uint64_t now = mb_now(s->runtime), first = UINT64_MAX;
   int waits, idle, err;
   s->checked = now;
   s->ran = 0;
@@ -136,9 +136,12 @@ static int check_events(struct mb_scheduler *s, int may_block) {
   if (s->spin && spin(s)) return 0;
   waits = atomic_load_explicit(&s->receive_timers, memory_order_relaxed) > 0 || s->delayed.count > 0;
   idle = !waits && !s->stay && !uv_loop_alive(s->loop);
-  uv_ref((uv_handle_t *)&s->doorbell);
   if (waits) {
     first = mb_timer_heap_first(&s->timers);
+    if (!uv_loop_alive(s->loop) && mb_clock_skip(&s->runtime->clock, first)) return 0;
+  }
+  uv_ref((uv_handle_t *)&s->doorbell);
+  if (waits) {
     uv_update_time(s->loop);
     /* rounded up: waking early would only mean going round again */
     if (uv_timer_start(&s->wake, on_wake, first > now ? (first - now + 999999) / 1000000 : 0, 0) != 0)
@@ -226,7 +229,7 @@ static int init_handles(struct mb_scheduler *s) {
 }
 
 int mb_scheduler_init(struct mb_scheduler *s, struct mb_runtime *rt, uint32_t id) {
-  *s = (struct mb_scheduler){.runtime = rt, .id = id, .posts_last = &s->posts, .born = uv_hrtime()};
+  *s = (struct mb_scheduler){.runtime = rt, .id = id, .posts_last = &s->posts, .born = mb_now(rt)};
   atomic_store(&s->slice.busy, 1);
   s->loop = malloc(sizeof *s->loop);
   if (!s->loop) return MB_ENOMEM;

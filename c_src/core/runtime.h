@@ -3,6 +3,7 @@
 #ifndef MB_RUNTIME_H
 #define MB_RUNTIME_H
 
+#include "clock.h"
 #include "names.h"
 #include "registry.h"
 #include "scheduler.h"
@@ -33,6 +34,7 @@ struct mb_upcalls {
 
 struct mb_runtime {
   const struct mb_upcalls *upcalls;
+  struct mb_clock clock;
   struct mb_process_table table;
   struct mb_names names;
   struct mb_registries registries;
@@ -58,6 +60,9 @@ int mb_runtime_start(struct mb_runtime *rt);
 
 /* Every thread but the caller's has ended. */
 void mb_runtime_deinit(struct mb_runtime *rt);
+
+/* The time (ns). Any thread. */
+static inline uint64_t mb_now(struct mb_runtime *rt) { return mb_clock_now(&rt->clock); }
 
 /* The name of this node: the one of the pids with node 0. Static. Any thread. */
 const char *mb_node_name(const struct mb_runtime *rt);

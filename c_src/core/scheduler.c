@@ -108,7 +108,7 @@ uint64_t mb_slice_age(struct mb_scheduler *s) {
   uint64_t number = atomic_load_explicit(&s->slice.number, memory_order_relaxed);
   /* acquire: partner of the ticker, which sets since first */
   if (atomic_load_explicit(&s->slice.overdue, memory_order_acquire) != number) return 0;
-  return uv_hrtime() - atomic_load_explicit(&s->slice.since, memory_order_relaxed);
+  return mb_now(s->runtime) - atomic_load_explicit(&s->slice.since, memory_order_relaxed);
 }
 
 int mb_scheduler_awaited(const struct mb_scheduler *s, uint64_t now) {

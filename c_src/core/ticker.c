@@ -201,13 +201,13 @@ static void pass(struct mb_runtime *rt, uint32_t count, unsigned ticks) {
 static void tick(void *data) {
   struct mb_runtime *rt = data;
   struct mb_ticker *t = &rt->ticker;
-  struct beat beat = {.now = uv_hrtime(), .ticks = 1};
+  struct beat beat = {.now = mb_now(rt), .ticks = 1};
   unsigned quiet = 0;
   uv_mutex_lock(&t->mutex);
   while (!t->quit) {
     int busy = 0, moved = 0;
     uint32_t count = atomic_load_explicit(&rt->started, memory_order_acquire);
-    beat.passed = uv_hrtime() - beat.now;
+    beat.passed = mb_now(rt) - beat.now;
     beat.now += beat.passed;
     if (beat.passed > MOST_MS * MS_NS) beat.passed = MOST_MS * MS_NS;
     for (uint32_t i = 0; i < count; i++) busy |= inspect(&rt->schedulers[i], &beat, &moved);

@@ -69,7 +69,7 @@ static int logged(lua_State *L, int status, lua_KContext k) {
     if (pressure == MB_STALLED && k && p->log_rush != rush) note_in_vain(log, rush);
     if (pressure == MB_STALLED) p->log_rush = rush;
     if (pressure != MB_PRESSED || p->log_rush == rush || is_in_vain(log, rush) || is_waited_for(log, p)) break;
-    now = uv_hrtime();
+    now = mb_now(h->runtime);
     if (!k) k = (lua_KContext)(now + PATIENCE_NS);
     if (now >= (uint64_t)k) break;
     mb_block(h, L, p, now + NAP_NS, k, logged);

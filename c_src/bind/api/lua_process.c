@@ -447,7 +447,7 @@ static int process_send_after(lua_State *L) {
   struct mb_address name = {0};
   size_t size = 0;
   lua_Number ms;
-  uint64_t now = uv_hrtime();
+  uint64_t now = mb_now(h->runtime);
   struct mb_signal *s;
   mb_ref ref;
   (void)mb_caller(h, L);

@@ -35,7 +35,7 @@ static void put_away(struct mb_heap *h, lua_State *L) {
 
 static lua_Integer next_seed(struct mb_heap *h) {
   if (!h->random->seed && uv_random(NULL, NULL, &h->random->seed, sizeof h->random->seed, 0, NULL) != 0)
-    h->random->seed = uv_hrtime() ^ (uint64_t)(uintptr_t)h;
+    h->random->seed = mb_clock_system() ^ (uint64_t)(uintptr_t)h;
   h->random->seed += 0x9e3779b97f4a7c15u;
   return (lua_Integer)mb_hash_u64(h->random->seed);
 }

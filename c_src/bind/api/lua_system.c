@@ -121,7 +121,7 @@ static void set_pool(struct mb_heap *h, lua_State *L) {
 static int schedulers(lua_State *L) {
   struct mb_runtime *rt = mb_heap_of(L)->runtime;
   uint32_t started = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
-  uint64_t now = uv_hrtime();
+  uint64_t now = mb_now(rt);
   lua_createtable(L, (int)rt->scheduler_count, 1);
   set_pool(mb_heap_of(L), L);
   for (uint32_t i = 0; i < rt->scheduler_count; i++) {

@@ -327,7 +327,7 @@ int mb_pool_stop(struct mb_pool *pool, uint64_t until) {
   uv_mutex_lock(&pool->mutex);
   pool->stops = 1;
   uv_cond_broadcast(&pool->work);
-  while (pool->alive && (now = uv_hrtime()) < until) uv_cond_timedwait(&pool->ended, &pool->mutex, until - now);
+  while (pool->alive && (now = mb_clock_system()) < until) uv_cond_timedwait(&pool->ended, &pool->mutex, until - now);
   alive = pool->alive;
   if (!alive) join_ended(pool);
   while (pool->first) {

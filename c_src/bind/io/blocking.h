@@ -28,7 +28,7 @@ struct mb_pool_states {
 /* A pool without a thread so far; NULL when memory is out. */
 struct mb_pool *mb_pool_new(struct mb_runtime *rt, const struct mb_pool_states *states);
 
-/* Let the threads end, and wait for it until `until` (ns, of uv_hrtime); jobs that wait are dropped. 0, or -1 when a thread
+/* Let the threads end, and wait for it until `until` (ns, of mb_clock_system); jobs that wait are dropped. 0, or -1 when a thread
  * has not ended: then the pool is not to be freed, nor what it uses. The first heap's thread. */
 int mb_pool_stop(struct mb_pool *pool, uint64_t until);
 

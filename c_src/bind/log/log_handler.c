@@ -119,11 +119,11 @@ static void write_all_left(struct mb_heap *h, lua_State *L) {
   pthread_mutex_unlock(&log->mutex);
   if (e) write_left(h, L, e, 0);
   while (mb_backlog_any(&left)) {
-    uint64_t begun = uv_hrtime();
+    uint64_t begun = mb_now(h->runtime);
     e = mb_backlog_take(&left, &missing);
     mb_closing_renew(h);
     write_left(h, L, e, missing);
-    ns += uv_hrtime() - begun;
+    ns += mb_now(h->runtime) - begun;
     if (ns < GRANT_NS) continue;
     mb_end_grant((unsigned)(ns / 1000000));
     ns %= 1000000;

@@ -148,7 +148,7 @@ uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *
     if (ms == (lua_Number)HUGE_VAL) return 0;
     if (ms == 0) return MB_NO_TIME;
     if (ms > 0 && floor(ms) == ms) {
-      uint64_t now = uv_hrtime();
+      uint64_t now = mb_now(h->runtime);
       /* beyond about 290 years: as good as never, and no overflow */
       return ms > 9e12 ? 0 : now + (uint64_t)ms * 1000000u;
     }

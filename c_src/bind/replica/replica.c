@@ -456,9 +456,9 @@ static int replicate(lua_State *L) {
     compare_all(&c);
   }
   if (what & CONTENTS) {
-    uint64_t began = uv_hrtime(), ended;
+    uint64_t began = mb_now(h->runtime), ended;
     if (began >= h->replica->contents) compare_all_contents(&c);
-    ended = uv_hrtime();
+    ended = mb_now(h->runtime);
     if (ended - began > CONTENTS_NS) h->replica->contents = ended + CONTENTS_SHARE * (ended - began);
   }
   publish_list(h, L, NOW, c.first);
