@@ -80,7 +80,7 @@ static struct mb_scheduler *_Atomic script_scheduler;
 
 unsigned mb_host_stop(int number) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
-  struct mb_heap *h = s ? s->heap : NULL;
+  struct mb_heap *h = s ? mb_scheduler_heap(s) : NULL;
   unsigned seconds = h ? mb_ending_signal(h->ending, number) : 1;
   if (h) mb_hook_now(h); /* a script by itself may compute without a ticker */
   return seconds;
@@ -88,7 +88,7 @@ unsigned mb_host_stop(int number) {
 
 void mb_host_break(void) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
-  if (s) mb_break_foreground(s->heap);
+  if (s) mb_break_foreground(mb_scheduler_heap(s));
 }
 
 int mb_host_is_exit(lua_State *L, int index) { return mb_is_exit(mb_heap_open(L), L, index); }

@@ -78,7 +78,7 @@ static lua_State *new_state(struct mb_scheduler *s, void **data) {
 }
 
 static void close_state(struct mb_scheduler *s, lua_State *L, void *data) {
-  ((struct mb_heap *)s->heap)->state_closes = 1;
+  mb_scheduler_heap(s)->state_closes = 1;
   mb_scheduler_empty_loop(s); /* luv's handles and requests are the state's */
   mb_node_of(s)->setup.close_state(L, data);
 }
@@ -93,7 +93,7 @@ static void retire(struct mb_workers *all, struct mb_scheduler *s) {
 }
 
 _Noreturn void mb_node_retire(struct mb_node *n, struct mb_scheduler *s) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_scheduler_heap(s);
   if (h->blocking) mb_pool_retire(h);
   retire(n->workers, s);
   pthread_exit(NULL);
@@ -213,7 +213,7 @@ static void leave_frames(struct mb_scheduler *s, struct mb_process *p) {
 }
 
 _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_scheduler_heap(s);
   int something;
   while (h->configuring) mb_configure_end(h);
   something = mb_ending_has_functions(&n->ending) && !n->ending.begun && !mb_outside(h, h->L);

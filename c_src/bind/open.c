@@ -248,7 +248,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   use_node(h, h->node);
   h->main_runs = h->owner;
   h->scheduler = s ? s : &h->runtime->schedulers[0];
-  h->scheduler->heap = h;
+  h->scheduler->above = h;
   h->opens = mb_luv_opens;
   h->opened = mb_luv_opened;
   if (h->owner) take_luvs_loop(h, L);

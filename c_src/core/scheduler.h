@@ -75,7 +75,7 @@ struct mb_scheduler {
   struct mb_process *arrivals;  /* embryos given, by run_next */
   struct mb_watch *ended;       /* whose targets have died, by next_ended */
   struct mb_posted *posts, **posts_last; /* see post.h */
-  void *heap;                 /* the layer above */
+  void *above; /* the layer above's; which of its Lua states a process runs in, that one knows */
 };
 
 /* Add to a counter that only the calling thread writes. */

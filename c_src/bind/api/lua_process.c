@@ -526,7 +526,7 @@ static int encode_answer(lua_State *L) {
 /* Answer a query, or pass it on to where the process lives now. */
 static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
   struct mb_query *q = (struct mb_query *)posted;
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_scheduler_heap(s);
   lua_State *L = h->runner;
   struct mb_signal *answer = NULL;
   struct mb_process *p = q->kind <= ASK_ALIVE ? mb_process_table_lookup(&s->runtime->table, q->about) : NULL;

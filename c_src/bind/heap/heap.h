@@ -221,6 +221,15 @@ static inline struct mb_heap *mb_heap_here(lua_State *L) {
 /* The coroutine of a process that has started. */
 static inline lua_State *mb_coroutine(const struct mb_process *p) { return p->context; }
 
+/* The heap that a scheduler's own matters are handled in; NULL: it has none yet. Scheduler thread. */
+static inline struct mb_heap *mb_scheduler_heap(const struct mb_scheduler *s) { return s->above; }
+
+/* The heap that p, which lives on s, runs in. Whoever has a process asks this one. Scheduler thread. */
+static inline struct mb_heap *mb_process_heap(const struct mb_scheduler *s, const struct mb_process *p) {
+  (void)p; /* a scheduler has one heap so far */
+  return s->above;
+}
+
 static inline mb_pid mb_pid_of(const struct mb_process *p) {
   return atomic_load_explicit(&p->pid, memory_order_relaxed);
 }

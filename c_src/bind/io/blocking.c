@@ -183,7 +183,7 @@ static void open_state(struct mb_pool_thread *w) {
   struct mb_heap *h;
   w->L = w->pool->states->open(&w->scheduler, &w->data);
   if (!w->L) return;
-  h = w->heap = w->scheduler.heap;
+  h = w->heap = mb_scheduler_heap(&w->scheduler);
   h->blocking = w;
   h->collector = &outside;
   w->self.state = MB_RUNNING;

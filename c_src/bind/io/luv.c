@@ -119,7 +119,7 @@ static void wake_all(struct mb_heap *h) {
   h->scheduler->drained = NULL;
 }
 
-static void drained(struct mb_scheduler *s) { wake_all(s->heap); }
+static void drained(struct mb_scheduler *s) { wake_all(mb_scheduler_heap(s)); }
 
 enum { UNTIL_DRAINED, UNTIL_CALLED };
 

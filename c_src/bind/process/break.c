@@ -84,7 +84,7 @@ void mb_break_foreground(struct mb_heap *h) {
 }
 
 void mb_break_noticed(struct mb_scheduler *s) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_scheduler_heap(s);
   struct mb_break *b = h->breaking;
   struct mb_process *p = mb_process_here(s, b->foreground);
   if (!b->asked) return; /* the hook was first */

@@ -92,7 +92,7 @@ static int begin(struct mb_heap *h, int status, int supervisors) {
 }
 
 void mb_ending_noticed(struct mb_scheduler *s) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_scheduler_heap(s);
   struct mb_ending *e = h->ending;
   int signal = atomic_load(&e->signal), exits = atomic_load(&e->how) != MB_NODE_RUNS, status;
   if (s->id != 0 || e->begun || (!signal && !exits && !(h->script->ended && !s->stay))) return;

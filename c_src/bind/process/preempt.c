@@ -22,7 +22,7 @@ enum {
 };
 
 void mb_preempt_overdue(struct mb_scheduler *s) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_scheduler_heap(s);
   const struct mb_process *p = s->current;
   if (!h || !h->hook || !h->running) return; /* and a heap that has been closed runs nothing */
   if (!p || mb_slice_age(s) >= mb_hook_patience(h, p)) mb_hook_now(h);

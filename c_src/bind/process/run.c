@@ -87,7 +87,7 @@ static int start(struct mb_heap *h, struct mb_process *p) {
 }
 
 void mb_run_resume(struct mb_scheduler *s, struct mb_process *p) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_process_heap(s, p);
   lua_State *co;
   int status, results;
   if (p->start && !start(h, p)) {
@@ -137,7 +137,7 @@ static void close_coroutine(struct mb_heap *h, lua_State *co) {
 }
 
 void mb_run_destroy(struct mb_scheduler *s, struct mb_process *p) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_process_heap(s, p);
   lua_State *co = mb_coroutine(p);
   p->offered = NULL;
   p->handed = 0;
@@ -178,7 +178,7 @@ void mb_run_destroy(struct mb_scheduler *s, struct mb_process *p) {
 }
 
 void mb_run_abandon(struct mb_scheduler *s, struct mb_process *p) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_process_heap(s, p);
   forget(h, MB_REF_THREADS, p);
   p->context = NULL;
   h->idle_coroutines--;

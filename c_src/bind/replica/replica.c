@@ -503,7 +503,7 @@ void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
 }
 
 void mb_replica_share(struct mb_scheduler *s) {
-  struct mb_heap *h = s->heap;
+  struct mb_heap *h = mb_scheduler_heap(s);
   mb_replicate(h, h->runner, 1);
 }
 
