@@ -167,7 +167,7 @@ static int run_loop(lua_State *L) {
   lua_settop(L, 0);
   if (mode == 2) {
     h->scheduler->polled = 0; /* the next look polls it, too */
-    return looked_on(L, LUA_OK, (lua_KContext)(uv_hrtime() + 1));
+    return looked_on(L, LUA_OK, (lua_KContext)(mb_now(h->runtime) + 1));
   }
   lua_pushinteger(L, mode == 1 ? UNTIL_CALLED : UNTIL_DRAINED);
   lua_pushinteger(L, (lua_Integer)h->io->calls);

@@ -17,7 +17,7 @@ static int suspended(lua_State *L, int status, lua_KContext until) {
     struct mb_process *p = mb_current_still(h, L);
     int over = lua_getfield(L, 1, "over") != LUA_TNIL;
     lua_settop(L, 1);
-    if (over || mb_deadline_passed((uint64_t)until)) {
+    if (over || mb_deadline_passed(h, (uint64_t)until)) {
       lua_pushboolean(L, over);
       return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
     }

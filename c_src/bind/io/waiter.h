@@ -8,7 +8,7 @@
  *     for (;;) {
  *       struct mb_process *p = mb_current_still(h, L);
  *       if (... there is something) return mb_worked(h, L, p, MB_COST_MESSAGE, ... the values);
- *       if (mb_deadline_passed(p, deadline)) return mb_failure(L, UV_ETIMEDOUT);
+ *       if (mb_deadline_passed(h, deadline)) return mb_failure(L, UV_ETIMEDOUT);
  *       object->waiter = mb_pid_of(p);
  *       mb_block(h, L, p, deadline, deadline, receive_on);
  *     }
@@ -21,7 +21,9 @@
 #include "process/wait.h"
 
 /* Whether the deadline (ns, 0: none) that mb_check_deadline has made of an argument has passed. */
-static inline int mb_deadline_passed(uint64_t deadline) { return deadline && uv_hrtime() >= deadline; }
+static inline int mb_deadline_passed(const struct mb_heap *h, uint64_t deadline) {
+  return deadline && mb_now(h->runtime) >= deadline;
+}
 
 /* Wake who waits, if it still lives, and forget it. The scheduler's thread, anywhere. */
 static inline void mb_wake_waiter(struct mb_scheduler *s, mb_pid *waiter) {
