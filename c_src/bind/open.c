@@ -19,6 +19,7 @@
 #include "heap/errors.h"
 #include "heap/finalizer.h"
 #include "heap/hook.h"
+#include "heap/outside.h"
 #include "heap/site.h"
 #include "io/blocking.h"
 #include "io/io.h"
@@ -41,12 +42,11 @@ static const char core_key;
 /* In stock Lua the functions of at_exit are called when the state closes, in a finalizer of the runtime's: what they run is
  * in processes all the same. */
 static void run_last(struct mb_heap *h) {
-  static const unsigned char collects;
   const unsigned char *collector = h->collector;
   if (!h->main_runs && !collector) return;
-  if (collector) h->collector = &collects;
+  if (collector) (void)mb_outside_begin(h, MB_BY_NOTHING);
   mb_ending_run(h, MB_STATUS_UNKNOWN); /* the interpreter knows it */
-  h->collector = collector;
+  mb_outside_end(h, collector);
 }
 
 static void use_node(struct mb_heap *h, struct mb_node *n) {

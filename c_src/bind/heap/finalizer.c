@@ -32,8 +32,6 @@ struct thread {
   struct shared *shared;
 };
 
-const unsigned char mb_in_callback = MB_STOPPED_BY_FINALIZER;
-
 enum { STOPPED_BY_USER = 1 };
 
 /* A finalizer, upvalue 1 is where to note what it sees. */

@@ -8,9 +8,6 @@
 
 #include <lua.h>
 
-/* The word of the collector that stands for a callback of the event loop: what runs is outside of any process, too. */
-extern const unsigned char mb_in_callback;
-
 enum { MB_STOPPED_BY_FINALIZER = 2 }; /* a bit of the word that says why the collector stands still */
 
 /* Where the collector of L's state says why it stands still; NULL: the layout of this Lua is not known. */

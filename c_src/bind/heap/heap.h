@@ -105,7 +105,7 @@ struct mb_heap {
   int codes_full; /* to be emptied */
   int code_identity; /* mb_code_identity works here */
   int call_sites_known; /* mb_given_table works here */
-  const unsigned char *collector; /* see finalizer.h; while a function of on_scheduler_start runs, what says the same */
+  const unsigned char *collector; /* see finalizer.h and outside.h: what says whether the code is outside of any process */
   const unsigned char *collector_kept; /* the collector's own, then */
   struct mb_modules *modules;
   struct mb_sites *sites;

@@ -4,9 +4,12 @@
 
 #include "code/adopt.h"
 #include "codec/codec.h"
+#include "codec/message.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
 #include "heap/hook.h"
+#include "heap/outside.h"
+#include "process/current.h"
 #include "process/read_message.h"
 #include "process/wait.h"
 #include "replica/replica.h"
@@ -48,8 +51,6 @@ struct mb_pool {
   unsigned char taken[MOST_THREADS];   /* numbers that are in use */
   uint64_t references[MOST_THREADS];   /* that have been given out under each */
 };
-
-static const unsigned char outside = MB_STOPPED_BY_FINALIZER; /* see mb_outside */
 
 static unsigned long setting(const char *name, unsigned long otherwise) {
   const char *text = getenv(name);
@@ -185,7 +186,7 @@ static void open_state(struct mb_pool_thread *w) {
   if (!w->L) return;
   h = w->heap = mb_scheduler_heap(&w->scheduler);
   h->blocking = w;
-  h->collector = &outside;
+  (void)mb_outside_begin(h, MB_BY_BLOCKING); /* for good */
   w->self.state = MB_RUNNING;
   w->self.flags = MB_IN_PLACE;
   w->scheduler.current = &w->self;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "heap/arguments.h"
-#include "heap/finalizer.h"
 #include "heap/hook.h"
+#include "heap/outside.h"
 #include "log/log.h"
 #include "process/current.h"
 #include "process/wait.h"
@@ -94,16 +94,15 @@ static int call_back(lua_State *L, int nargs, int nresults, int flags) {
     return result;
   }
   if (h->running) return protected_call(h, L, nargs, nresults);
-  collector = h->collector;
   current = s->current;
-  h->collector = &mb_in_callback;
+  collector = mb_outside_begin(h, MB_BY_CALLBACK);
   s->current = NULL; /* the main chunk's, which waits below */
   h->io->calls++;
   mb_hook_enter(h, L);
   result = protected_call(h, L, nargs, nresults);
   mb_hook_leave(h);
   s->current = current;
-  h->collector = collector;
+  mb_outside_end(h, collector);
   return result;
 }
 

@@ -8,8 +8,8 @@
 #include "heap/closing.h"
 #include "heap/errors.h"
 #include "heap/exit.h"
-#include "heap/finalizer.h"
 #include "heap/hook.h"
+#include "heap/outside.h"
 #include "log/log.h"
 
 /* Push the name of the function that the user's code has called, and return the line of that code, 0: there is none. */
@@ -51,26 +51,22 @@ static int is_new(struct mb_refusals *r, uint64_t place) {
 }
 
 void mb_refuse_outside(struct mb_heap *h, lua_State *L) {
+  static const char *const whys[] = {
+      [MB_BY_START] = "a function of on_scheduler_start is outside of any process, whichever one is running: let it spawn a "
+                      "process that does this, or send a message to one",
+      [MB_BY_CALLBACK] = "a callback of the event loop is outside of any process: let it send a message to the process that "
+                         "shall do it",
+      [MB_BY_BLOCKING] = "what mb.blocking runs is outside of any process: let it return, or send, what a process shall do"};
   lua_Debug user;
   const char *function;
   uint64_t place;
   int line;
+  enum mb_outside_by by = mb_outside_by(h, L);
   luaL_checkstack(L, 12, NULL);
   line = push_called(h, L, &user);
   function = lua_tostring(L, -1);
-  if (h->configuring) {
-    mb_push_where(h, L);
-    lua_pushfstring(L, "%s: a function of on_scheduler_start is outside of any process, whichever one is running: let it spawn "
-                    "a process that does this, or send a message to one", function);
-    lua_concat(L, 2);
-    lua_error(L);
-  }
-  if (h->blocking)
-    mb_raise(h, L, "%s: what mb.blocking runs is outside of any process: let it return, or send, what a process shall do",
-             function);
-  if (h->collector == &mb_in_callback) /* whose error is not lost */
-    mb_raise(h, L, "%s: a callback of the event loop is outside of any process: let it send a message to the process that shall "
-                   "do it", function);
+  if (by != MB_BY_FINALIZER) /* whose error is not lost */
+    mb_raise(h, L, "%s: %s", function, whys[by]);
   place = mb_hash_bytes(function, strlen(function));
   mb_push_where(h, L);
   lua_pushfstring(L, "%s: a finalizer (__gc) is outside of any process: let it send a message to the process that shall do it",
