@@ -243,7 +243,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->replica->watch = mb_table_watch_new();
   h->io = mb_io_new(h);
   if (!h->io || !h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->replica->watch)
-    luaL_error(L, "not enough memory");
+    mb_no_memory(L);
   if (!node) make_node(h, L);
   use_node(h, h->node);
   h->main_runs = h->owner;

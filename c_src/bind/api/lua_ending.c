@@ -84,7 +84,7 @@ static int enter_supervisor(lua_State *L) {
   }
   if (ok) e->roots[e->count++] = mb_pid_of(p);
   pthread_mutex_unlock(&e->mutex);
-  return ok ? 0 : luaL_error(L, "not enough memory");
+  return ok ? 0 : mb_no_memory(L);
 }
 
 /* root_supervisors() -> those that no supervisor supervises, in the order of their start */

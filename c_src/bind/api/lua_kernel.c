@@ -47,7 +47,7 @@ static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link
   start = mb_encode_signal(h, L, first, lua_gettop(L) - first + 1, "spawn", MB_MESSAGE);
   err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
-  if (err) luaL_error(L, "not enough memory");
+  if (err) mb_no_memory(L);
   mb_inherit_files(h, L, parent, p);
   if (parent && parent->private_flags & MB_PRIVATE_SUPERVISOR) p->private_flags |= MB_PRIVATE_SUPERVISED;
   site = mb_site(h, L);
@@ -287,7 +287,7 @@ static int link_to(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   mb_pid other = mb_check_pid(h, L, 1, "link", 1);
   int err = mb_link(h->scheduler, p, other);
-  if (err == MB_ENOMEM) return luaL_error(L, "not enough memory");
+  if (err == MB_ENOMEM) return mb_no_memory(L);
   if (err == MB_ENOPROC) {
     struct mb_signal *s;
     if (!(p->flags & MB_TRAP_EXIT)) {
@@ -296,7 +296,7 @@ static int link_to(lua_State *L) {
       return lua_error(L);
     }
     s = mb_signal_new(MB_EXITED, 0);
-    if (!s) return luaL_error(L, "not enough memory");
+    if (!s) return mb_no_memory(L);
     s->from = other;
     s->reason = mb_reason_retain(h->runtime->noproc);
     mb_deliver(h->scheduler, p, s);
@@ -309,7 +309,7 @@ static int unlink_from(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   if (mb_unlink(h->scheduler, p, mb_check_pid(h, L, 1, "unlink", 1)) != 0)
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -323,7 +323,7 @@ static int monitor_via(lua_State *L, int status, lua_KContext unused) {
   (void)unused;
   if (!target) target = mb_pid_make(0, 0);
   if (mb_monitor(h->scheduler, mb_current(h, L), target, NULL, 0, 0, &ref) != 0)
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   mb_push_id(L, ref);
   return 1;
 }
@@ -352,7 +352,7 @@ static int monitor(lua_State *L) {
     name = mb_check_name(h, L, 1, "monitor", 1, &size);
   }
   if (mb_monitor(h->scheduler, p, target, name, (uint32_t)size, 0, &ref) != 0)
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   mb_push_id(L, ref);
   return 1;
 }

@@ -162,7 +162,7 @@ static struct mb_record *encode_entry(struct mb_heap *h, lua_State *L, int at, e
   struct mb_record *e;
   mb_encode(h, L, at, 1, doing, &out);
   e = mb_record_report(kind, out->size, place, place ? strlen(place) : 0);
-  if (!e) luaL_error(L, "not enough memory");
+  if (!e) mb_no_memory(L);
   memcpy(e->bytes, out->bytes, out->size);
   if (kind == MB_EVENT_ENTRY) mb_encoded_tells((unsigned char *)e->bytes);
   return e;
@@ -219,7 +219,7 @@ static int log_handler(lua_State *L) {
     if (!process || !mb_log_event(h, e)) free(e);
   } else {
     e = mb_record_new(MB_EVENT_HANDLER, 0); /* what follows is not for it */
-    if (!e) return luaL_error(L, "not enough memory");
+    if (!e) return mb_no_memory(L);
     if (!mb_log_event(h, e)) free(e);
     pthread_mutex_lock(&log->mutex);
     atomic_store(&log->active, 0);
@@ -432,7 +432,7 @@ static int log_flush(lua_State *L) {
     free(f);
     if (answer) mb_signal_free(answer);
     free(e);
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   }
   answer->ref = ref;
   memcpy(answer->data, log->wake->data, log->wake->size);
@@ -456,7 +456,7 @@ static int log_configure(lua_State *L) {
     const struct mb_buffer *out;
     mb_encode(h, L, 1, 1, "configure Logger", &out);
     settings = mb_reason_new(MB_REASON_OTHER, out->bytes, (uint32_t)out->size);
-    if (!settings) return luaL_error(L, "not enough memory");
+    if (!settings) return mb_no_memory(L);
   }
   pthread_mutex_lock(&log->mutex);
   old = log->settings;

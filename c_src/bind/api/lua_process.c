@@ -60,7 +60,7 @@ static int process_exit(lua_State *L) {
   reason = mb_encode_reason(h, L, 2);
   err = mb_exit_signal(h->scheduler, from, pid, reason);
   mb_reason_release(reason);
-  if (err) return luaL_error(L, "not enough memory");
+  if (err) return mb_no_memory(L);
   if (p)
     mb_leave_if_exiting(h, L, p);
   else if (mb_running(h) && mb_running(h)->state == MB_EXITING)
@@ -105,7 +105,7 @@ static int process_register(lua_State *L) {
     return mb_bad_argument(h, L, "Process.register", 1, "the process is registered already, as '%s'",
                            lua_tostring(L, -1));
   }
-  if (err) return luaL_error(L, "not enough memory");
+  if (err) return mb_no_memory(L);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -142,7 +142,7 @@ static int process_registered(lua_State *L) {
   char *all = mb_names_all(&h->runtime->names, &size);
   const char *text, *end;
   lua_Integer n = 0;
-  if (!all) return luaL_error(L, "not enough memory");
+  if (!all) return mb_no_memory(L);
   lua_pushlstring(L, all, size); /* Lua's memory from here on: what follows may raise */
   free(all);
   text = lua_tostring(L, -1);
@@ -474,7 +474,7 @@ static int process_send_after(lua_State *L) {
   }
   if (mb_delay(h->scheduler, to, to ? NULL : &name, s,
                now + (ms > MOST_MS ? MOST_MS : (uint64_t)ms) * 1000000u, &ref) != 0)
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   mb_push_id(L, ref);
   return 1;
 }

@@ -69,7 +69,7 @@ static void check(struct mb_heap *h, lua_State *L, const char *function, int64_t
   else if (result == MB_ENOPROC)
     mb_raise(h, L, "%s: the process is exiting", function);
   else
-    luaL_error(L, "not enough memory");
+    mb_no_memory(L);
 }
 
 /* Starting and stopping */

@@ -18,7 +18,7 @@
 
 /* Raise that the answer cannot be made, as mb_message_push has said. */
 static int unmade(struct mb_heap *h, lua_State *L, int n) {
-  if (n == MB_UNMADE_BEFORE) return luaL_error(L, "not enough memory");
+  if (n == MB_UNMADE_BEFORE) return mb_no_memory(L);
   return mb_raise(h, L, "%s", lua_tostring(L, -1));
 }
 
@@ -36,7 +36,7 @@ static int answer_on(lua_State *L, int status, lua_KContext unused) {
       if (n >= 0) mb_take_message(h, p, s);
       mb_flush_ref(h, p, ref);
       if (n < 0) return unmade(h, L, n);
-      if (!n) return luaL_error(L, "not enough memory");
+      if (!n) return mb_no_memory(L);
       return mb_worked(h, L, p, MB_COST_MESSAGE, n);
     }
     h->asked = ref;
@@ -88,7 +88,7 @@ int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb
   q = malloc(sizeof *q);
   if (!q || mb_alias(h->scheduler, p, &ref) != 0) {
     free(q);
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   }
   *q = query;
   q->from = mb_pid_of(p);
@@ -139,7 +139,7 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   }
   if (mb_monitor(h->scheduler, p, server, NULL, 0, 1, &ref) != 0) {
     if (s) mb_signal_free(s);
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   }
   if (s) {
     s->from = mb_pid_of(p);
@@ -169,7 +169,7 @@ static int post_request(lua_State *L, enum mb_signal_kind kind, const char *func
   s = mb_encode_signal(h, L, 2, 1, "send request", kind);
   if (mb_monitor(h->scheduler, p, to, NULL, 0, 1, &ref) != 0) {
     mb_signal_free(s);
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   }
   s->from = mb_pid_of(p);
   s->ref = ref;

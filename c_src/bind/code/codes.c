@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap/errors.h"
+
 enum {
   BUCKETS = 1024,
   MOST_ENTRIES = 8192,       /* more: code made at run time without end */
@@ -57,7 +59,7 @@ static struct mb_code_entry *add(struct mb_heap *h, lua_State *L, const void *du
   struct mb_codes *c = h->codes;
   struct mb_code_entry **bucket = &c->buckets[hash % BUCKETS], *e = malloc(sizeof *e + size);
   int err;
-  if (!e) luaL_error(L, "not enough memory");
+  if (!e) mb_no_memory(L);
   *e = (struct mb_code_entry){.hash = hash, .size = (uint32_t)size};
   memcpy(e->bytes, dump, size);
   err = mb_code_scan((const char *)e->bytes, size, &e->scan);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "code/modules_inside.h"
+#include "heap/errors.h"
 
 enum {
   MOST_SOURCES = 1 << 14,
@@ -105,7 +106,7 @@ int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index) {
     if (ar.source[0] != '@' && ar.source[0] != '=') return 0; /* a string that was loaded: no module's file */
     if (mb_map_get(&m->sources, source)) return 0;
     if (m->sources.count >= MOST_SOURCES) mb_map_deinit(&m->sources);
-    if (mb_map_put(&m->sources, source, 1) != 0) luaL_error(L, "not enough memory");
+    if (mb_map_put(&m->sources, source, 1) != 0) mb_no_memory(L);
   }
   if (m->looked == h->encodings) return 0; /* what is there has its name by now */
   m->looked = h->encodings;

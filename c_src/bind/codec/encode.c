@@ -308,7 +308,7 @@ struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, i
   struct mb_signal *s;
   mb_encode(h, L, first, count, doing, &out);
   s = mb_signal_take(h->scheduler, kind, (uint32_t)out->size);
-  if (!s) luaL_error(L, "not enough memory");
+  if (!s) mb_no_memory(L);
   memcpy(s->data, out->bytes, out->size);
   drop(h, out);
   return s;
@@ -327,7 +327,7 @@ static int encode_reason(lua_State *L) {
     kind = MB_REASON_NORMAL;
   mb_encode(h, L, 2, 1, "exit", &out);
   r = mb_reason_new(kind, out->bytes, (uint32_t)out->size);
-  if (!r) luaL_error(L, "not enough memory");
+  if (!r) mb_no_memory(L);
   mb_encoded_tells(r->data);
   drop(h, out);
   lua_pushlightuserdata(L, r);

@@ -9,7 +9,7 @@ void mb_encoder_give_up(struct mb_encoder *e) { e->h->encoding = e->nested; }
 
 void mb_encoder_no_memory(struct mb_encoder *e) {
   mb_encoder_give_up(e);
-  luaL_error(e->L, "not enough memory");
+  mb_no_memory(e->L);
 }
 
 void mb_encoder_no_stack(struct mb_encoder *e) {

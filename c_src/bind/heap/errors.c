@@ -11,6 +11,8 @@ int mb_is_own(const struct mb_heap *h, const char *source) {
          strcmp(source, "=[moonbeam]") == 0; /* the host's driver */
 }
 
+int mb_no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
+
 void mb_push_where(struct mb_heap *h, lua_State *L) {
   lua_Debug ar;
   for (int level = 0; lua_getstack(L, level, &ar); level++) {

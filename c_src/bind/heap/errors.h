@@ -15,6 +15,9 @@ struct mb_given {
 /* Whether a chunk of this source is one of the runtime's own files. */
 int mb_is_own(const struct mb_heap *h, const char *source);
 
+/* Raise that memory is out, as Lua words it. */
+int mb_no_memory(lua_State *L);
+
 /* Push "file:line: " of that level, or "" when there is none. */
 void mb_push_where(struct mb_heap *h, lua_State *L);
 

@@ -364,7 +364,7 @@ static int blocking_on(lua_State *L, int status, lua_KContext unused) {
       if (n >= 0) mb_take_message(h, p, s);
       mb_flush_ref(h, p, ref);
       if (n == MB_UNMADE) return mb_raise(h, L, "%s", lua_tostring(L, -1));
-      if (n <= 0) return luaL_error(L, "not enough memory");
+      if (n <= 0) return mb_no_memory(L);
       return lua_toboolean(L, -n) ? mb_worked(h, L, p, MB_COST_MESSAGE, n - 1) : lua_error(L);
     }
     h->asked = ref;
@@ -386,7 +386,7 @@ static int blocking(lua_State *L) {
   job->from = mb_pid_of(p);
   if (mb_alias(h->scheduler, p, &ref) != 0) {
     mb_signal_free(job);
-    return luaL_error(L, "not enough memory");
+    return mb_no_memory(L);
   }
   job->ref = ref;
   if (submit(h->pool, job) != 0) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap/arguments.h"
+#include "heap/errors.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
 #include "log/log.h"
@@ -136,7 +137,7 @@ static int run_on(lua_State *L, int status, lua_KContext unused) {
       lua_pushboolean(L, alive);
       return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
     }
-    if (mb_map_put(&io->running, mb_pid_of(p), 1) != 0) return luaL_error(L, "not enough memory");
+    if (mb_map_put(&io->running, mb_pid_of(p), 1) != 0) return mb_no_memory(L);
     h->scheduler->drained = drained;
     mb_block(h, L, p, 0, 0, run_on);
   }

@@ -85,7 +85,7 @@ static __attribute__((noinline)) void refuse_wait(struct mb_heap *h, lua_State *
 static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
   if (!mb_can_wait(h, L) || p->flags & MB_BROKEN || h->breaking->asked) refuse_wait(h, L, p);
   h->asked = 0;
-  if (mb_wait(h->scheduler, p, deadline) != 0) luaL_error(L, "not enough memory");
+  if (mb_wait(h->scheduler, p, deadline) != 0) mb_no_memory(L);
 }
 
 /* Let p, which has begun to wait, run another one nested: see mb_run_nested. 1: p goes on. */

@@ -8,6 +8,7 @@
 #include "codec/codec.h"
 #include "core/hash.h"
 #include "heap/closing.h"
+#include "heap/errors.h"
 #include "heap/outside.h"
 #include "heap/site.h"
 #include "log/log.h"
@@ -335,7 +336,7 @@ static uint64_t *push_hashes(lua_State *L, int list, size_t count) {
 static void publish(struct mb_heap *h, lua_State *L, int kind, const void *bytes, size_t size, const uint64_t *names,
                     size_t named) {
   unsigned version = mb_publish(h->publications, kind, h->scheduler->id, bytes, size, names, named);
-  if (version == 0) luaL_error(L, "not enough memory");
+  if (version == 0) mb_no_memory(L);
   if (version == h->adopted + 1) h->adopted = version; /* else others' are still to be adopted */
 }
 
@@ -413,7 +414,7 @@ static void watch(struct mb_heap *h, lua_State *L) {
     lua_pushvalue(L, -2);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     lua_pop(L, 1);
-    if (mb_table_watch_add(h->replica->watch, L, -1) != 0) luaL_error(L, "not enough memory");
+    if (mb_table_watch_add(h->replica->watch, L, -1) != 0) mb_no_memory(L);
   }
   lua_pop(L, 1);
 }
