@@ -100,6 +100,7 @@ done
       while core.process_alive(server) do core.sleep(1) end
       print("ended")
     ]])
-    assert.matches("^a thread\n.*%[error%] a table\nended\n$", output)
+    -- Other schedulers load the library, and have words of its own for what cannot be copied.
+    assert.matches("^[^\n]*thread[^\n]*\n.*%[error%] [^\n]+\nended\n$", output)
   end)
 end)

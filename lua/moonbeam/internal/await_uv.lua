@@ -1,4 +1,5 @@
--- mb.await_uv: see moonbeam.
+--- How a process waits for what a callback of the loop brings: see moonbeam.await_uv.
+-- @module moonbeam.internal.await_uv
 
 local core = require "moonbeam.core"
 local check = require "moonbeam.internal.check"
