@@ -317,6 +317,10 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_kernel(h, L);
   mb_open_receive(h, L);
   mb_open_process(h, L);
+  mb_open_info(h, L);
+  mb_open_name(h, L);
+  mb_open_timer(h, L);
+  mb_open_dictionary(h, L);
   mb_open_request(h, L);
   mb_open_registry(h, L);
   mb_open_log(h, L);

@@ -22,28 +22,6 @@ static int unmade(struct mb_heap *h, lua_State *L, int n) {
   return mb_raise(h, L, "%s", lua_tostring(L, -1));
 }
 
-/* Waits for the answer of another scheduler. Stack: 1 reference. -> values */
-static int answer_on(lua_State *L, int status, lua_KContext unused) {
-  struct mb_heap *h = mb_heap_of(L);
-  mb_ref ref = mb_to_ref(L, 1);
-  (void)status;
-  (void)unused;
-  for (;;) {
-    struct mb_process *p = mb_current_still(h, L);
-    struct mb_signal *s = mb_find_answer(p, ref);
-    if (s) {
-      int n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
-      if (n >= 0) mb_take_message(h, p, s);
-      mb_flush_ref(h, p, ref);
-      if (n < 0) return unmade(h, L, n);
-      if (!n) return mb_no_memory(L);
-      return mb_worked(h, L, p, MB_COST_MESSAGE, n);
-    }
-    h->asked = ref;
-    mb_block(h, L, p, 0, 0, answer_on);
-  }
-}
-
 /* Waits for the answer to a call. Stack: 1 reference. -> true, values... | false, reason */
 static int call_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
@@ -78,26 +56,6 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, call_on, MB_OFFER_REPLY, ref);
     p = mb_current_still(h, L);
   }
-}
-
-int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query) {
-  struct mb_process *p = mb_current(h, L);
-  struct mb_query *q;
-  mb_ref ref = 0;
-  if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
-  q = malloc(sizeof *q);
-  if (!q || mb_alias(h->scheduler, p, &ref) != 0) {
-    free(q);
-    return mb_no_memory(L);
-  }
-  *q = query;
-  q->from = mb_pid_of(p);
-  q->ref = ref;
-  mb_post(whom, &q->posted);
-  lua_settop(L, 0);
-  mb_push_id(L, ref);
-  mb_mailbox_rewind(&p->mailbox, ref);
-  return answer_on(L, LUA_OK, 0);
 }
 
 /* A server argument as a pid; 0: nobody has that name. */

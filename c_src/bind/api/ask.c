@@ -1,0 +1,97 @@
+#include "api/ask.h"
+
+#include <stdlib.h>
+
+#include "codec/codec.h"
+#include "codec/message.h"
+#include "heap/errors.h"
+#include "process/current.h"
+#include "process/read_message.h"
+#include "process/wait.h"
+
+/* Where it is asked of */
+
+/* (heap, query, where to put the answer) */
+static int encode_answer(lua_State *L) {
+  struct mb_heap *h = lua_touserdata(L, 1);
+  const struct mb_query *q = lua_touserdata(L, 2);
+  struct mb_signal **out = lua_touserdata(L, 3);
+  luaL_checkstack(L, 20, NULL);
+  lua_settop(L, 0);
+  q->push(h, L, q);
+  *out = mb_encode_signal(h, L, 1, 1, "answer", MB_REPLY);
+  mb_encoded_tells((*out)->data);
+  return 0;
+}
+
+/* Answer a query, or pass it on to where the process lives now. */
+static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
+  struct mb_query *q = (struct mb_query *)posted;
+  struct mb_heap *h = mb_scheduler_heap(s);
+  lua_State *L = h->runner;
+  struct mb_signal *answer = NULL;
+  struct mb_process *p = q->follows ? mb_process_table_lookup(&s->runtime->table, q->about) : NULL;
+  if (p && !mb_is_here(s, p)) { /* it was given away meanwhile */
+    mb_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), posted);
+    return;
+  }
+  if (lua_checkstack(L, 8)) {
+    lua_pushcfunction(L, encode_answer);
+    lua_pushlightuserdata(L, h);
+    lua_pushlightuserdata(L, q);
+    lua_pushlightuserdata(L, &answer);
+    if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  }
+  if (!answer) answer = mb_signal_new(MB_REPLY, 0); /* memory is out: no values */
+  if (answer) {
+    answer->from = 0;
+    answer->ref = q->ref;
+    mb_signal_send(s, q->from, answer);
+  }
+  free(q);
+}
+
+/* Where it is asked */
+
+/* Waits for the answer of another scheduler. Stack: 1 reference. -> values */
+static int answer_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_ref ref = mb_to_ref(L, 1);
+  (void)status;
+  (void)unused;
+  for (;;) {
+    struct mb_process *p = mb_current_still(h, L);
+    struct mb_signal *s = mb_find_answer(p, ref);
+    if (s) {
+      int n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
+      if (n >= 0) mb_take_message(h, p, s);
+      mb_flush_ref(h, p, ref);
+      if (n < 0) return n == MB_UNMADE_BEFORE ? mb_no_memory(L) : mb_raise(h, L, "%s", lua_tostring(L, -1));
+      if (!n) return mb_no_memory(L);
+      return mb_worked(h, L, p, MB_COST_MESSAGE, n);
+    }
+    h->asked = ref;
+    mb_block(h, L, p, 0, 0, answer_on);
+  }
+}
+
+int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query) {
+  struct mb_process *p = mb_current(h, L);
+  struct mb_query *q;
+  mb_ref ref = 0;
+  if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
+  q = malloc(sizeof *q);
+  if (!q || mb_alias(h->scheduler, p, &ref) != 0) {
+    free(q);
+    return mb_no_memory(L);
+  }
+  *q = query;
+  q->from = mb_pid_of(p);
+  q->ref = ref;
+  q->posted.run = answer_query;
+  mb_post(whom, &q->posted);
+  lua_settop(L, 0);
+  mb_push_id(L, ref);
+  mb_mailbox_rewind(&p->mailbox, ref);
+  return answer_on(L, LUA_OK, 0);
+}
