@@ -308,7 +308,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
 int luaopen_moonbeam_core(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
   mb_environment_install(h, L);
-  mb_modules_touch(h);
+  mb_modules_invalidate(h);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &core_key) == LUA_TTABLE) return 1; /* opened before */
   lua_newtable(L);
   lua_pushvalue(L, -1);

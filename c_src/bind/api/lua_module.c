@@ -25,7 +25,7 @@ static void load(struct mb_heap *h, lua_State *L) {
   mb_modules_alias(h, L, -1, name, NULL); /* the file's own table, which its functions have */
   if (!lua_getmetatable(L, -1)) lua_pushnil(L);
   lua_setmetatable(L, 1);
-  mb_modules_touch(h);
+  mb_modules_invalidate(h);
 }
 
 static int lazy_index(lua_State *L) {

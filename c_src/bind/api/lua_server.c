@@ -197,7 +197,7 @@ static int reload_module(lua_State *L) {
   lua_pushvalue(L, NAME);
   lua_pushvalue(L, OLD);
   lua_rawset(L, LOADED);
-  mb_modules_touch(h);
+  mb_modules_invalidate(h);
   if (status != LUA_OK || !lua_istable(L, NEW)) {
     if (status == LUA_OK)
       lua_pushfstring(L, "module '%s' is a %s, no table", lua_tostring(L, NAME), luaL_typename(L, NEW));

@@ -99,7 +99,7 @@ void mb_library_put(struct mb_heap *h, lua_State *L, const char *module) {
   lua_insert(L, -2);
   lua_setfield(L, -2, module);
   lua_pop(L, 1);
-  mb_modules_touch(h);
+  mb_modules_invalidate(h);
 }
 
 void mb_library_take(struct mb_heap *h, lua_State *L, const char *module) {

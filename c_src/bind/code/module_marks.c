@@ -16,4 +16,4 @@ int mb_modules_marked(const struct mb_heap *h, const void *object) {
   return (h->modules->filter[bit / 64] >> (bit % 64)) & 1;
 }
 
-void mb_modules_touch(struct mb_heap *h) { h->modules->stale = 1; }
+void mb_modules_invalidate(struct mb_heap *h) { h->modules->stale = 1; }

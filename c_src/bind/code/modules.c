@@ -169,5 +169,5 @@ void mb_modules_note_loaded(struct mb_heap *h, lua_State *L, const char *module)
   if (has_constants(L) || h->modules->count - h->modules->known > MOST_UNKNOWN)
     mb_modules_look_through(h, L);
   else
-    mb_modules_touch(h);
+    mb_modules_invalidate(h);
 }

@@ -27,7 +27,7 @@ void mb_modules_free(struct mb_modules *m);
 void mb_modules_settle(struct mb_heap *h, lua_State *L);
 
 /* New modules may have been loaded: look again before the next answer. */
-void mb_modules_touch(struct mb_heap *h);
+void mb_modules_invalidate(struct mb_heap *h);
 
 /* If the value at `index` has a name, push the name and return 1, else 0. metatable: also accept
  * tables that are a module's field. Raises when memory is out. */

@@ -219,7 +219,7 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
       if (lua_isuserdata(L, index)) {
         luaL_checkstack(L, 8, NULL);
         if (mb_encoder_named(e, index, 0)) break;
-        mb_modules_touch(e->h); /* its module may have been loaded unseen */
+        mb_modules_invalidate(e->h); /* its module may have been loaded unseen */
         if (mb_encoder_named(e, index, 0)) break;
       }
       mb_encoder_refuse(e, index, f);
