@@ -12,7 +12,7 @@
 #include "heap/private.h"
 #include "process/current.h"
 #include "process/entry.h"
-#include "process/handover.h"
+#include "process/direct.h"
 #include "process/lua_coroutine.h"
 #include "process/memory.h"
 #include "process/wait.h"

@@ -12,7 +12,7 @@
 #include "heap/inspect.h"
 #include "heap/site.h"
 #include "process/current.h"
-#include "process/handover.h"
+#include "process/direct.h"
 #include "process/read_message.h"
 #include "process/wait.h"
 #include "replica/replica.h"
@@ -232,7 +232,7 @@ static int send_via(lua_State *L, int status, lua_KContext unused) {
     return mb_bad_argument(h, L, "send", 1, "no process is registered under %s", lua_tostring(L, -1));
   }
   lua_settop(L, 2);
-  if (!mb_hand_over(h, L, to, 2, 0)) {
+  if (!mb_send_direct(h, L, to, 2, 0)) {
     mb_replicate_to(h, L, to);
     mb_signal_send(h->scheduler, to, mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE));
   }
@@ -255,7 +255,7 @@ static int do_send(lua_State *L) {
     if (to == 0)
       return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
   }
-  if (mb_hand_over(h, L, to, 2, arguments)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
+  if (mb_send_direct(h, L, to, 2, arguments)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
   mb_replicate_to(h, L, to);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   s->from = p && !mb_outside(h, L) ? mb_pid_of(p) : mb_pid_make(0, 0); /* for the log, if it cannot be made */

@@ -11,7 +11,7 @@
 #include "heap/closing.h"
 #include "heap/errors.h"
 #include "process/current.h"
-#include "process/handover.h"
+#include "process/direct.h"
 #include "process/read_message.h"
 #include "process/wait.h"
 

@@ -11,7 +11,7 @@
 #include "heap/arguments.h"
 #include "heap/errors.h"
 #include "process/current.h"
-#include "process/handover.h"
+#include "process/direct.h"
 #include "process/read_message.h"
 #include "process/wait.h"
 #include "replica/replica.h"
@@ -85,7 +85,7 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   struct mb_signal *s = NULL; /* the request, unless it has been handed over */
   mb_ref ref = mb_ref_new(h->scheduler);
   lua_settop(L, 4);
-  if (kind != MB_CALL || !mb_hand_over_request(h, L, server, mb_pid_of(p), ref, 2)) {
+  if (kind != MB_CALL || !mb_request_direct(h, L, server, mb_pid_of(p), ref, 2)) {
     mb_replicate_to(h, L, server);
     mb_given_to(h, name, kind == MB_SYSTEM || strncmp(name, "GenServer.", 10) != 0);
     s = mb_encode_signal(h, L, 2, 1, "send request", kind);
@@ -150,7 +150,7 @@ static int cast(lua_State *L) {
   mb_pid server = server_pid(h, L, 1, name);
   struct mb_signal *s;
   lua_settop(L, 3);
-  if (!mb_hand_over_request(h, L, server, 0, 0, 2)) {
+  if (!mb_request_direct(h, L, server, 0, 0, 2)) {
     mb_replicate_to(h, L, server);
     mb_given_to(h, name, 0);
     s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
@@ -173,7 +173,7 @@ static int reply(lua_State *L) {
   mb_ref ref = mb_to_ref(L, 2);
   struct mb_signal *s;
   if (!to || !ref) return mb_bad_argument(h, L, "GenServer.reply", 1, "the from of a call expected, got another table");
-  if (!mb_hand_over_reply(h, L, to, ref, 3)) {
+  if (!mb_reply_direct(h, L, to, ref, 3)) {
     mb_replicate_to(h, L, to);
     s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, "send reply", MB_REPLY);
     s->from = mb_caller_pid(h, L);

@@ -1,4 +1,4 @@
-#include "process/handover.h"
+#include "process/direct.h"
 
 #include "code/call_site.h"
 #include "code/modules.h"
@@ -189,7 +189,7 @@ static inline int give(struct mb_heap *h, lua_State *L, struct mb_process *p, in
   return 1;
 }
 
-int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index, int arguments) {
+int mb_send_direct(struct mb_heap *h, lua_State *L, mb_pid to, int index, int arguments) {
   struct mb_process *p = receiver(h, to);
   if (!p || p->offer == MB_OFFER_REPLY || !pass(h, L, index, arguments)) return 0;
   if (p->offer == MB_OFFER_MESSAGE) return give(h, L, p, 1);
@@ -198,7 +198,7 @@ int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index, int argu
   return give(h, L, p, 2);
 }
 
-int mb_hand_over_request(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, mb_ref ref, int index) {
+int mb_request_direct(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, mb_ref ref, int index) {
   struct mb_process *p = receiver(h, to);
   int top = lua_gettop(L);
   if (!p || p->offer != MB_OFFER_EVENT || !copy(h, L, index)) return 0;
@@ -215,7 +215,7 @@ int mb_hand_over_request(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from
   return give(h, L, p, lua_gettop(L) - top);
 }
 
-int mb_hand_over_reply(struct mb_heap *h, lua_State *L, mb_pid to, mb_ref ref, int first) {
+int mb_reply_direct(struct mb_heap *h, lua_State *L, mb_pid to, mb_ref ref, int first) {
   struct mb_process *p = receiver(h, to);
   int top = lua_gettop(L), n = top - first + 1;
   if (!p || p->offer != MB_OFFER_REPLY || p->awaited != ref || n > MOST_VALUES || !mb_replies_welcome(p, ref)) return 0;

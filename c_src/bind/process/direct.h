@@ -7,8 +7,8 @@
  * then that it has not looked at. Requests and replies that have been handed over count as received. A message counts as
  * the next one in the mailbox: whoever wants to see the mailbox, or does not want the message, has it put there first.
  * Owner's thread. */
-#ifndef MB_HANDOVER_H
-#define MB_HANDOVER_H
+#ifndef MB_DIRECT_H
+#define MB_DIRECT_H
 
 #include "heap/heap.h"
 
@@ -23,13 +23,13 @@ enum mb_offer {
  * be sent. Raises when memory is out; then nothing has happened. The others are alike. If the value is the last of the
  * `arguments` that the running function has been given, and a table that the caller has built for the call, it is not
  * copied; with 0 it always is. */
-int mb_hand_over(struct mb_heap *h, lua_State *L, mb_pid to, int index, int arguments);
+int mb_send_direct(struct mb_heap *h, lua_State *L, mb_pid to, int index, int arguments);
 
 /* The same for a request; ref is the monitor of a call, or 0 for a cast. */
-int mb_hand_over_request(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, mb_ref ref, int index);
+int mb_request_direct(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, mb_ref ref, int index);
 
 /* The same for the reply to ref: the values from stack index `first` to the top. */
-int mb_hand_over_reply(struct mb_heap *h, lua_State *L, mb_pid to, mb_ref ref, int first);
+int mb_reply_direct(struct mb_heap *h, lua_State *L, mb_pid to, mb_ref ref, int first);
 
 /* Whether something has been handed to p, which runs: then it is on the top of its stack, and taken now. */
 static inline int mb_handed(struct mb_process *p) {
