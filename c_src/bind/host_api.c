@@ -16,7 +16,7 @@
 #include "heap/hook.h"
 #include "heap/inspect.h"
 #include "log/log.h"
-#include "process/break.h"
+#include "process/interrupt.h"
 #include "process/current.h"
 #include "process/ending.h"
 #include "replica/replica.h"
@@ -86,9 +86,9 @@ unsigned mb_host_stop(int number) {
   return seconds;
 }
 
-void mb_host_break(void) {
+void mb_host_interrupt(void) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
-  if (s) mb_break_foreground(mb_scheduler_heap(s));
+  if (s) mb_interrupt_foreground(mb_scheduler_heap(s));
 }
 
 int mb_host_is_exit(lua_State *L, int index) { return mb_is_exit(mb_heap_open(L), L, index); }
@@ -133,7 +133,7 @@ int mb_host_open(lua_State *L, const struct mb_host_options *o) {
   h->scheduler->stay = o->no_halt;
   h->node->setup = (struct mb_node_setup){o->new_state, o->close_state, h->node->setup.attach, open_all};
   h->runtime->scheduler_count = o->schedulers > 0 ? (uint32_t)o->schedulers : mb_node_schedulers(0);
-  h->breaking->unclaimed = o->unclaimed_break;
+  h->interrupt->unclaimed = o->unclaimed_interrupt;
   atomic_store(&script_scheduler, h->scheduler);
   return 0;
 }

@@ -11,8 +11,8 @@ struct mb_host_options {
   lua_State *(*new_state)(void **data);
   void (*close_state)(lua_State *L, void *data);
   int no_halt;    /* run on after the script's process has ended */
-  /* mb_host_break was called and nobody is in the foreground. Runs on the first state's thread, outside of processes. */
-  void (*unclaimed_break)(lua_State *L);
+  /* mb_host_interrupt was called and nobody is in the foreground. Runs on the first state's thread, outside of processes. */
+  void (*unclaimed_interrupt)(lua_State *L);
 };
 
 enum mb_host_outcome_kind {
@@ -62,7 +62,7 @@ int mb_host_unbound(lua_State *L);
 void mb_host_pass_on(lua_State *L);
 
 /* Raise the error "interrupted!" in the process in the foreground. Async-signal-safe on the first state's thread. */
-void mb_host_break(void);
+void mb_host_interrupt(void);
 
 /* Whether the value at an index is what exit() raises, and raising it with the reason on the top of the stack, which has
  * been printed. */

@@ -26,7 +26,7 @@
 #include "io/luv.h"
 #include "io/waiter.h"
 #include "log/log.h"
-#include "process/break.h"
+#include "process/interrupt.h"
 #include "process/ending.h"
 #include "process/entry.h"
 #include "process/long_slice.h"
@@ -178,7 +178,7 @@ static int stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const
 }
 
 static void notice(struct mb_scheduler *s) {
-  mb_break_noticed(s);
+  mb_interrupt_noticed(s);
   mb_ending_noticed(s);
 }
 
@@ -237,7 +237,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->hook = mb_heap_part(L, sizeof *h->hook);
   h->long_slice = mb_heap_part(L, sizeof *h->long_slice);
   h->given = mb_heap_part(L, sizeof *h->given);
-  h->breaking = mb_heap_part(L, sizeof *h->breaking);
+  h->interrupt = mb_heap_part(L, sizeof *h->interrupt);
   h->script = mb_heap_part(L, sizeof *h->script);
   h->replica = mb_heap_part(L, sizeof *h->replica);
   h->replica->watch = mb_table_watch_new();

@@ -15,7 +15,7 @@
 #include "host/editor.h"
 #include "host/input.h"
 #include "host/signals.h"
-#include "process/break.h"
+#include "process/interrupt.h"
 #include "process/current.h"
 #include "process/ending.h"
 
@@ -184,7 +184,7 @@ static int evaluating(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   int begins = lua_toboolean(L, 1);
   if (lua_toboolean(L, 2)) mb_set_foreground(h, begins ? mb_pid_of(p) : 0);
-  mb_break_evaluating(h, p, begins);
+  mb_interrupt_evaluating(h, p, begins);
   return 0;
 }
 
@@ -210,7 +210,7 @@ static int catch(lua_State *L) {
 static int interrupt(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_process_here(h->scheduler, mb_check_pid(h, L, 1, "interrupt", 1));
-  if (p) mb_break(h, p);
+  if (p) mb_interrupt(h, p);
   return 0;
 }
 

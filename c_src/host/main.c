@@ -54,7 +54,7 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
                                     .no_halt = o->no_halt,
                                     .new_state = new_state,
                                     .close_state = close_state,
-                                    .unclaimed_break = mb_interrupted};
+                                    .unclaimed_interrupt = mb_interrupted};
   struct mb_script script = {.options = o, .argc = argc, .argv = argv};
   struct mb_host_outcome outcome;
   /* lua prompts or reads stdin unless there is a script or -e, -v or -i gave it something to do */

@@ -62,7 +62,7 @@ static void on_interrupt(int number) {
     if (at_prompt && interrupts++)
       end(number);
     else
-      mb_host_break();
+      mb_host_interrupt();
   }
   errno = saved;
 }

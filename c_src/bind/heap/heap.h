@@ -139,7 +139,7 @@ struct mb_heap {
   int configuring;              /* and of functions of on_scheduler_start that are running: see outside.h */
   /* What belongs to one subject alone, as its header, or file, declares it. */
   struct mb_given *given;
-  struct mb_break *breaking;
+  struct mb_interrupt *interrupt;
   struct mb_script_end *script;
   struct mb_replica *replica;
   struct mb_shapes *shapes;

@@ -3,7 +3,7 @@
 #include "code/stand_in.h"
 #include "heap/closing.h"
 #include "heap/hook.h"
-#include "process/break.h"
+#include "process/interrupt.h"
 #include "process/entry.h"
 
 /* What has just been yielded in the running process is the runtime's, not the user's. */
@@ -83,7 +83,7 @@ static int resume_again(lua_State *L, lua_State *co, lua_KFunction k, lua_KConte
   struct mb_heap *h = mb_any_heap_of(L);
   struct mb_process *p = mb_running(h);
   release(h, co);
-  if (p) mb_break_resumed(h, p, co);
+  if (p) mb_interrupt_resumed(h, p, co);
   return resume_through(L, co, 0, k, ctx);
 }
 

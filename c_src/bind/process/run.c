@@ -7,7 +7,7 @@
 #include "heap/closing.h"
 #include "heap/hook.h"
 #include "log/log.h"
-#include "process/break.h"
+#include "process/interrupt.h"
 #include "process/crash.h"
 #include "process/ending.h"
 #include "process/entry.h"
@@ -100,7 +100,7 @@ void mb_run_resume(struct mb_scheduler *s, struct mb_process *p) {
   if (!h->main) h->encoding = 0; /* else a finalizer of the main chunk's may wait in the middle of one */
   mb_main_pass_hook(h, co);
   mb_hook_enter(h, co);
-  mb_break_resumed(h, p, co);
+  mb_interrupt_resumed(h, p, co);
   status = lua_resume(co, h->runner, lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : 0, &results);
   mb_hook_leave(h);
   if (mb_slice_is_overdue(h->scheduler)) mb_long_slice_ended(h, co);

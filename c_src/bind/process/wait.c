@@ -5,7 +5,7 @@
 
 #include "heap/errors.h"
 #include "heap/hook.h"
-#include "process/break.h"
+#include "process/interrupt.h"
 #include "process/long_slice.h"
 #include "process/read_message.h"
 
@@ -79,11 +79,11 @@ static __attribute__((noinline)) void refuse_wait(struct mb_heap *h, lua_State *
     if (asked && p->state != MB_EXITING) mb_flush_ref(h, p, asked);
     mb_cannot_wait(h, L, p);
   }
-  if (p->flags & MB_BROKEN || h->breaking->asked) mb_break_waiting(h, L, p, asked);
+  if (p->flags & MB_BROKEN || h->interrupt->asked) mb_interrupt_waiting(h, L, p, asked);
 }
 
 static void wait(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline) {
-  if (!mb_can_wait(h, L) || p->flags & MB_BROKEN || h->breaking->asked) refuse_wait(h, L, p);
+  if (!mb_can_wait(h, L) || p->flags & MB_BROKEN || h->interrupt->asked) refuse_wait(h, L, p);
   h->asked = 0;
   if (mb_wait(h->scheduler, p, deadline) != 0) mb_no_memory(L);
 }
@@ -97,7 +97,7 @@ static int run_nested(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   goes_on = mb_run_nested(h->scheduler, p);
   mb_main_pass_hook(h, L);
   mb_hook_enter(h, L);
-  if (goes_on) mb_break_resumed(h, p, L);
+  if (goes_on) mb_interrupt_resumed(h, p, L);
   return goes_on;
 }
 

@@ -1,4 +1,4 @@
-#include "process/break.h"
+#include "process/interrupt.h"
 
 #include "heap/errors.h"
 #include "heap/heap.h"
@@ -11,7 +11,7 @@ enum { AGAIN_MS = 100 };
 static void hook(lua_State *L, lua_Debug *ar);
 
 static void arm(struct mb_heap *h, lua_State *L) {
-  struct mb_break *b = h->breaking;
+  struct mb_interrupt *b = h->interrupt;
   if (lua_gethook(L) != hook) b->hook = mb_hook_of_user(h, L, &b->mask, &b->count);
   b->at = L;
   lua_sethook(L, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
@@ -19,13 +19,13 @@ static void arm(struct mb_heap *h, lua_State *L) {
 
 static void on_again(uv_timer_t *t) {
   struct mb_heap *h = t->data;
-  struct mb_process *p = mb_process_here(h->scheduler, h->breaking->again_for);
-  if (p && p->private_flags & MB_PRIVATE_BROKE) mb_break(h, p);
+  struct mb_process *p = mb_process_here(h->scheduler, h->interrupt->again_for);
+  if (p && p->private_flags & MB_PRIVATE_BROKE) mb_interrupt(h, p);
 }
 
 /* A line of a prompt's has been broken: what is caught and goes on is broken once more. */
 static void break_again(struct mb_heap *h, struct mb_process *p) {
-  struct mb_break *b = h->breaking;
+  struct mb_interrupt *b = h->interrupt;
   if (!b->again.data) {
     if (uv_timer_init(h->scheduler->loop, &b->again) != 0) return;
     b->again.data = h;
@@ -35,8 +35,8 @@ static void break_again(struct mb_heap *h, struct mb_process *p) {
   (void)uv_timer_start(&b->again, on_again, AGAIN_MS, 0); /* does not fail with a callback */
 }
 
-void mb_break_evaluating(struct mb_heap *h, struct mb_process *p, int begins) {
-  struct mb_break *b = h->breaking;
+void mb_interrupt_evaluating(struct mb_heap *h, struct mb_process *p, int begins) {
+  struct mb_interrupt *b = h->interrupt;
   if (b->again.data && b->again_for == mb_pid_of(p)) uv_timer_stop(&b->again);
   p->flags &= (uint8_t)~MB_BROKEN;
   p->private_flags &= ~(uint32_t)(MB_PRIVATE_EVALUATES | MB_PRIVATE_BROKE | MB_PRIVATE_BREAKING);
@@ -45,7 +45,7 @@ void mb_break_evaluating(struct mb_heap *h, struct mb_process *p, int begins) {
 
 /* Whether p is to be broken, which is asked once. */
 static int take(struct mb_heap *h, struct mb_process *p) {
-  struct mb_break *b = h->breaking;
+  struct mb_interrupt *b = h->interrupt;
   int in_front = mb_pid_of(p) == b->foreground;
   if (!(p->flags & MB_BROKEN) && !(b->asked && in_front)) return 0;
   if (p->state == MB_EXITING || h->closing) return 0;
@@ -62,8 +62,8 @@ static void hook(lua_State *L, lua_Debug *ar) {
   struct mb_heap *h = mb_heap_find(L);
   struct mb_process *p = h && h->scheduler ? h->scheduler->current : NULL;
   (void)ar;
-  if (h && h->breaking->at == L)
-    lua_sethook(L, h->breaking->hook, h->breaking->mask, h->breaking->count);
+  if (h && h->interrupt->at == L)
+    lua_sethook(L, h->interrupt->hook, h->interrupt->mask, h->interrupt->count);
   else
     lua_sethook(L, NULL, 0, 0); /* Lua gave it to a new thread */
   if (!p) return;
@@ -71,8 +71,8 @@ static void hook(lua_State *L, lua_Debug *ar) {
   if ((!mb_outside(h, L) || mb_configures_itself(h)) && take(h, p)) luaL_error(L, "interrupted!"); /* lua's words, at lua's level */
 }
 
-void mb_break_foreground(struct mb_heap *h) {
-  struct mb_break *b = h->breaking;
+void mb_interrupt_foreground(struct mb_heap *h) {
+  struct mb_interrupt *b = h->interrupt;
   const struct mb_process *p = h->scheduler->current;
   lua_State *running = h->running;
   b->asked = 1;
@@ -83,35 +83,35 @@ void mb_break_foreground(struct mb_heap *h) {
     mb_hook_now(h);
 }
 
-void mb_break_noticed(struct mb_scheduler *s) {
+void mb_interrupt_noticed(struct mb_scheduler *s) {
   struct mb_heap *h = mb_scheduler_heap(s);
-  struct mb_break *b = h->breaking;
+  struct mb_interrupt *b = h->interrupt;
   struct mb_process *p = mb_process_here(s, b->foreground);
   if (!b->asked) return; /* the hook was first */
   b->asked = 0;
   if (p)
-    mb_break(h, p);
+    mb_interrupt(h, p);
   else if (b->unclaimed)
     b->unclaimed(h->runner);
 }
 
-void mb_break(struct mb_heap *h, struct mb_process *p) {
+void mb_interrupt(struct mb_heap *h, struct mb_process *p) {
   p->flags |= MB_BROKEN;
   mb_wake(h->scheduler, p);
 }
 
-void mb_break_resumed(struct mb_heap *h, struct mb_process *p, lua_State *co) {
+void mb_interrupt_resumed(struct mb_heap *h, struct mb_process *p, lua_State *co) {
   if (p->flags & MB_BROKEN) arm(h, co);
 }
 
-void mb_break_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p, mb_ref asked) {
+void mb_interrupt_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p, mb_ref asked) {
   if (!take(h, p)) return;
   if (asked) mb_flush_ref(h, p, asked);
   mb_raise(h, L, "interrupted!");
 }
 
 void mb_set_foreground(struct mb_heap *h, mb_pid pid) {
-  struct mb_break *b = h->breaking;
+  struct mb_interrupt *b = h->interrupt;
   struct mb_process *p = mb_process_here(h->scheduler, b->foreground);
   if (p) p->flags &= (uint8_t)~MB_BROKEN;
   b->foreground = pid;
