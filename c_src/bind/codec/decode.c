@@ -23,7 +23,7 @@ struct decoder {
   int objects;    /* stack index of the table of objects by number; 0: no object is met again */
   int later;      /* stack index of the sequence of tables and functions the rest of which follows; 0: none */
   uint32_t count; /* objects so far */
-  lua_Integer later_count;
+  lua_Integer deferred_count;
   int depth; /* of nested tables */
   enum how how;
   int texts;   /* TELLING: stack index of the texts by name, since each module is to be tried once */
@@ -112,7 +112,7 @@ static void decode_upvalues(struct decoder *d) {
 /* The rest of the object on the top of the stack, which has its number, follows. */
 static void await_rest(struct decoder *d) {
   lua_pushvalue(d->L, -1);
-  lua_rawseti(d->L, d->later, ++d->later_count);
+  lua_rawseti(d->L, d->deferred, ++d->deferred_count);
 }
 
 /* Push the text that stands for a module's value: its name, and what else there is to say. */
@@ -278,7 +278,7 @@ static void decode_later(struct decoder *d) {
   luaL_checkstack(L, 12, NULL);
   for (unsigned kind; (kind = *d->at++) != 0;) {
     if (kind == MB_L_TABLE || kind == MB_L_UPVALUES) {
-      lua_rawgeti(L, d->later, ++object);
+      lua_rawgeti(L, d->deferred, ++object);
       if (kind == MB_L_TABLE) {
         uint32_t items = get_u32(d), pairs = get_u32(d);
         decode_body(d, items, pairs);
@@ -286,7 +286,7 @@ static void decode_later(struct decoder *d) {
         decode_upvalues(d);
       }
       lua_pushnil(L); /* done: a chain of any length must not be kept twice */
-      lua_rawseti(L, d->later, object);
+      lua_rawseti(L, d->deferred, object);
     } else {
       lua_rawgeti(L, d->objects, get_u32(d));
       if (kind == MB_L_WHOLE) {

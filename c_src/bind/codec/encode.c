@@ -1,6 +1,6 @@
 /* The sender's half of the codec for values and tables: see codec.h; functions are in encode_code.c.
  *
- * Tables and functions nest by C recursion down to MB_NEST levels; what is deeper is put off and written afterwards,
+ * Tables and functions nest by C recursion down to MB_NEST levels; what is deeper is deferred and written afterwards,
  * one queue for the whole message, so depth is bounded by memory alone. */
 #include <stdlib.h>
 #include <string.h>
@@ -73,23 +73,23 @@ struct mb_seen *mb_encoder_meet(struct mb_encoder *e, const void *object) {
   return s;
 }
 
-/* Push the table that holds what is put off, by its number. */
-void mb_encoder_anchors(struct mb_encoder *e) {
-  if (e->w->anchors == LUA_NOREF) {
+/* Push the table that holds what is deferred, by its number. */
+void mb_encoder_deferred(struct mb_encoder *e) {
+  if (e->w->deferred_values == LUA_NOREF) {
     lua_newtable(e->L);
-    e->w->anchors = luaL_ref(e->L, LUA_REGISTRYINDEX);
+    e->w->deferred_values = luaL_ref(e->L, LUA_REGISTRYINDEX);
   }
-  lua_rawgeti(e->L, LUA_REGISTRYINDEX, e->w->anchors);
+  lua_rawgeti(e->L, LUA_REGISTRYINDEX, e->w->deferred_values);
 }
 
 /* Put off the value on the top of the stack (popped). */
-void mb_encoder_put_off(struct mb_encoder *e, unsigned char kind, uint32_t environment) {
-  struct mb_later *l = mb_workspace_later(e->w);
+void mb_encoder_defer(struct mb_encoder *e, unsigned char kind, uint32_t environment) {
+  struct mb_deferred *l = mb_workspace_defer(e->w);
   if (!l) mb_encoder_no_memory(e);
-  *l = (struct mb_later){.kind = kind, .root = e->root, .environment = environment};
-  mb_encoder_anchors(e);
+  *l = (struct mb_deferred){.kind = kind, .root = e->root, .environment = environment};
+  mb_encoder_deferred(e);
   lua_insert(e->L, -2);
-  lua_rawseti(e->L, -2, (lua_Integer)e->w->later_count);
+  lua_rawseti(e->L, -2, (lua_Integer)e->w->deferred_count);
   lua_pop(e->L, 1);
   e->flags |= MB_F_LATER;
 }
@@ -165,7 +165,7 @@ static void encode_table(struct mb_encoder *e, int index, int depth, const struc
   if (depth >= MB_NEST) {
     mb_encoder_byte(e, MB_T_TABLE_LATER);
     lua_pushvalue(e->L, index);
-    mb_encoder_put_off(e, MB_L_TABLE, 0);
+    mb_encoder_defer(e, MB_L_TABLE, 0);
     return;
   }
   mb_encoder_byte(e, MB_T_TABLE);
@@ -229,9 +229,9 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
 static void encode_later(struct mb_encoder *e) {
   lua_State *L = e->L;
   int top = lua_gettop(L);
-  for (size_t i = 0; i < e->w->later_count; i++) {
-    struct mb_later l = e->w->later[i];
-    mb_encoder_anchors(e);
+  for (size_t i = 0; i < e->w->deferred_count; i++) {
+    struct mb_deferred l = e->w->deferred[i];
+    mb_encoder_deferred(e);
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
     lua_replace(L, top + 1);
     mb_encoder_byte(e, l.kind);

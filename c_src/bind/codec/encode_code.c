@@ -4,7 +4,7 @@
  * MB_U_SHARED function number(4) index(1).
  *
  * Of an environment only the names travel that code uses, and of those only what differs from the base
- * every process has; they are put off until all values are written. Lua code runs in one place, when an
+ * every process has; they are deferred until all values are written. Lua code runs in one place, when an
  * environment has a metatable of its own; the workspace is marked busy then, and an encoding that
  * starts meanwhile brings its own. */
 #include <string.h>
@@ -80,7 +80,7 @@ static void make_whole(struct mb_encoder *e, struct mb_seen *s) {
   if (s->whole) return;
   s->whole = 1;
   lua_pushboolean(e->L, 1);
-  mb_encoder_put_off(e, MB_L_WHOLE, s->number);
+  mb_encoder_defer(e, MB_L_WHOLE, s->number);
 }
 
 /* One name that code uses: carried, hidden, or found in the base anyway. */
@@ -104,8 +104,8 @@ static void encode_global(struct mb_encoder *e, int environment, struct mb_seen 
   lua_rawget(L, -2);
   same = lua_rawequal(L, top + 2, -1);
   if (!same) {
-    /* Once for every environment: anchors[-number] = {[name] = true} */
-    mb_encoder_anchors(e);
+    /* Once for every environment: deferred_values[-number] = {[name] = true} */
+    mb_encoder_deferred(e);
     if (lua_rawgeti(L, -1, -(lua_Integer)s->number) == LUA_TNIL) {
       lua_pop(L, 1);
       lua_newtable(L);
@@ -124,7 +124,7 @@ static void encode_global(struct mb_encoder *e, int environment, struct mb_seen 
       lua_rawseti(L, -2, 1);
       lua_pushvalue(L, top + 2);
       lua_rawseti(L, -2, 2);
-      mb_encoder_put_off(e, lua_isnil(L, top + 2) ? MB_L_HIDE : MB_L_GLOBAL, s->number);
+      mb_encoder_defer(e, lua_isnil(L, top + 2) ? MB_L_HIDE : MB_L_GLOBAL, s->number);
     }
   }
   lua_settop(L, top);
@@ -282,7 +282,7 @@ void mb_encoder_function(struct mb_encoder *e, int index, int depth, const struc
   number = mb_encoder_meet(e, identity)->number;
   if (later) {
     lua_pushvalue(L, index);
-    mb_encoder_put_off(e, MB_L_UPVALUES, 0);
+    mb_encoder_defer(e, MB_L_UPVALUES, 0);
   } else {
     write_upvalues(e, index, code->scan, number, depth, f);
   }

@@ -11,7 +11,7 @@ enum { MB_NEST = 60 }; /* levels of values inside each other that are written by
 /* Where the encoder is: one frame for each value that contains the next, MB_NEST and a few at the most. */
 struct mb_frame {
   const struct mb_frame *outer;
-  enum { AT_ROOT, AT_FIELD, AT_KEY, AT_METATABLE, AT_UPVALUE, AT_GLOBAL, AT_DEEP } at; /* AT_DEEP: something put off */
+  enum { AT_ROOT, AT_FIELD, AT_KEY, AT_METATABLE, AT_UPVALUE, AT_GLOBAL, AT_DEEP } at; /* AT_DEEP: something deferred */
   int index;        /* AT_FIELD: stack index of the key */
   const char *name; /* AT_UPVALUE, AT_GLOBAL */
 };
@@ -22,7 +22,7 @@ struct mb_encoder {
   struct mb_workspace *w;
   const char *doing; /* "send message": the start of a refusal */
   int first, count;  /* stack index and number of the values */
-  int root;          /* the number of the one that is being written, or where what was put off was met */
+  int root;          /* the number of the one that is being written, or where what was deferred was met */
   uint64_t number;   /* of this encoding: h->encodings */
   unsigned flags;    /* MB_F_... */
   int nested;        /* another encoding has been going on when this one began */
@@ -72,11 +72,11 @@ int mb_encoder_again(struct mb_encoder *e, const void *object);
 /* Give a new object the next number. The pointer is valid until the next object. */
 struct mb_seen *mb_encoder_meet(struct mb_encoder *e, const void *object);
 
-/* Push the table that holds what is put off, by its number; negative numbers are environments'. */
-void mb_encoder_anchors(struct mb_encoder *e);
+/* Push the table that holds what is deferred, by its number; negative numbers are environments'. */
+void mb_encoder_deferred(struct mb_encoder *e);
 
 /* Put off the value on the top of the stack (popped): it is written after the values. */
-void mb_encoder_put_off(struct mb_encoder *e, unsigned char kind, uint32_t environment);
+void mb_encoder_defer(struct mb_encoder *e, unsigned char kind, uint32_t environment);
 
 /* If the value at `index` has a module's name, write that and return 1. */
 int mb_encoder_named(struct mb_encoder *e, int index, int metatable);

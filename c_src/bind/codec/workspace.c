@@ -11,12 +11,12 @@ static void deinit(struct mb_workspace *w) {
   mb_buffer_deinit(&w->out);
   free(w->seen);
   free(w->index);
-  free(w->later);
+  free(w->deferred);
 }
 
 struct mb_workspace *mb_workspace_new(void) {
   struct mb_workspace *w = calloc(1, sizeof *w);
-  if (w) w->anchors = LUA_NOREF;
+  if (w) w->deferred_values = LUA_NOREF;
   return w;
 }
 
@@ -28,17 +28,17 @@ void mb_workspace_free(struct mb_workspace *w) {
 
 static int collect(lua_State *L) {
   struct mb_workspace *w = lua_touserdata(L, 1);
-  luaL_unref(L, LUA_REGISTRYINDEX, w->anchors);
+  luaL_unref(L, LUA_REGISTRYINDEX, w->deferred_values);
   deinit(w);
   memset(w, 0, sizeof *w);
-  w->anchors = LUA_NOREF;
+  w->deferred_values = LUA_NOREF;
   return 0;
 }
 
 struct mb_workspace *mb_workspace_push(lua_State *L) {
   struct mb_workspace *w = lua_newuserdatauv(L, sizeof *w, 0);
   memset(w, 0, sizeof *w);
-  w->anchors = LUA_NOREF;
+  w->deferred_values = LUA_NOREF;
   if (luaL_newmetatable(L, "moonbeam.workspace")) {
     lua_pushcfunction(L, collect);
     lua_setfield(L, -2, "__gc");
@@ -50,10 +50,10 @@ struct mb_workspace *mb_workspace_push(lua_State *L) {
 static void forget(struct mb_workspace *w, lua_State *L) {
   w->seen_count = 0;
   w->objects = 0;
-  w->later_count = 0;
-  if (w->anchors != LUA_NOREF) {
-    luaL_unref(L, LUA_REGISTRYINDEX, w->anchors);
-    w->anchors = LUA_NOREF;
+  w->deferred_count = 0;
+  if (w->deferred_values != LUA_NOREF) {
+    luaL_unref(L, LUA_REGISTRYINDEX, w->deferred_values);
+    w->deferred_values = LUA_NOREF;
   }
 }
 
@@ -64,7 +64,7 @@ void mb_workspace_reset(struct mb_workspace *w, lua_State *L) {
 }
 
 void mb_workspace_finish(struct mb_workspace *w, lua_State *L) {
-  if (w->later_count) forget(w, L); /* what is put off is held by the anchors */
+  if (w->deferred_count) forget(w, L); /* what is deferred is held by the deferred_values */
   if (w->seen_capacity > KEEP_OBJECTS) {
     free(w->seen);
     free(w->index);
@@ -72,10 +72,10 @@ void mb_workspace_finish(struct mb_workspace *w, lua_State *L) {
     w->index = NULL;
     w->seen_capacity = w->index_capacity = w->seen_count = 0;
   }
-  if (w->later_capacity > KEEP_OBJECTS) {
-    free(w->later);
-    w->later = NULL;
-    w->later_capacity = w->later_count = 0;
+  if (w->deferred_capacity > KEEP_OBJECTS) {
+    free(w->deferred);
+    w->deferred = NULL;
+    w->deferred_capacity = w->deferred_count = 0;
   }
 }
 
@@ -137,13 +137,13 @@ struct mb_seen *mb_workspace_add(struct mb_workspace *w, const void *object) {
   return &w->seen[w->seen_count - 1];
 }
 
-struct mb_later *mb_workspace_later(struct mb_workspace *w) {
-  if (w->later_count == w->later_capacity) {
-    size_t capacity = w->later_capacity ? w->later_capacity * 2 : 32;
-    struct mb_later *later = realloc(w->later, capacity * sizeof *later);
+struct mb_deferred *mb_workspace_defer(struct mb_workspace *w) {
+  if (w->deferred_count == w->deferred_capacity) {
+    size_t capacity = w->deferred_capacity ? w->deferred_capacity * 2 : 32;
+    struct mb_deferred *later = realloc(w->deferred, capacity * sizeof *later);
     if (!later) return NULL;
-    w->later = later;
-    w->later_capacity = capacity;
+    w->deferred = later;
+    w->deferred_capacity = capacity;
   }
-  return &w->later[w->later_count++];
+  return &w->deferred[w->deferred_count++];
 }

@@ -1,5 +1,5 @@
 /* The encoder's memory, kept from one message to the next so that small messages allocate nothing:
- * the output, which objects have been met, and what has been put off. */
+ * the output, which objects have been met, and what is deferred. */
 #ifndef MB_WORKSPACE_H
 #define MB_WORKSPACE_H
 
@@ -15,9 +15,9 @@ struct mb_seen {
   unsigned char whole;   /* environments: told to be whole already */
 };
 
-struct mb_later {
+struct mb_deferred {
   unsigned char kind;   /* MB_L_... */
-  int root;             /* the encoder's, when it was put off */
+  int root;             /* the encoder's, when it was deferred */
   uint32_t environment; /* number, where the kind needs one */
 };
 
@@ -27,10 +27,10 @@ struct mb_workspace {
   size_t seen_count, seen_capacity;
   uint32_t *index; /* open addressing over seen (number + 1), used beyond a few objects */
   size_t index_capacity;
-  struct mb_later *later;
-  size_t later_count, later_capacity;
+  struct mb_deferred *deferred;
+  size_t deferred_count, deferred_capacity;
   uint32_t objects; /* numbers given out */
-  int anchors;      /* registry reference of the table of what is put off; LUA_NOREF */
+  int deferred_values;      /* registry reference of the table of what is deferred; LUA_NOREF */
 };
 
 struct mb_workspace *mb_workspace_new(void);
@@ -42,7 +42,7 @@ struct mb_workspace *mb_workspace_push(lua_State *L);
 /* Start with nothing met. */
 void mb_workspace_reset(struct mb_workspace *w, lua_State *L);
 
-/* The output is complete: give back what was met and put off, where it is much. */
+/* The output is complete: give back what was met and deferred, where it is much. */
 void mb_workspace_finish(struct mb_workspace *w, lua_State *L);
 
 /* The output has been used: give it back, if it is large. */
@@ -52,7 +52,7 @@ void mb_workspace_drop(struct mb_workspace *w);
 struct mb_seen *mb_workspace_find(const struct mb_workspace *w, const void *object);
 struct mb_seen *mb_workspace_add(struct mb_workspace *w, const void *object);
 
-/* Add an entry to the queue of what is put off; NULL when memory is out. */
-struct mb_later *mb_workspace_later(struct mb_workspace *w);
+/* Add an entry to the queue of what is deferred; NULL when memory is out. */
+struct mb_deferred *mb_workspace_defer(struct mb_workspace *w);
 
 #endif
