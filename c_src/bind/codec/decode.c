@@ -21,7 +21,7 @@ struct decoder {
   lua_State *L;
   const unsigned char *bytes, *at;
   int objects;    /* stack index of the table of objects by number; 0: no object is met again */
-  int later;      /* stack index of the sequence of tables and functions the rest of which follows; 0: none */
+  int deferred;   /* stack index of the sequence of tables and functions the rest of which follows; 0: none */
   uint32_t count; /* objects so far */
   lua_Integer deferred_count;
   int depth; /* of nested tables */
@@ -328,7 +328,7 @@ static int decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, e
     lua_newtable(L);
     d.objects = top + 1;
     lua_newtable(L);
-    d.later = top + 2;
+    d.deferred = top + 2;
   }
   if (d.how == TELLING) {
     lua_newtable(L);

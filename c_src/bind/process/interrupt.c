@@ -23,8 +23,8 @@ static void on_again(uv_timer_t *t) {
   if (p && p->private_flags & MB_PRIVATE_BROKE) mb_interrupt(h, p);
 }
 
-/* A line of a prompt's has been broken: what is caught and goes on is broken once more. */
-static void break_again(struct mb_heap *h, struct mb_process *p) {
+/* A line of a prompt's has been interrupted: what is caught and goes on is interrupted once more. */
+static void interrupt_again(struct mb_heap *h, struct mb_process *p) {
   struct mb_interrupt *b = h->interrupt;
   if (!b->again.data) {
     if (uv_timer_init(h->scheduler->loop, &b->again) != 0) return;
@@ -43,7 +43,7 @@ void mb_interrupt_evaluating(struct mb_heap *h, struct mb_process *p, int begins
   if (begins) p->private_flags |= MB_PRIVATE_EVALUATES;
 }
 
-/* Whether p is to be broken, which is asked once. */
+/* Whether p is to be interrupted, which is asked once. */
 static int take(struct mb_heap *h, struct mb_process *p) {
   struct mb_interrupt *b = h->interrupt;
   int in_front = mb_pid_of(p) == b->foreground;
@@ -54,7 +54,7 @@ static int take(struct mb_heap *h, struct mb_process *p) {
   if (p->private_flags & MB_PRIVATE_BROKE)
     p->private_flags |= MB_PRIVATE_BREAKING;
   else if (p->private_flags & MB_PRIVATE_EVALUATES)
-    break_again(h, p);
+    interrupt_again(h, p);
   return 1;
 }
 
