@@ -113,7 +113,8 @@ static int pursue(struct mb_scheduler *s, const struct beat *beat) {
   struct mb_slice *slice = &s->slice;
   int awaited = mb_scheduler_awaited(s, beat->now);
   int wanted = awaited || mb_scheduler_wanted(s, beat->now);
-  int armed = (wanted || atomic_load_explicit(&slice->attended, memory_order_relaxed)) && has_signal();
+  int reserved = atomic_load_explicit(&s->runtime->ticker.reserved, memory_order_relaxed);
+  int armed = ((wanted && !reserved) || atomic_load_explicit(&slice->attended, memory_order_relaxed)) && has_signal();
   enum mb_thread_state state = mb_thread_sample(&slice->thread);
   int runs = state == MB_THREAD_RUNS;
   if (state == MB_THREAD_STILL && wanted && mb_thread_is_ready(&slice->thread)) {
@@ -126,7 +127,7 @@ static int pursue(struct mb_scheduler *s, const struct beat *beat) {
   if (armed && runs) strike(slice, beat->ticks);
   slice->stirred |= state != MB_THREAD_STILL;
   if (slice->elusive) slice->elusive--;
-  if (awaited) {
+  if (awaited && !reserved) {
     stretch(slice, state, beat->passed);
     if (!slice->told && slice->age >= STUCK_MS * MS_NS && slice->held >= AWAITED_MS * MS_NS) tell(s);
   } else {
@@ -227,7 +228,7 @@ static void tick(void *data) {
   uv_mutex_unlock(&t->mutex);
 }
 
-int mb_ticker_init(struct mb_runtime *rt) {
+int mb_ticker_init(struct mb_runtime *rt, int reserved) {
   struct mb_ticker *t = &rt->ticker;
   if (uv_mutex_init(&t->mutex) != 0) return MB_ENOMEM;
   if (uv_cond_init(&t->cond) != 0) {
@@ -235,11 +236,16 @@ int mb_ticker_init(struct mb_runtime *rt) {
     return MB_ENOMEM;
   }
   t->initialized = 1;
+  atomic_store(&t->reserved, reserved);
   atomic_store(&t->state, MB_TICKER_READY);
   return 0;
 }
 
 void mb_ticker_start(struct mb_runtime *rt) {
+  if (!atomic_load_explicit(&rt->ticker.reserved, memory_order_relaxed)) mb_ticker_need(rt);
+}
+
+void mb_ticker_need(struct mb_runtime *rt) {
   struct mb_ticker *t = &rt->ticker;
   sigset_t all, before;
   int ready = MB_TICKER_READY;

@@ -66,17 +66,26 @@ struct mb_ticker {
   uv_cond_t cond;
   int initialized, quit; /* quit: under mutex */
   atomic_int state;      /* enum mb_ticker_state */
+  atomic_int reserved;   /* who only wants the scheduler has nobody preempted; relaxed, cleared when the program is to end */
   atomic_int asleep;     /* partner: mb_ticker_wake, which stores busy before it loads this */
 };
 
 enum mb_ticker_state { MB_TICKER_OFF, MB_TICKER_READY, MB_TICKER_RUNS };
 
-/* Make the ticker ready to be started; without this nothing is preempted by time. 0 or an error. */
-int mb_ticker_init(struct mb_runtime *rt);
+/* Make the ticker ready to be started. reserved: for clean-up code and the end of the program alone. 0 or an error. */
+int mb_ticker_init(struct mb_runtime *rt, int reserved);
 void mb_ticker_deinit(struct mb_runtime *rt);
 
-/* Start it, once. It stays off when somebody else handles SIGURG. Any thread. */
+/* Start it, once, unless it is reserved. It stays off when somebody else handles SIGURG. Any thread. */
 void mb_ticker_start(struct mb_runtime *rt);
+
+/* The same, for what it is reserved for. */
+void mb_ticker_need(struct mb_runtime *rt);
+
+/* The program is to end: it is not reserved any more. Async-signal-safe. */
+static inline void mb_ticker_release(struct mb_ticker *t) {
+  atomic_store_explicit(&t->reserved, 0, memory_order_relaxed);
+}
 
 /* The calling thread runs this scheduler from now on. */
 void mb_ticker_attach(struct mb_scheduler *s);

@@ -106,6 +106,30 @@ describe("SIGTERM and SIGHUP", function()
     assert.equal(143, code)
   end)
 
+  it("end such a script, and bound clean-up code, where slices are not cut", function()
+    local text, code = signalled(tree .. "while true do end", "TERM", "MOONBEAM_PREEMPT=off")
+    assert.equal(in_order:format(143), text)
+    assert.equal(143, code)
+    text, code = signalled([[
+      require "moonbeam".at_exit(function(status) print("at_exit", status) end)
+      print("up") table.sort({1, 2, 3}, function() while true do end end)]], "TERM", "MOONBEAM_PREEMPT=off")
+    assert.equal("up\nat_exit\t143\n", text)
+    assert.equal(143, code)
+    text, code = helper.run(("MOONBEAM_PREEMPT=off %s -e '%s' 2>&1"):format(moonbeam, [[
+      local me = self()
+      local p, ref = spawn_monitor(function()
+        local _ <close> = setmetatable({}, {__close = function() while true do end end})
+        send(me, "up")
+        receive()
+      end)
+      receive{ {"up"} }
+      Process.exit(p, "kill")
+      print(receive{ {{"DOWN", ref, "process", p, any}} } or "down")
+      Logger.flush()]]))
+    assert.matches("code is cut off", text)
+    assert.equal(0, code)
+  end)
+
   it("have written out what was buffered, though another scheduler is inside a C function", function()
     for _, stuck in ipairs{'io.popen("sleep 4"):read("a")', '("a"):rep(34):find(("a?"):rep(34) .. ("a"):rep(34))'} do
       local file = os.tmpname()

@@ -23,7 +23,7 @@ static int at_exit(lua_State *L) {
   s->next = e->functions;
   atomic_store(&e->functions, s);
   pthread_mutex_unlock(&e->mutex);
-  mb_ticker_start(h->runtime); /* by it the script is left that computes where Lua cannot yield */
+  mb_ticker_need(h->runtime); /* by it the script is left that computes where Lua cannot yield */
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -70,6 +70,7 @@ static int enter_supervisor(lua_State *L) {
   struct mb_ending *e = h->ending;
   int ok = 1;
   p->private_flags |= MB_PRIVATE_SUPERVISOR;
+  mb_ticker_need(h->runtime); /* as at_exit does */
   if (p->private_flags & MB_PRIVATE_SUPERVISED) return 0;
   pthread_mutex_lock(&e->mutex);
   if (e->count == e->capacity) sweep_roots(h->runtime, e);

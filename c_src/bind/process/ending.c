@@ -151,6 +151,7 @@ static void tell_first(struct mb_ending *e, int something) {
 unsigned mb_ending_signal(struct mb_ending *e, int number) {
   unsigned ms = most_ms(e, 1);
   atomic_store(&e->signal, number);
+  mb_ticker_release(&e->runtime->ticker);
   tell_first(e, ms > 0);
   return (ms + 2 * MB_END_PATIENCE_MS - 1) / 1000;
 }
@@ -168,6 +169,7 @@ void mb_ending_exit(struct mb_ending *e, int status, enum mb_node_end how, int a
     return;
   }
   atomic_store(&e->status, status);
+  mb_ticker_release(&e->runtime->ticker);
   (void)mb_end_watch((first ? most_ms(e, 0) : 0) + MB_END_PATIENCE_MS, status);
   tell_first(e, first && mb_ending_has_functions(e));
 }

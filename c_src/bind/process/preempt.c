@@ -168,10 +168,10 @@ int mb_preempt_open(struct mb_heap *h) {
   }
   mb_closing_open(h);
   if (!h->owner) return 0;
-  /* Where slices are counted, what is printed does not depend on the clock unless that is wanted. */
-  long_ms = t->every > 0 ? 0 : LONG_SCHEDULE_MS;
+  /* Where slices are counted or not cut, what is printed does not depend on the clock unless that is wanted. */
+  long_ms = t->every == MB_PREEMPT_BY_TIME ? LONG_SCHEDULE_MS : 0;
   if (threshold && *threshold) long_ms = strtoul(threshold, NULL, 10);
   h->bounds->long_ns = long_ms * 1000000ull;
-  return t->every != MB_PREEMPT_OFF ? mb_ticker_init(h->runtime) : 0;
+  return mb_ticker_init(h->runtime, t->every == MB_PREEMPT_OFF);
 }
 
