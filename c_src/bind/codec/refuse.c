@@ -145,8 +145,9 @@ static int has_state(lua_State *L, int function) {
 void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f) {
   lua_State *L = e->L;
   struct path p = {.L = L};
-  const char *name = NULL;
+  const char *name = NULL, *stays = NULL; /* a userdata of the runtime's says what to do instead */
   mb_encoder_stack(e, 30);
+  if (lua_type(L, index) == LUA_TUSERDATA && luaL_getmetafield(L, index, "__stays") == LUA_TSTRING) stays = lua_tostring(L, -1);
   if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) name = lua_tostring(L, -1);
   luaL_buffinit(L, &p.text);
   add_path(e, &p, f);
@@ -163,6 +164,10 @@ void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f
     luaL_addstring(&p.text, " (");
     add_name(&p, name);
     luaL_addstring(&p.text, ")");
+  }
+  if (stays) {
+    luaL_addstring(&p.text, ": ");
+    luaL_addstring(&p.text, stays);
   }
   luaL_pushresult(&p.text);
   mb_encoder_give_up(e);
