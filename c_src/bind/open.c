@@ -22,6 +22,7 @@
 #include "heap/outside.h"
 #include "heap/site.h"
 #include "io/blocking.h"
+#include "io/fs.h"
 #include "io/io.h"
 #include "io/luv.h"
 #include "io/waiter.h"
@@ -330,6 +331,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_module(h, L);
   mb_open_waiter(h, L);
   mb_open_blocking(h, L);
+  mb_open_fs(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");
   return 1;

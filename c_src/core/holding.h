@@ -23,6 +23,8 @@ enum mb_holding_kind {
   MB_HOLDING_MEMBERSHIP, /* it has registrations in one */
   MB_HOLDING_TIMER,      /* a delayed message for it, whose maker lives on its scheduler */
   MB_HOLDING_WATCH,      /* that there are such messages elsewhere, see delayed.h */
+  MB_HOLDING_FILE,       /* an open file */
+  MB_HOLDING_WATCHER,    /* a watcher of files */
   MB_HOLDING_KINDS
 };
 

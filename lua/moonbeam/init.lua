@@ -299,7 +299,7 @@ mb.shutdown_timeout = core.shutdown_timeout
 
 --- How much there is of what could leak: processes, timers, names, messages, registries and what is registered there.
 -- @function census
--- `blocking` are the calls of `blocking` that wait or run.
+-- `blocking` are the calls of `blocking` that wait or run, `file` and `watcher` what `fs` has open.
 -- @return table of counts
 -- @usage assert(require("moonbeam").census().processes >= 1)
 mb.census = core.census
@@ -422,12 +422,13 @@ mb.Registry = core.lazy "moonbeam.registry"
 mb.Supervisor = core.lazy "moonbeam.supervisor"
 mb.DynamicSupervisor = core.lazy "moonbeam.dynamic_supervisor"
 mb.PartitionSupervisor = core.lazy "moonbeam.partition_supervisor"
+mb.fs = core.lazy "moonbeam.fs"
 
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
   "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
-  "Supervisor", "DynamicSupervisor", "PartitionSupervisor",
+  "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.

@@ -89,4 +89,45 @@ bob has heard
     assert.equal(1, code)
     assert.matches("usage", output)
   end)
+
+  it("tail.lua follows a file that grows, is cut short and is rotated", function()
+    local mb = require "moonbeam"
+    local fs = mb.fs
+    local directory = assert(fs.mkdtemp())
+    local log, out = directory .. "/log", directory .. "/out"
+    local expected = ""
+
+    local function await_output(more)
+      expected = expected .. more
+      local deadline = mb.monotonic_time() + helper.patience
+      while fs.read(out) ~= expected do
+        assert.is_true(mb.monotonic_time() < deadline, ("%q instead of %q"):format(fs.read(out), expected))
+        mb.sleep(2)
+      end
+    end
+
+    fs.write(log, "1\n2\n3\n4\n5")
+    local pid = helper.run(("%s examples/tail.lua -n 2 %s >%s 2>&1 & echo $!"):format(helper.interpreter(), log, out)):match "%d+"
+    await_output("3\n4\n")
+    fs.append(log, "five\nsix")
+    await_output("5five\n")
+    fs.append(log, "\n")
+    await_output("six\n")
+    fs.rename(log, log .. ".1")
+    fs.append(log .. ".1", "the last of the old one\n")
+    fs.write(log, "the first of the new one\n")
+    await_output("the last of the old one\nthe first of the new one\n")
+    fs.remove(log)
+    fs.write(log, "another\n")
+    await_output("another\n")
+    fs.write(log, "short\n")
+    await_output("short\n")
+    fs.append(log, ("long"):rep(50000) .. "\n")
+    await_output(("long"):rep(50000) .. "\n")
+    helper.run("kill " .. pid)
+    fs.remove(directory, {recursive = true})
+    local output, code = run("tail.lua")
+    assert.equal(1, code)
+    assert.matches("usage", output)
+  end)
 end)

@@ -11,5 +11,6 @@ struct mb_io *mb_io_new(struct mb_heap *h) {
 void mb_io_free(struct mb_io *io) {
   if (!io) return;
   mb_map_deinit(&io->running);
+  mb_map_deinit(&io->watchers);
   free(io);
 }

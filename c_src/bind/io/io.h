@@ -14,6 +14,7 @@ struct mb_io {
   struct mb_map running; /* pids of the processes that wait in uv.run */
   uint64_t calls;        /* callbacks of luv's so far */
   uint64_t stops;        /* calls of uv.stop so far */
+  struct mb_map watchers; /* reference -> struct watcher, see lua_fs_watch.c */
 };
 
 /* The object of a heap that is being opened; it goes with the heap. NULL when memory is out. */
