@@ -16,9 +16,9 @@
 #include "heap/hook.h"
 #include "heap/inspect.h"
 #include "log/log.h"
-#include "process/interrupt.h"
 #include "process/current.h"
 #include "process/ending.h"
+#include "process/interrupt.h"
 #include "replica/replica.h"
 
 /* Run the library's first file, <directory of the executable>/../share/lua/5.4/moonbeam/init.lua: the host and its library

@@ -15,9 +15,9 @@
 #include "host/editor.h"
 #include "host/input.h"
 #include "host/signals.h"
-#include "process/interrupt.h"
 #include "process/current.h"
 #include "process/ending.h"
+#include "process/interrupt.h"
 
 static lua_State *host; /* the first state's main thread */
 static int opened;      /* the terminal is */

@@ -57,7 +57,7 @@ enum mb_heap_ref {
   MB_REF_OWN_MODULES, /* module name -> the runtime's own module, see library.h */
   MB_REF_HOOKS,     /* thread -> its count hook, see preempt.c; weak */
   MB_REF_REQUIRE,   /* the require that was there before */
-  MB_REF_KNOWN,     /* what has been published or adopted, see replica.c */
+  MB_REF_KNOWN,     /* what has been published or adopted, see known.c */
   MB_REF_PENDING,   /* names of globals that are made when they are first used -> encoded list */
   MB_REF_WATCHED,   /* sequence of the tables that are watched */
   MB_REF_SEARCHERS, /* those of Lua and the host: number -> function, function -> number */

@@ -3,8 +3,8 @@
 #include "code/stand_in.h"
 #include "heap/closing.h"
 #include "heap/hook.h"
-#include "process/interrupt.h"
 #include "process/entry.h"
+#include "process/interrupt.h"
 
 /* What has just been yielded in the running process is the runtime's, not the user's. */
 static int is_runtime_yield(const struct mb_heap *h) {

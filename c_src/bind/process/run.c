@@ -7,10 +7,10 @@
 #include "heap/closing.h"
 #include "heap/hook.h"
 #include "log/log.h"
-#include "process/interrupt.h"
 #include "process/crash.h"
 #include "process/ending.h"
 #include "process/entry.h"
+#include "process/interrupt.h"
 #include "process/long_slice.h"
 #include "process/lua_coroutine.h"
 

@@ -7,78 +7,19 @@
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "core/hash.h"
-#include "heap/closing.h"
 #include "heap/errors.h"
-#include "heap/outside.h"
 #include "heap/site.h"
-#include "log/log.h"
 #include "replica/place.h"
 #include "replica/publication.h"
+#include "replica/replica_inside.h"
 #include "replica/watch.h"
 
-/* What the bytes of a publication are. */
 enum {
-  NOW,   /* a list: place, name, whether it is set, value; of each change */
-  LATER, /* names of globals, and the encoded list of them: it names modules */
-  START  /* where on_scheduler_start was called, and the function */
-};
-enum {
-  STRIDE = 4,
   MOST_BYTES = 64 * 1024,       /* of a value */
   MOST_TRIED = 1024 * 1024,     /* bytes of values that are tried one by one: functions that share much would take the square */
   CONTENTS_NS = 1000000,        /* looking into tables that takes longer is not done before each process */
   CONTENTS_SHARE = 20           /* but takes one of so many parts of the time */
 };
-
-/* What is known of a place: the values of its names when they were published or adopted; and, at -1 - place, the hashes of
- * tables' contents. Strong: a value that was known is not another's address. */
-static void push_known(struct mb_heap *h, lua_State *L, int place) {
-  mb_push_ref(h, L, MB_REF_KNOWN);
-  if (lua_rawgeti(L, -1, place) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, place);
-  }
-  lua_remove(L, -2);
-}
-
-/* The value on the top of the stack (popped) is known as that of the name at `name`; nil: of nothing. */
-static void know(struct mb_heap *h, lua_State *L, int place, int name) {
-  int was, is = !lua_isnil(L, -1);
-  push_known(h, L, place);
-  lua_pushvalue(L, name);
-  was = lua_rawget(L, -2) != LUA_TNIL;
-  lua_pop(L, 1);
-  lua_pushvalue(L, name);
-  lua_pushvalue(L, -3);
-  lua_rawset(L, -3);
-  lua_pop(L, 2);
-  h->replica->known[place] += is - was;
-}
-
-/* The first time: what Lua's library has had from the start is known, the functions of its own and the searchers. */
-static void know_standard(struct mb_heap *h, lua_State *L) {
-  int top = lua_gettop(L);
-  if (h->replica->began) return;
-  h->replica->began = 1;
-  mb_push_ref(h, L, MB_REF_STANDARD);
-  lua_pushnil(L);
-  while (lua_next(L, top + 1)) {
-    const char *name = lua_tostring(L, top + 2);
-    int place = mb_place_of(name);
-    if (place >= 0) {
-      lua_pushstring(L, name + strlen(name) + 1);
-      lua_pushvalue(L, top + 3);
-      know(h, L, place, top + 4);
-    }
-    lua_settop(L, top + 2);
-  }
-  lua_pushinteger(L, 1);
-  mb_place_push_standard_searchers(h, L);
-  know(h, L, MB_PLACE_SEARCHERS, lua_gettop(L) - 1);
-  lua_settop(L, top);
-}
 
 /* Comparing */
 
@@ -150,7 +91,7 @@ static void append_change(struct changes *c, int list, int place, int name, int 
 static int note_contents(struct changes *c, int place, int name, lua_Integer hash) {
   lua_State *L = c->L;
   int same;
-  push_known(c->h, L, -1 - place);
+  mb_replica_push_known(c->h, L, -1 - place);
   lua_pushvalue(L, name);
   lua_rawget(L, -2);
   same = lua_isinteger(L, -1) && lua_tointeger(L, -1) == hash;
@@ -161,12 +102,6 @@ static int note_contents(struct changes *c, int place, int name, lua_Integer has
   return !same;
 }
 
-/* Whether the name is that of a field of package that modules are found by. */
-static int is_path(lua_State *L, int place, int name) {
-  return place == MB_PLACE_PACKAGE && lua_type(L, name) == LUA_TSTRING &&
-         (strcmp(lua_tostring(L, name), "path") == 0 || strcmp(lua_tostring(L, name), "cpath") == 0);
-}
-
 /* Whether a name of a place is the same in all heaps. */
 static int is_common(lua_State *L, int place, int name) {
   static const char *const others[] = {"config", "loaded", "preload", "searchers"};
@@ -175,8 +110,6 @@ static int is_common(lua_State *L, int place, int name) {
     if (strcmp(lua_tostring(L, name), others[i]) == 0) return 0; /* places of their own, or the heap's */
   return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
 }
-
-static int is_of_script(int place) { return place >= MB_PLACE_GLOBALS; }
 
 /* The name has another value than the one known, or, if `known` is the same, one that may hold something else. */
 static void note(struct changes *c, int place, int name, int value, int known, int same) {
@@ -192,7 +125,7 @@ static void note(struct changes *c, int place, int name, int value, int known, i
     append(L, c->kept, value);
     if (known) append_change(c, c->now, place, name, 0);
   } else {
-    append_change(c, is_path(L, place, name) ? c->first : modules && is_of_script(place) ? c->later : c->now, place, name,
+    append_change(c, mb_replica_is_path(L, place, name) ? c->first : modules && mb_replica_is_of_script(place) ? c->later : c->now, place, name,
                   value);
   }
 }
@@ -212,7 +145,7 @@ static int is_base_value(struct changes *c, int name, int value) {
 static void compare(struct changes *c, int place) {
   lua_State *L = c->L;
   int table = lua_gettop(L), known = table + 1, name = table + 2, value = table + 3, met = 0;
-  push_known(c->h, L, place);
+  mb_replica_push_known(c->h, L, place);
   lua_pushnil(L);
   while (lua_next(L, table)) {
     if (is_common(L, place, name)) {
@@ -222,7 +155,7 @@ static void compare(struct changes *c, int place) {
       same = lua_rawequal(L, value, value + 1);
       met += is_known;
       if (!same && (is_known || place != MB_PLACE_GLOBALS || !is_base_value(c, name, value)) &&
-          (!is_path(L, place, name) || lua_type(L, value) == LUA_TSTRING)) /* else require is meant to fail, here */
+          (!mb_replica_is_path(L, place, name) || lua_type(L, value) == LUA_TSTRING)) /* else require is meant to fail, here */
         note(c, place, name, value, is_known, 0);
     }
     lua_settop(L, name);
@@ -245,10 +178,10 @@ static void compare_metatable(struct changes *c, int place, int name) {
   if (!lua_getmetatable(L, value)) lua_pushnil(L);
   lua_replace(L, value);
   lua_pushinteger(L, name);
-  push_known(c->h, L, place);
+  mb_replica_push_known(c->h, L, place);
   lua_rawgeti(L, value + 2, name);
   same = lua_rawequal(L, value, value + 3);
-  if (!same || (is_of_script(place) && lua_istable(L, value)))
+  if (!same || (mb_replica_is_of_script(place) && lua_istable(L, value)))
     note(c, place, value + 1, lua_isnil(L, value) ? 0 : value, !lua_isnil(L, value + 3), same);
   lua_settop(L, value - 1);
 }
@@ -270,8 +203,8 @@ static void push_value(lua_State *L, int place, int name) {
 static void compare_contents(struct changes *c, int place) {
   lua_State *L = c->L;
   int contents = lua_gettop(L) + 1, known = contents + 1, name = contents + 2;
-  push_known(c->h, L, -1 - place);
-  push_known(c->h, L, place);
+  mb_replica_push_known(c->h, L, -1 - place);
+  mb_replica_push_known(c->h, L, place);
   lua_pushnil(L);
   while (lua_next(L, contents)) {
     lua_pop(L, 1);
@@ -299,7 +232,7 @@ static void compare_searchers(struct changes *c) {
   lua_State *L = c->L;
   int top = lua_gettop(L), same;
   mb_place_push_searchers(c->h, L);
-  push_known(c->h, L, MB_PLACE_SEARCHERS);
+  mb_replica_push_known(c->h, L, MB_PLACE_SEARCHERS);
   lua_pushinteger(L, 1);
   lua_rawgeti(L, top + 2, 1);
   same = lua_istable(L, top + 4) && lua_rawlen(L, top + 4) == lua_rawlen(L, top + 1);
@@ -321,8 +254,8 @@ static uint64_t *push_hashes(lua_State *L, int list, size_t count) {
   for (size_t i = 0; i < count; i++) {
     size_t size;
     const char *text;
-    lua_rawgeti(L, list, (lua_Integer)(i * STRIDE) + 1);
-    lua_rawgeti(L, list, (lua_Integer)(i * STRIDE) + 2);
+    lua_rawgeti(L, list, (lua_Integer)(i * MB_REPLICA_STRIDE) + 1);
+    lua_rawgeti(L, list, (lua_Integer)(i * MB_REPLICA_STRIDE) + 2);
     lua_pushfstring(L, "%d %s ", (int)lua_tointeger(L, -2), luaL_typename(L, -1));
     luaL_tolstring(L, -2, NULL);
     lua_concat(L, 2);
@@ -342,18 +275,18 @@ static void publish(struct mb_heap *h, lua_State *L, int kind, const void *bytes
 
 static void publish_list(struct mb_heap *h, lua_State *L, int kind, int list) {
   int top = lua_gettop(L), values = 1;
-  size_t named = lua_rawlen(L, list) / STRIDE;
+  size_t named = lua_rawlen(L, list) / MB_REPLICA_STRIDE;
   const struct mb_buffer *out;
   uint64_t *names;
   if (named == 0) return;
   names = push_hashes(L, list, named);
   lua_pushvalue(L, list);
   lua_pushnil(L);
-  if (kind == LATER) {
+  if (kind == MB_REPLICA_LATER) {
     lua_newtable(L);
     lua_replace(L, top + 2);
     for (size_t i = 0; i < named; i++) {
-      lua_rawgeti(L, list, (lua_Integer)(i * STRIDE) + 2);
+      lua_rawgeti(L, list, (lua_Integer)(i * MB_REPLICA_STRIDE) + 2);
       lua_rawseti(L, top + 2, (lua_Integer)i + 1);
     }
     mb_encode(h, L, list, 1, mb_replica_all, &out);
@@ -368,7 +301,7 @@ static void publish_list(struct mb_heap *h, lua_State *L, int kind, int list) {
 
 /* publish_later(heap, list): may raise, for what has not been tried */
 static int publish_later(lua_State *L) {
-  publish_list(lua_touserdata(L, 1), L, LATER, 2);
+  publish_list(lua_touserdata(L, 1), L, MB_REPLICA_LATER, 2);
   return 0;
 }
 
@@ -379,12 +312,12 @@ static void know_list(struct mb_heap *h, lua_State *L, int list, int stride) {
     lua_rawgeti(L, list, i);
     lua_rawgeti(L, list, i + 1);
     lua_rawgeti(L, list, i + stride - 1);
-    if (stride == STRIDE) {
+    if (stride == MB_REPLICA_STRIDE) {
       lua_rawgeti(L, list, i + 2);
       if (!lua_toboolean(L, -1)) lua_pushnil(L), lua_replace(L, top + 3);
       lua_pop(L, 1);
     }
-    know(h, L, (int)lua_tointeger(L, top + 1), top + 2);
+    mb_replica_know(h, L, (int)lua_tointeger(L, top + 1), top + 2);
     lua_settop(L, top);
   }
 }
@@ -451,7 +384,7 @@ static int replicate(lua_State *L) {
   int what = (int)lua_tointeger(L, 2);
   for (int list = c.first; list <= c.kept; list++) lua_newtable(L);
   luaL_checkstack(L, 30, NULL);
-  know_standard(h, L);
+  mb_replica_know_standard(h, L);
   if (what & ALL) {
     if (h->replica->watch_works) watch_all(h, L); /* first: what finalizers change meanwhile is found the next time */
     compare_all(&c);
@@ -462,34 +395,17 @@ static int replicate(lua_State *L) {
     ended = mb_now(h->runtime);
     if (ended - began > CONTENTS_NS) h->replica->contents = ended + CONTENTS_SHARE * (ended - began);
   }
-  publish_list(h, L, NOW, c.first);
-  publish_list(h, L, NOW, c.now);
+  publish_list(h, L, MB_REPLICA_NOW, c.first);
+  publish_list(h, L, MB_REPLICA_NOW, c.now);
   lua_pushcfunction(L, publish_later);
   lua_pushlightuserdata(L, h);
   lua_pushvalue(L, c.later);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1); /* one of very many cannot be copied: all stay */
   know_list(h, L, c.kept, 3); /* first: what was published before it could not be copied is known as gone, too */
-  know_list(h, L, c.first, STRIDE);
-  know_list(h, L, c.now, STRIDE);
-  know_list(h, L, c.later, STRIDE);
+  know_list(h, L, c.first, MB_REPLICA_STRIDE);
+  know_list(h, L, c.now, MB_REPLICA_STRIDE);
+  know_list(h, L, c.later, MB_REPLICA_STRIDE);
   return 0;
-}
-
-/* Call f(h, argument) without letting an error out; 0, or its status with the error on the top of the stack. */
-static int protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *data, int number) {
-  int status;
-  h->replicating++;
-  h->uninterruptible++;
-  lua_pushcfunction(L, f);
-  lua_pushlightuserdata(L, h);
-  if (data)
-    lua_pushlightuserdata(L, data);
-  else
-    lua_pushinteger(L, number);
-  status = lua_pcall(L, 2, 0, 0);
-  h->uninterruptible--;
-  h->replicating--;
-  return status;
 }
 
 void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
@@ -497,7 +413,7 @@ void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
   if (h->replicating || h->closing || h->blocking) return; /* what a thread of blocking's changes is its own */
   mb_replica_refresh(h, L);
   what = (!h->replica->watching || mb_table_watch_changed(h->replica->watch) ? ALL : 0) | (inside ? CONTENTS : 0);
-  if (what && lua_checkstack(L, 8) && protected(h, L, replicate, NULL, what) != LUA_OK) {
+  if (what && lua_checkstack(L, 8) && mb_replica_protected(h, L, replicate, NULL, what) != LUA_OK) {
     lua_pop(L, 1); /* memory is out: the next time */
     h->replica->watching = 0;
   }
@@ -506,284 +422,6 @@ void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
 void mb_replica_share(struct mb_scheduler *s) {
   struct mb_heap *h = mb_scheduler_heap(s);
   mb_replicate(h, h->runner, 1);
-}
-
-/* Adopting */
-
-static void make_all_pending(struct mb_heap *h, lua_State *L);
-
-/* The value of a name, both on the stack, becomes this heap's (nil: none). */
-static void set(struct mb_heap *h, lua_State *L, int place, int name, int value) {
-  int top = lua_gettop(L);
-  if (is_of_script(place) && h->owner) return;
-  if (place == MB_PLACE_SEARCHERS) {
-    mb_place_set_searchers(h, L, value);
-  } else if (place == MB_PLACE_METATABLES) {
-    if (mb_push_place(L, (int)lua_tointeger(L, name) - 1, 0)) {
-      lua_pushvalue(L, value);
-      lua_setmetatable(L, -2);
-    }
-  } else if (place == MB_PLACE_GLOBALS_METATABLE) {
-    lua_pushglobaltable(L);
-    lua_pushvalue(L, value);
-    lua_setmetatable(L, -2);
-    make_all_pending(h, L); /* the one that did so when they were looked for is gone */
-  } else if (mb_push_place(L, place, 1)) {
-    lua_pushvalue(L, name);
-    if (is_path(L, place, name) && (lua_rawget(L, -2) != LUA_TSTRING || lua_isnil(L, value))) {
-      lua_settop(L, top);
-      return; /* a process of this scheduler wants require to fail */
-    }
-    lua_settop(L, top + 1);
-    lua_pushvalue(L, name);
-    lua_pushvalue(L, value);
-    lua_rawset(L, -3);
-    if (place == MB_PLACE_GLOBALS) {
-      mb_push_ref(h, L, MB_REF_PENDING);
-      lua_pushvalue(L, name);
-      lua_pushnil(L);
-      lua_rawset(L, -3);
-    }
-  }
-  lua_settop(L, top);
-  if (is_of_script(place)) return; /* only the first heap compares those */
-  if (place == MB_PLACE_SEARCHERS)
-    mb_place_push_searchers(h, L);
-  else
-    lua_pushvalue(L, value);
-  know(h, L, place, name);
-  push_known(h, L, -1 - place); /* its contents are the publisher's to compare */
-  lua_pushvalue(L, name);
-  lua_pushnil(L);
-  lua_rawset(L, -3);
-  lua_settop(L, top);
-}
-
-/* Adopt the list on the top of the stack (popped): all of it, or the names for which that of `text` is pending. */
-static void set_list(struct mb_heap *h, lua_State *L, int text) {
-  int list = lua_gettop(L);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
-  for (lua_Integer i = 1; i <= n; i += STRIDE) {
-    int wanted = 1;
-    lua_rawgeti(L, list, i);
-    lua_rawgeti(L, list, i + 1);
-    lua_rawgeti(L, list, i + 2);
-    if (lua_toboolean(L, -1))
-      lua_rawgeti(L, list, i + 3);
-    else
-      lua_pushnil(L);
-    if (text) {
-      mb_push_ref(h, L, MB_REF_PENDING);
-      lua_pushvalue(L, list + 2);
-      lua_rawget(L, -2);
-      wanted = lua_rawequal(L, -1, text);
-      lua_pushglobaltable(L);
-      lua_pushvalue(L, list + 2);
-      wanted = wanted && lua_rawget(L, -2) == LUA_TNIL; /* a module may have set it meanwhile */
-    }
-    if (wanted) set(h, L, (int)lua_tointeger(L, list + 1), list + 2, list + 4);
-    lua_settop(L, list);
-  }
-  lua_pop(L, 1);
-}
-
-/* Globals whose values name modules, made when they are first used: name -> encoded list. */
-
-/* Decode the list, a string, at the top of the stack (popped). */
-static void set_pending(struct mb_heap *h, lua_State *L) {
-  int text = lua_gettop(L);
-  mb_decode(h, L, (const unsigned char *)lua_tostring(L, text));
-  set_list(h, L, text);
-  lua_pop(L, 1);
-}
-
-/* resolve(heap, text) */
-static int resolve(lua_State *L) {
-  struct mb_heap *h = lua_touserdata(L, 1);
-  lua_settop(L, 2);
-  set_pending(h, L);
-  return 0;
-}
-
-static void complain(struct mb_heap *h, lua_State *L) {
-  lua_pushfstring(L, "scheduler %d lacks what the program has changed elsewhere: %s", (int)h->scheduler->id + 1,
-                  luaL_tolstring(L, -1, NULL));
-  mb_log(h, L, MB_LOG_DEBUG);
-  lua_pop(L, 2);
-}
-
-/* Make the pending global whose name is at `name`; 0 when there is none. */
-static int make_pending(struct mb_heap *h, lua_State *L, int name) {
-  int top = lua_gettop(L), status;
-  mb_push_ref(h, L, MB_REF_PENDING);
-  lua_pushvalue(L, name);
-  if (lua_rawget(L, -2) != LUA_TSTRING) {
-    lua_settop(L, top);
-    return 0;
-  }
-  lua_pushcfunction(L, resolve);
-  lua_pushlightuserdata(L, h);
-  lua_pushvalue(L, top + 2);
-  h->replicating++;
-  status = lua_pcall(L, 2, 0, 0);
-  h->replicating--;
-  if (status != LUA_OK) complain(h, L);
-  lua_pushvalue(L, name);
-  lua_pushnil(L);
-  lua_rawset(L, top + 1); /* a module that cannot be loaded is not asked for again */
-  lua_settop(L, top);
-  return 1;
-}
-
-static int global_index(lua_State *L) {
-  struct mb_heap *h = mb_any_heap_of(L);
-  luaL_checkstack(L, 20, NULL);
-  if (!make_pending(h, L, 2)) return 0;
-  lua_settop(L, 2);
-  lua_rawget(L, 1);
-  return 1;
-}
-
-static void make_all_pending(struct mb_heap *h, lua_State *L) {
-  int top = lua_gettop(L);
-  mb_push_ref(h, L, MB_REF_PENDING);
-  for (lua_pushnil(L); lua_next(L, top + 1); lua_pushnil(L)) { /* from the start: others may have gone with it */
-    lua_pop(L, 1);
-    (void)make_pending(h, L, top + 2);
-    lua_settop(L, top + 1);
-  }
-  lua_settop(L, top);
-}
-
-static int global_next(lua_State *L) {
-  lua_settop(L, 2);
-  return lua_next(L, 1) ? 2 : (lua_pushnil(L), 1);
-}
-
-static int global_pairs(lua_State *L) {
-  luaL_checkstack(L, 20, NULL);
-  make_all_pending(mb_any_heap_of(L), L);
-  lua_pushcfunction(L, global_next);
-  lua_pushvalue(L, 1);
-  lua_pushnil(L);
-  return 3;
-}
-
-/* Whether the metatable on the top of the stack is that of watch_globals. */
-static int has_own_metatable(lua_State *L) {
-  int is;
-  lua_pushliteral(L, "__index");
-  lua_rawget(L, -2);
-  is = lua_tocfunction(L, -1) == global_index;
-  lua_pop(L, 1);
-  return is;
-}
-
-/* Let the globals be made when they are looked for; 0 when their metatable is the program's. */
-static int watch_globals(struct mb_heap *h, lua_State *L) {
-  static const luaL_Reg methods[] = {{"__index", global_index}, {"__pairs", global_pairs}, {NULL, NULL}};
-  int top = lua_gettop(L), ours = 1;
-  lua_pushglobaltable(L);
-  if (lua_getmetatable(L, -1)) {
-    ours = has_own_metatable(L);
-  } else {
-    lua_newtable(L);
-    lua_pushlightuserdata(L, h);
-    luaL_setfuncs(L, methods, 1);
-    lua_setmetatable(L, -2);
-  }
-  lua_settop(L, top);
-  return ours;
-}
-
-/* The names, a list, are made of the text when they are first used. */
-static void put_off(struct mb_heap *h, lua_State *L, int names, int text) {
-  lua_Integer n = (lua_Integer)lua_rawlen(L, names);
-  int top = lua_gettop(L), watched = watch_globals(h, L);
-  lua_pushglobaltable(L);
-  mb_push_ref(h, L, MB_REF_PENDING);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, names, i);
-    lua_pushvalue(L, -1);
-    lua_pushnil(L);
-    lua_rawset(L, top + 1); /* the value it had */
-    lua_pushvalue(L, text);
-    lua_rawset(L, top + 2);
-  }
-  lua_settop(L, top);
-  if (!watched) make_all_pending(h, L);
-}
-
-/* on_scheduler_start */
-
-static int with_traceback(lua_State *L) {
-  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
-  return 1;
-}
-
-static int configured(lua_State *L) {
-  mb_configure_end(mb_any_heap_of(L));
-  return 0;
-}
-
-void mb_replica_run_start(struct mb_heap *h, lua_State *L, int function) {
-  luaL_checkstack(L, 8, NULL);
-  function = lua_absindex(L, function);
-  lua_newtable(L); /* by a to-be-closed variable, not protected: the traceback of an error is the caller's */
-  lua_createtable(L, 0, 1);
-  lua_pushlightuserdata(L, h);
-  lua_pushcclosure(L, configured, 1);
-  lua_setfield(L, -2, "__close");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, function);
-  lua_toclose(L, -2);
-  mb_configure_begin(h);
-  lua_call(L, 0, 0);
-  lua_settop(L, -2);
-}
-
-static void run_start(struct mb_heap *h, lua_State *L, int place, int function) {
-  int handler = lua_gettop(L) + 1, then = mb_unwinding(h), status;
-  lua_pushcfunction(L, with_traceback);
-  lua_pushvalue(L, function);
-  mb_configure_begin(h);
-  status = lua_pcall(L, 0, 0, handler);
-  mb_configure_end(h);
-  if (status != LUA_OK) {
-    if (mb_unwinding_since(h, then)) mb_pass_on(h, L); /* the program ends */
-    lua_pushfstring(L, "on_scheduler_start at %s failed on scheduler %d: %s", lua_tostring(L, place),
-                    (int)h->scheduler->id + 1, lua_tostring(L, -1));
-    mb_log(h, L, MB_LOG_ERROR);
-  }
-}
-
-static int adopt(lua_State *L) {
-  struct mb_heap *h = lua_touserdata(L, 1);
-  const struct mb_publication *p = lua_touserdata(L, 2);
-  int first = lua_gettop(L) + 1;
-  luaL_checkstack(L, 30, NULL);
-  know_standard(h, L);
-  mb_decode(h, L, p->bytes);
-  if (p->kind == NOW) {
-    set_list(h, L, 0);
-  } else if (p->kind == START) {
-    run_start(h, L, first, first + 1);
-  } else if (!h->owner) {
-    put_off(h, L, first, first + 1);
-  }
-  return 0;
-}
-
-void mb_replica_adopt(struct mb_heap *h, lua_State *L) {
-  struct mb_publications *all = h->publications;
-  struct mb_publication *p;
-  if (h->replicating || h->closing || !mb_running(h) || !lua_checkstack(L, 12)) return;
-  while ((p = mb_publication_after(all, h->adopted))) {
-    h->adopted = p->version;
-    h->replica->watching = 0; /* what has been noted is no longer what is known */
-    if (p->origin != h->scheduler->id && protected(h, L, adopt, p, 0) != LUA_OK) complain(h, L);
-    mb_publication_release(p);
-  }
 }
 
 void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index) {
@@ -799,14 +437,5 @@ void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index) {
   size_t size;
   const char *bytes = luaL_checklstring(L, index, &size);
   mb_replicate(h, L, 1); /* what the function finds is there before it runs */
-  publish(h, L, START, bytes, size, NULL, 0);
-}
-
-/* Opening */
-
-void mb_replica_open(struct mb_heap *h, lua_State *L) {
-  luaL_checkstack(L, 12, NULL);
-  h->adopt = mb_replica_adopt;
-  if (!h->replica->watch_works) h->replica->watch_works = mb_table_watch_works(h->replica->watch, L);
-  mb_place_note_searchers(h, L);
+  publish(h, L, MB_REPLICA_START, bytes, size, NULL, 0);
 }
