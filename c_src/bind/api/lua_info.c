@@ -203,13 +203,9 @@ static void push_current_location(struct mb_heap *h, lua_State *L, struct mb_pro
   int count = threads_of(h, L, p, threads);
   for (int i = 0; i < count; i++) {
     lua_Debug ar;
-    int levels = mb_depth(threads[i]);
-    for (int level = 0; level < levels && lua_getstack(threads[i], level, &ar); level++) {
-      lua_getinfo(threads[i], "Sl", &ar);
-      if (ar.currentline <= 0 || mb_is_own(h, ar.source)) continue;
-      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-      return;
-    }
+    if (!mb_user_line(h, threads[i], &ar)) continue;
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+    return;
   }
   lua_pushstring(L, p->site); /* NULL: nil */
 }

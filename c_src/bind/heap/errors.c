@@ -13,16 +13,20 @@ int mb_is_own(const struct mb_heap *h, const char *source) {
 
 int mb_no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
+int mb_user_line(const struct mb_heap *h, lua_State *L, lua_Debug *ar) {
+  for (int level = 0; lua_getstack(L, level, ar); level++) {
+    lua_getinfo(L, "Sl", ar);
+    if (ar->currentline > 0 && !mb_is_own(h, ar->source)) return 1;
+  }
+  return 0;
+}
+
 void mb_push_where(struct mb_heap *h, lua_State *L) {
   lua_Debug ar;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0) continue;
-    if (mb_is_own(h, ar.source)) continue;
+  if (mb_user_line(h, L, &ar))
     lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
-    return;
-  }
-  lua_pushliteral(L, "");
+  else
+    lua_pushliteral(L, "");
 }
 
 void mb_given_to(struct mb_heap *h, const char *function, int packed) {

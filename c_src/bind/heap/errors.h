@@ -18,6 +18,9 @@ int mb_is_own(const struct mb_heap *h, const char *source);
 /* Raise that memory is out, as Lua words it. */
 int mb_no_memory(lua_State *L);
 
+/* The innermost line of the user's on the stack of L, any thread: *ar has its source and line. 0: there is none. */
+int mb_user_line(const struct mb_heap *h, lua_State *L, lua_Debug *ar);
+
 /* Push "file:line: " of that level, or "" when there is none. */
 void mb_push_where(struct mb_heap *h, lua_State *L);
 

@@ -15,28 +15,21 @@ enum { MOST_SITES = 20000 };
 
 const char *mb_site(struct mb_heap *h, lua_State *L) {
   lua_Debug ar;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
-    uint64_t key, *known;
-    char *text;
-    size_t size;
-    lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0) continue;
-    if (mb_is_own(h, ar.source)) continue;
-    key = mb_hash_bytes(ar.short_src, strlen(ar.short_src)) + mb_hash_u64((uint64_t)ar.currentline);
-    if (key == 0) key = 1;
-    known = mb_map_get(&h->sites->known, key);
-    if (known) return (const char *)(uintptr_t)*known;
-    if (h->sites->known.count >= MOST_SITES) return NULL;
-    size = strlen(ar.short_src) + 16;
-    text = malloc(size);
-    if (!text) return NULL;
-    snprintf(text, size, "%s:%d", ar.short_src, ar.currentline);
-    if (mb_map_put(&h->sites->known, key, (uint64_t)(uintptr_t)text) != 0) {
-      free(text);
-      return NULL;
-    }
-    return text;
-  }
+  uint64_t key, *known;
+  char *text;
+  size_t size;
+  if (!mb_user_line(h, L, &ar)) return NULL;
+  key = mb_hash_bytes(ar.short_src, strlen(ar.short_src)) + mb_hash_u64((uint64_t)ar.currentline);
+  if (key == 0) key = 1;
+  known = mb_map_get(&h->sites->known, key);
+  if (known) return (const char *)(uintptr_t)*known;
+  if (h->sites->known.count >= MOST_SITES) return NULL;
+  size = strlen(ar.short_src) + 16;
+  text = malloc(size);
+  if (!text) return NULL;
+  snprintf(text, size, "%s:%d", ar.short_src, ar.currentline);
+  if (mb_map_put(&h->sites->known, key, (uint64_t)(uintptr_t)text) == 0) return text;
+  free(text);
   return NULL;
 }
 
