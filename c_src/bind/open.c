@@ -23,8 +23,10 @@
 #include "heap/site.h"
 #include "io/blocking.h"
 #include "io/fs.h"
+#include "io/command.h"
 #include "io/io.h"
 #include "io/luv.h"
+#include "io/os_signal.h"
 #include "io/waiter.h"
 #include "log/log.h"
 #include "process/ending.h"
@@ -181,6 +183,7 @@ static int stuck(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const
 static void notice(struct mb_scheduler *s) {
   mb_interrupt_noticed(s);
   mb_ending_noticed(s);
+  mb_os_signals_noticed(s);
 }
 
 static const struct mb_upcalls upcalls = {.resume = mb_run_resume, .destroy = mb_run_destroy, .abandon = mb_run_abandon,
@@ -332,6 +335,9 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_waiter(h, L);
   mb_open_blocking(h, L);
   mb_open_fs(h, L);
+  mb_open_command(h, L);
+  mb_open_os_signal(h, L);
+  mb_open_os(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");
   return 1;

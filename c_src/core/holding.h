@@ -25,6 +25,8 @@ enum mb_holding_kind {
   MB_HOLDING_WATCH,      /* that there are such messages elsewhere, see delayed.h */
   MB_HOLDING_FILE,       /* an open file */
   MB_HOLDING_WATCHER,    /* a watcher of files */
+  MB_HOLDING_PROGRAM,    /* one that it has started */
+  MB_HOLDING_SIGNAL,     /* it listens to a signal of the system's */
   MB_HOLDING_KINDS
 };
 

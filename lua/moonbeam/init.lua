@@ -298,8 +298,9 @@ mb.at_exit = core.at_exit
 mb.shutdown_timeout = core.shutdown_timeout
 
 --- How much there is of what could leak: processes, timers, names, messages, registries and what is registered there.
+-- `blocking` are the calls of `blocking` that wait or run, `file` and `watcher` what `fs` has open, `process` programs of the
+-- system's that run, `signal` those of its signals that processes listen to.
 -- @function census
--- `blocking` are the calls of `blocking` that wait or run, `file` and `watcher` what `fs` has open.
 -- @return table of counts
 -- @usage assert(require("moonbeam").census().processes >= 1)
 mb.census = core.census
@@ -423,12 +424,13 @@ mb.Supervisor = core.lazy "moonbeam.supervisor"
 mb.DynamicSupervisor = core.lazy "moonbeam.dynamic_supervisor"
 mb.PartitionSupervisor = core.lazy "moonbeam.partition_supervisor"
 mb.fs = core.lazy "moonbeam.fs"
+mb.system = core.lazy "moonbeam.system"
 
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
   "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
-  "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs",
+  "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs", "system",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.

@@ -19,6 +19,7 @@ void mb_open_value(struct mb_heap *h, lua_State *L);
 void mb_open_log(struct mb_heap *h, lua_State *L);
 void mb_open_system(struct mb_heap *h, lua_State *L);
 void mb_open_ending(struct mb_heap *h, lua_State *L);
+void mb_open_os(struct mb_heap *h, lua_State *L);
 void mb_open_module(struct mb_heap *h, lua_State *L);
 
 /* The heap goes, which the allocator of a memory limit needs. */

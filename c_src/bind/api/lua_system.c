@@ -78,7 +78,7 @@ static int node_name(lua_State *L) {
 }
 
 /* census() -> {processes =, timers =, names =, messages =, registries =, registrations =, blocking =, and handles by kind: file =,
- * watcher =} */
+ * watcher =, process =, signal =} */
 static int census(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_runtime *rt = h->runtime;
@@ -104,6 +104,8 @@ static int census(lua_State *L) {
   set_integer(L, "watcher", mb_holdings_count(rt, MB_HOLDING_WATCHER));
   set_integer(L, "registries", atomic_load_explicit(&rt->registries.registries, memory_order_relaxed));
   set_integer(L, "registrations", atomic_load_explicit(&rt->registries.registrations, memory_order_relaxed));
+  set_integer(L, "process", mb_holdings_count(rt, MB_HOLDING_PROGRAM)); /* of the system */
+  set_integer(L, "signal", mb_holdings_count(rt, MB_HOLDING_SIGNAL));
   set_integer(L, "blocking", (int64_t)pool.queued + pool.busy);
   return 1;
 }

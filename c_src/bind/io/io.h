@@ -8,6 +8,8 @@
 
 #include "heap/heap.h"
 
+struct mb_command;
+
 struct mb_io {
   struct mb_heap *heap;
   /* See luv.c. */
@@ -15,6 +17,7 @@ struct mb_io {
   uint64_t calls;        /* callbacks of luv's so far */
   uint64_t stops;        /* calls of uv.stop so far */
   struct mb_map watchers; /* reference -> struct watcher, see lua_fs_watch.c */
+  struct mb_command *commands; /* programs that have been started, see command.c */
 };
 
 /* The object of a heap that is being opened; it goes with the heap. NULL when memory is out. */

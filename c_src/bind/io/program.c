@@ -1,0 +1,58 @@
+#include "io/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+int mb_program_start(uv_loop_t *loop, uv_process_t *process, const struct mb_program_spec *spec, uv_close_cb on_close) {
+  uv_stdio_container_t stdio[3];
+  uv_process_options_t options = {.file = spec->arguments[0], .args = spec->arguments, .env = spec->environment,
+                                  .cwd = spec->directory, .exit_cb = spec->on_exit, .flags = UV_PROCESS_DETACHED,
+                                  .stdio = stdio, .stdio_count = 3};
+  int error;
+  for (int i = 0; i < 3; i++) {
+    stdio[i].flags = spec->fds[i] < 0 ? UV_IGNORE : UV_INHERIT_FD;
+    stdio[i].data.fd = spec->fds[i];
+  }
+  error = uv_spawn(loop, process, &options);
+  process->data = NULL; /* see luv.c */
+  if (error) uv_close((uv_handle_t *)process, on_close);
+  return error;
+}
+
+int mb_program_kill(uv_process_t *process, int number) {
+  if (uv_is_closing((uv_handle_t *)process) || !uv_is_active((uv_handle_t *)process)) return UV_ESRCH;
+  return kill(-process->pid, number) == 0 ? 0 : uv_translate_sys_error(errno);
+}
+
+int mb_program_pipe(int fds[2]) {
+  if (pipe2(fds, O_CLOEXEC) == 0) return 0;
+  fds[0] = fds[1] = -1;
+  return uv_translate_sys_error(errno);
+}
+
+void mb_program_close(int fds[], int count) {
+  for (int i = 0; i < count; i++) {
+    if (fds[i] >= 0) close(fds[i]);
+    fds[i] = -1;
+  }
+}
+
+ssize_t mb_program_write(int fd, const void *bytes, size_t size) {
+  static const struct timespec no_time;
+  sigset_t pipe, before;
+  ssize_t wrote;
+  int error;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  do wrote = write(fd, bytes, size);
+  while (wrote < 0 && errno == EINTR);
+  error = errno;
+  if (wrote < 0 && error == EPIPE && !sigismember(&before, SIGPIPE)) (void)sigtimedwait(&pipe, NULL, &no_time);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return wrote < 0 ? uv_translate_sys_error(error) : wrote;
+}

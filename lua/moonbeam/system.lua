@@ -1,0 +1,197 @@
+--- The system: other programs, its signals, the environment, and what there is to know of the machine. See Elixir's `System`.
+--
+-- A program that `run` starts is waited for by the calling process alone. It leads a session of its own: what ends it ends all
+-- that it has started, and Ctrl-C on the terminal does not reach it. What fails for reasons outside of the program gives nil, a
+-- text and the name of the error, `nil, "ENOENT: no such file or directory: x", "ENOENT"`; arguments that no call can mean
+-- anything by raise.
+-- @module moonbeam.system
+
+local core = require "moonbeam.core"
+local options = require "moonbeam.internal.options"
+
+local os = core.os_functions()
+local argument_error = core.argument_error
+
+local system = {}
+
+local function text(v)
+  if type(v) ~= "string" then return "a string", core.type(v) end
+  if string.find(v, "\0", 1, true) then return "a string without NUL bytes", "one with" end
+end
+
+local function check_text(v, fname, index)
+  local expected, got = text(v)
+  if expected then argument_error(fname, index, string.format("%s expected, got %s", expected, got)) end
+  return v
+end
+
+local function check_name(name, fname)
+  check_text(name, fname, 1)
+  if name == "" or string.find(name, "=", 1, true) then
+    argument_error(fname, 1, "a name is not empty and has no '='")
+  end
+  return name
+end
+
+local function environment(v)
+  if type(v) ~= "table" then return "a table {NAME = value}", core.type(v) end
+  for name, value in next, v do
+    if type(name) ~= "string" or name == "" or string.find(name, "[=\0]") then
+      return "a table of values by name", "the name " .. tostring(name)
+    end
+    if value ~= false and text(value) then return "a table of strings, or false for what shall not be there", name end
+  end
+end
+
+local standard_errors = {pipe = 0, stdout = 1, inherit = 2}
+
+local run_options = options.of{
+  {"stdin", function(v) if type(v) ~= "string" then return "a string", core.type(v) end end}, {"cwd", text},
+  {"env", environment}, {"timeout", options.timeout}, {"stderr", options.one_of("pipe", "stdout", "inherit")},
+}
+
+-- The program and its arguments as one sequence.
+local function command(cmd, args, fname)
+  check_text(cmd, fname, 1)
+  if cmd == "" then argument_error(fname, 1, "the name of a program expected, got \"\"") end
+  local all = {cmd}
+  if args == nil then return all end
+  if type(args) ~= "table" then argument_error(fname, 2, "sequence of strings expected, got " .. core.type(args)) end
+  for i = 1, #args do
+    local arg = args[i]
+    if math.type(arg) then arg = tostring(arg) end
+    local expected, got = text(arg)
+    if expected then argument_error(fname, 2, string.format("item %d is %s, not %s", i, got, expected)) end
+    all[i + 1] = arg
+  end
+  return all
+end
+
+-- The whole environment of a program: "NAME=value"..., nil for this program's own.
+local function merged(changes)
+  if changes == nil then return nil end
+  local all, list = os.all_env(), {}
+  for name, value in next, changes do all[name] = value or nil end
+  for name, value in next, all do list[#list + 1] = name .. "=" .. value end
+  return list
+end
+
+--- Run a program to its end. See Elixir's `System.cmd/3`.
+--
+-- It is found by PATH, and its arguments are given as they are: no shell looks at them. When the time is over it is killed with
+-- all that it has started, and likewise when the calling process exits.
+-- @param cmd string
+-- @param[opt] args sequence of strings and numbers
+-- @param[opt] opts table: stdin = what it reads (nothing), cwd = its directory, env = {NAME = value | false} beside this
+-- program's own, timeout = ms, stderr = "pipe" | "stdout" (among what it prints) | "inherit" (where this program's goes)
+-- @return its exit code, what it printed, and what it printed as errors; of one that a signal has ended 128 and its number,
+-- and the signal's name as fourth result | nil, text, code, of one that was late with code "ETIMEDOUT" and what it had printed
+-- @usage
+-- local code, out = system.run("sh", {"-c", "tr a-z A-Z; exit 3"}, {stdin = "hello"})
+-- assert(code == 3 and out == "HELLO")
+-- local late, why, name, printed = system.run("sh", {"-c", "echo begun; sleep 60"}, {timeout = 200})
+-- assert(late == nil and name == "ETIMEDOUT" and printed == "begun\n", why)
+function system.run(cmd, args, opts)
+  local all = command(cmd, args, "system.run")
+  opts = options.check(opts, run_options, "system.run", 3)
+  local code, out, err, more, last = core.run(all, merged(opts.env), opts.cwd, opts.stdin,
+    standard_errors[opts.stderr or "pipe"], opts.timeout)
+  if code == nil then return nil, out, err, more, last end -- nil, text, code, printed, printed as errors
+  if more ~= nil then return code, out, err, more end
+  return code, out, err
+end
+
+--- Have a signal of the system's sent to the calling process, as the message {"signal", name}, until it exits or says
+-- `off_signal`.
+--
+-- While somebody listens the signal does nothing else: SIGTERM and SIGHUP do not end the program, SIGINT does not interrupt it.
+-- Several processes may listen to one signal; signals that come in quick succession may be one message. SIGKILL, SIGSTOP and
+-- those of faults cannot be listened to, nor SIGURG and SIGCHLD, which are the runtime's.
+-- @param name string: "SIGUSR1", or "USR1"
+-- @return true | nil, text, code
+-- @usage
+-- system.on_signal("SIGUSR1")
+-- system.run("kill", {"-USR1", system.pid()})
+-- assert(receive{ {{"signal", "SIGUSR1"}} })
+-- system.off_signal("SIGUSR1")
+function system.on_signal(name) return core.on_signal(name) end
+
+--- Listen no more. When nobody does, the signal does again what it did before.
+-- @param name string
+-- @return true
+-- @usage system.off_signal("SIGUSR1")
+function system.off_signal(name) return core.off_signal(name) end
+
+--- A variable of the environment. See Elixir's `System.get_env/2`.
+-- @param name string
+-- @param[opt] default what is returned when there is none
+-- @return string | default
+-- @usage assert(system.get_env("PATH"))
+function system.get_env(name, default)
+  local value = os.get_env(check_name(name, "system.get_env"))
+  if value == nil then return default end
+  return value
+end
+
+--- Set a variable of the environment, for the whole program and what it starts from now on. See Elixir's `System.put_env/2`.
+-- @param name string
+-- @param value string; nil takes it away
+-- @return true | nil, text, code
+-- @usage
+-- system.put_env("GREETING", "hello")
+-- assert(system.get_env("GREETING") == "hello")
+-- system.put_env("GREETING", nil)
+function system.put_env(name, value)
+  check_name(name, "system.put_env")
+  if value ~= nil then check_text(value, "system.put_env", 2) end
+  return os.set_env(name, value)
+end
+
+--- All variables of the environment.
+-- @return table: value by name
+-- @usage assert(system.env().PATH)
+function system.env() return os.all_env() end
+
+--- The working directory. See Elixir's `File.cwd/0`.
+-- @return string | nil, text, code
+-- @usage assert(system.cwd():sub(1, 1) == "/")
+function system.cwd() return os.cwd() end
+
+--- Change the working directory, which is the whole program's.
+-- @param path string
+-- @return true | nil, text, code
+-- @usage assert(system.chdir("."))
+function system.chdir(path) return os.chdir(check_text(path, "system.chdir", 1)) end
+
+--- The name of the machine.
+-- @return string | nil, text, code
+-- @usage assert(#system.hostname() > 0)
+function system.hostname() return os.hostname() end
+
+--- Nanoseconds that never go backwards, as an integer. See Elixir's `System.monotonic_time/0`.
+-- @return integer
+-- @usage assert(math.type(system.hrtime()) == "integer")
+function system.hrtime() return os.hrtime() end
+
+--- The number of this program among those of the system. See Elixir's `System.pid/0`.
+-- @return integer
+-- @usage assert(system.pid() > 0)
+function system.pid() return os.pid() end
+
+--- The operating system, as uname tells.
+-- @return table: sysname, release, version, machine
+-- @usage assert(system.os().sysname == "Linux")
+function system.os() return os.os() end
+
+--- Memory, in bytes.
+-- @return table: total and free of the machine, constrained (what this program may use; 0 when that is not known), resident (what
+-- it uses)
+-- @usage assert(system.memory().resident > 0)
+function system.memory() return os.memory() end
+
+--- The processors.
+-- @return sequence of tables: model, speed (MHz), times = {user =, nice =, sys =, idle =, irq =} in ms
+-- @usage assert(#system.cpu() >= 1)
+function system.cpu() return os.cpu() end
+
+return system
