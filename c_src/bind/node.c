@@ -79,6 +79,7 @@ static lua_State *new_state(struct mb_scheduler *s, void **data) {
 
 static void close_state(struct mb_scheduler *s, lua_State *L, void *data) {
   mb_scheduler_heap(s)->state_closes = 1;
+  mb_io_settle(mb_io_of(s));
   mb_scheduler_empty_loop(s); /* luv's handles and requests are the state's */
   mb_node_of(s)->setup.close_state(L, data);
 }

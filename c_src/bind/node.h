@@ -9,6 +9,7 @@
 #include "code/paths.h"
 #include "core/core.h"
 #include "heap/bounds.h"
+#include "io/listener.h"
 #include "log/log.h"
 #include "process/current.h"
 #include "process/ending.h"
@@ -38,6 +39,7 @@ struct mb_node {
   struct mb_bounds bounds;
   struct mb_ending ending;
   struct mb_refusals refusals;
+  struct mb_listenings listenings;
 };
 
 /* How many schedulers a new node may have: MOONBEAM_SCHEDULERS, else `otherwise`; 0: as many as cores. */

@@ -25,8 +25,10 @@
 #include "io/fs.h"
 #include "io/command.h"
 #include "io/io.h"
+#include "io/dial.h"
 #include "io/luv.h"
 #include "io/os_signal.h"
+#include "io/object.h"
 #include "io/waiter.h"
 #include "log/log.h"
 #include "process/ending.h"
@@ -63,6 +65,7 @@ static void use_node(struct mb_heap *h, struct mb_node *n) {
   h->ending = n ? &n->ending : NULL;
   h->refusals = n ? &n->refusals : NULL;
   h->pool = n ? n->pool : NULL;
+  h->listenings = n ? &n->listenings : NULL;
 }
 
 int mb_heap_close(struct mb_heap *h) {
@@ -76,6 +79,7 @@ int mb_heap_close(struct mb_heap *h) {
     stuck = mb_node_stop(h->node) != 0; /* then other threads run on, with what is the node's */
     if (stuck) mb_ticker_detach(h->scheduler);
   }
+  mb_io_settle(h->io);
   mb_hook_leave(h); /* the ticker may still interrupt this thread */
   atomic_fetch_add_explicit(&mb_heaps_closed, 1, memory_order_relaxed);
   h->scheduler = NULL;
@@ -255,6 +259,8 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->scheduler->above = h;
   h->opens = mb_luv_opens;
   h->opened = mb_luv_opened;
+  h->push_handle = mb_object_push_id;
+  h->handle_id = mb_handle_id;
   if (h->owner) take_luvs_loop(h, L);
   err = mb_preempt_open(h);
   if (err) luaL_error(L, "moonbeam: cannot start the runtime (error %d)", err);
@@ -338,6 +344,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_command(h, L);
   mb_open_os_signal(h, L);
   mb_open_os(h, L);
+  mb_open_dial(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");
   return 1;

@@ -27,6 +27,10 @@ enum mb_holding_kind {
   MB_HOLDING_WATCHER,    /* a watcher of files */
   MB_HOLDING_PROGRAM,    /* one that it has started */
   MB_HOLDING_SIGNAL,     /* it listens to a signal of the system's */
+  MB_HOLDING_TCP,        /* a connection, */
+  MB_HOLDING_PIPE,       /* one over a Unix socket, */
+  MB_HOLDING_UDP,
+  MB_HOLDING_LISTENER,
   MB_HOLDING_KINDS
 };
 

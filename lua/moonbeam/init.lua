@@ -425,12 +425,13 @@ mb.DynamicSupervisor = core.lazy "moonbeam.dynamic_supervisor"
 mb.PartitionSupervisor = core.lazy "moonbeam.partition_supervisor"
 mb.fs = core.lazy "moonbeam.fs"
 mb.system = core.lazy "moonbeam.system"
+mb.net = core.lazy "moonbeam.net"
 
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
   "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
-  "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs", "system",
+  "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs", "system", "net",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.

@@ -78,7 +78,8 @@ static int node_name(lua_State *L) {
 }
 
 /* census() -> {processes =, timers =, names =, messages =, registries =, registrations =, blocking =, and handles by kind: file =,
- * watcher =, process =, signal =} */
+ * watcher =, process =, signal =, tcp =, pipe =, udp =,
+ * listener =} */
 static int census(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_runtime *rt = h->runtime;
@@ -95,13 +96,17 @@ static int census(lua_State *L) {
   }
   if (atomic_load(&h->log->process)) processes--; /* the handler's is the log's own */
   mb_pool_count(h->pool, &pool);
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 13);
   set_integer(L, "processes", processes);
   set_integer(L, "timers", timers);
   set_integer(L, "names", mb_holdings_count(rt, MB_HOLDING_NAME));
   set_integer(L, "messages", messages);
   set_integer(L, "file", mb_holdings_count(rt, MB_HOLDING_FILE));
   set_integer(L, "watcher", mb_holdings_count(rt, MB_HOLDING_WATCHER));
+  set_integer(L, "tcp", mb_holdings_count(rt, MB_HOLDING_TCP));
+  set_integer(L, "pipe", mb_holdings_count(rt, MB_HOLDING_PIPE));
+  set_integer(L, "udp", mb_holdings_count(rt, MB_HOLDING_UDP));
+  set_integer(L, "listener", mb_holdings_count(rt, MB_HOLDING_LISTENER));
   set_integer(L, "registries", atomic_load_explicit(&rt->registries.registries, memory_order_relaxed));
   set_integer(L, "registrations", atomic_load_explicit(&rt->registries.registrations, memory_order_relaxed));
   set_integer(L, "process", mb_holdings_count(rt, MB_HOLDING_PROGRAM)); /* of the system */

@@ -214,7 +214,7 @@ static int differs(lua_State *L, int index, int literal, const unsigned char *p,
   switch (tag) {
     case MB_T_NIL: case MB_T_FALSE: case MB_T_TRUE: size = 0; break;
     case MB_T_INT8: size = 1; break;
-    case MB_T_INT64: case MB_T_FLOAT: case MB_T_LIGHT: size = 8; break;
+    case MB_T_INT64: case MB_T_FLOAT: case MB_T_LIGHT: case MB_T_HANDLE: size = 8; break;
     default: return literal && tag != MB_T_AGAIN && tag != MB_T_MODULE && tag != MB_T_FUNCTION;
   }
   *next = p + size;
@@ -223,6 +223,7 @@ static int differs(lua_State *L, int index, int literal, const unsigned char *p,
     case MB_T_NIL: return !lua_isnil(L, index);
     case MB_T_FALSE: return !(lua_isboolean(L, index) && !lua_toboolean(L, index));
     case MB_T_TRUE: return !(lua_isboolean(L, index) && lua_toboolean(L, index));
+    case MB_T_HANDLE: return 1; /* an object, and the wanted one is none */
     case MB_T_LIGHT: {
       uint64_t v;
       memcpy(&v, p, 8);

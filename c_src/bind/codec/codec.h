@@ -16,6 +16,7 @@
  *   0x0c environment      1      1     0: the shared base; 1: a private one; 2: the state's own
  *   0x0d table, later     -            its body follows after the values: nesting is deep
  *   0x0e function, later  1      ...   code; its upvalues follow after the values
+ *   0x0f handle           1      8     number of an object of the room io's, see heap.push_handle
  *   0x80 + n              1      n     string of n < 128 bytes
  *
  *   later                 OFFSET SIZE  DESCRIPTION
@@ -39,7 +40,7 @@
 
 enum {
   MB_T_NIL, MB_T_FALSE, MB_T_TRUE, MB_T_INT8, MB_T_INT64, MB_T_FLOAT, MB_T_STRING, MB_T_LIGHT,
-  MB_T_TABLE, MB_T_AGAIN, MB_T_FUNCTION, MB_T_MODULE, MB_T_ENV, MB_T_TABLE_LATER, MB_T_FUNCTION_LATER,
+  MB_T_TABLE, MB_T_AGAIN, MB_T_FUNCTION, MB_T_MODULE, MB_T_ENV, MB_T_TABLE_LATER, MB_T_FUNCTION_LATER, MB_T_HANDLE,
   MB_T_SHORT = 0x80
 };
 enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE, MB_L_UPVALUES };

@@ -256,6 +256,13 @@ static void decode_value(struct decoder *d) {
       decode_module(d, name, size);
       break;
     }
+    case MB_T_HANDLE: {
+      uint64_t id;
+      memcpy(&id, d->at, 8);
+      d->at += 8;
+      d->h->push_handle(d->h, L, id);
+      break;
+    }
     default: /* MB_T_ENV */
       switch (*d->at++) {
         case MB_E_BASE:

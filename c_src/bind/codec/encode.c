@@ -217,7 +217,13 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
       break;
     default:
       if (lua_isuserdata(L, index)) {
+        uint64_t id;
         luaL_checkstack(L, 8, NULL);
+        id = e->is_key ? 0 : e->h->handle_id(e->h, L, index);
+        if (id) {
+          put_tagged8(e, MB_T_HANDLE, &id);
+          break;
+        }
         if (mb_encoder_named(e, index, 0)) break;
         mb_modules_invalidate(e->h); /* its module may have been loaded unseen */
         if (mb_encoder_named(e, index, 0)) break;

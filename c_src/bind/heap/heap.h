@@ -88,6 +88,9 @@ struct mb_heap {
   struct mb_io *io;  /* see io.h */
   /* Of io's: a C module's opener is about to be called, and its result is at `index`. */
   void (*opens)(struct mb_heap *h, lua_State *L, lua_CFunction opener);
+  struct mb_listenings *listenings; /* the node's: see listener.h */
+  void (*push_handle)(struct mb_heap *h, lua_State *L, uint64_t id); /* push the object that a message calls so */
+  uint64_t (*handle_id)(struct mb_heap *h, lua_State *L, int index); /* 0: the userdata at `index` cannot travel */
   void (*opened)(struct mb_heap *h, lua_State *L, lua_CFunction opener, int index);
   struct mb_pool_thread *blocking; /* it runs no processes, but what mb.blocking is given: see io/blocking.h; else NULL */
   const void *globals; /* identity of the state's own table of globals */

@@ -3,11 +3,22 @@
 #include <stdlib.h>
 
 #include "io/command.h"
+#include "io/socket.h"
 
 struct mb_io *mb_io_new(struct mb_heap *h) {
   struct mb_io *io = calloc(1, sizeof *io);
-  if (io) io->heap = h;
+  if (!io) return NULL;
+  io->heap = h;
+  io->objects = LUA_NOREF;
+  io->gone = &mb_socket_type;
   return io;
+}
+
+void mb_io_settle(struct mb_io *io) {
+  uint32_t cursor = 0;
+  for (const struct mb_entry *e; (e = mb_map_next(&io->by_id, &cursor));)
+    mb_object_close((struct mb_object *)(uintptr_t)e->value, MB_CLOSE_AT_ONCE);
+  while (io->lingering) mb_socket_end_lingering(io->lingering);
 }
 
 void mb_io_free(struct mb_io *io) {
@@ -15,5 +26,6 @@ void mb_io_free(struct mb_io *io) {
   mb_map_deinit(&io->running);
   mb_map_deinit(&io->watchers);
   mb_commands_free(io);
+  mb_map_deinit(&io->by_id);
   free(io);
 }

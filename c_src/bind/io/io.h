@@ -6,9 +6,15 @@
 #ifndef MB_IO_H
 #define MB_IO_H
 
+#include "core/core.h"
+#include "core/holding.h"
 #include "heap/heap.h"
 
 struct mb_command;
+enum { MB_READ_SIZE = 65536 }; /* read at once, at most */
+
+struct mb_object;
+struct mb_object_type;
 
 struct mb_io {
   struct mb_heap *heap;
@@ -18,10 +24,26 @@ struct mb_io {
   uint64_t stops;        /* calls of uv.stop so far */
   struct mb_map watchers; /* reference -> struct watcher, see lua_fs_watch.c */
   struct mb_command *commands; /* programs that have been started, see command.c */
+  /* See object.h. */
+  int objects;              /* registry reference of {id = userdata}, weak; LUA_NOREF before the first */
+  struct mb_map by_id;      /* id -> object, all that there are */
+  const struct mb_object_type *gone, *gone_traveller; /* what one counts as that is gone, by its id */
+  const luaL_Reg *socket_methods; /* lua_socket.c's */
+  int (*arrived)(struct mb_heap *h, lua_State *L, uint64_t id); /* push one that travels; 0 and nothing pushed: it is none */
+  uint64_t (*id_of)(struct mb_heap *h, lua_State *L, int index); /* by which the userdata travels; 0: it does not */
+  struct mb_object *giving; /* what is being given away */
+  struct mb_object *lingering; /* closed, but for what is still to be written */
+  uv_timer_t linger;
+  unsigned char buffer[MB_READ_SIZE]; /* what is being read, by one callback at a time */
 };
 
 /* The object of a heap that is being opened; it goes with the heap. NULL when memory is out. */
 struct mb_io *mb_io_new(struct mb_heap *h);
 void mb_io_free(struct mb_io *io);
+
+/* The scheduler ends: close all objects, and what lingers. Before its loop is emptied. */
+void mb_io_settle(struct mb_io *io);
+
+static inline struct mb_io *mb_io_of(const struct mb_scheduler *s) { return mb_scheduler_heap(s)->io; }
 
 #endif

@@ -1,0 +1,262 @@
+#include "io/dial.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "heap/arguments.h"
+#include "heap/errors.h"
+#include "io/address.h"
+#include "io/give.h"
+#include "io/listener.h"
+#include "io/socket.h"
+#include "io/udp.h"
+
+/* Names */
+
+struct lookup {
+  uv_getaddrinfo_t request;
+  struct mb_io *io;
+  mb_pid waiter;
+  int references; /* the userdata's and the request's */
+  int done, error;
+  struct addrinfo *found;
+};
+
+static void release_lookup(struct lookup *l) {
+  if (--l->references > 0) return;
+  if (l->found) uv_freeaddrinfo(l->found);
+  free(l);
+}
+
+static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
+  struct lookup *l = (struct lookup *)request;
+  l->done = 1;
+  l->error = status;
+  l->found = found;
+  if (l->io->heap->scheduler) mb_wake_waiter(l->io->heap->scheduler, &l->waiter);
+  release_lookup(l);
+}
+
+static int collect_lookup(lua_State *L) {
+  struct lookup **l = lua_touserdata(L, 1);
+  if (*l) {
+    if (!(*l)->done) uv_cancel((uv_req_t *)&(*l)->request); /* the process has ended */
+    release_lookup(*l);
+  }
+  *l = NULL;
+  return 0;
+}
+
+static int push_found(lua_State *L, const struct addrinfo *found) {
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (; found; found = found->ai_next) {
+    if (found->ai_family != AF_INET && found->ai_family != AF_INET6) continue;
+    mb_address_push_parts(L, found->ai_addr);
+    lua_pop(L, 1);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+/* Stack: 1 lookup. */
+static int lookup_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct lookup *l = *(struct lookup **)lua_touserdata(L, 1);
+  (void)status;
+  for (;;) {
+    struct mb_process *p = mb_current_still(h, L);
+    if (l->done) {
+      int results = l->error ? mb_failure(L, l->error) : push_found(L, l->found);
+      return mb_worked(h, L, p, MB_COST_SPAWN, results);
+    }
+    if (mb_deadline_passed(h, (uint64_t)deadline)) return mb_failure(L, UV_ETIMEDOUT);
+    l->waiter = mb_pid_of(p);
+    mb_block(h, L, p, (uint64_t)deadline, deadline, lookup_on);
+  }
+}
+
+/* lookup(name, "inet" | "inet6" | nil, deadline) -> {host...} */
+static int lookup(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const char *name = luaL_checkstring(L, 1), *family = luaL_optstring(L, 2, "");
+  lua_KContext deadline = (lua_KContext)luaL_checkinteger(L, 3);
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+  struct lookup *l, **box;
+  int error;
+  (void)mb_current(h, L);
+  hints.ai_family = strcmp(family, "inet") == 0 ? AF_INET : strcmp(family, "inet6") == 0 ? AF_INET6 : AF_UNSPEC;
+  box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  if (luaL_newmetatable(L, "moonbeam.lookup")) {
+    lua_pushcfunction(L, collect_lookup);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  l = calloc(1, sizeof *l);
+  if (!l) return luaL_error(L, "not enough memory");
+  l->io = h->io;
+  l->references = 1;
+  *box = l;
+  error = uv_getaddrinfo(h->scheduler->loop, &l->request, on_found, name, NULL, &hints);
+  if (error) {
+    l->done = 1;
+    return mb_failure(L, error);
+  }
+  l->references++;
+  lua_replace(L, 1);
+  lua_settop(L, 1);
+  return lookup_on(L, LUA_OK, deadline);
+}
+
+/* Connecting */
+
+struct attempt {
+  uv_connect_t request;
+  struct mb_socket *socket;
+};
+
+static void on_connected(uv_connect_t *request, int status) {
+  struct mb_socket *s = ((struct attempt *)request)->socket;
+  free(request);
+  s->connecting = 0;
+  if (status) s->broken = status;
+  mb_wake_waiter(s->object.io->heap->scheduler, &s->object.waiter);
+  mb_object_release(&s->object);
+}
+
+/* Stack: 1 socket. */
+static int connect_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_socket *s = (struct mb_socket *)mb_object_of(L, 1, &mb_socket_type);
+  (void)status;
+  for (;;) {
+    struct mb_process *p = mb_current_still(h, L);
+    int error = s->connecting ? 0 : s->broken;
+    if (s->object.closed) return mb_object_gone(L, 1);
+    if (!s->connecting && !error) {
+      uv_unref(&s->uv.handle);
+      lua_settop(L, 1);
+      return mb_worked(h, L, p, MB_COST_SPAWN, 1);
+    }
+    if (!error && mb_deadline_passed(h, (uint64_t)deadline)) error = UV_ETIMEDOUT;
+    if (error) {
+      mb_object_close(&s->object, MB_CLOSE_AT_ONCE);
+      return mb_failure(L, error);
+    }
+    uv_ref(&s->uv.handle);
+    s->object.waiter = mb_pid_of(p);
+    mb_block(h, L, p, (uint64_t)deadline, deadline, connect_on);
+  }
+}
+
+static int bind_first(struct mb_socket *s, const char *host, int port, int family) {
+  struct sockaddr_storage local;
+  int error;
+  if (!host) host = family == AF_INET6 ? "::" : "0.0.0.0";
+  error = mb_address_parse(host, port, &local);
+  return error ? error : uv_tcp_bind(&s->uv.tcp, (struct sockaddr *)&local, 0);
+}
+
+/* connect(host | path, port | nil, deadline [, local host, local port]) -> socket: host is a numeric address */
+static int do_connect(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  size_t size;
+  const char *host = luaL_checklstring(L, 1, &size), *local = luaL_optstring(L, 4, NULL);
+  int is_pipe = lua_isnoneornil(L, 2), error;
+  lua_KContext deadline = (lua_KContext)luaL_checkinteger(L, 3);
+  struct sockaddr_storage address;
+  struct mb_socket *s;
+  struct attempt *a;
+  if (!is_pipe && mb_address_parse(host, (int)luaL_checkinteger(L, 2), &address) != 0) return mb_failure(L, UV_EINVAL);
+  if (is_pipe && (size >= sizeof ((struct sockaddr_un *)0)->sun_path || strlen(host) != size))
+    return mb_failure(L, UV_ENAMETOOLONG);
+  s = mb_socket_new(h, p, is_pipe, 0, &error);
+  if (!s) return mb_failure(L, error);
+  mb_object_push(h, L, &s->object);
+  if (!is_pipe && (local || !lua_isnoneornil(L, 5)))
+    error = bind_first(s, local, (int)luaL_optinteger(L, 5, 0), address.ss_family);
+  a = error ? NULL : malloc(sizeof *a);
+  if (!error && !a) error = UV_ENOMEM;
+  if (!error) {
+    a->socket = s;
+    if (is_pipe)
+      uv_pipe_connect(&a->request, &s->uv.pipe, host, on_connected);
+    else
+      error = uv_tcp_connect(&a->request, &s->uv.tcp, (struct sockaddr *)&address, on_connected);
+  }
+  if (error) {
+    free(a);
+    mb_object_close(&s->object, MB_CLOSE_AT_ONCE);
+    return mb_failure(L, error);
+  }
+  s->connecting = 1;
+  mb_object_retain(&s->object);
+  lua_replace(L, 1);
+  lua_settop(L, 1);
+  return connect_on(L, LUA_OK, deadline);
+}
+
+/* Listening */
+
+static int open_listening(const struct sockaddr *address, socklen_t size, int reuse) {
+  int one = 1, fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error = 0;
+  if (fd < 0) return uv_translate_sys_error(errno);
+  if (address->sa_family != AF_UNIX && reuse && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0)
+    error = uv_translate_sys_error(errno);
+  if (!error && bind(fd, address, size) != 0) error = uv_translate_sys_error(errno);
+  if (!error) return fd;
+  close(fd);
+  return error;
+}
+
+/* listen(host | path, port | nil, backlog, reuseaddr) -> listener: host is a numeric address */
+static int do_listen(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  size_t size;
+  const char *host = luaL_checklstring(L, 1, &size);
+  int is_pipe = lua_isnoneornil(L, 2), fd;
+  if (is_pipe) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (size >= sizeof address.sun_path || strlen(host) != size) return mb_failure(L, UV_ENAMETOOLONG);
+    memcpy(address.sun_path, host, size + 1);
+    fd = open_listening((struct sockaddr *)&address, (socklen_t)sizeof address, 0);
+  } else {
+    struct sockaddr_storage address;
+    if (mb_address_parse(host, (int)luaL_checkinteger(L, 2), &address) != 0) return mb_failure(L, UV_EINVAL);
+    fd = open_listening((struct sockaddr *)&address,
+                        address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6),
+                        lua_toboolean(L, 4));
+  }
+  if (fd < 0) return mb_failure(L, fd);
+  return mb_listener_push_new(h, L, p, fd, (int)luaL_checkinteger(L, 3), is_pipe ? host : NULL);
+}
+
+/* numeric(host) -> whether it is an address in numbers */
+static int numeric(lua_State *L) {
+  struct sockaddr_storage address;
+  lua_pushboolean(L, mb_address_parse(luaL_checkstring(L, 1), 0, &address) == 0);
+  return 1;
+}
+
+static uint64_t id_of(struct mb_heap *h, lua_State *L, int index) {
+  uint64_t id = mb_give_id(h, L, index);
+  return id ? id : mb_listener_id(L, index);
+}
+
+void mb_open_dial(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"net_lookup", lookup}, {"net_connect", do_connect}, {"net_listen", do_listen},
+                                       {"net_numeric", numeric}, {"net_udp", mb_udp_open}, {NULL, NULL}};
+  h->io->socket_methods = mb_socket_methods;
+  h->io->gone_traveller = &mb_listener_guest_type;
+  h->io->arrived = mb_listener_arrived;
+  h->io->id_of = id_of;
+  mb_set_functions(h, L, functions);
+}

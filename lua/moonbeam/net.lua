@@ -1,0 +1,197 @@
+--- TCP, Unix and UDP sockets, blocking in style: a call that waits suspends its process and no other.
+--
+-- What depends on the outside fails with `nil, "ECODE: text", "ECODE"`, libuv's names and texts; wrong arguments raise.
+-- Timeouts are ms, the last argument and optional: without one a call waits as long as it takes, and one that is late
+-- returns `nil, "ETIMEDOUT: connection timed out", "ETIMEDOUT"`.
+--
+-- A socket belongs to the process that has accepted, connected or been given it, and closes with it. Others may close it,
+-- and nothing else: `socket:give_away(pid)` hands it on. A listener may be used by any number of processes, on any
+-- scheduler: it travels in messages and closures.
+--
+-- Methods of a connected socket:
+--
+-- * `recv([what] [, ms])` -> string | nil, text, code. Without `what`: what there is, one byte at least. A number: exactly
+--   so many bytes. "line": up to the next line feed, which is left out, as is a carriage return before it; a last line
+--   may lack it. A line longer than the option `line_limit` (1 MiB) is "EMSGSIZE", and its bytes stay. "*a": all until
+--   the other side has ended. At the end "EOF". What has arrived when the time is over stays for the next call.
+-- * `send(data [, ms])` -> true | nil, text, code, n. data: a string, or a sequence of strings. It returns when all of it has
+--   been taken, and waits while more than the option `high_water` (64 KiB) is queued; n bytes were taken when it fails.
+-- * `shutdown()` -> true: no more is sent, after what is queued; the other side reads the end.
+-- * `close()` -> true, also when it is closed. What is queued is still sent, for up to 5 s. Who waits in a call on it gets
+--   "ECANCELED"; later calls "EBADF".
+-- * `active(mode)` -> true. `true`: what arrives comes to the owner's mailbox, as {"tcp", socket, data}, then
+--   {"tcp_closed", socket}, after {"tcp_error", socket, code} where it has broken. "once": one message. A number: so many,
+--   then {"tcp_passive", socket}. `false`: recv again.
+-- * `set{nodelay =, keepalive = seconds | boolean, high_water =, line_limit =, active =}` -> true
+-- * `peername()`, `sockname()` -> {host =, port =, family = "inet" | "inet6"} or {path =, family = "unix"}; tostring works.
+-- * `give_away(pid [, gift])` -> true: the process gets {"socket", socket, from, gift}; the socket is passive then. What has
+--   arrived and was not taken goes along. "ESRCH" when it is dead: the socket stays.
+--
+-- Of a listener: `accept([ms])` -> socket, `close()`, `sockname()`. It closes with the process that has made it.
+-- Of a UDP socket: `send(data, host, port)`, `recv([ms])` -> data, host, port, `active(mode)` with the messages
+-- {"udp", socket, host, port, data}, `sockname()`, `close()`; hosts are addresses in numbers.
+--
+-- See Erlang's `gen_tcp`, `gen_udp` and `inet`.
+-- @module moonbeam.net
+
+local core = require "moonbeam.core"
+local options = require "moonbeam.internal.options"
+
+local net = {}
+
+-- The metatable of addresses.
+net.Address = {
+  __tostring = function(address)
+    if address.path then return address.path end
+    return string.format(address.family == "inet6" and "[%s]:%d" or "%s:%d", address.host, address.port)
+  end,
+}
+
+local function shown(v) return core.type(v) end
+
+local function check_host(host, fname, index)
+  if type(host) ~= "string" or host == "" then
+    core.argument_error(fname, index, "host expected, a name or an address, got " .. shown(host))
+  end
+end
+
+local function check_port(port, fname, index)
+  if math.type(port) ~= "integer" or port < 0 or port > 65535 then
+    core.argument_error(fname, index, "port expected, an integer from 0 to 65535, got " ..
+      (type(port) == "number" and tostring(port) or shown(port)))
+  end
+end
+
+local function unix_path(text) return type(text) == "string" and string.match(text, "^unix:(.+)$") end
+
+local families = options.one_of("inet", "inet6")
+local resolve_options = options.of{{"family", families}, {"timeout", options.timeout}}
+
+local function addresses(host, family, deadline)
+  if core.net_numeric(host) then return {host} end
+  return core.net_lookup(host, family, deadline)
+end
+
+--- The addresses of a name, in numbers, those to be tried first first. See Erlang's `inet:getaddrs/2`.
+-- Looking up is done by the system's resolver, on a thread of libuv's pool.
+-- @param name string
+-- @param[opt] opts family = "inet" | "inet6", timeout = ms
+-- @return sequence of strings | nil, text, code
+-- @usage assert(#net.resolve("localhost") >= 1)
+function net.resolve(name, opts)
+  check_host(name, "net.resolve", 1)
+  opts = options.check(opts, resolve_options, "net.resolve", 2)
+  return addresses(name, opts.family, core.deadline(opts.timeout, "net.resolve", 2))
+end
+
+local function host_rule(v) if type(v) ~= "string" or v == "" then return "a name or an address" end end
+local function path_rule(v) if type(v) ~= "string" or v == "" then return "a path" end end
+local function port_rule(v)
+  if math.type(v) ~= "integer" or v < 0 or v > 65535 then return "an integer from 0 to 65535" end
+end
+
+local listen_options = options.of{
+  {"host", host_rule}, {"port", port_rule}, {"path", path_rule}, {"backlog", options.integer(1)},
+  {"reuseaddr", options.boolean},
+}
+
+--- A listening socket. See Erlang's `gen_tcp:listen/2`.
+-- Any number of processes, on any scheduler, may wait in its `accept`; each connection goes to one of them, and belongs to
+-- that one.
+-- @param opts host ("127.0.0.1" at first; "0.0.0.0" or "::" for all), port (0, or none: any that is free), or path for a Unix
+-- socket, a file which is removed when the listener closes; backlog (1024): how many connections may wait; reuseaddr (true)
+-- @return listener | nil, text, code
+-- @usage
+-- local listener = net.listen{port = 0}
+-- local port = listener:sockname().port
+-- spawn(function() listener:accept():send("hello\n") end)
+-- assert(net.connect("127.0.0.1", port):recv("line") == "hello")
+-- listener:close()
+function net.listen(opts)
+  if type(opts) ~= "table" then
+    core.argument_error("net.listen", 1, "table of options expected, got " .. shown(opts))
+  end
+  options.check(opts, listen_options, "net.listen", 1)
+  local backlog = opts.backlog or 1024
+  if opts.path then return core.net_listen(opts.path, nil, backlog) end
+  local found, text, code = addresses(opts.host or "127.0.0.1", nil, 0)
+  if not found then return nil, text, code end
+  return core.net_listen(found[1], opts.port or 0, backlog, opts.reuseaddr ~= false)
+end
+
+local connect_options = options.of{
+  {"host", host_rule}, {"port", port_rule}, {"path", path_rule}, {"timeout", options.timeout}, {"nodelay", options.boolean},
+  {"keepalive", options.any}, {"high_water", options.integer(1)}, {"line_limit", options.integer(1)},
+  {"family", families}, {"local_host", host_rule}, {"local_port", port_rule},
+}
+
+local set_later = {"nodelay", "keepalive", "high_water", "line_limit"}
+
+local function set(socket, opts)
+  local wanted
+  for _, name in ipairs(set_later) do
+    if opts[name] ~= nil then
+      wanted = wanted or {}
+      wanted[name] = opts[name]
+    end
+  end
+  if wanted then socket:set(wanted) end
+  return socket
+end
+
+--- Connect. See Erlang's `gen_tcp:connect/4`.
+-- The addresses of a name are tried in turn, IPv6 and IPv4, until one accepts.
+-- @param host a name or an address; or "unix:/path"; or a table with all options, and host and port or path
+-- @param port integer
+-- @param[opt] opts timeout = ms in all, family = "inet" | "inet6", local_host =, local_port =, and those of `set`
+-- @return socket | nil, text, code
+-- @usage
+-- local socket, text, code = net.connect("localhost", 1, {timeout = 1000})
+-- assert(socket == nil and code == "ECONNREFUSED", text)
+function net.connect(host, port, opts)
+  local at = 3
+  local path = unix_path(host)
+  if type(host) == "table" then
+    at, opts = 1, host
+    host, port, path = opts.host, opts.port, opts.path
+  elseif path and type(port) == "table" then
+    at, opts = 2, port
+  end
+  opts = options.check(opts, connect_options, "net.connect", at)
+  local deadline = core.deadline(opts.timeout, "net.connect", at)
+  if path then
+    local socket, text, code = core.net_connect(path, nil, deadline)
+    if not socket then return nil, text, code end
+    return set(socket, opts)
+  end
+  check_host(host, "net.connect", 1)
+  check_port(port, "net.connect", at == 1 and 1 or 2)
+  local found, text, code = addresses(host, opts.family, deadline)
+  if not found then return nil, text, code end
+  local socket
+  for _, address in ipairs(found) do
+    socket, text, code = core.net_connect(address, port, deadline, opts.local_host, opts.local_port)
+    if socket then return set(socket, opts) end
+    if code == "ETIMEDOUT" or code == "ECANCELED" then break end
+  end
+  return nil, text or "EADDRNOTAVAIL: address not available", code or "EADDRNOTAVAIL"
+end
+
+local udp_options = options.of{{"host", host_rule}, {"port", port_rule}, {"reuseaddr", options.boolean}}
+
+--- A UDP socket. See Erlang's `gen_udp:open/2`.
+-- @param[opt] opts host ("0.0.0.0" at first), port (0: any that is free), reuseaddr
+-- @return UDP socket | nil, text, code
+-- @usage
+-- local a, b = net.udp{host = "127.0.0.1"}, net.udp{host = "127.0.0.1"}
+-- a:send("hello", "127.0.0.1", b:sockname().port)
+-- local data, host, port = b:recv(1000)
+-- assert(data == "hello" and host == "127.0.0.1" and port == a:sockname().port)
+function net.udp(opts)
+  opts = options.check(opts, udp_options, "net.udp", 1)
+  local found, text, code = addresses(opts.host or "0.0.0.0", nil, 0)
+  if not found then return nil, text, code end
+  return core.net_udp(found[1], opts.port or 0, opts.reuseaddr or false)
+end
+
+return net
