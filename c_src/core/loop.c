@@ -312,6 +312,7 @@ void mb_scheduler_deinit(struct mb_scheduler *s) {
   }
   mb_timer_heap_deinit(&s->timers);
   mb_scheduler_empty_loop(s);
+  while (s->works) uv_run(s->loop, UV_RUN_ONCE); /* on a borrowed loop, which goes on without us */
   leave_loop(s);
   if (!s->loop_borrowed) {
     uv_loop_close(s->loop);

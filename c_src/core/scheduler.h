@@ -26,6 +26,7 @@ struct mb_scheduler {
   uint32_t id; /* from 0 */
   uv_loop_t *loop;
   int loop_borrowed; /* it is somebody else's, and stays open */
+  unsigned works;    /* what a thread of libuv's pool does for the layer above, which tells of it on the loop */
   uv_timer_t wake;    /* armed before the loop blocks, for the first deadline; unreferenced */
   uv_async_t doorbell; /* another thread has filled an inbox; unreferenced */
   struct mb_queue ready;

@@ -307,6 +307,37 @@ describe("a file", function()
   end)
 end)
 
+describe("the end of the program", function()
+  -- A luv that was loaded before has the loop, which goes on when the runtime has ended.
+  for _, before in ipairs{"", 'local has, uv = pcall(require, "luv")\n'} do
+    it("comes while files are written, read and watched" .. (before == "" and "" or ", on the loop of a luv"), function()
+      local directory = assert(fs.mkdtemp())
+      local output, code = helper.run_script(before .. [[
+        local mb = require "moonbeam"
+        mb.import()
+        local directory = arg[1]
+        local path = directory .. "/file"
+        fs.write(path, ("x"):rep(1000000))
+        os.execute("mkfifo " .. directory .. "/pipe")
+        for i = 1, 8 do
+          spawn(function() while true do fs.write(path .. i, ("x"):rep(1000000)) end end)
+          spawn(function() while true do fs.open(path):read("a") end end)
+          spawn(function() fs.watch(directory) receive() end)
+          spawn(function() fs.read(directory .. "/pipe") end)
+        end
+        local mine = fs.open(path)
+        mine:read(10)
+        fs.watch(directory)
+        sleep(20)
+        print("over")
+      ]], directory)
+      fs.remove(directory, {recursive = true})
+      assert.equal("over\n", output)
+      assert.equal(0, code)
+    end)
+  end
+end)
+
 describe("a process that is killed in the middle", function()
   helper.setup()
   local directory, path

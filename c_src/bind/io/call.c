@@ -46,6 +46,7 @@ static void run(uv_work_t *w) {
 
 static void over(uv_work_t *w, int status) {
   struct mb_call *c = (struct mb_call *)w;
+  c->scheduler->works--;
   c->over = 1;
   if (status < 0) c->result = status;
   if (c->box && mb_process_here(c->scheduler, c->waiter)) {
@@ -90,6 +91,8 @@ int mb_call_wait(struct mb_heap *h, lua_State *L, int at) {
   if (err) {
     c->over = 1;
     c->result = err;
+  } else {
+    h->scheduler->works++;
   }
   return waited(L, LUA_OK, at);
 }

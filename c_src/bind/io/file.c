@@ -236,6 +236,7 @@ static void run(uv_work_t *w) {
 static void over(uv_work_t *w, int status) {
   struct mb_file *f = w->data;
   enum mb_file_step step = f->step;
+  f->scheduler->works--;
   if (status < 0) f->result = status;
   f->step = MB_FILE_IDLE;
   if (step == MB_FILE_READ && f->result >= 0) {
@@ -300,6 +301,7 @@ void mb_file_begin(struct mb_file *f, enum mb_file_step step) {
     await(f);
     return;
   }
+  f->scheduler->works++;
   f->awaited = 0;
   f->step = (uint8_t)step;
   f->result = 0;
