@@ -110,8 +110,9 @@ end
 -- Modes are those of `io.open`, "r" (at first), "w", "a", "r+", "w+", "a+", and "x" and "x+": a new file, which must
 -- not be there before. The methods of a file, each of which gives nil, text, code when it fails:
 --
--- * `file:read([what])`: a line without its end (at first, "line" or "l"), a line with it ("L"), so many bytes (a
--- number), or the rest ("a"); at the end of the file nil, "EOF: end of file", "EOF", and "" of the rest.
+-- * `file:read([what [, ms]])`: a line without its end (at first, "line" or "l"), a line with it ("L"), so many bytes (a
+-- number), or the rest ("a"); at the end of the file nil, "EOF: end of file", "EOF", and "" of the rest. A pipe or device that
+-- has nothing is waited for at most so long: nil, "ETIMEDOUT...", and what has come can be read later.
 -- * `file:write(data...)` -> file: at the position, or at the end in mode "a". Each is a string, a number or a sequence.
 -- * `file:seek([whence [, offset]])` -> position: as in Lua.
 -- * `file:pread(n, offset)`, `file:pwrite(data, offset)`: elsewhere; the position stays.

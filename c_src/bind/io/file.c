@@ -274,6 +274,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   (void)events;
   if (status < 0) f->result = status; /* else UV_EAGAIN: what is awaited is tried again */
   f->polled = 1;
+  f->fresh = 0;
   f->step = MB_FILE_IDLE;
   uv_poll_stop(poll);
   mb_wake_waiter(f->scheduler, &f->waiter);
@@ -296,7 +297,6 @@ static void await(struct mb_file *f) {
 
 void mb_file_begin(struct mb_file *f, enum mb_file_step step) {
   if (step == MB_FILE_READ && f->fresh) {
-    f->fresh = 0;
     f->awaited = MB_FILE_READ;
     await(f);
     return;

@@ -114,6 +114,7 @@ static int read_what(lua_State *L, struct mb_file *f, lua_Integer what, int begu
   return (what == ALL || what > 0) && !f->waits ? begin_read(L, f, want, 0) : begin_block(L, f);
 }
 
+/* Arguments: what, deadline: of the wait for a pipe. */
 static int read_file(lua_State *L, struct mb_file *f, int begun) {
   return read_what(L, f, lua_tointeger(L, 2), begun);
 }
@@ -287,6 +288,13 @@ static int go(lua_State *L, int status, lua_KContext context) {
       begun = results == BEGUN;
       if (!begun) until = f->until;
     }
+    if (f->step == MB_FILE_AWAIT && verb == READ) {
+      until = (uint64_t)lua_tointeger(L, 3);
+      if (mb_deadline_passed(h, until)) {
+        mb_file_forget(f);
+        return mb_worked(h, L, p, MB_COST_MESSAGE, mb_failure(L, UV_ETIMEDOUT));
+      }
+    }
     f->waiter = mb_pid_of(p);
     mb_block(h, L, p, until, (lua_KContext)verb << 1 | begun, go);
   }
@@ -367,10 +375,14 @@ static lua_Integer check_what(lua_State *L, int at, const char *function, int in
 
 static int file_read(lua_State *L) {
   lua_Integer what;
+  uint64_t deadline;
   check_file(L, READ);
   what = check_what(L, 2, verbs[READ].name, 1);
+  lua_settop(L, 3);
+  deadline = mb_check_deadline(mb_heap_of(L), L, 3, verbs[READ].name, 2, 1);
   lua_settop(L, 1);
   lua_pushinteger(L, what);
+  lua_pushinteger(L, (lua_Integer)deadline);
   return start(L, READ);
 }
 
