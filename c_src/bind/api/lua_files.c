@@ -1,10 +1,14 @@
 /* io.input and io.output: each process has default files of its own. The library keeps one of each in the registry; there
  * are those of the process which has used them last. Until a process has set one, all have the standard ones. */
 #include <lualib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "api/own.h"
 #include "code/modules.h"
 #include "heap/private.h"
+#include "io/ready.h"
 #include "process/current.h"
 
 static const char *const keys[] = {"_IO_input", "_IO_output"};
@@ -75,6 +79,109 @@ static int call_library(lua_State *L) {
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
+/* Whether the format at a stack index is that of a line. */
+static int is_line(lua_State *L, int at) {
+  const char *format = lua_type(L, at) == LUA_TSTRING ? lua_tostring(L, at) : "";
+  if (*format == '*') format++;
+  return *format == 'l' || *format == 'L';
+}
+
+/* Whether reading from f would make the process wait with its whole thread: it is standard input, of which nothing has been
+ * read ahead, or no line when that is what shall be read. */
+static int is_late(struct mb_heap *h, lua_State *L, FILE *f, int line) {
+  size_t ahead;
+  if (f != stdin) return 0;
+  ahead = (size_t)(f->_IO_read_end - f->_IO_read_ptr);
+  if (ahead && !(line && !memchr(f->_IO_read_ptr, '\n', ahead))) return 0;
+  return mb_ready_is_late(h, L, STDIN_FILENO);
+}
+
+/* The open file at a stack index; NULL: it is none. */
+static FILE *file_at(lua_State *L, int at) {
+  luaL_Stream *stream = luaL_testudata(L, at, LUA_FILEHANDLE);
+  return stream && stream->closef ? stream->f : NULL;
+}
+
+/* io.read(...) */
+static int read_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_here(L);
+  FILE *f;
+  int line = lua_gettop(L) == 0 || (lua_gettop(L) == 1 && is_line(L, 1));
+  (void)status;
+  (void)unused;
+  for (;;) {
+    mb_use_files(h, L);
+    lua_getfield(L, LUA_REGISTRYINDEX, keys[0]);
+    f = file_at(L, -1);
+    lua_pop(L, 1);
+    if (!f || !is_late(h, L, f, line)) return lua_tocfunction(L, lua_upvalueindex(1))(L);
+    mb_ready_wait(h, L, mb_running(h), STDIN_FILENO, read_on);
+  }
+}
+
+static int call_read(lua_State *L) { return read_on(L, LUA_OK, 0); }
+
+/* file:read(...) */
+static int file_read_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_here(L);
+  FILE *f = file_at(L, 1);
+  int line = lua_gettop(L) == 1 || (lua_gettop(L) == 2 && is_line(L, 2));
+  (void)status;
+  (void)unused;
+  while (f && is_late(h, L, f, line)) {
+    mb_ready_wait(h, L, mb_running(h), STDIN_FILENO, file_read_on);
+    f = file_at(L, 1); /* another process may have closed it */
+  }
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static int file_read(lua_State *L) { return file_read_on(L, LUA_OK, 0); }
+
+/* The iterator of lines. Its first upvalues are the library's: the file, how many formats, whether it is closed at the end,
+ * and the formats; behind them stands the library's function, which finds them where it expects them. */
+enum { LINES_FILE = 1, LINES_FORMATS, LINES_CLOSE, LINES_FIRST };
+
+static int next_line_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_here(L);
+  int formats = (int)lua_tointeger(L, lua_upvalueindex(LINES_FORMATS));
+  int line = formats == 0 || (formats == 1 && is_line(L, lua_upvalueindex(LINES_FIRST)));
+  luaL_Stream *stream = lua_touserdata(L, lua_upvalueindex(LINES_FILE));
+  (void)status;
+  (void)unused;
+  while (stream->closef && is_late(h, L, stream->f, line))
+    mb_ready_wait(h, L, mb_running(h), STDIN_FILENO, next_line_on);
+  return lua_tocfunction(L, lua_upvalueindex(LINES_FIRST + formats))(L);
+}
+
+static int next_line(lua_State *L) { return next_line_on(L, LUA_OK, 0); }
+
+/* Put our iterator in the place of the library's at `at`, if it reads standard input. */
+static void replace_iterator(lua_State *L, int at) {
+  int top = lua_gettop(L), n = 0;
+  FILE *f;
+  if (!lua_iscfunction(L, at) || !lua_getupvalue(L, at, LINES_FILE)) return;
+  f = file_at(L, -1);
+  lua_settop(L, top);
+  if (f != stdin) return;
+  luaL_checkstack(L, 255 + LUA_MINSTACK, NULL);
+  while (lua_getupvalue(L, at, n + 1)) n++;
+  if (n < 255 && n >= LINES_CLOSE && lua_tointeger(L, top + LINES_FORMATS) == n - LINES_CLOSE) {
+    lua_pushcfunction(L, lua_tocfunction(L, at));
+    lua_pushcclosure(L, next_line, n + 1);
+    lua_replace(L, at);
+  }
+  lua_settop(L, top);
+}
+
+/* io.lines(...), file:lines(...) */
+static int call_lines(lua_State *L) {
+  int results;
+  mb_use_files(mb_heap_here(L), L);
+  results = lua_tocfunction(L, lua_upvalueindex(1))(L);
+  if (results > 0) replace_iterator(L, lua_gettop(L) - results + 1);
+  return results;
+}
+
 static int call_setter(lua_State *L) {
   struct mb_heap *h = mb_heap_here(L);
   int sets = !lua_isnoneornil(L, 1), results;
@@ -109,8 +216,8 @@ void mb_disinherit_files(struct mb_heap *h, lua_State *L, struct mb_process *p) 
 
 void mb_open_files(struct mb_heap *h, lua_State *L) {
   h->files = mb_heap_part(L, sizeof *h->files);
-  static const luaL_Reg functions[] = {{"input", call_setter}, {"output", call_setter}, {"read", call_library},
-                                       {"lines", call_library}, {"close", call_library}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"input", call_setter}, {"output", call_setter}, {"read", call_read},
+                                       {"lines", call_lines}, {"close", call_library}, {NULL, NULL}};
   int top = lua_gettop(L);
   push_files(L);
   h->ref[MB_REF_STANDARD_FILES] = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -119,6 +226,17 @@ void mb_open_files(struct mb_heap *h, lua_State *L) {
     for (const luaL_Reg *f = functions; f->name; f++) {
       if (lua_getfield(L, -1, f->name) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
         mb_modules_alias(h, L, -1, "io", f->name);
+        lua_pushcclosure(L, f->func, 1);
+        lua_setfield(L, top + 2, f->name);
+      }
+      lua_settop(L, top + 2);
+    }
+  }
+  lua_settop(L, top);
+  if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE && lua_getfield(L, -1, "__index") == LUA_TTABLE) {
+    static const luaL_Reg methods[] = {{"read", file_read}, {"lines", call_lines}, {NULL, NULL}};
+    for (const luaL_Reg *f = methods; f->name; f++) {
+      if (lua_getfield(L, top + 2, f->name) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
         lua_pushcclosure(L, f->func, 1);
         lua_setfield(L, top + 2, f->name);
       }

@@ -1,13 +1,17 @@
 /* Output: what one call of print, io.write or file:write writes stays together, whichever thread writes beside it. What
  * goes to standard output goes to the process's leader instead, if it has one. */
 #include <lualib.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdio_ext.h>
+#include <unistd.h>
 
 #include "api/api.h"
 #include "api/own.h"
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "core/screen.h"
+#include "io/ready.h"
 #include "process/wait.h"
 
 /* The leader of the calling process, while it lives; else 0. */
@@ -27,6 +31,13 @@ static int lead(struct mb_heap *h, lua_State *L, mb_pid leader, int results) {
   return mb_worked(h, L, p, MB_COST_MESSAGE, results);
 }
 
+/* Whether writing so many bytes would make the process wait for the reader of standard output with its whole thread: what
+ * stdio does not keep is written, and at least a page fits where anything does. */
+static int is_late(struct mb_heap *h, lua_State *L, FILE *f, size_t size) {
+  return f == stdout && (size == SIZE_MAX || __flbf(f) || __fpending(f) + size >= __fbufsize(f)) &&
+         mb_ready_is_late(h, L, STDOUT_FILENO);
+}
+
 static void print_line(const char *line, size_t size, int newline) {
   const struct mb_screen *screen = mb_screen_begin(stdout);
   flockfile(stdout); /* partner: every thread that writes; no Lua inside */
@@ -37,14 +48,16 @@ static void print_line(const char *line, size_t size, int newline) {
   mb_screen_end(screen, 1);
 }
 
-/* print(...): one write of the whole line. No upvalues, as the library's has none. */
-static int do_print(lua_State *L) {
+static int print_on(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_find(L);
   mb_pid leader = leader_of(h, L);
   int n = lua_gettop(L);
   luaL_Buffer b;
   size_t size;
   const char *line;
+  (void)status;
+  (void)unused;
+  while (!leader && is_late(h, L, stdout, SIZE_MAX)) mb_ready_wait(h, L, h->scheduler->current, STDOUT_FILENO, print_on);
   if (n == 1 && !leader && lua_type(L, 1) == LUA_TSTRING) {
     line = lua_tolstring(L, 1, &size);
     print_line(line, size, 1);
@@ -66,6 +79,16 @@ static int do_print(lua_State *L) {
   line = lua_tolstring(L, -1, &size);
   print_line(line, size, 0);
   return 0;
+}
+
+/* print(...): one write of the whole line. No upvalues, as the library's has none. */
+static int do_print(lua_State *L) { return print_on(L, LUA_OK, 0); }
+
+/* How many bytes the strings from stack index `first` on are. */
+static size_t size_from(lua_State *L, int first) {
+  size_t all = 0;
+  for (int i = first; i <= lua_gettop(L); i++) all += lua_rawlen(L, i);
+  return all;
 }
 
 /* Write the strings above the file, which is at stack index 1. */
@@ -107,12 +130,22 @@ static void check_strings(lua_State *L, int first) {
   }
 }
 
+static int file_write_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_find(L);
+  FILE *f = ((luaL_Stream *)lua_touserdata(L, 1))->f;
+  (void)status;
+  (void)unused;
+  while (is_late(h, L, f, size_from(L, 2)) && !leader_of(h, L))
+    mb_ready_wait(h, L, h->scheduler->current, STDOUT_FILENO, file_write_on);
+  return write_all(h, L);
+}
+
 /* file:write(...); upvalue 1 is the library's, which knows what to say of what is no open file. */
 static int file_write(lua_State *L) {
   luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
   if (!stream || !stream->closef) return lua_tocfunction(L, lua_upvalueindex(1))(L);
   check_strings(L, 2);
-  return write_all(mb_heap_find(L), L);
+  return file_write_on(L, LUA_OK, 0);
 }
 
 /* io.write(...); upvalue 1 as above. */
@@ -128,7 +161,7 @@ static int io_write(lua_State *L) {
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
   }
   lua_insert(L, 1);
-  return write_all(h, L);
+  return file_write_on(L, LUA_OK, 0);
 }
 
 /* field of the table on the top of the stack, in place of the library's, which f may keep as its upvalue. */

@@ -324,6 +324,8 @@ static int run(lua_State *L) {
   const char *input = lua_tolstring(L, 4, &size);
   int standard_error = (int)lua_tointeger(L, 5), error;
   struct mb_command *c;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argcheck(L, lua_rawlen(L, 1) > 0, 1, "the program expected");
   if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
   lua_settop(L, 6);
   spec.arguments = push_vector(L, 1);

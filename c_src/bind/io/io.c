@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "io/command.h"
+#include "io/ready.h"
 #include "io/socket.h"
 
 struct mb_io *mb_io_new(struct mb_heap *h) {
@@ -27,5 +28,6 @@ void mb_io_free(struct mb_io *io) {
   mb_map_deinit(&io->watchers);
   mb_commands_free(io);
   mb_map_deinit(&io->by_id);
+  for (int i = 0; i < 2; i++) mb_ready_deinit(&io->ready[i]);
   free(io);
 }

@@ -16,6 +16,14 @@ enum { MB_READ_SIZE = 65536 }; /* read at once, at most */
 struct mb_object;
 struct mb_object_type;
 
+/* A standard stream that processes wait for, see ready.c. */
+struct mb_ready {
+  uv_poll_t poll;
+  struct mb_scheduler *scheduler; /* NULL: not watched yet */
+  int fd;                         /* the epoll set */
+  struct mb_map waiting;          /* pids */
+};
+
 struct mb_io {
   struct mb_heap *heap;
   /* See luv.c. */
@@ -23,6 +31,7 @@ struct mb_io {
   uint64_t calls;        /* callbacks of luv's so far */
   uint64_t stops;        /* calls of uv.stop so far */
   struct mb_map watchers; /* reference -> struct watcher, see lua_fs_watch.c */
+  struct mb_ready ready[2]; /* standard input and output */
   struct mb_command *commands; /* programs that have been started, see command.c */
   /* See object.h. */
   int objects;              /* registry reference of {id = userdata}, weak; LUA_NOREF before the first */
