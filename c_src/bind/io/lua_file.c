@@ -288,6 +288,7 @@ static int go(lua_State *L, int status, lua_KContext context) {
       begun = results == BEGUN;
       if (!begun) until = f->until;
     }
+    if (!f->step && !until) continue; /* it has failed at once */
     if (f->step == MB_FILE_AWAIT && verb == READ) {
       until = (uint64_t)lua_tointeger(L, 3);
       if (mb_deadline_passed(h, until)) {
