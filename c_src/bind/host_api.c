@@ -209,7 +209,7 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   struct mb_process *p;
   int err, top;
   *out = (struct mb_host_outcome){.kind = MB_ENDED_NORMAL};
-  if (!nothing || mb_spawn(s, NULL, nothing, 0, 0, NULL, &p) != 0) return MB_ENOMEM;
+  if (!nothing || mb_spawn(s, NULL, nothing, MB_SPAWN_UNTIED, 0, &p) != 0) return MB_ENOMEM;
   /* The script is not copied: it runs with the state's own globals. */
   mb_signal_free(p->start);
   p->start = NULL;

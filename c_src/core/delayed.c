@@ -191,7 +191,7 @@ static void receive_ended(struct mb_scheduler *s) {
   mb_watches_end(s, ended);
 }
 
-int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel) {
+int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, enum mb_delayed_then then) {
   uint64_t *entry;
   struct mb_delayed *d;
   uint64_t deadline, now;
@@ -201,7 +201,7 @@ int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel) {
   d = (struct mb_delayed *)(uintptr_t)*entry;
   deadline = mb_timer_deadline(&s->timers, &d->timer);
   now = mb_now(s->runtime);
-  if (cancel) delayed_free(s, d);
+  if (then == MB_DELAYED_CANCELLED) delayed_free(s, d);
   return deadline > now ? (int64_t)(deadline - now) : 0;
 }
 

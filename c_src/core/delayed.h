@@ -16,8 +16,11 @@
 int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, struct mb_signal *signal,
              uint64_t deadline, mb_ref *out);
 
-/* ns left until the timer fires, cancelled or not as asked; -1 when there is none such. */
-int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, int cancel);
+/* What becomes of a timer that is read. */
+enum mb_delayed_then { MB_DELAYED_STAYS, MB_DELAYED_CANCELLED };
+
+/* ns left until the timer fires; -1 when there is none such. */
+int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, enum mb_delayed_then then);
 
 /* Free the watches that others have sent, linked by next_ended, with their timers. */
 void mb_watches_end(struct mb_scheduler *s, struct mb_watch *ended);

@@ -77,8 +77,8 @@ static void settle(struct mb_scheduler *s, struct mb_process *p, mb_pid pid) {
   }
 }
 
-int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal *start, int link,
-             int alias, mb_ref *monitor, struct mb_process **out) {
+int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal *start, enum mb_spawn_ties ties,
+             mb_ref ref, struct mb_process **out) {
   struct mb_process *p = slot_take(s);
   mb_pid mother = parent ? atomic_load_explicit(&parent->pid, memory_order_relaxed) : 0;
   struct mb_holding *holdings;
@@ -87,14 +87,14 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
   if (err) goto no_slot;
   birth(s, p);
   child = atomic_load_explicit(&p->pid, memory_order_relaxed);
-  if (link) {
+  if (ties & MB_SPAWN_LINKED) {
     err = mb_map_put(&p->links, mother, 0);
     if (!err) err = mb_map_put(&parent->links, child, 0);
     if (err) goto no_memory;
   }
   p->state = MB_WAITING; /* a state in which it can be monitored */
-  if (monitor) {
-    err = mb_monitor(s, parent, child, NULL, 0, alias, monitor);
+  if (ties & MB_SPAWN_MONITORED) {
+    err = mb_monitor(s, parent, child, NULL, 0, ties & MB_SPAWN_ALIAS ? MB_MONITOR_ALIAS : MB_MONITOR_ONLY, ref);
     if (err) goto no_memory;
   }
   p->parent = mother;

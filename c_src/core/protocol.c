@@ -329,14 +329,12 @@ int mb_exit_signal(struct mb_scheduler *s, mb_pid from, mb_pid to, struct mb_rea
   return 0;
 }
 
-int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, const char *name,
-               uint32_t name_size, int alias, mb_ref *out) {
+int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, const char *name, uint32_t name_size,
+               enum mb_monitor_kind kind, mb_ref ref) {
   mb_pid self = atomic_load_explicit(&p->pid, memory_order_relaxed);
-  mb_ref ref = *out ? *out : mb_ref_new(s);
-  uint64_t entry = (target & ~(uint64_t)ENTRY_BITS) | (alias ? ENTRY_ALIAS : 0);
+  uint64_t alias = kind == MB_MONITOR_ALIAS ? ENTRY_ALIAS : 0, entry = (target & ~(uint64_t)ENTRY_BITS) | alias;
   struct mb_process *here;
   int err;
-  *out = ref;
   if (target == self && !name) return 0; /* nobody hears of its own death */
   if (name) {
     struct by_name *n = malloc(sizeof *n + name_size);
@@ -344,7 +342,7 @@ int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, cons
     n->target = target;
     n->size = name_size;
     memcpy(n->text, name, name_size);
-    entry = (uint64_t)(uintptr_t)n | ENTRY_NAME | (alias ? ENTRY_ALIAS : 0);
+    entry = (uint64_t)(uintptr_t)n | ENTRY_NAME | alias;
   }
   if (mb_map_put(&p->monitors, ref, entry) != 0) {
     free_entry(entry);

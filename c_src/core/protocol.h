@@ -27,10 +27,15 @@ int mb_link(struct mb_scheduler *s, struct mb_process *p, mb_pid other);
 int mb_unlink(struct mb_scheduler *s, struct mb_process *p, mb_pid other);
 int mb_exit_signal(struct mb_scheduler *s, mb_pid from, mb_pid to, struct mb_reason *reason);
 
-/* Watch target (0: the name had no holder). name: NULL, or what it was monitored by, name_size
- * bytes. alias: replies to the reference reach the mailbox while the monitor is active. */
-int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, const char *name,
-               uint32_t name_size, int alias, mb_ref *out);
+enum mb_monitor_kind {
+  MB_MONITOR_ONLY,
+  MB_MONITOR_ALIAS /* replies to the reference reach the mailbox while the monitor is active */
+};
+
+/* Watch target (0: the name had no holder) by ref, a new one of the caller's. name: NULL, or what it was monitored by,
+ * name_size bytes. */
+int mb_monitor(struct mb_scheduler *s, struct mb_process *p, mb_pid target, const char *name, uint32_t name_size,
+               enum mb_monitor_kind kind, mb_ref ref);
 
 /* A reference whose replies reach p's mailbox until mb_demonitor: a monitor on nobody. */
 int mb_alias(struct mb_scheduler *s, struct mb_process *p, mb_ref *out);

@@ -35,7 +35,7 @@ static inline void plain_end(void) {
 
 static inline struct mb_process *plain_spawn(struct mb_scheduler *s) {
   struct mb_process *p;
-  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == 0);
+  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), MB_SPAWN_UNTIED, 0, &p) == 0);
   return p;
 }
 

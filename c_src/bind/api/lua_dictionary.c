@@ -8,7 +8,7 @@
 #include "process/current.h"
 
 /* As mb_push_dictionary, of the calling process. */
-static int push_own(struct mb_heap *h, lua_State *L, int make) {
+static int push_own(struct mb_heap *h, lua_State *L, enum mb_make make) {
   return mb_push_dictionary(h, L, mb_current(h, L), make);
 }
 
@@ -22,7 +22,7 @@ static int process_put(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   check_key(h, L, "Process.put");
   lua_settop(L, 2);
-  push_own(h, L, 1);
+  push_own(h, L, MB_MAKE);
   lua_pushvalue(L, 1);
   lua_rawget(L, 3);
   lua_pushvalue(L, 1);
@@ -35,7 +35,7 @@ static int process_get(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   if (lua_isnone(L, 1)) {
     lua_newtable(L);
-    if (push_own(h, L, 0)) {
+    if (push_own(h, L, MB_IF_MADE)) {
       lua_pushnil(L);
       while (lua_next(L, 2)) {
         lua_pushvalue(L, -2);
@@ -48,7 +48,7 @@ static int process_get(lua_State *L) {
   }
   check_key(h, L, "Process.get");
   lua_settop(L, 2);
-  if (push_own(h, L, 0)) {
+  if (push_own(h, L, MB_IF_MADE)) {
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 3) != LUA_TNIL) return 1;
   }
@@ -60,7 +60,7 @@ static int process_delete(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   check_key(h, L, "Process.delete");
   lua_settop(L, 1);
-  if (!push_own(h, L, 0)) return 0;
+  if (!push_own(h, L, MB_IF_MADE)) return 0;
   lua_pushvalue(L, 1);
   lua_rawget(L, 2);
   lua_pushvalue(L, 1);
@@ -75,7 +75,7 @@ static int process_get_keys(lua_State *L) {
   int all = lua_isnone(L, 1);
   lua_settop(L, 1);
   lua_newtable(L);
-  if (!push_own(h, L, 0)) return 1;
+  if (!push_own(h, L, MB_IF_MADE)) return 1;
   lua_pushnil(L);
   while (lua_next(L, 3)) {
     if (all || lua_compare(L, -1, 1, LUA_OPEQ)) {

@@ -37,7 +37,7 @@ void mb_use_files(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
   if (!h->files->set || !h->scheduler || id == h->files->owner) return;
   luaL_checkstack(L, 6, NULL);
-  if (!mb_push_own(h, L, id, p, 0) || lua_rawgeti(L, -1, MB_PRIVATE_FILES) != LUA_TTABLE)
+  if (!mb_push_own(h, L, id, p, MB_IF_MADE) || lua_rawgeti(L, -1, MB_PRIVATE_FILES) != LUA_TTABLE)
     mb_push_ref(h, L, MB_REF_STANDARD_FILES);
   set_files(L);
   lua_settop(L, top);
@@ -56,7 +56,7 @@ static void keep_files(struct mb_heap *h, lua_State *L) {
     lua_rawgeti(L, top + 2, i);
     standard &= lua_rawequal(L, -1, -2);
   }
-  mb_push_own(h, L, id, p, 1);
+  mb_push_own(h, L, id, p, MB_MAKE);
   if (standard)
     lua_pushnil(L);
   else
@@ -196,8 +196,8 @@ void mb_inherit_files(struct mb_heap *h, lua_State *L, struct mb_process *parent
   mb_pid id = mb_own_id(parent);
   if (!parent) return; /* a finalizer has spawned it */
   if (id ? !(parent->private_flags & MB_PRIVATE_HAS_FILES) : !h->files->main_has) return;
-  mb_push_own(h, L, id, parent, 1);
-  mb_push_private(h, L, p, 1);
+  mb_push_own(h, L, id, parent, MB_MAKE);
+  mb_push_private(h, L, p, MB_MAKE);
   lua_rawgeti(L, -2, MB_PRIVATE_FILES); /* never changed, only replaced */
   lua_rawseti(L, -2, MB_PRIVATE_FILES);
   lua_pop(L, 2);

@@ -137,7 +137,7 @@ static void push_monitors(struct mb_heap *h, lua_State *L, struct mb_process *p)
 static void push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   int top = lua_gettop(L);
   lua_newtable(L);
-  if (!mb_push_dictionary(h, L, p, 0)) return;
+  if (!mb_push_dictionary(h, L, p, MB_IF_MADE)) return;
   lua_pushnil(L);
   while (lua_next(L, top + 2)) {
     for (int i = 0; i < 2; i++) {

@@ -36,16 +36,17 @@ static int caller(lua_State *L) {
 
 /* Spawning */
 
-/* Spawn with the function and arguments from stack index `first` on. What a finalizer spawns has no parent. */
-static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, int link, int alias, mb_ref *monitor) {
-  struct mb_process *parent = link || monitor ? mb_current(h, L) : mb_caller(h, L), *p;
+/* Spawn with the function and arguments from stack index `first` on; ties and ref are mb_spawn's. What a finalizer spawns
+ * has no parent. */
+static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, enum mb_spawn_ties ties, mb_ref ref) {
+  struct mb_process *parent = ties ? mb_current(h, L) : mb_caller(h, L), *p;
   struct mb_signal *start;
   const char *site;
   int err;
   if (h->state_closes) mb_heap_ended(L);
   if (h->blocking) mb_refuse_outside(h, L); /* no scheduler is here */
   start = mb_encode_signal(h, L, first, lua_gettop(L) - first + 1, "spawn", MB_MESSAGE);
-  err = mb_spawn(h->scheduler, parent, start, link, alias, monitor, &p);
+  err = mb_spawn(h->scheduler, parent, start, ties, ref, &p);
   if (err == MB_ELIMIT) mb_raise(h, L, "system_limit: too many processes (%d)", (int)h->runtime->table.limit);
   if (err) mb_no_memory(L);
   mb_inherit_files(h, L, parent, p);
@@ -64,22 +65,22 @@ static int spawned(struct mb_heap *h, lua_State *L, int results) {
 static int spawn(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_check_function(h, L, "spawn");
-  mb_push_id(L, spawn_encoded(h, L, 1, 0, 0, NULL));
+  mb_push_id(L, spawn_encoded(h, L, 1, MB_SPAWN_UNTIED, 0));
   return spawned(h, L, 1);
 }
 
 static int spawn_link(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_check_function(h, L, "spawn_link");
-  mb_push_id(L, spawn_encoded(h, L, 1, 1, 0, NULL));
+  mb_push_id(L, spawn_encoded(h, L, 1, MB_SPAWN_LINKED, 0));
   return spawned(h, L, 1);
 }
 
 static int spawn_monitor(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  mb_ref ref = 0;
+  mb_ref ref = mb_ref_new(h->scheduler);
   mb_check_function(h, L, "spawn_monitor");
-  mb_push_id(L, spawn_encoded(h, L, 1, 0, 0, &ref));
+  mb_push_id(L, spawn_encoded(h, L, 1, MB_SPAWN_MONITORED, ref));
   mb_push_id(L, ref);
   return spawned(h, L, 2);
 }
@@ -108,16 +109,19 @@ static void place(struct mb_heap *h, lua_State *L, struct mb_process *p, struct 
 static int process_spawn(lua_State *L) {
   static const char *const known[] = {"link", "monitor", "scheduler", "priority", NULL};
   struct mb_heap *h = mb_heap_of(L);
-  mb_ref ref = 0;
   struct mb_scheduler *where = NULL; /* not made yet, perhaps */
   struct mb_process *p;
   mb_pid pid;
-  int link = 0, monitor = 0;
+  mb_ref ref = 0; /* it is monitored */
+  enum mb_spawn_ties ties = MB_SPAWN_UNTIED;
   mb_check_function(h, L, "Process.spawn");
   mb_check_options(h, L, 2, "Process.spawn", 2, known);
   if (!lua_isnoneornil(L, 2)) {
-    link = mb_check_flag(h, L, 2, "link", "Process.spawn", 2);
-    monitor = mb_check_flag(h, L, 2, "monitor", "Process.spawn", 2);
+    if (mb_check_flag(h, L, 2, "link", "Process.spawn", 2)) ties |= MB_SPAWN_LINKED;
+    if (mb_check_flag(h, L, 2, "monitor", "Process.spawn", 2)) {
+      ties |= MB_SPAWN_MONITORED;
+      ref = mb_ref_new(h->scheduler);
+    }
     check_priority(h, L);
     lua_getfield(L, 2, "scheduler");
     if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "here") == 0) {
@@ -132,8 +136,8 @@ static int process_spawn(lua_State *L) {
     lua_pop(L, 1);
   }
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
-  pid = spawn_encoded(h, L, 1, link, 0, monitor ? &ref : NULL);
-  if (where && where != h->scheduler) mb_replicate(h, L, 1);
+  pid = spawn_encoded(h, L, 1, ties, ref);
+  if (where && where != h->scheduler) mb_replicate(h, L, MB_REPLICATE_CONTENTS);
   p = where ? mb_process_here(h->scheduler, pid) : NULL;
   if (p) {
     p->flags |= MB_PINNED;
@@ -144,17 +148,17 @@ static int process_spawn(lua_State *L) {
     }
   }
   mb_push_id(L, pid);
-  if (monitor) mb_push_id(L, ref);
-  return spawned(h, L, monitor ? 2 : 1);
+  if (ref) mb_push_id(L, ref);
+  return spawned(h, L, ref ? 2 : 1);
 }
 
 /* spawn_for(function, linked, entry, ...) -> pid: as spawn; a refusal of what follows names the function, the user's. */
 static int spawn_for(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   luaL_checkany(L, 3);
-  mb_given_to(h, luaL_checkstring(L, 1), 0);
-  mb_push_id(L, spawn_encoded(h, L, 3, lua_toboolean(L, 2), 0, NULL));
-  mb_given_to(h, NULL, 0);
+  mb_given_to(h, luaL_checkstring(L, 1), MB_GIVEN_ITSELF);
+  mb_push_id(L, spawn_encoded(h, L, 3, lua_toboolean(L, 2) ? MB_SPAWN_LINKED : MB_SPAWN_UNTIED, 0));
+  mb_given_to(h, NULL, MB_GIVEN_ITSELF);
   return spawned(h, L, 1);
 }
 
@@ -163,7 +167,7 @@ static int spawn_for(lua_State *L) {
 static int spawn_async(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   const char *function = lua_tostring(L, 1);
-  int link = lua_toboolean(L, 2);
+  enum mb_spawn_ties linked = lua_toboolean(L, 2) ? MB_SPAWN_LINKED : MB_SPAWN_UNTIED;
   mb_ref ref = mb_ref_new(h->scheduler);
   luaL_checkany(L, 3);
   lua_remove(L, 2);
@@ -171,9 +175,9 @@ static int spawn_async(lua_State *L) {
   lua_insert(L, 3);
   mb_push_id(L, ref);
   lua_insert(L, 4);
-  mb_given_to(h, function, 0);
-  mb_push_id(L, spawn_encoded(h, L, 2, link, 1, &ref));
-  mb_given_to(h, NULL, 0);
+  mb_given_to(h, function, MB_GIVEN_ITSELF);
+  mb_push_id(L, spawn_encoded(h, L, 2, linked | MB_SPAWN_MONITORED | MB_SPAWN_ALIAS, ref));
+  mb_given_to(h, NULL, MB_GIVEN_ITSELF);
   mb_push_id(L, ref);
   return spawned(h, L, 2);
 }
@@ -318,11 +322,11 @@ static int unlink_from(lua_State *L) {
 static int monitor_via(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid target = mb_to_pid(L, 2);
-  mb_ref ref = 0;
+  mb_ref ref = mb_ref_new(h->scheduler);
   (void)status;
   (void)unused;
   if (!target) target = mb_pid_make(0, 0);
-  if (mb_monitor(h->scheduler, mb_current(h, L), target, NULL, 0, 0, &ref) != 0)
+  if (mb_monitor(h->scheduler, mb_current(h, L), target, NULL, 0, MB_MONITOR_ONLY, ref) != 0)
     return mb_no_memory(L);
   mb_push_id(L, ref);
   return 1;
@@ -333,7 +337,7 @@ static int monitor(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   mb_pid target = mb_to_pid(L, 1);
-  mb_ref ref = 0;
+  mb_ref ref;
   const char *name = NULL;
   size_t size = 0;
   if (lua_gettop(L) > 1) mb_check_options(h, L, 2, "monitor", 2, none);
@@ -351,7 +355,8 @@ static int monitor(lua_State *L) {
     }
     name = mb_check_name(h, L, 1, "monitor", 1, &size);
   }
-  if (mb_monitor(h->scheduler, p, target, name, (uint32_t)size, 0, &ref) != 0)
+  ref = mb_ref_new(h->scheduler);
+  if (mb_monitor(h->scheduler, p, target, name, (uint32_t)size, MB_MONITOR_ONLY, ref) != 0)
     return mb_no_memory(L);
   mb_push_id(L, ref);
   return 1;

@@ -8,10 +8,10 @@
 #include "core/hash.h"
 #include "heap/private.h"
 
-int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make) {
+int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, enum mb_make make) {
   if (id) return mb_push_private(h, L, p, make);
   mb_push_ref(h, L, MB_REF_PRIVATE);
-  if (lua_rawgeti(L, -1, 0) == LUA_TNIL && make) { /* no slot has this index */
+  if (lua_rawgeti(L, -1, 0) == LUA_TNIL && make == MB_MAKE) { /* no slot has this index */
     lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_rawseti(L, -4, 0);
@@ -27,7 +27,7 @@ static void put_away(struct mb_heap *h, lua_State *L) {
   mb_pid id = h->random->owner;
   struct mb_process *p = id ? mb_process_here(h->scheduler, id) : NULL;
   if (id && !p) return; /* it has ended */
-  mb_push_own(h, L, id, p, 1);
+  mb_push_own(h, L, id, p, MB_MAKE);
   lua_pushlstring(L, h->random->state, h->random->size);
   lua_rawseti(L, -2, MB_PRIVATE_RANDOM);
   lua_pop(L, 1);
@@ -45,7 +45,7 @@ static void exchange(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_proce
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
   put_away(h, L);
-  if (mb_push_own(h, L, id, p, 0) && lua_rawgeti(L, -1, MB_PRIVATE_RANDOM) == LUA_TSTRING) {
+  if (mb_push_own(h, L, id, p, MB_IF_MADE) && lua_rawgeti(L, -1, MB_PRIVATE_RANDOM) == LUA_TSTRING) {
     memcpy(h->random->state, lua_tostring(L, -1), h->random->size);
   } else {
     mb_push_ref(h, L, MB_REF_RANDOMSEED);

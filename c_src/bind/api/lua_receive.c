@@ -69,7 +69,7 @@ static int take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   uint64_t deadline = 0;
-  if (!lua_isnoneornil(L, 1) || h->uninterruptible) deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
+  if (!lua_isnoneornil(L, 1) || h->uninterruptible) deadline = mb_check_deadline(h, L, 1, "receive", 1, MB_TIMEOUT_OPTIONAL);
   return take_or_wait(h, L, p, (lua_KContext)deadline);
 }
 
@@ -161,7 +161,7 @@ static uint64_t after_deadline(struct mb_heap *h, lua_State *L, const char *func
     lua_pop(L, 1);
     if (lua_isnil(L, -1)) mb_bad_argument(h, L, function, 1, "after is ms or {ms, function}");
   }
-  deadline = mb_check_deadline(h, L, -1, function, 1, 1);
+  deadline = mb_check_deadline(h, L, -1, function, 1, MB_TIMEOUT_OPTIONAL);
   lua_settop(L, top);
   return deadline;
 }
@@ -351,7 +351,7 @@ static int select_message(lua_State *L) {
   uint64_t deadline;
   lua_Integer shape;
   if (!lua_istable(L, 1)) {
-    deadline = mb_check_deadline(h, L, 1, "receive", 1, 1);
+    deadline = mb_check_deadline(h, L, 1, "receive", 1, MB_TIMEOUT_OPTIONAL);
     lua_settop(L, 0);
     return select_oldest_on(L, LUA_OK, (lua_KContext)deadline);
   }
@@ -428,7 +428,7 @@ static int sleep_on(lua_State *L, int status, lua_KContext deadline) {
 
 static int do_sleep(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  uint64_t deadline = mb_check_deadline(h, L, 1, "sleep", 1, 0);
+  uint64_t deadline = mb_check_deadline(h, L, 1, "sleep", 1, MB_TIMEOUT_REQUIRED);
   return sleep_on(L, LUA_OK, (lua_KContext)deadline);
 }
 

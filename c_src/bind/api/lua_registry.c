@@ -45,9 +45,9 @@ static struct mb_address check_address(struct mb_heap *h, lua_State *L, const ch
 static struct mb_bytes encode(struct mb_heap *h, lua_State *L, int index, const char *function) {
   const struct mb_buffer *out;
   if (lua_isnoneornil(L, index)) return (struct mb_bytes){NULL, 0};
-  mb_given_to(h, function, 0);
+  mb_given_to(h, function, MB_GIVEN_ITSELF);
   mb_encode(h, L, index, 1, "register value", &out);
-  mb_given_to(h, NULL, 0);
+  mb_given_to(h, NULL, MB_GIVEN_ITSELF);
   return (struct mb_bytes){out->bytes, (uint32_t)out->size};
 }
 

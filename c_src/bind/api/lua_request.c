@@ -81,21 +81,21 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   struct mb_process *p = mb_current(h, L);
   const char *name = luaL_optstring(L, 4, kind == MB_CALL ? "GenServer.call" : "GenServer.stop");
   mb_pid server = server_pid(h, L, 1, name);
-  uint64_t deadline = mb_check_deadline(h, L, 3, name, 3, 1);
+  uint64_t deadline = mb_check_deadline(h, L, 3, name, 3, MB_TIMEOUT_OPTIONAL);
   struct mb_signal *s = NULL; /* the request, unless it has been handed over */
   mb_ref ref = mb_ref_new(h->scheduler);
   lua_settop(L, 4);
   if (kind != MB_CALL || !mb_request_direct(h, L, server, mb_pid_of(p), ref, 2)) {
     mb_replicate_to(h, L, server);
-    mb_given_to(h, name, kind == MB_SYSTEM || strncmp(name, "GenServer.", 10) != 0);
+    mb_given_to(h, name, kind == MB_SYSTEM || strncmp(name, "GenServer.", 10) != 0 ? MB_GIVEN_PACKED : MB_GIVEN_ITSELF);
     s = mb_encode_signal(h, L, 2, 1, "send request", kind);
-    mb_given_to(h, NULL, 0);
+    mb_given_to(h, NULL, MB_GIVEN_ITSELF);
     if (server == mb_pid_of(p) || !mb_process_table_lookup(&h->runtime->table, server)) {
       mb_signal_free(s);
       return refused(L, server == mb_pid_of(p) ? "calling_self" : "noproc");
     }
   }
-  if (mb_monitor(h->scheduler, p, server, NULL, 0, 1, &ref) != 0) {
+  if (mb_monitor(h->scheduler, p, server, NULL, 0, MB_MONITOR_ALIAS, ref) != 0) {
     if (s) mb_signal_free(s);
     return mb_no_memory(L);
   }
@@ -121,11 +121,11 @@ static int post_request(lua_State *L, enum mb_signal_kind kind, const char *func
   struct mb_process *p = mb_current(h, L);
   mb_pid to = mb_check_pid(h, L, 1, function, 1);
   struct mb_signal *s;
-  mb_ref ref = 0;
+  mb_ref ref = mb_ref_new(h->scheduler);
   lua_settop(L, 2);
   mb_replicate_to(h, L, to);
   s = mb_encode_signal(h, L, 2, 1, "send request", kind);
-  if (mb_monitor(h->scheduler, p, to, NULL, 0, 1, &ref) != 0) {
+  if (mb_monitor(h->scheduler, p, to, NULL, 0, MB_MONITOR_ALIAS, ref) != 0) {
     mb_signal_free(s);
     return mb_no_memory(L);
   }
@@ -152,9 +152,9 @@ static int cast(lua_State *L) {
   lua_settop(L, 3);
   if (!mb_request_direct(h, L, server, 0, 0, 2)) {
     mb_replicate_to(h, L, server);
-    mb_given_to(h, name, 0);
+    mb_given_to(h, name, MB_GIVEN_ITSELF);
     s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
-    mb_given_to(h, NULL, 0);
+    mb_given_to(h, NULL, MB_GIVEN_ITSELF);
     s->from = mb_caller_pid(h, L);
     if (server)
       mb_signal_send(h->scheduler, server, s);
@@ -211,7 +211,7 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
 
 static int next_event(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  uint64_t deadline = mb_check_deadline(h, L, 1, "next_event", 1, 1);
+  uint64_t deadline = mb_check_deadline(h, L, 1, "next_event", 1, MB_TIMEOUT_OPTIONAL);
   lua_settop(L, 0);
   return next_event_on(L, LUA_OK, (lua_KContext)deadline);
 }
@@ -303,7 +303,7 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
 static int await(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  uint64_t deadline = mb_check_deadline(h, L, 2, "await", 2, 1);
+  uint64_t deadline = mb_check_deadline(h, L, 2, "await", 2, MB_TIMEOUT_OPTIONAL);
   if (!mb_to_ref(L, 1)) luaL_checktype(L, 1, LUA_TTABLE);
   if (!lua_toboolean(L, 3)) mb_mailbox_rewind(&p->mailbox, mb_to_ref(L, 1));
   lua_settop(L, 1);

@@ -53,7 +53,7 @@ static int ancestors(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   lua_Integer n = 0;
   lua_settop(L, 0);
-  if (mb_push_dictionary(h, L, p, 0)) {
+  if (mb_push_dictionary(h, L, p, MB_IF_MADE)) {
     lua_pushliteral(L, "$ancestors");
     if (lua_rawget(L, 1) == LUA_TTABLE) n = (lua_Integer)lua_rawlen(L, 2);
   }
@@ -91,7 +91,7 @@ static int enter_task(lua_State *L) {
     lua_rawgeti(L, CALLERS, i);
     lua_rawseti(L, LIST, i + 1);
   }
-  mb_push_dictionary(h, L, p, 1);
+  mb_push_dictionary(h, L, p, MB_MAKE);
   lua_pushliteral(L, "$callers");
   lua_pushvalue(L, LIST);
   lua_rawset(L, -3);
@@ -108,7 +108,7 @@ static int enter_server(lua_State *L) {
   int own;
   luaL_checktype(L, RUNNING, LUA_TTABLE);
   lua_settop(L, RUNNING);
-  mb_push_dictionary(h, L, mb_current(h, L), 1);
+  mb_push_dictionary(h, L, mb_current(h, L), MB_MAKE);
   lua_pushliteral(L, "$ancestors");
   lua_pushvalue(L, ANCESTORS);
   lua_rawset(L, DICTIONARY);
@@ -136,7 +136,7 @@ static int servers_of(lua_State *L) {
   for (uint32_t i = 1; i < extent; i++) {
     struct mb_process *p = mb_process_table_at(t, i);
     mb_pid pid = p ? mb_pid_of(p) : 0;
-    if (!pid || !mb_process_here(h->scheduler, pid) || !mb_push_dictionary(h, L, p, 0)) continue;
+    if (!pid || !mb_process_here(h->scheduler, pid) || !mb_push_dictionary(h, L, p, MB_IF_MADE)) continue;
     lua_pushliteral(L, "$module");
     lua_rawget(L, 3);
     if (lua_rawequal(L, 4, 1)) {

@@ -38,9 +38,9 @@ static int process_send_after(lua_State *L) {
     return mb_bad_argument(h, L, "Process.send_after", 3, "integer >= 0 (ms) expected, got %s",
                            luaL_tolstring(L, 3, NULL));
   if (!lua_isnone(L, 4)) (void)mb_key(h, L, 4, "Process.send_after", 1); /* it may be none: before there is a signal */
-  mb_given_to(h, "Process.send_after", 0);
+  mb_given_to(h, "Process.send_after", MB_GIVEN_ITSELF);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
-  mb_given_to(h, NULL, 0);
+  mb_given_to(h, NULL, MB_GIVEN_ITSELF);
   if (!lua_isnone(L, 4)) {
     const struct mb_buffer *key = mb_key(h, L, 4, "Process.send_after", 1);
     name.key = (struct mb_bytes){key->bytes, (uint32_t)key->size};
@@ -60,12 +60,12 @@ static void push_left(lua_State *L, int64_t ns) {
     lua_pushinteger(L, (lua_Integer)((ns + 999999) / 1000000));
 }
 
-/* Of the query: whether it is cancelled. */
+/* The query's key: enum mb_delayed_then */
 static void answer_left(struct mb_heap *h, lua_State *L, const struct mb_query *q) {
-  push_left(L, mb_delayed_read(h->scheduler, q->about, q->key));
+  push_left(L, mb_delayed_read(h->scheduler, q->about, (enum mb_delayed_then)q->key));
 }
 
-static int read_timer(lua_State *L, const char *function, int cancel) {
+static int read_timer(lua_State *L, const char *function, enum mb_delayed_then then) {
   static const char *const none[] = {NULL};
   struct mb_heap *h = mb_heap_of(L);
   mb_ref ref = mb_to_ref(L, 1);
@@ -74,13 +74,13 @@ static int read_timer(lua_State *L, const char *function, int cancel) {
   mb_check_options(h, L, 2, function, 2, none);
   if (owner != h->scheduler->id && owner < atomic_load_explicit(&h->runtime->started, memory_order_acquire))
     return mb_ask(h, L, &h->runtime->schedulers[owner],
-                  (struct mb_query){.push = answer_left, .about = ref, .key = cancel});
-  push_left(L, mb_delayed_read(h->scheduler, ref, cancel));
+                  (struct mb_query){.push = answer_left, .about = ref, .key = (int)then});
+  push_left(L, mb_delayed_read(h->scheduler, ref, then));
   return 1;
 }
 
-static int process_cancel_timer(lua_State *L) { return read_timer(L, "Process.cancel_timer", 1); }
-static int process_read_timer(lua_State *L) { return read_timer(L, "Process.read_timer", 0); }
+static int process_cancel_timer(lua_State *L) { return read_timer(L, "Process.cancel_timer", MB_DELAYED_CANCELLED); }
+static int process_read_timer(lua_State *L) { return read_timer(L, "Process.read_timer", MB_DELAYED_STAYS); }
 
 void mb_open_timer(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"process_send_after", process_send_after},

@@ -5,7 +5,7 @@
 #ifndef MB_OWN_H
 #define MB_OWN_H
 
-#include "heap/heap.h"
+#include "heap/private.h"
 
 enum { MB_RANDOM_SIZE = 64 };
 
@@ -31,7 +31,7 @@ static inline mb_pid mb_own_id(const struct mb_process *p) { return p && !(p->fl
 
 /* Push the private values of p, as mb_push_private; of the main chunk's, whether it has a process or not, if id
  * is 0. */
-int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, int make);
+int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p, enum mb_make make);
 
 /* Put these functions in the place of the library's; the stack stays. */
 void mb_open_random(struct mb_heap *h, lua_State *L);

@@ -40,7 +40,7 @@ void mb_environment_complete(struct mb_heap *h, lua_State *L, int index) {
   lua_pushnil(L);
   lua_setmetatable(L, index);
   mb_modules_mark(h, lua_topointer(L, index));
-  if (p && p->context && mb_push_private(h, L, p, 1)) {
+  if (p && p->context && mb_push_private(h, L, p, MB_MAKE)) {
     if (lua_rawgeti(L, -1, MB_PRIVATE_GLOBALS) == LUA_TNIL) {
       lua_pushvalue(L, index);
       lua_rawseti(L, -3, MB_PRIVATE_GLOBALS);
@@ -60,7 +60,7 @@ static int push_globals(struct mb_heap *h, lua_State *L) {
     return 1;
   }
   if (!p || (p->flags & (MB_IN_PLACE | MB_SCRIPT))) return 0;
-  mb_push_private(h, L, p, 1);
+  mb_push_private(h, L, p, MB_MAKE);
   if (lua_rawgeti(L, -1, MB_PRIVATE_GLOBALS) == LUA_TNIL) {
     lua_pop(L, 1);
     mb_environment_new(h, L);

@@ -29,17 +29,17 @@ void mb_push_where(struct mb_heap *h, lua_State *L) {
     lua_pushliteral(L, "");
 }
 
-void mb_given_to(struct mb_heap *h, const char *function, int packed) {
+void mb_given_to(struct mb_heap *h, const char *function, enum mb_given_form form) {
   size_t size = function ? strnlen(function, sizeof h->given->to - 1) : 0;
   memcpy(h->given->to, function ? function : "", size);
   h->given->to[size] = 0;
-  h->given->packed = packed;
+  h->given->form = form;
 }
 
 /* Complete the refusal on the top of the stack, in whose path a packed request's second item is argument 2. */
 static void name_function(struct mb_heap *h, lua_State *L) {
   const char *text = lua_tostring(L, -1);
-  if (h->given->packed) {
+  if (h->given->form == MB_GIVEN_PACKED) {
     text = luaL_gsub(L, text, "request: field \"[2]\"", "request: argument 2");
     text = luaL_gsub(L, text, "request: field \"[2].", "request: argument 2, field \"");
     text = luaL_gsub(L, text, "request: field \"[2][", "request: argument 2, field \"[");

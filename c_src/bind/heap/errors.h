@@ -6,10 +6,16 @@
 
 enum { MB_FUNCTION_NAME = 48 }; /* the longest name of a function of the library, and its end */
 
+/* How what is encoded has been given. */
+enum mb_given_form {
+  MB_GIVEN_ITSELF,
+  MB_GIVEN_PACKED /* as argument 2, in a request {what, argument 2} */
+};
+
 /* See mb_given_to. */
 struct mb_given {
   char to[MB_FUNCTION_NAME];
-  int packed;
+  enum mb_given_form form;
 };
 
 /* Whether a chunk of this source is one of the runtime's own files. */
@@ -28,8 +34,8 @@ void mb_push_where(struct mb_heap *h, lua_State *L);
 int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...);
 
 /* What is encoded from here on was given to the library's function `function`, which a refusal will name; NULL: to nobody
- * in particular. A packed request is {what, argument 2}. */
-void mb_given_to(struct mb_heap *h, const char *function, int packed);
+ * in particular. */
+void mb_given_to(struct mb_heap *h, const char *function, enum mb_given_form form);
 
 /* Raise "bad argument #index to 'function' (text)" there. */
 int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int index,

@@ -1,7 +1,7 @@
 #include "heap/private.h"
 
-int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
-  if (!(p->private_flags & MB_PRIVATE_VALUES) && !make) return 0;
+int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, enum mb_make make) {
+  if (!(p->private_flags & MB_PRIVATE_VALUES) && make == MB_IF_MADE) return 0;
   mb_push_ref(h, L, MB_REF_PRIVATE);
   if (p->private_flags & MB_PRIVATE_VALUES) {
     lua_rawgeti(L, -1, p->index);
@@ -15,11 +15,11 @@ int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, int m
   return 1;
 }
 
-int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, int make) {
+int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, enum mb_make make) {
   if (!mb_push_private(h, L, p, make)) return 0;
   if (lua_rawgeti(L, -1, MB_PRIVATE_DICTIONARY) != LUA_TTABLE) {
     lua_pop(L, 1);
-    if (!make) {
+    if (make == MB_IF_MADE) {
       lua_pop(L, 1);
       return 0;
     }

@@ -4,11 +4,13 @@
 
 #include "heap/heap.h"
 
-/* Push the running process's private values, by MB_PRIVATE_DICTIONARY and so on; when there are none, make them if `make`,
- * else push nothing. 1 when pushed. */
-int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, int make);
+/* Where there is nothing yet: nothing is pushed, or it is made. */
+enum mb_make { MB_IF_MADE, MB_MAKE };
 
-/* Push the dictionary of p; 0 and nothing pushed when it has none and make is not set. */
-int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, int make);
+/* Push the private values of p, by MB_PRIVATE_DICTIONARY and so on. 1 when pushed. */
+int mb_push_private(struct mb_heap *h, lua_State *L, struct mb_process *p, enum mb_make make);
+
+/* Push the dictionary of p. 1 when pushed. */
+int mb_push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *p, enum mb_make make);
 
 #endif

@@ -381,7 +381,7 @@ static int blocking(lua_State *L) {
   mb_check_takes(h, L);
   mb_check_function(h, L, "blocking");
   if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
-  mb_replicate(h, L, 0);
+  mb_replicate(h, L, MB_REPLICATE_NAMES);
   job = mb_encode_signal(h, L, 1, lua_gettop(L), "call blocking", MB_CALL);
   job->from = mb_pid_of(p);
   if (mb_alias(h->scheduler, p, &ref) != 0) {

@@ -461,7 +461,7 @@ static int file_lock(lua_State *L) {
     operation = strcmp(lua_tostring(L, 2), "exclusive") == 0 ? LOCK_EX : strcmp(lua_tostring(L, 2), "shared") == 0 ? LOCK_SH : 0;
   if (!operation)
     mb_bad_argument(h, L, verbs[LOCK].name, 1, "\"exclusive\" or \"shared\" expected, got %s", mb_push_shown(h, L, 2));
-  deadline = mb_check_deadline(h, L, 3, verbs[LOCK].name, 2, 1);
+  deadline = mb_check_deadline(h, L, 3, verbs[LOCK].name, 2, MB_TIMEOUT_OPTIONAL);
   lua_settop(L, 1);
   lua_pushinteger(L, operation);
   lua_pushinteger(L, (lua_Integer)deadline);

@@ -5,7 +5,7 @@
 
 static int deadline(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  lua_pushinteger(L, (lua_Integer)mb_check_deadline(h, L, 1, luaL_checkstring(L, 2), (int)luaL_checkinteger(L, 3), 1));
+  lua_pushinteger(L, (lua_Integer)mb_check_deadline(h, L, 1, luaL_checkstring(L, 2), (int)luaL_checkinteger(L, 3), MB_TIMEOUT_OPTIONAL));
   return 1;
 }
 

@@ -41,7 +41,7 @@ void mb_push_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int re
     lua_setfield(L, report, "parent");
   }
   lua_settop(L, report);
-  if (mb_push_dictionary(h, L, p, 0)) {
+  if (mb_push_dictionary(h, L, p, MB_IF_MADE)) {
     add_local(L, report, report + 1, "callers", "$callers");
     add_local(L, report, report + 1, "ancestors", "$ancestors");
   }

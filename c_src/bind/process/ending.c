@@ -66,7 +66,7 @@ static int spawn(lua_State *L) {
   lua_replace(L, 1);
   lua_settop(L, 3);
   start = mb_encode_signal(h, L, 1, 3, "spawn", MB_MESSAGE);
-  if (mb_spawn(h->scheduler, NULL, start, 0, 0, NULL, &p) != 0) return luaL_error(L, "system_limit");
+  if (mb_spawn(h->scheduler, NULL, start, MB_SPAWN_UNTIED, 0, &p) != 0) return luaL_error(L, "system_limit");
   p->flags |= MB_PINNED;
   atomic_store_explicit(&h->ending->process, mb_pid_of(p), memory_order_relaxed);
   return 0;

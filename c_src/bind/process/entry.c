@@ -55,7 +55,7 @@ static int handle(lua_State *L) {
   if (!p || p->state == MB_EXITING || mb_coroutine(p) != L) return 1;
   if (mb_is_exit(h, L, 1) && !(p->private_flags & MB_PRIVATE_TASK)) return 1; /* whose traceback nobody sees */
   mb_push_traceback(L, p, L, NULL, 1);
-  mb_push_private(h, L, p, 1);
+  mb_push_private(h, L, p, MB_MAKE);
   lua_insert(L, -2);
   lua_rawseti(L, -2, MB_PRIVATE_TRACEBACK);
   p->private_flags |= MB_PRIVATE_FAILED;
@@ -116,7 +116,7 @@ int mb_entry_push_function(lua_State *L, struct mb_process *p) {
 
 int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   if (!(p->private_flags & MB_PRIVATE_FAILED)) return 0;
-  mb_push_private(h, L, p, 0);
+  mb_push_private(h, L, p, MB_IF_MADE);
   lua_rawgeti(L, -1, MB_PRIVATE_TRACEBACK);
   lua_remove(L, -2);
   return 1;

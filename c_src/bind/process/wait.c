@@ -137,12 +137,12 @@ void mb_check_takes(struct mb_heap *h, lua_State *L) {
 }
 
 uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
-                           int nil_allowed) {
+                           enum mb_timeout needed) {
   lua_Number ms;
   mb_check_takes(h, L);
   mb_current(h, L)->flags &= (uint8_t)~MB_TIMED_OUT;
   if (lua_isnoneornil(L, at)) {
-    if (nil_allowed) return 0;
+    if (needed == MB_TIMEOUT_OPTIONAL) return 0;
   } else if (lua_type(L, at) == LUA_TNUMBER) {
     ms = lua_tonumber(L, at);
     if (ms == (lua_Number)HUGE_VAL) return 0;

@@ -52,9 +52,12 @@ void mb_check_takes(struct mb_heap *h, lua_State *L);
 /* The deadline of a wait for 0 ms. */
 #define MB_NO_TIME 1u
 
-/* A timeout argument in ms as a deadline in ns: 0 for none ("infinity", math.huge, and nil if
- * allowed), MB_NO_TIME for 0 ms. A new wait of the running process begins. Raises naming the argument. */
+/* Whether a timeout may be left out, or nil: as "infinity". */
+enum mb_timeout { MB_TIMEOUT_REQUIRED, MB_TIMEOUT_OPTIONAL };
+
+/* A timeout argument in ms as a deadline in ns: 0 for none ("infinity", math.huge), MB_NO_TIME for 0 ms. A new wait of the
+ * running process begins. Raises naming the argument. */
 uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
-                           int nil_allowed);
+                           enum mb_timeout needed);
 
 #endif

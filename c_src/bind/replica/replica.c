@@ -408,11 +408,11 @@ static int replicate(lua_State *L) {
   return 0;
 }
 
-void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
+void mb_replicate(struct mb_heap *h, lua_State *L, enum mb_replicate_depth depth) {
   int what;
   if (h->replicating || h->closing || h->blocking) return; /* what a thread of blocking's changes is its own */
   mb_replica_refresh(h, L);
-  what = (!h->replica->watching || mb_table_watch_changed(h->replica->watch) ? ALL : 0) | (inside ? CONTENTS : 0);
+  what = (!h->replica->watching || mb_table_watch_changed(h->replica->watch) ? ALL : 0) | (depth == MB_REPLICATE_CONTENTS ? CONTENTS : 0);
   if (what && lua_checkstack(L, 8) && mb_replica_protected(h, L, replicate, NULL, what) != LUA_OK) {
     lua_pop(L, 1); /* memory is out: the next time */
     h->replica->watching = 0;
@@ -421,7 +421,7 @@ void mb_replicate(struct mb_heap *h, lua_State *L, int inside) {
 
 void mb_replica_share(struct mb_scheduler *s) {
   struct mb_heap *h = mb_scheduler_heap(s);
-  mb_replicate(h, h->runner, 1);
+  mb_replicate(h, h->runner, MB_REPLICATE_CONTENTS);
 }
 
 void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index) {
@@ -436,6 +436,6 @@ void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index) {
 void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index) {
   size_t size;
   const char *bytes = luaL_checklstring(L, index, &size);
-  mb_replicate(h, L, 1); /* what the function finds is there before it runs */
+  mb_replicate(h, L, MB_REPLICATE_CONTENTS); /* what the function finds is there before it runs */
   publish(h, L, MB_REPLICA_START, bytes, size, NULL, 0);
 }

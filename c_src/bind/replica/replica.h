@@ -31,15 +31,21 @@ struct mb_replica {
 /* The heap is open: note what Lua's library is like. Again when all heaps have been given more. May raise. */
 void mb_replica_open(struct mb_heap *h, lua_State *L);
 
-/* Publish what has been changed. `inside`: also what published tables hold by now. */
-void mb_replicate(struct mb_heap *h, lua_State *L, int inside);
+/* What is compared. */
+enum mb_replicate_depth {
+  MB_REPLICATE_NAMES,
+  MB_REPLICATE_CONTENTS /* also what published tables hold by now */
+};
+
+/* Publish what has been changed. */
+void mb_replicate(struct mb_heap *h, lua_State *L, enum mb_replicate_depth depth);
 
 /* A message is about to go to `to`. */
 static inline void mb_replicate_to(struct mb_heap *h, lua_State *L, mb_pid to) {
   struct mb_process *here;
   if (atomic_load_explicit(&h->runtime->started, memory_order_relaxed) > 1 &&
       mb_locate(h->scheduler, to, &here) == MB_ELSEWHERE)
-    mb_replicate(h, L, 0);
+    mb_replicate(h, L, MB_REPLICATE_NAMES);
 }
 
 /* The upcall `share`. */

@@ -55,7 +55,7 @@ static void post(void *data) {
 
 static struct mb_process *spawn(struct mb_scheduler *s) {
   struct mb_process *p;
-  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == 0);
+  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), MB_SPAWN_UNTIED, 0, &p) == 0);
   return p;
 }
 
@@ -90,7 +90,7 @@ TEST(a_pid_is_given_out_once_though_slots_are_used_again) {
   struct mb_process *p;
   mb_pid others[50];
   for (int i = 0; i < 50; i++) others[i] = pid_of(spawn(s));
-  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == MB_ELIMIT);
+  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), MB_SPAWN_UNTIED, 0, &p) == MB_ELIMIT);
   for (int i = 0; i < 50; i++) {
     CHECK(mb_process_here(s, others[i]));
     mb_process_exit(s, mb_process_here(s, others[i]), rt.killed);

@@ -131,7 +131,7 @@ static struct mb_scheduler *begin(void) {
 
 static struct mb_process *spawn(struct mb_scheduler *s) {
   struct mb_process *p;
-  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), 0, 0, NULL, &p) == 0);
+  CHECK(mb_spawn(s, NULL, mb_signal_new(MB_MESSAGE, 0), MB_SPAWN_UNTIED, 0, &p) == 0);
   return p;
 }
 

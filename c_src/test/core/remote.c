@@ -27,10 +27,10 @@ TEST(links_monitors_and_messages_go_to_the_upcall) {
   struct mb_scheduler *s = plain_begin(&with, 1);
   struct mb_process *p = plain_spawn(s), *here;
   mb_pid self = plain_pid(p);
-  mb_ref ref = 0;
+  mb_ref ref = mb_ref_new(s);
   CHECK(mb_locate(s, far_away(), &here) == MB_REMOTE && !here);
   CHECK(mb_link(s, p, far_away()) == 0 && sent(MB_LINK, self, 0));
-  CHECK(mb_monitor(s, p, far_away(), NULL, 0, 0, &ref) == 0 && sent(MB_MONITOR, self, ref));
+  CHECK(mb_monitor(s, p, far_away(), NULL, 0, MB_MONITOR_ONLY, ref) == 0 && sent(MB_MONITOR, self, ref));
   CHECK(mb_demonitor(s, p, ref) == MB_MONITORING && sent(MB_DEMONITOR, self, ref));
   CHECK(mb_exit_signal(s, self, far_away(), rt.killed) == 0 && sent(MB_EXIT, self, 0));
   mb_signal_send(s, far_away(), mb_signal_new(MB_MESSAGE, 0));
@@ -56,9 +56,9 @@ TEST(what_comes_from_there_takes_effect_here) {
 TEST(without_an_upcall_pids_of_other_nodes_are_nobodys) {
   struct mb_scheduler *s = plain_begin(&without, 1);
   struct mb_process *p = plain_spawn(s), *here;
-  mb_ref ref = 0;
+  mb_ref ref = mb_ref_new(s);
   CHECK(mb_locate(s, far_away(), &here) == MB_NOWHERE && mb_link(s, p, far_away()) == MB_ENOPROC);
-  CHECK(mb_monitor(s, p, far_away(), NULL, 0, 0, &ref) == 0);
+  CHECK(mb_monitor(s, p, far_away(), NULL, 0, MB_MONITOR_ONLY, ref) == 0);
   CHECK(p->mailbox.count == 1 && p->mailbox.head->kind == MB_DOWN && p->mailbox.head->reason == rt.noproc);
   plain_end();
 }
