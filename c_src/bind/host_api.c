@@ -7,6 +7,7 @@
 #include "bind/node.h"
 #include "bind/open.h"
 #include "code/modules.h"
+#include "code/stand_in.h"
 #include "codec/message.h"
 #include "core/end_watch.h"
 #include "core/error.h"
@@ -66,11 +67,9 @@ static int open_all(lua_State *L) {
   lua_getfield(L, -1, "import");
   lua_call(L, 0, 0);
   lua_getglobal(L, "os");
-  if (lua_getfield(L, -1, "exit") == LUA_TFUNCTION) mb_modules_alias(mb_heap_open(L), L, -1, "os", "exit");
-  lua_pushlightuserdata(L, mb_heap_open(L));
-  lua_pushcclosure(L, host_exit, 1);
+  (void)mb_stand_in(mb_heap_open(L), L, "os", "exit", host_exit, MB_STAND_IN_HEAP);
+  lua_getfield(L, -1, "exit");
   mb_modules_set_standard(mb_heap_open(L), L, -1, "os", "exit");
-  lua_setfield(L, -3, "exit");
   mb_replica_open(mb_heap_open(L), L); /* what the host has added is in all heaps */
   return 0;
 }

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "api/own.h"
-#include "code/modules.h"
+#include "code/stand_in.h"
 #include "heap/errors.h"
 
 static int is_setting(const char *option) {
@@ -30,11 +30,8 @@ void mb_open_collector(struct mb_heap *h, lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "_G") == LUA_TTABLE && lua_getfield(L, -1, "collectgarbage") == LUA_TFUNCTION &&
       lua_iscfunction(L, -1)) {
-    mb_modules_alias(h, L, -1, "_G", "collectgarbage");
-    lua_pushvalue(L, -1);
     h->ref[MB_REF_COLLECTGARBAGE] = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushcclosure(L, do_collectgarbage, 1);
-    lua_setfield(L, top + 2, "collectgarbage");
+    (void)mb_stand_in(h, L, "_G", "collectgarbage", do_collectgarbage, MB_STAND_IN_ORIGINAL);
   }
   lua_settop(L, top);
 }

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "api/own.h"
-#include "code/modules.h"
+#include "code/stand_in.h"
 #include "heap/private.h"
 #include "io/ready.h"
 #include "process/current.h"
@@ -215,33 +215,16 @@ void mb_disinherit_files(struct mb_heap *h, lua_State *L, struct mb_process *p) 
 }
 
 void mb_open_files(struct mb_heap *h, lua_State *L) {
-  h->files = mb_heap_part(L, sizeof *h->files);
   static const luaL_Reg functions[] = {{"input", call_setter}, {"output", call_setter}, {"read", call_read},
                                        {"lines", call_lines}, {"close", call_library}, {NULL, NULL}};
   int top = lua_gettop(L);
+  h->files = mb_heap_part(L, sizeof *h->files);
   push_files(L);
   h->ref[MB_REF_STANDARD_FILES] = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "io") == LUA_TTABLE) {
-    for (const luaL_Reg *f = functions; f->name; f++) {
-      if (lua_getfield(L, -1, f->name) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
-        mb_modules_alias(h, L, -1, "io", f->name);
-        lua_pushcclosure(L, f->func, 1);
-        lua_setfield(L, top + 2, f->name);
-      }
-      lua_settop(L, top + 2);
-    }
-  }
-  lua_settop(L, top);
+  mb_stand_in_all(h, L, "io", functions, MB_STAND_IN_ORIGINAL);
   if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE && lua_getfield(L, -1, "__index") == LUA_TTABLE) {
-    static const luaL_Reg methods[] = {{"read", file_read}, {"lines", call_lines}, {NULL, NULL}};
-    for (const luaL_Reg *f = methods; f->name; f++) {
-      if (lua_getfield(L, top + 2, f->name) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
-        lua_pushcclosure(L, f->func, 1);
-        lua_setfield(L, top + 2, f->name);
-      }
-      lua_settop(L, top + 2);
-    }
+    (void)mb_stand_in(h, L, NULL, "read", file_read, MB_STAND_IN_ORIGINAL);
+    (void)mb_stand_in(h, L, NULL, "lines", call_lines, MB_STAND_IN_ORIGINAL);
   }
   lua_settop(L, top);
 }

@@ -8,7 +8,7 @@
 
 #include "api/api.h"
 #include "api/own.h"
-#include "code/modules.h"
+#include "code/stand_in.h"
 #include "codec/codec.h"
 #include "core/screen.h"
 #include "io/ready.h"
@@ -164,28 +164,12 @@ static int io_write(lua_State *L) {
   return file_write_on(L, LUA_OK, 0);
 }
 
-/* field of the table on the top of the stack, in place of the library's, which f may keep as its upvalue. */
-static void replace(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f,
-                    int keeps) {
-  if (lua_getfield(L, -1, field) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
-    if (module) mb_modules_alias(h, L, -1, module, field);
-    if (!keeps) lua_pop(L, 1);
-    lua_pushcclosure(L, f, keeps);
-    lua_setfield(L, -2, field);
-  } else {
-    lua_pop(L, 1);
-  }
-}
-
 void mb_open_output(struct mb_heap *h, lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "_G") == LUA_TTABLE) replace(h, L, "_G", "print", do_print, 0);
-  lua_pop(L, 1);
-  if (lua_getfield(L, -1, "io") == LUA_TTABLE) replace(h, L, "io", "write", io_write, 1);
-  lua_pop(L, 1);
-  if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE && lua_getfield(L, -1, "__index") == LUA_TTABLE) {
-    replace(h, L, NULL, "write", file_write, 1);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 2);
+  static const luaL_Reg base[] = {{"print", do_print}, {NULL, NULL}}, io[] = {{"write", io_write}, {NULL, NULL}};
+  int top = lua_gettop(L);
+  mb_stand_in_all(h, L, "_G", base, MB_STAND_IN_BARE);
+  mb_stand_in_all(h, L, "io", io, MB_STAND_IN_ORIGINAL);
+  if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE && lua_getfield(L, -1, "__index") == LUA_TTABLE)
+    (void)mb_stand_in(h, L, NULL, "write", file_write, MB_STAND_IN_ORIGINAL);
+  lua_settop(L, top);
 }

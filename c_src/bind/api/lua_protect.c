@@ -36,5 +36,5 @@ static int do_xpcall(lua_State *L) {
 
 void mb_open_protect(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"pcall", do_pcall}, {"xpcall", do_xpcall}, {NULL, NULL}};
-  mb_replace_functions(h, L, "_G", functions);
+  mb_stand_in_all(h, L, "_G", functions, MB_STAND_IN_HEAP | MB_STAND_IN_ANY);
 }

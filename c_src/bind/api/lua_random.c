@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "api/own.h"
+#include "code/stand_in.h"
 #include "core/hash.h"
 #include "heap/private.h"
 
@@ -98,15 +99,14 @@ static inline int call(lua_State *L, int seeds) {
 static int do_random(lua_State *L) { return call(L, 0); }
 static int do_randomseed(lua_State *L) { return call(L, 1); }
 
-/* Replace the field of the table on the top of the stack; the library's function is left there. */
-static lua_CFunction replace(lua_State *L, const char *field, lua_CFunction f) {
-  lua_CFunction original;
-  lua_getfield(L, -1, field);
-  original = lua_tocfunction(L, -1);
-  if (!original || !lua_getupvalue(L, -1, 1)) return NULL;
-  lua_pushcclosure(L, f, 1);
-  lua_setfield(L, -3, field);
-  return original;
+/* The library's function of this name, in the table on the top of the stack; NULL: somebody's own, without a generator. */
+static lua_CFunction library_function(lua_State *L, const char *name) {
+  int top = lua_gettop(L);
+  lua_CFunction f = NULL;
+  lua_getfield(L, -1, name);
+  if (lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 1)) f = lua_tocfunction(L, top + 1);
+  lua_settop(L, top);
+  return f;
 }
 
 void mb_open_random(struct mb_heap *h, lua_State *L) {
@@ -119,10 +119,12 @@ void mb_open_random(struct mb_heap *h, lua_State *L) {
     h->random->state = lua_touserdata(L, -1);
     h->random->size = lua_rawlen(L, -1);
     lua_settop(L, top + 2);
-    h->random->random = replace(L, "random", do_random);
-    lua_settop(L, top + 2);
-    h->random->randomseed = replace(L, "randomseed", do_randomseed);
+    h->random->random = library_function(L, "random");
+    h->random->randomseed = library_function(L, "randomseed");
+    lua_getfield(L, -1, "randomseed");
     h->ref[MB_REF_RANDOMSEED] = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (h->random->random) (void)mb_stand_in(h, L, "math", "random", do_random, MB_STAND_IN_STATE);
+    (void)mb_stand_in(h, L, "math", "randomseed", do_randomseed, MB_STAND_IN_STATE);
   }
   lua_settop(L, top);
 }

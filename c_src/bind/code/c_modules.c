@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "code/modules.h"
+#include "code/stand_in.h"
 #include "heap/hook.h"
 #include "heap/main_thread.h"
 
@@ -74,28 +74,17 @@ static int load_library(lua_State *L) {
   return lua_gettop(L);
 }
 
-/* Wrap the function on the top of the stack. */
-static void wrap(struct mb_heap *h, lua_State *L, lua_CFunction f) {
-  lua_pushlightuserdata(L, h);
-  lua_insert(L, -2);
-  lua_pushcclosure(L, f, 2);
-}
-
 void mb_open_c_modules(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
-    if (lua_getfield(L, -1, "loadlib") == LUA_TFUNCTION) {
-      mb_modules_alias(h, L, -1, "package", "loadlib");
-      wrap(h, L, load_library);
-      lua_setfield(L, -2, "loadlib");
-    } else {
-      lua_pop(L, 1);
-    }
+    (void)mb_stand_in(h, L, "package", "loadlib", load_library, MB_STAND_IN_HEAP | MB_STAND_IN_ORIGINAL | MB_STAND_IN_ANY);
     if (lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
       for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
         if (lua_iscfunction(L, -1)) {
-          wrap(h, L, search);
+          lua_pushlightuserdata(L, h);
+          lua_insert(L, -2);
+          lua_pushcclosure(L, search, 2);
           lua_rawseti(L, -2, i);
         } else {
           lua_pop(L, 1); /* somebody's own: what it finds comes from loadlib or from another searcher */

@@ -3,6 +3,7 @@
 #include "code/adopt.h"
 #include "code/library.h"
 #include "code/modules.h"
+#include "code/stand_in.h"
 #include "heap/closing.h"
 #include "heap/errors.h"
 #include "heap/private.h"
@@ -142,7 +143,8 @@ static int require_library(struct mb_heap *h, lua_State *L, const char *name, in
   return 1;
 }
 
-/* require; upvalue 1 is the library's own, its table `package`, 2 the heap, 3 the library's function. */
+/* require; upvalue 1 is the library's own, its table `package`, or nil for a loader of somebody's own; 2 the heap, 3 the
+ * library's function. */
 static int do_require(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, lua_upvalueindex(2));
   const char *name = luaL_checkstring(L, 1);
@@ -203,17 +205,14 @@ void mb_environment_open(struct mb_heap *h, lua_State *L) {
   h->ref[MB_REF_REQUIRE] = luaL_ref(L, LUA_REGISTRYINDEX);
   for (const luaL_Reg *r = replacements; r->name; r++) {
     lua_getglobal(L, r->name);
-    mb_modules_alias(h, L, -1, "_G", r->name);
-    lua_pushlightuserdata(L, h);
-    lua_insert(L, -2);
-    lua_pushcclosure(L, r->func, 2);
     mb_environment_define(h, L, r->name);
   }
   lua_getglobal(L, "require");
-  mb_modules_alias(h, L, -1, "_G", "require");
-  if (!lua_iscfunction(L, -1) || !lua_getupvalue(L, -1, 1)) lua_pushnil(L); /* a loader of somebody's own */
-  lua_pushlightuserdata(L, h);
-  lua_rotate(L, -3, -1);
-  lua_pushcclosure(L, do_require, 3);
   mb_environment_define(h, L, "require");
+  mb_push_ref(h, L, MB_REF_BASE);
+  for (const luaL_Reg *r = replacements; r->name; r++)
+    (void)mb_stand_in(h, L, "_G", r->name, r->func, MB_STAND_IN_HEAP | MB_STAND_IN_ORIGINAL | MB_STAND_IN_ANY);
+  (void)mb_stand_in(h, L, "_G", "require", do_require,
+                    MB_STAND_IN_STATE | MB_STAND_IN_HEAP | MB_STAND_IN_ORIGINAL | MB_STAND_IN_ANY);
+  lua_pop(L, 1);
 }

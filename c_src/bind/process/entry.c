@@ -183,5 +183,5 @@ static int do_getinfo(lua_State *L) {
 
 void mb_open_entry(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"traceback", do_traceback}, {"getinfo", do_getinfo}, {NULL, NULL}};
-  mb_replace_functions(h, L, "debug", functions);
+  mb_stand_in_all(h, L, "debug", functions, MB_STAND_IN_HEAP | MB_STAND_IN_ORIGINAL);
 }

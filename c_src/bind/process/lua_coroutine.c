@@ -295,5 +295,5 @@ void mb_open_coroutine(struct mb_heap *h, lua_State *L) {
                                        {"running", co_running}, {"isyieldable", co_isyieldable},
                                        {"status", co_status},   {"close", co_close},
                                        {NULL, NULL}};
-  mb_replace_functions(h, L, "coroutine", functions);
+  mb_stand_in_all(h, L, "coroutine", functions, MB_STAND_IN_HEAP | MB_STAND_IN_ANY);
 }

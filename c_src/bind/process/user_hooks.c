@@ -1,5 +1,5 @@
 /* The user's own hooks: debug.sethook and debug.gethook, which know of the runtime's. */
-#include "code/modules.h"
+#include "code/stand_in.h"
 #include "heap/hook.h"
 #include "process/preempt.h"
 
@@ -116,24 +116,7 @@ static int get_hook(lua_State *L) {
   return results;
 }
 
-static void replace(struct mb_heap *h, lua_State *L, const char *name, lua_CFunction f) {
-  lua_getfield(L, -1, name);
-  if (!lua_iscfunction(L, -1)) {
-    lua_pop(L, 1);
-    return;
-  }
-  mb_modules_alias(h, L, -1, "debug", name);
-  lua_pushlightuserdata(L, h);
-  lua_insert(L, -2);
-  lua_pushcclosure(L, f, 2);
-  lua_setfield(L, -2, name);
-}
-
 void mb_open_hooks(struct mb_heap *h, lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "debug") == LUA_TTABLE) {
-    replace(h, L, "sethook", set_hook);
-    replace(h, L, "gethook", get_hook);
-  }
-  lua_pop(L, 2);
+  static const luaL_Reg functions[] = {{"sethook", set_hook}, {"gethook", get_hook}, {NULL, NULL}};
+  mb_stand_in_all(h, L, "debug", functions, MB_STAND_IN_HEAP | MB_STAND_IN_ORIGINAL);
 }
