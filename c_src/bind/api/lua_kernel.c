@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/destination.h"
 #include "api/own.h"
 #include "codec/codec.h"
 #include "core/error.h"
@@ -184,29 +185,6 @@ static int spawn_async(lua_State *L) {
 
 /* Messages */
 
-/* The pid that stands for a destination; 0 when a name has no holder. */
-static mb_pid resolve(struct mb_heap *h, lua_State *L, int at, const char *function, int index) {
-  mb_pid pid = mb_to_pid(L, at);
-  size_t size;
-  const char *name;
-  if (pid) return pid;
-  if (lua_istable(L, at) && lua_rawlen(L, at) == 2) { /* {name, node} */
-    lua_rawgeti(L, at, 1);
-    lua_rawgeti(L, at, 2);
-    if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
-      int here = strcmp(lua_tostring(L, -1), mb_node_name(h->runtime)) == 0;
-      name = lua_tolstring(L, -2, &size);
-      pid = here ? mb_names_find(&h->runtime->names, name, (uint32_t)size) : 0;
-      lua_pop(L, 2);
-      return pid ? pid : UINT64_MAX;
-    }
-    lua_pop(L, 2);
-  }
-  if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, index, "pid or name", at);
-  name = lua_tolstring(L, at, &size);
-  return mb_names_find(&h->runtime->names, name, (uint32_t)size);
-}
-
 /* If the value at `at` is a via table, {"via", module, term}, push the module's whereis_name and the term: 1. */
 static int push_via(lua_State *L, int at) {
   int top = lua_gettop(L);
@@ -246,27 +224,26 @@ static int send_via(lua_State *L, int status, lua_KContext unused) {
 static int do_send(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_worker(h, L);
-  mb_pid to = mb_to_pid(L, 1);
+  struct mb_destination to;
   struct mb_signal *s;
   int arguments = lua_gettop(L);
   lua_settop(L, 2);
-  if (!to) {
-    if (push_via(L, 1)) {
-      lua_callk(L, 1, 1, 0, send_via);
-      return send_via(L, LUA_OK, 0);
-    }
-    to = resolve(h, L, 1, "send", 1);
-    if (to == 0)
-      return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
+  if (!mb_to_pid(L, 1) && push_via(L, 1)) {
+    lua_callk(L, 1, 1, 0, send_via);
+    return send_via(L, LUA_OK, 0);
   }
-  if (mb_send_direct(h, L, to, 2, arguments)) return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
-  mb_replicate_to(h, L, to);
+  to = mb_check_destination(h, L, 1, "send", 1, MB_NAMES_AND_NODES);
+  if (to.kind == MB_TO_NOBODY)
+    return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
+  if (to.kind == MB_TO_PROCESS && mb_send_direct(h, L, to.pid, 2, arguments))
+    return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
+  mb_replicate_to(h, L, to.pid);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   s->from = p && !mb_outside(h, L) ? mb_pid_of(p) : mb_pid_make(0, 0); /* for the log, if it cannot be made */
-  if (to == UINT64_MAX)
-    mb_signal_free(s); /* a name on a node that is not there, or held by nobody: like a dead pid */
+  if (to.kind == MB_TO_PROCESS)
+    mb_signal_send(h->scheduler, to.pid, s);
   else
-    mb_signal_send(h->scheduler, to, s);
+    mb_signal_free(s);
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
@@ -336,9 +313,9 @@ static int monitor(lua_State *L) {
   static const char *const none[] = {NULL};
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  mb_pid target = mb_to_pid(L, 1);
+  struct mb_destination target;
   mb_ref ref;
-  const char *name = NULL;
+  const char *name = NULL; /* a pid has been given */
   size_t size = 0;
   if (lua_gettop(L) > 1) mb_check_options(h, L, 2, "monitor", 2, none);
   lua_settop(L, 1);
@@ -346,9 +323,8 @@ static int monitor(lua_State *L) {
     lua_callk(L, 1, 1, 0, monitor_via);
     return monitor_via(L, LUA_OK, 0);
   }
-  if (!target) {
-    target = resolve(h, L, 1, "monitor", 1);
-    if (target == UINT64_MAX) target = 0;
+  target = mb_check_destination(h, L, 1, "monitor", 1, MB_NAMES_AND_NODES);
+  if (!mb_to_pid(L, 1)) {
     if (lua_istable(L, 1)) {
       lua_rawgeti(L, 1, 1);
       lua_replace(L, 1);
@@ -356,7 +332,7 @@ static int monitor(lua_State *L) {
     name = mb_check_name(h, L, 1, "monitor", 1, &size);
   }
   ref = mb_ref_new(h->scheduler);
-  if (mb_monitor(h->scheduler, p, target, name, (uint32_t)size, MB_MONITOR_ONLY, ref) != 0)
+  if (mb_monitor(h->scheduler, p, target.pid, name, (uint32_t)size, MB_MONITOR_ONLY, ref) != 0)
     return mb_no_memory(L);
   mb_push_id(L, ref);
   return 1;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/destination.h"
 #include "codec/codec.h"
 #include "codec/message.h"
 #include "core/mailbox.h"
@@ -58,17 +59,6 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
   }
 }
 
-/* A server argument as a pid; 0: nobody has that name. */
-static mb_pid server_pid(struct mb_heap *h, lua_State *L, int at, const char *function) {
-  mb_pid pid = mb_to_pid(L, at);
-  size_t size;
-  const char *name;
-  if (pid) return pid;
-  if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, 1, "pid or name", at);
-  name = lua_tolstring(L, at, &size);
-  return mb_names_find(&h->runtime->names, name, (uint32_t)size);
-}
-
 static int refused(lua_State *L, const char *reason) {
   lua_pushboolean(L, 0);
   lua_pushstring(L, reason);
@@ -80,7 +70,7 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   const char *name = luaL_optstring(L, 4, kind == MB_CALL ? "GenServer.call" : "GenServer.stop");
-  mb_pid server = server_pid(h, L, 1, name);
+  mb_pid server = mb_check_destination(h, L, 1, name, 1, MB_NAMES).pid; /* 0: nobody */
   uint64_t deadline = mb_check_deadline(h, L, 3, name, 3, MB_TIMEOUT_OPTIONAL);
   struct mb_signal *s = NULL; /* the request, unless it has been handed over */
   mb_ref ref = mb_ref_new(h->scheduler);
@@ -147,7 +137,7 @@ static int cast(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_worker(h, L);
   const char *name = luaL_optstring(L, 3, "GenServer.cast");
-  mb_pid server = server_pid(h, L, 1, name);
+  mb_pid server = mb_check_destination(h, L, 1, name, 1, MB_NAMES).pid; /* 0: nobody */
   struct mb_signal *s;
   lua_settop(L, 3);
   if (!mb_request_direct(h, L, server, 0, 0, 2)) {
