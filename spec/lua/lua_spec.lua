@@ -155,4 +155,12 @@ describe("flush", function()
     ]]
     assert.equal('{"a", 1}\n"b"\ntrue\tnil\ttimeout\n', output)
   end)
+
+  it("what a program has put in the place of debug.traceback before the runtime is loaded stays", function()
+    assert.equal("mine\n", (helper.run_script[[
+      debug.traceback = function() return "mine" end
+      require "moonbeam"
+      print(debug.traceback())
+    ]]))
+  end)
 end)
