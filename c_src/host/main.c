@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bind/host_api.h"
+#include "embed/host_api.h"
 #include "host/allocator.h"
 #include "host/channel.h"
 #include "host/editor.h"

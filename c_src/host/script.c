@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bind/host_api.h"
+#include "embed/host_api.h"
 #include "host/say.h"
 #include "host/signals.h"
 

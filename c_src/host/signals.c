@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "bind/host_api.h"
+#include "embed/host_api.h"
 
 static volatile sig_atomic_t ended_by;
 static volatile sig_atomic_t at_prompt, interrupts; /* see mb_watch_interrupts */

@@ -1,4 +1,4 @@
-#include "bind/host_api.h"
+#include "embed/host_api.h"
 
 #include <stdio.h>
 #include <stdlib.h>
