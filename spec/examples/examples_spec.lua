@@ -42,6 +42,24 @@ describe("examples", function()
     assert.equal(different, lines)
   end)
 
+  it("echo_server.lua sends lines back to any number of clients", function()
+    local name = os.tmpname()
+    local server = assert(io.popen(helper.interpreter() .. " examples/echo_server.lua 0 20 2>&1"))
+    local port = server:read("l"):match("^listening on 127.0.0.1:(%d+)$")
+    local clients = {}
+    for i = 1, 20 do
+      clients[i] = ("(exec 3<>/dev/tcp/127.0.0.1/%d; echo hello %d >&3; read -r line <&3; echo \"$line\") &"):format(port, i)
+    end
+    local script = assert(io.open(name, "w"))
+    script:write(table.concat(clients, "\n"), "\nwait\n")
+    script:close()
+    local output = helper.run("bash " .. name)
+    os.remove(name)
+    for i = 1, 20 do assert.matches("hello " .. i .. "\n", output .. "\n") end
+    assert.equal("served 20\n", server:read("a"))
+    server:close()
+  end)
+
   it("many.lua has all of its processes answer", function()
     local output, code = run("many.lua", "2000")
     assert.equal(0, code, output)
