@@ -32,6 +32,7 @@ static int is_variable(const char *entry, const char *name, size_t size) {
 /* NULL: take it away. 0, or UV_ENOMEM. */
 static int change_environment(const char *name, const char *value) {
   size_t size = strlen(name), n, kept = 0;
+  static char **last; /* the one before that: each old array stands behind the next one's end */
   char *entry = NULL, **all, **volatile *current = &environ;
   if (value) {
     entry = malloc(size + strlen(value) + 2);
@@ -42,12 +43,14 @@ static int change_environment(const char *name, const char *value) {
   }
   pthread_mutex_lock(&environment);
   n = count_environment();
-  all = malloc((n + 2) * sizeof *all);
+  all = malloc((n + 3) * sizeof *all);
   if (all) {
     for (size_t i = 0; i < n; i++)
       if (!is_variable(environ[i], name, size)) all[kept++] = environ[i];
     if (entry) all[kept++] = entry;
     all[kept] = NULL;
+    all[kept + 1] = (char *)last;
+    last = all;
     __atomic_store_n(current, all, __ATOMIC_RELEASE); /* partner: getenv of any thread */
   }
   pthread_mutex_unlock(&environment);

@@ -27,10 +27,12 @@ struct mb_pool_thread {
   uv_thread_t thread;
   unsigned number;
   int ended; /* under the mutex: to be joined */
+  int left;  /* likewise: its state stays as it is, since what it ran has ended the program */
   /* Its own thread's. */
   lua_State *L; /* NULL: it could not be made */
   void *data; /* of the setup's */
   struct mb_heap *heap;
+  struct mb_signal *job; /* that it runs */
   struct mb_scheduler scheduler;
   struct mb_process self; /* current there: nobody's pid */
 };
@@ -233,7 +235,9 @@ static void work(void *data) {
     pool->queued--;
     pool->busy++;
     uv_mutex_unlock(&pool->mutex);
+    w->job = job;
     job = run(w, job);
+    w->job = NULL;
     uv_mutex_lock(&pool->mutex);
     pool->busy--; /* before the caller hears of it */
     uv_mutex_unlock(&pool->mutex);
@@ -251,6 +255,7 @@ _Noreturn void mb_pool_retire(struct mb_heap *h) {
   struct mb_pool *pool = w->pool;
   uv_mutex_lock(&pool->mutex);
   pool->busy--;
+  w->left = 1;
   leave(pool, w);
   uv_mutex_unlock(&pool->mutex);
   end(pool, w);
@@ -267,8 +272,13 @@ static void join_ended(struct mb_pool *pool) {
       at = &w->next;
       continue;
     }
-    *at = w->next;
     uv_thread_join(&w->thread);
+    if (w->left) {
+      w->ended = 0;
+      at = &w->next;
+      continue;
+    }
+    *at = w->next;
     free(w);
   }
 }
