@@ -81,7 +81,8 @@ static int collect(lua_State *L) {
   struct mb_object *o = b ? b->object : NULL;
   if (!o) return 0;
   b->object = NULL;
-  if (o->io->heap->scheduler && !o->closed && !o->mailed && (!o->type->is_idle || o->type->is_idle(o))) mb_object_close(o, MB_CLOSE_IN_ORDER);
+  if (o->io->heap->scheduler && !o->closed && !o->mailed && (!o->type->is_idle || o->type->is_idle(o)))
+    mb_object_close(o, MB_CLOSE_IN_ORDER);
   mb_object_release(o);
   return 0;
 }
