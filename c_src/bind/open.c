@@ -8,13 +8,13 @@
 #include "code/bytecode.h"
 #include "code/c_modules.h"
 #include "code/call_site.h"
-#include "code/codes.h"
+#include "code/code_cache.h"
 #include "code/environment.h"
 #include "code/modules.h"
 #include "code/paths.h"
 #include "code/standard.h"
 #include "codec/codec.h"
-#include "codec/workspace.h"
+#include "codec/scratch.h"
 #include "core/end_watch.h"
 #include "heap/errors.h"
 #include "heap/finalizer.h"
@@ -97,9 +97,9 @@ static int collect_heap(lua_State *L) {
   mb_reason_release(h->no_memory);
   h->main_reason = h->no_memory = NULL;
   mb_io_free(h->io);
-  mb_workspace_free(h->workspace);
-  mb_workspace_free(h->key);
-  mb_codes_free(h->codes);
+  mb_scratch_free(h->scratch);
+  mb_scratch_free(h->key_scratch);
+  mb_code_cache_free(h->code_cache);
   mb_modules_free(h->modules);
   mb_sites_free(h);
   if (h->long_slice) mb_map_deinit(&h->long_slice->places);
@@ -108,8 +108,8 @@ static int collect_heap(lua_State *L) {
   mb_map_deinit(&h->failing);
   if (h->script) free(h->script->text);
   h->io = NULL;
-  h->workspace = h->key = NULL;
-  h->codes = NULL;
+  h->scratch = h->key_scratch = NULL;
+  h->code_cache = NULL;
   h->modules = NULL;
   h->sites = NULL;
   h->hook = NULL;
@@ -237,9 +237,9 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->code_identity = mb_code_identity_works(L);
   h->call_sites_known = mb_call_sites_known(L);
   h->collector = mb_collector_word(L);
-  h->workspace = mb_workspace_new();
-  h->key = mb_workspace_new();
-  h->codes = mb_codes_new();
+  h->scratch = mb_scratch_new();
+  h->key_scratch = mb_scratch_new();
+  h->code_cache = mb_code_cache_new();
   h->modules = mb_modules_new();
   h->sites = mb_sites_new();
   h->hook = mb_heap_part(L, sizeof *h->hook);
@@ -250,7 +250,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->replica = mb_heap_part(L, sizeof *h->replica);
   h->replica->watch = mb_table_watch_new();
   h->io = mb_io_new(h);
-  if (!h->io || !h->workspace || !h->key || !h->codes || !h->modules || !h->sites || !h->replica->watch)
+  if (!h->io || !h->scratch || !h->key_scratch || !h->code_cache || !h->modules || !h->sites || !h->replica->watch)
     mb_no_memory(L);
   if (!node) make_node(h, L);
   use_node(h, h->node);

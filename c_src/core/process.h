@@ -67,7 +67,7 @@ struct mb_process {
   uint8_t state; /* enum mb_process_state */
   uint8_t flags; /* enum mb_process_flags */
   uint8_t offer;       /* of the layer above, as `private_flags`: see below */
-  uint8_t handed;
+  uint8_t got_direct;
   uint32_t index;      /* constant: where the slot stands in the table */
   uint32_t generation; /* of the present or next tenant */
   uint32_t private_flags;
@@ -86,7 +86,7 @@ struct mb_process {
   mb_pid parent;
   mb_pid leader; /* inherited from the parent: who gets what it prints; 0: standard output */
   uint64_t reductions;
-  /* For the layer above, with what stands in the gaps above: offer is what it takes at `offered`, handed that it has been
+  /* For the layer above, with what stands in the gaps above: offer is what it takes at `offered`, got_direct that it has been
    * put there, private_flags what private values it has. */
   void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
   void *offered;    /* where it takes something while it waits; NULL: from the mailbox only */

@@ -222,7 +222,7 @@ static int use_globals(lua_State *L) {
   if (lua_topointer(L, 1) == h->globals) {
     p->flags |= MB_SCRIPT;
   } else {
-    mb_push_private(h, L, p, 1);
+    mb_push_private(h, L, p, MB_MAKE);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, MB_PRIVATE_GLOBALS);
   }

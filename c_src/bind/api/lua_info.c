@@ -309,7 +309,7 @@ static void push_infos(struct mb_heap *h, lua_State *L, struct mb_process *p, in
     lua_pushnil(L);
     return;
   }
-  mb_handed_to_mailbox(h, L, p);
+  mb_direct_to_mailbox(h, L, p);
   if (!(wanted & ONE_KEY)) lua_newtable(L);
   for (int key = 0; key < KEY_COUNT; key++) {
     if (!(wanted >> key & 1)) continue;

@@ -26,7 +26,7 @@ struct mb_shapes {
   unsigned next;
 };
 
-enum { LONG_MAILBOX = 8 }; /* a shorter one is scanned sooner than the clauses are looked at */
+enum { LONG_MAILBOX = 8 }; /* a shorter one is scanned sooner than the clauses are examined */
 
 static int timeout(lua_State *L) {
   lua_pushnil(L);
@@ -52,7 +52,7 @@ static int take_on(lua_State *L, int status, lua_KContext deadline);
 
 static int take_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_KContext deadline) {
   for (;; p = mb_current_still(h, L)) {
-    int results = mb_handed(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
+    int results = mb_take_direct(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, take_on, MB_OFFER_MESSAGE, 0);
   }
@@ -275,7 +275,7 @@ static int select_on(lua_State *L, int status, lua_KContext deadline);
 /* Stack: clauses, their shape. */
 static int select_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_Integer shape, lua_KContext deadline) {
   for (;;) {
-    if (mb_handed(p)) {
+    if (mb_take_direct(p)) {
       int results = try_clauses(h, L, shape, 3);
       if (results) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
       mb_hand_back(h, L, p);
@@ -337,7 +337,7 @@ static int select_oldest_on(lua_State *L, int status, lua_KContext deadline) {
   (void)status;
   for (;;) {
     struct mb_process *p = mb_current_still(h, L);
-    int results = mb_handed(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
+    int results = mb_take_direct(p) ? 1 : take_oldest(h, L, p, (uint64_t)deadline);
     if (results > 0) return mb_worked(h, L, p, MB_COST_MESSAGE, selected(L, 0, 0));
     mb_block_offering(h, L, p, (uint64_t)deadline, deadline, select_oldest_on, MB_OFFER_MESSAGE, 0);
   }

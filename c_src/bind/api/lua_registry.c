@@ -4,7 +4,7 @@
 
 #include "api/api.h"
 #include "codec/codec.h"
-#include "codec/key.h"
+#include "codec/registry_key.h"
 #include "core/error.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
@@ -33,10 +33,10 @@ static struct mb_bytes check_registry(struct mb_heap *h, lua_State *L, const cha
   return (struct mb_bytes){name, (uint32_t)size};
 }
 
-/* The address of arguments 1 and 2; its bytes stay as those of mb_key do. */
+/* The address of arguments 1 and 2; its bytes stay as those of mb_registry_key do. */
 static struct mb_address check_address(struct mb_heap *h, lua_State *L, const char *function, int meta) {
   struct mb_address at = {.registry = check_registry(h, L, function), .meta = meta};
-  const struct mb_buffer *key = mb_key(h, L, 2, function, 2);
+  const struct mb_buffer *key = mb_registry_key(h, L, 2, function, 2);
   at.key = (struct mb_bytes){key->bytes, (uint32_t)key->size};
   return at;
 }
@@ -184,7 +184,7 @@ static int registry_update(lua_State *L) {
 /* Looking things up */
 
 /* What stands at an address, all or that of one process. The end of the copy. */
-static const unsigned char *look(struct mb_heap *h, lua_State *L, const char *function, int meta, mb_pid only,
+static const unsigned char *find_entries(struct mb_heap *h, lua_State *L, const char *function, int meta, mb_pid only,
                                  struct copy *c) {
   copy_begin(c);
   for (;;) {
@@ -229,7 +229,7 @@ static const char *named(lua_State *L, int at, const char *otherwise) {
 static int registry_lookup(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct copy c;
-  const unsigned char *end = look(h, L, named(L, 3, "Registry.lookup"), 0, 0, &c);
+  const unsigned char *end = find_entries(h, L, named(L, 3, "Registry.lookup"), 0, 0, &c);
   push_found(h, L, c.bytes, end, 0);
   return mb_worked(h, L, mb_worker(h, L), MB_COST_MESSAGE, 1);
 }
@@ -238,7 +238,7 @@ static int registry_lookup(lua_State *L) {
 static int registry_own(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct copy c;
-  const unsigned char *end = look(h, L, luaL_checkstring(L, 3), 0, mb_pid_of(mb_current(h, L)), &c);
+  const unsigned char *end = find_entries(h, L, luaL_checkstring(L, 3), 0, mb_pid_of(mb_current(h, L)), &c);
   push_found(h, L, c.bytes, end, 1);
   return 1;
 }
@@ -248,7 +248,7 @@ static int registry_values(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid pid = mb_check_pid(h, L, 3, "Registry.values", 3);
   struct copy c;
-  const unsigned char *end = look(h, L, "Registry.values", 0, pid, &c);
+  const unsigned char *end = find_entries(h, L, "Registry.values", 0, pid, &c);
   struct mb_found found;
   lua_Integer n = 0;
   int holes = 0;
@@ -328,7 +328,7 @@ static int registry_count(lua_State *L) {
 static int registry_meta(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct copy c;
-  const unsigned char *end = look(h, L, "Registry.meta", 1, 0, &c), *at;
+  const unsigned char *end = find_entries(h, L, "Registry.meta", 1, 0, &c), *at;
   struct mb_found found;
   if (c.bytes == end) {
     lua_pushnil(L);
@@ -364,7 +364,7 @@ static int registry_delete_meta(lua_State *L) {
 
 /* lock_key(key) -> string that is the same for equal keys */
 static int registry_lock_key(lua_State *L) {
-  const struct mb_buffer *key = mb_key(mb_heap_of(L), L, 1, "Registry.lock", 2);
+  const struct mb_buffer *key = mb_registry_key(mb_heap_of(L), L, 1, "Registry.lock", 2);
   lua_pushlstring(L, (const char *)key->bytes, key->size);
   return 1;
 }

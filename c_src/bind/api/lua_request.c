@@ -31,7 +31,7 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
   (void)status;
   for (;;) {
     struct mb_signal *s;
-    if (mb_handed(p)) {
+    if (mb_take_direct(p)) {
       mb_flush_ref(h, p, ref); /* a second reply to this request, too */
       lua_pushboolean(L, 1);
       lua_replace(L, 1);
@@ -72,7 +72,7 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   const char *name = luaL_optstring(L, 4, kind == MB_CALL ? "GenServer.call" : "GenServer.stop");
   mb_pid server = mb_check_destination(h, L, 1, name, 1, MB_NAMES).pid; /* 0: nobody */
   uint64_t deadline = mb_check_deadline(h, L, 3, name, 3, MB_TIMEOUT_OPTIONAL);
-  struct mb_signal *s = NULL; /* the request, unless it has been handed over */
+  struct mb_signal *s = NULL; /* the request, unless it has been sent directly */
   mb_ref ref = mb_ref_new(h->scheduler);
   lua_settop(L, 4);
   if (kind != MB_CALL || !mb_request_direct(h, L, server, mb_pid_of(p), ref, 2)) {
@@ -181,7 +181,7 @@ static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
   (void)status;
   for (;;) {
     struct mb_signal *s = p->mailbox.head;
-    if (mb_handed(p)) return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
+    if (mb_take_direct(p)) return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     if (s) {
       if (mb_message_push(h, L, p, s, MB_FORM_EVENT) < 0) { /* it is gone, and the server goes on */
         lua_settop(L, 0);
@@ -246,7 +246,7 @@ static int has_message(lua_State *L) {
 }
 
 /* await(ref | {[ref] = true...}, ms [, on]) -> ref, "reply", values... | ref, "down", reason | nil. With `on`, what the
- * last await has passed over is not looked at again: the same references are awaited, or some of them.
+ * last await has passed over is not scanned again: the same references are awaited, or some of them.
  * Stack: 1 what is awaited. */
 static int await_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
@@ -254,7 +254,7 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
   mb_ref one = mb_to_ref(L, 1);
   (void)status;
   for (;;) {
-    if (mb_handed(p)) {
+    if (mb_take_direct(p)) {
       lua_pushliteral(L, "reply");
       lua_insert(L, 2);
       return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));

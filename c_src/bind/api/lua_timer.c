@@ -5,7 +5,7 @@
 #include "api/api.h"
 #include "api/ask.h"
 #include "codec/codec.h"
-#include "codec/key.h"
+#include "codec/registry_key.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
 #include "process/current.h"
@@ -37,12 +37,13 @@ static int process_send_after(lua_State *L) {
   if (!(ms >= 0) || floor(ms) != ms || ms == (lua_Number)HUGE_VAL)
     return mb_bad_argument(h, L, "Process.send_after", 3, "integer >= 0 (ms) expected, got %s",
                            luaL_tolstring(L, 3, NULL));
-  if (!lua_isnone(L, 4)) (void)mb_key(h, L, 4, "Process.send_after", 1); /* it may be none: before there is a signal */
+  /* It may be none: before there is a signal. */
+  if (!lua_isnone(L, 4)) (void)mb_registry_key(h, L, 4, "Process.send_after", 1);
   mb_given_to(h, "Process.send_after", MB_GIVEN_ITSELF);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
   mb_given_to(h, NULL, MB_GIVEN_ITSELF);
   if (!lua_isnone(L, 4)) {
-    const struct mb_buffer *key = mb_key(h, L, 4, "Process.send_after", 1);
+    const struct mb_buffer *key = mb_registry_key(h, L, 4, "Process.send_after", 1);
     name.key = (struct mb_bytes){key->bytes, (uint32_t)key->size};
   }
   if (mb_delay(h->scheduler, to, to ? NULL : &name, s,

@@ -131,7 +131,7 @@ static int is_sentinel(lua_State *L, int index) {
 
 int mb_modules_is_constant(lua_State *L, int index) { return is_object(L, index) || is_sentinel(L, index); }
 
-struct look {
+struct scan {
   struct mb_heap *h;
   lua_State *L;
   int named, constants; /* stack indices of the tables */
@@ -150,7 +150,7 @@ const char *mb_modules_field_name(lua_State *L, const char *module, int key, siz
 
 /* Whether Lua's library has the value at `index` under the name on the top of the stack. While the heap is opened, whatever
  * is there is. */
-static int is_standard(struct look *k, int index) {
+static int is_standard(struct scan *k, int index) {
   lua_State *L = k->L;
   int is;
   mb_push_ref(k->h, L, MB_REF_STANDARD);
@@ -170,7 +170,7 @@ static int is_standard(struct look *k, int index) {
 /* Name the fields of the module table on the top of the stack. What a program puts into the tables of Lua's library is
  * no module's: it travels by value, or by the name that it has elsewhere. Constants count as they are when the module is
  * first seen: what is put there later is nobody else's. */
-static void note_fields(struct look *k, const char *module) {
+static void note_fields(struct scan *k, const char *module) {
   lua_State *L = k->L;
   int table = lua_gettop(L), of_lua = mb_modules_is_of_lua(module), fresh;
   lua_pushvalue(L, table);
@@ -211,7 +211,7 @@ static int by_order(const void *a, const void *b) {
 }
 
 /* Push an array of the names in the table at `loaded`, in order, and what keeps their text alive. */
-static struct entry *push_entries(struct look *k, int loaded, size_t *count) {
+static struct entry *push_entries(struct scan *k, int loaded, size_t *count) {
   lua_State *L = k->L;
   struct entry *list;
   int names, order;
@@ -254,7 +254,7 @@ static int has_part(const char *names, const char *name) {
 
 /* The value on the top of the stack is also module `name`: whoever loads it elsewhere loads all, in this order, since each
  * may have added to it. */
-static void note_module(struct look *k, const char *name) {
+static void note_module(struct scan *k, const char *name) {
   lua_State *L = k->L;
   int value = lua_gettop(L);
   size_t size;
@@ -273,7 +273,7 @@ static void note_module(struct look *k, const char *name) {
 
 /* Whether what package.loaded has under this name, on the top of the stack, is the module that its loader made, and a file
  * stands behind it. */
-static int is_module(struct look *k, const char *name) {
+static int is_module(struct scan *k, const char *name) {
   lua_State *L = k->L;
   int value = lua_gettop(L), replaced;
   if (!lua_istable(L, value) && !lua_isfunction(L, value) && !is_object(L, value)) return 0;
@@ -286,7 +286,7 @@ static int is_module(struct look *k, const char *name) {
 }
 
 /* Name the modules in the table at `loaded`, then what is in them: a module that is another's field has a name of its own. */
-static void look_into(struct look *k, int loaded, int (*is)(struct look *, const char *)) {
+static void scan_loaded(struct scan *k, int loaded, int (*is)(struct scan *, const char *)) {
   lua_State *L = k->L;
   int top = lua_gettop(L);
   size_t count;
@@ -314,7 +314,7 @@ static void look_into(struct look *k, int loaded, int (*is)(struct look *, const
 
 /* Forget what is known of the names, keys of a table of the heap's, that are not in the table at `loaded`: whoever loads a
  * module of such a name makes it known again. */
-static void forget_others(struct look *k, enum mb_heap_ref ref, int loaded) {
+static void forget_others(struct scan *k, enum mb_heap_ref ref, int loaded) {
   lua_State *L = k->L;
   int table = lua_gettop(L) + 1;
   mb_push_ref(k->h, L, ref);
@@ -332,13 +332,13 @@ static void forget_others(struct look *k, enum mb_heap_ref ref, int loaded) {
   lua_settop(L, table - 1);
 }
 
-static int is_table(struct look *k, const char *name) {
+static int is_table(struct scan *k, const char *name) {
   (void)name;
   return lua_istable(k->L, -1);
 }
 
-void mb_modules_look_through(struct mb_heap *h, lua_State *L) {
-  struct look k = {.h = h, .L = L};
+void mb_modules_scan(struct mb_heap *h, lua_State *L) {
+  struct scan k = {.h = h, .L = L};
   int top = lua_gettop(L);
   luaL_checkstack(L, 30, NULL);
   h->modules->stale = 0;
@@ -351,9 +351,9 @@ void mb_modules_look_through(struct mb_heap *h, lua_State *L) {
   mb_push_ref(h, L, MB_REF_BASE);
   note_fields(&k, "_G");
   mb_push_ref(h, L, MB_REF_OWN_MODULES);
-  look_into(&k, lua_gettop(L), is_table);
+  scan_loaded(&k, lua_gettop(L), is_table);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  look_into(&k, lua_gettop(L), is_module);
+  scan_loaded(&k, lua_gettop(L), is_module);
   forget_others(&k, MB_REF_ORDER, lua_gettop(L));
   forget_others(&k, MB_REF_BACKED, lua_gettop(L));
   h->modules->known = h->modules->count;

@@ -7,7 +7,7 @@
 
 enum {
   MOST_SOURCES = 1 << 14,
-  MOST_UNKNOWN = 1000 /* modules that are loaded without being looked through: their names are kept meanwhile */
+  MOST_UNKNOWN = 1000 /* modules that are loaded without being scanned: their names are kept meanwhile */
 };
 
 struct mb_modules *mb_modules_new(void) {
@@ -36,12 +36,12 @@ void mb_modules_set_standard(struct mb_heap *h, lua_State *L, int index, const c
 
 void mb_modules_settle(struct mb_heap *h, lua_State *L) {
   h->modules->settling = 1;
-  mb_modules_look_through(h, L);
+  mb_modules_scan(h, L);
   h->modules->settling = 0;
 }
 
 void mb_modules_refresh(struct mb_heap *h, lua_State *L) {
-  if (h->modules->stale) mb_modules_look_through(h, L);
+  if (h->modules->stale) mb_modules_scan(h, L);
 }
 
 int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable) {
@@ -108,9 +108,9 @@ int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index) {
     if (m->sources.count >= MOST_SOURCES) mb_map_deinit(&m->sources);
     if (mb_map_put(&m->sources, source, 1) != 0) mb_no_memory(L);
   }
-  if (m->looked == h->encodings) return 0; /* what is there has its name by now */
-  m->looked = h->encodings;
-  mb_modules_look_through(h, L);
+  if (m->scanned == h->encodings) return 0; /* what is there has its name by now */
+  m->scanned = h->encodings;
+  mb_modules_scan(h, L);
   return 1;
 }
 
@@ -167,7 +167,7 @@ void mb_modules_note_loaded(struct mb_heap *h, lua_State *L, const char *module)
   lua_setfield(L, -2, module);
   lua_pop(L, 2);
   if (has_constants(L) || h->modules->count - h->modules->known > MOST_UNKNOWN)
-    mb_modules_look_through(h, L);
+    mb_modules_scan(h, L);
   else
     mb_modules_invalidate(h);
 }

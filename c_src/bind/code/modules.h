@@ -52,7 +52,7 @@ void mb_modules_declare(struct mb_heap *h, lua_State *L, int index, const char *
 void mb_modules_refresh(struct mb_heap *h, lua_State *L);
 
 /* The function at `index` has no name and is met for the first time: when it is from a file that has not
- * been seen, modules are looked through again. 1: ask again. */
+ * been seen, modules are scanned again. 1: ask again. */
 int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index);
 
 /* Whether a module, or the one that a name begins with, is part of Lua. */

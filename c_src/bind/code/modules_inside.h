@@ -10,12 +10,12 @@ enum { FILTER_BITS = 1 << 16 };
 
 struct mb_modules {
   uint64_t filter[FILTER_BITS / 64]; /* a bit for every object with a name: most have none */
-  struct mb_map sources;             /* chunk names (by address) seen when modules were looked through */
-  uint64_t looked;                   /* the encoding (h->encodings) in which they were looked through for an unseen function */
+  struct mb_map sources;             /* chunk names (by address) seen when modules were scanned */
+  uint64_t scanned;                  /* the encoding (h->encodings) in which they were scanned for an unseen function */
   int stale;
   int settling; /* the heap is being opened */
   lua_Integer count; /* of modules that have been loaded since */
-  lua_Integer known; /* count, when modules were looked through last */
+  lua_Integer known; /* count, when modules were scanned last */
 };
 
 /* table[value at index] = name. */
@@ -31,6 +31,6 @@ const char *mb_modules_field_name(lua_State *L, const char *module, int key, siz
 int mb_modules_is_constant(lua_State *L, int index);
 
 /* Name what is loaded now, and forget the names of what is not. */
-void mb_modules_look_through(struct mb_heap *h, lua_State *L);
+void mb_modules_scan(struct mb_heap *h, lua_State *L);
 
 #endif

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "code/adopt.h"
-#include "code/codes.h"
+#include "code/code_cache.h"
 #include "code/environment.h"
 #include "code/modules.h"
 #include "codec/codec.h"
@@ -87,7 +87,7 @@ static void decode_code(struct decoder *d) {
     d->at += 8 + size;
   }
   memcpy(&hash, at + 4, 8);
-  mb_codes_push(d->h, d->L, at + 12, size, hash);
+  mb_code_cache_push(d->h, d->L, at + 12, size, hash);
   number(d);
 }
 

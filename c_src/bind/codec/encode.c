@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "code/codes.h"
+#include "code/code_cache.h"
 #include "code/modules.h"
 #include "codec/encoder.h"
 #include "heap/errors.h"
@@ -27,7 +27,7 @@ static void put_tagged8(struct mb_encoder *e, unsigned tag, const void *v) {
   unsigned char *p = mb_encoder_reserve(e, 9);
   p[0] = (unsigned char)tag;
   memcpy(p + 1, v, 8);
-  e->w->out.size += 9;
+  e->scratch->out.size += 9;
 }
 
 static void put_string(struct mb_encoder *e, const char *s, size_t size) {
@@ -35,14 +35,14 @@ static void put_string(struct mb_encoder *e, const char *s, size_t size) {
   if (size < 128) {
     p[0] = (unsigned char)(MB_T_SHORT + size);
     memcpy(p + 1, s, size);
-    e->w->out.size += size + 1;
+    e->scratch->out.size += size + 1;
   } else {
     uint32_t n = (uint32_t)size;
     if (size > UINT32_MAX / 2) fail(e, "a string of %d MB", (int)(size >> 20));
     p[0] = MB_T_STRING;
     memcpy(p + 1, &n, 4);
     memcpy(p + 5, s, size);
-    e->w->out.size += size + 5;
+    e->scratch->out.size += size + 5;
   }
 }
 
@@ -52,13 +52,13 @@ static void put_name(struct mb_encoder *e, const char *s, size_t size) {
   p[0] = MB_T_MODULE;
   p[1] = (unsigned char)size;
   memcpy(p + 2, s, size);
-  e->w->out.size += size + 2;
+  e->scratch->out.size += size + 2;
 }
 
 /* What has been met */
 
 int mb_encoder_again(struct mb_encoder *e, const void *object) {
-  struct mb_seen *s = mb_workspace_find(e->w, object);
+  struct mb_seen *s = mb_scratch_find(e->scratch, object);
   if (!s) return 0;
   mb_encoder_byte(e, MB_T_AGAIN);
   mb_encoder_u32(e, s->number);
@@ -67,29 +67,29 @@ int mb_encoder_again(struct mb_encoder *e, const void *object) {
 }
 
 struct mb_seen *mb_encoder_meet(struct mb_encoder *e, const void *object) {
-  struct mb_seen *s = mb_workspace_add(e->w, object);
+  struct mb_seen *s = mb_scratch_add(e->scratch, object);
   if (!s) mb_encoder_no_memory(e);
-  s->number = ++e->w->objects;
+  s->number = ++e->scratch->objects;
   return s;
 }
 
 /* Push the table that holds what is deferred, by its number. */
 void mb_encoder_deferred(struct mb_encoder *e) {
-  if (e->w->deferred_values == LUA_NOREF) {
+  if (e->scratch->deferred_values == LUA_NOREF) {
     lua_newtable(e->L);
-    e->w->deferred_values = luaL_ref(e->L, LUA_REGISTRYINDEX);
+    e->scratch->deferred_values = luaL_ref(e->L, LUA_REGISTRYINDEX);
   }
-  lua_rawgeti(e->L, LUA_REGISTRYINDEX, e->w->deferred_values);
+  lua_rawgeti(e->L, LUA_REGISTRYINDEX, e->scratch->deferred_values);
 }
 
 /* Put off the value on the top of the stack (popped). */
 void mb_encoder_defer(struct mb_encoder *e, unsigned char kind, uint32_t environment) {
-  struct mb_deferred *l = mb_workspace_defer(e->w);
+  struct mb_deferred *l = mb_scratch_defer(e->scratch);
   if (!l) mb_encoder_no_memory(e);
   *l = (struct mb_deferred){.kind = kind, .root = e->root, .environment = environment};
   mb_encoder_deferred(e);
   lua_insert(e->L, -2);
-  lua_rawseti(e->L, -2, (lua_Integer)e->w->deferred_count);
+  lua_rawseti(e->L, -2, (lua_Integer)e->scratch->deferred_count);
   lua_pop(e->L, 1);
   e->flags |= MB_F_LATER;
 }
@@ -110,7 +110,7 @@ int mb_encoder_named(struct mb_encoder *e, int index, int metatable) {
 
 static void encode_body(struct mb_encoder *e, int index, int depth, const struct mb_frame *f) {
   lua_State *L = e->L;
-  struct mb_buffer *out = &e->w->out;
+  struct mb_buffer *out = &e->scratch->out;
   size_t sizes = out->size;
   lua_Integer length = (lua_Integer)lua_rawlen(L, index), next = 1;
   uint32_t counts[2] = {0, 0};
@@ -140,7 +140,7 @@ static void encode_body(struct mb_encoder *e, int index, int depth, const struct
     mb_encoder_value(e, top + 2, depth + 1, &inner);
     lua_settop(L, top + 1);
   }
-  memcpy(e->w->out.bytes + sizes, counts, 8);
+  memcpy(e->scratch->out.bytes + sizes, counts, 8);
   if (lua_getmetatable(L, index)) {
     struct mb_frame meta = {f, AT_METATABLE, 0, NULL};
     if (!mb_encoder_named(e, top + 1, 1)) mb_encoder_value(e, top + 1, depth + 1, &meta);
@@ -188,7 +188,7 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
           unsigned char *p = mb_encoder_reserve(e, 2);
           p[0] = MB_T_INT8;
           p[1] = (unsigned char)(signed char)v;
-          e->w->out.size += 2;
+          e->scratch->out.size += 2;
         } else {
           put_tagged8(e, MB_T_INT64, &v);
         }
@@ -235,8 +235,8 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
 static void encode_later(struct mb_encoder *e) {
   lua_State *L = e->L;
   int top = lua_gettop(L);
-  for (size_t i = 0; i < e->w->deferred_count; i++) {
-    struct mb_deferred l = e->w->deferred[i];
+  for (size_t i = 0; i < e->scratch->deferred_count; i++) {
+    struct mb_deferred l = e->scratch->deferred[i];
     mb_encoder_deferred(e);
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
     lua_replace(L, top + 1);
@@ -266,25 +266,25 @@ static void encode_later(struct mb_encoder *e) {
 
 /* What has been written is large: raise when it is too large. */
 static void check_size(struct mb_encoder *e) {
-  if (e->w->out.limit) fail(e, "it has more than %d KB", MOST_TRIED / 1024);
-  if (e->w->out.size > UINT32_MAX / 2) fail(e, "it has more than %d MB", 2047);
+  if (e->scratch->out.limit) fail(e, "it has more than %d KB", MOST_TRIED / 1024);
+  if (e->scratch->out.size > UINT32_MAX / 2) fail(e, "it has more than %d MB", 2047);
 }
 
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out) {
-  struct mb_encoder e = {.h = h, .L = L, .doing = doing, .first = first, .count = count, .w = h->workspace,
+  struct mb_encoder e = {.h = h, .L = L, .doing = doing, .first = first, .count = count, .scratch = h->scratch,
                          .number = ++h->encodings, .nested = h->encoding};
   int top = lua_gettop(L);
   uint32_t count32 = (uint32_t)count;
   if (count > 1) luaL_checkstack(L, 12, NULL);
-  mb_codes_trim(h, L);
-  if (e.nested) e.w = mb_workspace_push(L);
+  mb_code_cache_trim(h, L);
+  if (e.nested) e.scratch = mb_scratch_push(L);
   mb_modules_refresh(h, L);
   h->encoding = 1;
-  mb_workspace_reset(e.w, L);
-  e.w->out.limit = doing == mb_replica_trial ? MOST_TRIED : 0;
+  mb_scratch_reset(e.scratch, L);
+  e.scratch->out.limit = doing == mb_replica_trial ? MOST_TRIED : 0;
   mb_encoder_reserve(&e, MB_ENCODED_HEADER);
-  e.w->out.size = MB_ENCODED_HEADER;
+  e.scratch->out.size = MB_ENCODED_HEADER;
   for (int i = 0; i < count; i++) {
     struct mb_frame f = {NULL, AT_ROOT, 0, NULL};
     e.root = i;
@@ -294,18 +294,18 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
     encode_later(&e);
     mb_encoder_byte(&e, 0);
   }
-  if (e.w->out.size > MOST_TRIED) check_size(&e);
-  e.w->out.bytes[0] = (unsigned char)e.flags;
-  memcpy(e.w->out.bytes + 1, &count32, 4);
-  mb_workspace_finish(e.w, L);
-  *out = &e.w->out;
+  if (e.scratch->out.size > MOST_TRIED) check_size(&e);
+  e.scratch->out.bytes[0] = (unsigned char)e.flags;
+  memcpy(e.scratch->out.bytes + 1, &count32, 4);
+  mb_scratch_finish(e.scratch, L);
+  *out = &e.scratch->out;
   h->encoding = e.nested;
-  if (!e.nested) lua_settop(L, top); /* a workspace of one's own stays alive on the stack */
+  if (!e.nested) lua_settop(L, top); /* a scratch of one's own stays alive on the stack */
 }
 
 /* Encoded bytes have been copied. */
 static void drop(struct mb_heap *h, const struct mb_buffer *out) {
-  if (out == &h->workspace->out) mb_workspace_drop(h->workspace);
+  if (out == &h->scratch->out) mb_scratch_drop(h->scratch);
 }
 
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,

@@ -5,11 +5,11 @@
  *
  * Of an environment only the names travel that code uses, and of those only what differs from the base
  * every process has; they are deferred until all values are written. Lua code runs in one place, when an
- * environment has a metatable of its own; the workspace is marked busy then, and an encoding that
+ * environment has a metatable of its own; the scratch is marked busy then, and an encoding that
  * starts meanwhile brings its own. */
 #include <string.h>
 
-#include "code/codes.h"
+#include "code/code_cache.h"
 #include "code/modules.h"
 #include "codec/encoder.h"
 #include "core/hash.h"
@@ -73,7 +73,7 @@ static int shows_globals(const struct mb_code_name *n) {
   return 0;
 }
 
-static void make_private(struct mb_encoder *e, struct mb_seen *s) { e->w->out.bytes[s->offset] = MB_E_PRIVATE; }
+static void make_private(struct mb_encoder *e, struct mb_seen *s) { e->scratch->out.bytes[s->offset] = MB_E_PRIVATE; }
 
 static void make_whole(struct mb_encoder *e, struct mb_seen *s) {
   make_private(e, s);
@@ -133,13 +133,13 @@ static void encode_global(struct mb_encoder *e, int environment, struct mb_seen 
 static void encode_globals(struct mb_encoder *e, int environment, const struct mb_code_name *names, uint32_t count) {
   const void *identity = lua_topointer(e->L, environment);
   for (uint32_t i = 0; i < count; i++) /* the table of what was met may move */
-    encode_global(e, environment, mb_workspace_find(e->w, identity), &names[i]);
+    encode_global(e, environment, mb_scratch_find(e->scratch, identity), &names[i]);
 }
 
 /* Take along of the environment at `index`, which has been met, what `code` uses as its upvalue u. */
 static void use_environment(struct mb_encoder *e, int index, const struct mb_code *code, int u) {
   const void *identity = lua_topointer(e->L, index);
-  struct mb_seen *s = mb_workspace_find(e->w, identity);
+  struct mb_seen *s = mb_scratch_find(e->scratch, identity);
   if (!s || !s->is_env) return; /* met as a plain table, by a function without debug names */
   if (code->upvalues[u].written) make_private(e, s);
   if (code->upvalues[u].dynamic) make_whole(e, s);
@@ -150,14 +150,14 @@ static void use_environment(struct mb_encoder *e, int index, const struct mb_cod
 static struct mb_seen *write_environment(struct mb_encoder *e, int index) {
   const void *identity = lua_topointer(e->L, index);
   struct mb_seen *s;
-  if (mb_encoder_again(e, identity)) return mb_workspace_find(e->w, identity);
+  if (mb_encoder_again(e, identity)) return mb_scratch_find(e->scratch, identity);
   mb_encoder_byte(e, MB_T_ENV);
   s = mb_encoder_meet(e, identity);
   if (identity == e->h->globals && mb_encoder_replicates(e)) { /* not part of the values: each heap has it */
     mb_encoder_byte(e, MB_E_STATE);
     return s;
   }
-  s->offset = e->w->out.size;
+  s->offset = e->scratch->out.size;
   s->is_env = 1;
   mb_encoder_byte(e, MB_E_BASE);
   return s;
@@ -184,7 +184,7 @@ static int write_dump(lua_State *L, const void *p, size_t size, void *data) {
  * is written then. */
 static struct mb_code_entry *dump_function(struct mb_encoder *e, int index) {
   lua_State *L = e->L;
-  struct mb_buffer *out = &e->w->out;
+  struct mb_buffer *out = &e->scratch->out;
   size_t start = out->size, size;
   struct mb_code_entry *code;
   int fresh;
@@ -193,15 +193,15 @@ static struct mb_code_entry *dump_function(struct mb_encoder *e, int index) {
   lua_pop(L, 1);
   size = out->size - start;
   out->size = start;
-  code = mb_codes_get(e->h, L, out->bytes + start, size, mb_hash_bytes(out->bytes + start, size), &fresh);
+  code = mb_code_cache_get(e->h, L, out->bytes + start, size, mb_hash_bytes(out->bytes + start, size), &fresh);
   if (fresh && mb_modules_unseen(e->h, L, index) && mb_encoder_named(e, index, 0)) return NULL;
-  mb_codes_remember(e->h, L, index, code);
+  mb_code_cache_remember(e->h, L, index, code);
   return code;
 }
 
 /* Write code: the first time in a message as it is, then by its place there. */
 static void write_code(struct mb_encoder *e, struct mb_code_entry *code) {
-  struct mb_buffer *out = &e->w->out;
+  struct mb_buffer *out = &e->scratch->out;
   unsigned char *p;
   if (code->message == e->number) {
     mb_encoder_u32(e, 0);
@@ -219,7 +219,7 @@ static void write_code(struct mb_encoder *e, struct mb_code_entry *code) {
 
 /* The code of the function at `index`; NULL when the function turns out to have a name, which is written then. */
 static struct mb_code_entry *code_of(struct mb_encoder *e, int index) {
-  struct mb_code_entry *code = mb_codes_recall(e->h, e->L, index);
+  struct mb_code_entry *code = mb_code_cache_recall(e->h, e->L, index);
   return code ? code : dump_function(e, index);
 }
 
@@ -229,7 +229,7 @@ static void write_upvalues(struct mb_encoder *e, int index, const struct mb_code
   mb_encoder_byte(e, scan->upvalue_count);
   for (uint32_t u = 0; u < scan->upvalue_count; u++) {
     void *cell = lua_upvalueid(L, index, (int)u + 1);
-    struct mb_seen *s = mb_workspace_find(e->w, cell);
+    struct mb_seen *s = mb_scratch_find(e->scratch, cell);
     const char *name = lua_getupvalue(L, index, (int)u + 1);
     int value = lua_gettop(L);
     int is_env = lua_istable(L, value) && (scan->upvalues[u].is_env ||
@@ -241,7 +241,7 @@ static void write_upvalues(struct mb_encoder *e, int index, const struct mb_code
       e->flags |= MB_F_AGAIN;
     } else {
       struct mb_frame inner = {f, AT_UPVALUE, 0, name};
-      s = mb_workspace_add(e->w, cell);
+      s = mb_scratch_add(e->scratch, cell);
       if (!s) mb_encoder_no_memory(e);
       s->number = number;
       s->upvalue = (unsigned char)u;
@@ -257,7 +257,7 @@ static void write_upvalues(struct mb_encoder *e, int index, const struct mb_code
 }
 
 void mb_encoder_upvalues(struct mb_encoder *e, int index, int depth, const struct mb_frame *f) {
-  struct mb_seen *s = mb_workspace_find(e->w, lua_topointer(e->L, index));
+  struct mb_seen *s = mb_scratch_find(e->scratch, lua_topointer(e->L, index));
   uint32_t number = s->number;
   write_upvalues(e, index, code_of(e, index)->scan, number, depth, f);
 }

@@ -4,7 +4,7 @@
 #define MB_ENCODER_H
 
 #include "codec/codec.h"
-#include "codec/workspace.h"
+#include "codec/scratch.h"
 
 enum { MB_NEST = 60 }; /* levels of values inside each other that are written by recursion */
 
@@ -19,7 +19,7 @@ struct mb_frame {
 struct mb_encoder {
   struct mb_heap *h;
   lua_State *L;
-  struct mb_workspace *w;
+  struct mb_scratch *scratch;
   const char *doing; /* "send message": the start of a refusal */
   int first, count;  /* stack index and number of the values */
   int root;          /* the number of the one that is being written, or where what was deferred was met */
@@ -51,19 +51,19 @@ static inline int mb_encoder_replicates(const struct mb_encoder *e) {
 
 /* Room for size bytes at the end of the output. */
 static inline unsigned char *mb_encoder_reserve(struct mb_encoder *e, size_t size) {
-  unsigned char *p = mb_buffer_reserve(&e->w->out, size);
+  unsigned char *p = mb_buffer_reserve(&e->scratch->out, size);
   if (!p) mb_encoder_no_memory(e);
   return p;
 }
 
 static inline void mb_encoder_byte(struct mb_encoder *e, unsigned b) {
   *mb_encoder_reserve(e, 1) = (unsigned char)b;
-  e->w->out.size++;
+  e->scratch->out.size++;
 }
 
 static inline void mb_encoder_u32(struct mb_encoder *e, uint32_t v) {
   memcpy(mb_encoder_reserve(e, 4), &v, 4);
-  e->w->out.size += 4;
+  e->scratch->out.size += 4;
 }
 
 /* If the object has been met, refer to it and return 1. */

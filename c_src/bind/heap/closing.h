@@ -30,7 +30,7 @@ int mb_closing_raise(lua_State *L);
  * or of an interrupted line of a prompt's. */
 static inline int mb_unwinding(const struct mb_heap *h) {
   const struct mb_process *p = mb_running(h);
-  return h->closing + (p && (p->private_flags & MB_PRIVATE_BREAKING) != 0);
+  return h->closing + (p && (p->private_flags & MB_PRIVATE_INTERRUPTED_AGAIN) != 0);
 }
 
 /* Whether such an error has come since mb_unwinding was `then`. Whatever catches errors of the user's code asks that first,

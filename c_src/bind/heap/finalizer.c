@@ -35,7 +35,7 @@ struct thread {
 enum { STOPPED_BY_USER = 1 };
 
 /* A finalizer, upvalue 1 is where to note what it sees. */
-static int look(lua_State *L) {
+static int check(lua_State *L) {
   int *seen = lua_touserdata(L, lua_upvalueindex(1));
   const struct shared *g = ((const struct thread *)L)->shared;
   *seen = lua_gc(L, LUA_GCISRUNNING) < 0 && (g->stopped & MB_STOPPED_BY_FINALIZER);
@@ -47,7 +47,7 @@ static int make(lua_State *L) {
   lua_newtable(L);
   lua_newtable(L);
   lua_pushlightuserdata(L, lua_touserdata(L, 1));
-  lua_pushcclosure(L, look, 1);
+  lua_pushcclosure(L, check, 1);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, make);

@@ -28,8 +28,8 @@ enum mb_private_flags {
   MB_PRIVATE_SUPERVISOR = 2048, /* it supervises what it starts, */
   MB_PRIVATE_SUPERVISED = 4096, /* and was started by one that does */
   MB_PRIVATE_EVALUATES = 8192,  /* it runs a line of a prompt's, */
-  MB_PRIVATE_BROKE = 16384,     /* which has been interrupted, */
-  MB_PRIVATE_BREAKING = 32768,  /* and again, by what nothing may catch there */
+  MB_PRIVATE_INTERRUPTED = 16384,     /* which has been interrupted, */
+  MB_PRIVATE_INTERRUPTED_AGAIN = 32768,  /* and again, by what nothing may catch there */
   MB_PRIVATE_AWAITS_WORK = 65536 /* it is to be a task, and waits for what it is to do */
 };
 enum { MB_PRIVATE_DICTIONARY = 1, MB_PRIVATE_GLOBALS, MB_PRIVATE_TRACEBACK, MB_PRIVATE_RANDOM, MB_PRIVATE_FILES };
@@ -99,13 +99,13 @@ struct mb_heap {
   struct mb_process *main; /* the main chunk's process in stock Lua, made when first needed */
   struct mb_reason *main_reason; /* why the last main process died */
   struct mb_reason *no_memory;   /* reason of a process that ran out of memory while dying of it */
-  struct mb_workspace *workspace; /* the encoder's; see encode.c for who may use it */
-  int encoding;  /* the workspace is in use: user code that runs meanwhile (__index, __gc) gets one of its own. May stay
+  struct mb_scratch *scratch; /* the encoder's; see encode.c for who may use it */
+  int encoding;  /* the scratch is in use: user code that runs meanwhile (__index, __gc) gets one of its own. May stay
                     set after an error of Lua's own, until a process is resumed */
   uint64_t encodings; /* begun so far, which numbers them */
-  struct mb_workspace *key;       /* for keys of registries; see key.h */
-  struct mb_codes *codes;
-  int codes_full; /* to be emptied */
+  struct mb_scratch *key_scratch; /* for keys of registries; see registry_key.h */
+  struct mb_code_cache *code_cache;
+  int code_cache_full; /* to be emptied */
   int code_identity; /* mb_code_identity works here */
   int call_sites_known; /* mb_given_table works here */
   const unsigned char *collector; /* see finalizer.h and outside.h: what says whether the code is outside of any process */

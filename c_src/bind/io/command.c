@@ -318,7 +318,7 @@ static char **push_vector(lua_State *L, int index) {
 static int run(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  uint64_t deadline = mb_check_deadline(h, L, 6, "system.run", 3, 1);
+  uint64_t deadline = mb_check_deadline(h, L, 6, "system.run", 3, MB_TIMEOUT_OPTIONAL);
   struct mb_program_spec spec = {.on_exit = on_exit_of, .directory = lua_tostring(L, 3)};
   size_t size;
   const char *input = lua_tolstring(L, 4, &size);

@@ -323,7 +323,7 @@ static int accept_on(lua_State *L, int status, lua_KContext deadline) {
 
 static int do_accept(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  uint64_t deadline = mb_check_deadline(h, L, 2, "accept", 1, 1);
+  uint64_t deadline = mb_check_deadline(h, L, 2, "accept", 1, MB_TIMEOUT_OPTIONAL);
   (void)mb_current(h, L);
   return accept_on(L, LUA_OK, (lua_KContext)deadline);
 }

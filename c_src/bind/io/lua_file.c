@@ -380,7 +380,7 @@ static int file_read(lua_State *L) {
   check_file(L, READ);
   what = check_what(L, 2, verbs[READ].name, 1);
   lua_settop(L, 3);
-  deadline = mb_check_deadline(mb_heap_of(L), L, 3, verbs[READ].name, 2, 1);
+  deadline = mb_check_deadline(mb_heap_of(L), L, 3, verbs[READ].name, 2, MB_TIMEOUT_OPTIONAL);
   lua_settop(L, 1);
   lua_pushinteger(L, what);
   lua_pushinteger(L, (lua_Integer)deadline);

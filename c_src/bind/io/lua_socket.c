@@ -120,7 +120,7 @@ static int receive(lua_State *L) {
   uint64_t deadline;
   lua_settop(L, 3);
   what = check_what(h, L, &n);
-  deadline = mb_check_deadline(h, L, 3, "recv", 2, 1);
+  deadline = mb_check_deadline(h, L, 3, "recv", 2, MB_TIMEOUT_OPTIONAL);
   if (s && s->active) mb_raise(h, L, "recv: the socket is active: what arrives comes as messages; socket:active(false) first");
   lua_settop(L, 1);
   lua_pushinteger(L, what);
@@ -193,7 +193,7 @@ static void join(struct mb_heap *h, lua_State *L, int index) {
 
 static int do_send(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  uint64_t deadline = lua_isnoneornil(L, 3) ? 0 : mb_check_deadline(h, L, 3, "send", 2, 1);
+  uint64_t deadline = lua_isnoneornil(L, 3) ? 0 : mb_check_deadline(h, L, 3, "send", 2, MB_TIMEOUT_OPTIONAL);
   (void)mb_current(h, L);
   lua_settop(L, 2);
   if (lua_istable(L, 2))

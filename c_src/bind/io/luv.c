@@ -143,21 +143,21 @@ static int run_on(lua_State *L, int status, lua_KContext unused) {
   }
 }
 
-/* Let the loop be looked at once. */
-static int looked_on(lua_State *L, int status, lua_KContext deadline) {
+/* Let the loop be polled once. */
+static int polled_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   (void)status;
   for (;;) {
     struct mb_process *p = mb_current_still(h, L);
     if (mb_expired(p, (uint64_t)deadline)) break;
-    mb_block(h, L, p, (uint64_t)deadline, deadline, looked_on);
+    mb_block(h, L, p, (uint64_t)deadline, deadline, polled_on);
   }
   lua_pushboolean(L, uv_loop_alive(h->scheduler->loop));
   return 1;
 }
 
 /* run([mode = "default"]) -> whether the loop has something alive: waits until it has not, or stop has been called; "once":
- * or a callback has run; "nowait": for one look at the loop. */
+ * or a callback has run; "nowait": for one poll of the loop. */
 static int run_loop(lua_State *L) {
   static const char *const modes[] = {"default", "once", "nowait", NULL};
   struct mb_heap *h = mb_heap_of(L);
@@ -166,8 +166,8 @@ static int run_loop(lua_State *L) {
   mb_check_takes(h, L);
   lua_settop(L, 0);
   if (mode == 2) {
-    h->scheduler->polled = 0; /* the next look polls it, too */
-    return looked_on(L, LUA_OK, (lua_KContext)(mb_now(h->runtime) + 1));
+    h->scheduler->polled = 0; /* the next check polls it, too */
+    return polled_on(L, LUA_OK, (lua_KContext)(mb_now(h->runtime) + 1));
   }
   lua_pushinteger(L, mode == 1 ? UNTIL_CALLED : UNTIL_DRAINED);
   lua_pushinteger(L, (lua_Integer)h->io->calls);

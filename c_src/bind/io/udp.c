@@ -153,7 +153,7 @@ static int receive(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   struct udp *u = (struct udp *)mb_object_own(h, L, p, "recv");
-  uint64_t deadline = mb_check_deadline(h, L, 2, "recv", 1, 1);
+  uint64_t deadline = mb_check_deadline(h, L, 2, "recv", 1, MB_TIMEOUT_OPTIONAL);
   if (u && u->active) mb_raise(h, L, "recv: the socket is active: what arrives comes as messages; socket:active(false) first");
   lua_settop(L, 1);
   return receive_on(L, LUA_OK, (lua_KContext)deadline);

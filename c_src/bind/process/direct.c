@@ -54,7 +54,7 @@ static int copy_table(struct copying *c, int index) {
   if (items > MOST_ITEMS || identity == c->h->globals || mb_modules_marked(c->h, identity)) return 0;
   if (!meet(c, identity) || lua_getmetatable(L, index)) goto no;
   if (c->count > 1) luaL_checkstack(L, 8, NULL);
-  if (items) { /* look before anything is made */
+  if (items) { /* check before anything is made */
     lua_rawgeti(L, index, (lua_Integer)items);
     if (!lua_istable(L, top + 1) && !is_constant(L, top + 1)) goto no;
     lua_settop(L, top);
@@ -184,7 +184,7 @@ static inline int give(struct mb_heap *h, lua_State *L, struct mb_process *p, in
     return 0;
   }
   lua_xmove(L, p->offered, n);
-  p->handed = 1;
+  p->got_direct = 1;
   mb_wake(h->scheduler, p);
   return 1;
 }
@@ -235,10 +235,10 @@ void mb_hand_back(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   lua_pop(L, 1);
 }
 
-void mb_handed_to_mailbox(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  if (!p->handed || p->offer != MB_OFFER_MESSAGE) return;
+void mb_direct_to_mailbox(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  if (!p->got_direct || p->offer != MB_OFFER_MESSAGE) return;
   luaL_checkstack(L, 1, NULL);
   lua_xmove(p->offered, L, 1);
-  p->handed = 0;
+  p->got_direct = 0;
   mb_hand_back(h, L, p);
 }

@@ -4,7 +4,7 @@
  * Only what copies simply goes this way: scalars, functions without upvalues, and few small tables of these without
  * metatable, none of which is met twice. A message that the sender builds in the call of send itself, as most do, is not
  * even copied: nobody else can have it (see call_site.h). The receiver offers its stack when it begins to wait; its mailbox holds nothing
- * then that it has not looked at. Requests and replies that have been handed over count as received. A message counts as
+ * then that it has not scanned. Requests and replies that have been sent so count as received. A message counts as
  * the next one in the mailbox: whoever wants to see the mailbox, or does not want the message, has it put there first.
  * Owner's thread. */
 #ifndef MB_DIRECT_H
@@ -31,18 +31,18 @@ int mb_request_direct(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, m
 /* The same for the reply to ref: the values from stack index `first` to the top. */
 int mb_reply_direct(struct mb_heap *h, lua_State *L, mb_pid to, mb_ref ref, int first);
 
-/* Whether something has been handed to p, which runs: then it is on the top of its stack, and taken now. */
-static inline int mb_handed(struct mb_process *p) {
-  int handed = p->handed;
-  p->handed = 0;
-  return handed;
+/* Whether something has been sent directly to p, which runs: then it is on the top of its stack, and taken now. */
+static inline int mb_take_direct(struct mb_process *p) {
+  int got = p->got_direct;
+  p->got_direct = 0;
+  return got;
 }
 
-/* The message on the top of L, handed to p, is not wanted: put it into the mailbox instead (popped). Raises when memory
+/* The message on the top of L, sent directly to p, is not wanted: put it into the mailbox instead (popped). Raises when memory
  * is out. */
 void mb_hand_back(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
-/* Put a message that has been handed to p, which does not run, into its mailbox. L: any thread of the heap. */
-void mb_handed_to_mailbox(struct mb_heap *h, lua_State *L, struct mb_process *p);
+/* Put a message that has been sent directly to p, which does not run, into its mailbox. L: any thread of the heap. */
+void mb_direct_to_mailbox(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
 #endif

@@ -20,7 +20,7 @@ static void arm(struct mb_heap *h, lua_State *L) {
 static void on_again(uv_timer_t *t) {
   struct mb_heap *h = t->data;
   struct mb_process *p = mb_process_here(h->scheduler, h->interrupt->again_for);
-  if (p && p->private_flags & MB_PRIVATE_BROKE) mb_interrupt(h, p);
+  if (p && p->private_flags & MB_PRIVATE_INTERRUPTED) mb_interrupt(h, p);
 }
 
 /* A line of a prompt's has been interrupted: what is caught and goes on is interrupted once more. */
@@ -30,7 +30,7 @@ static void interrupt_again(struct mb_heap *h, struct mb_process *p) {
     if (uv_timer_init(h->scheduler->loop, &b->again) != 0) return;
     b->again.data = h;
   }
-  p->private_flags |= MB_PRIVATE_BROKE;
+  p->private_flags |= MB_PRIVATE_INTERRUPTED;
   b->again_for = mb_pid_of(p);
   (void)uv_timer_start(&b->again, on_again, AGAIN_MS, 0); /* does not fail with a callback */
 }
@@ -39,7 +39,7 @@ void mb_interrupt_evaluating(struct mb_heap *h, struct mb_process *p, int begins
   struct mb_interrupt *b = h->interrupt;
   if (b->again.data && b->again_for == mb_pid_of(p)) uv_timer_stop(&b->again);
   p->flags &= (uint8_t)~MB_BROKEN;
-  p->private_flags &= ~(uint32_t)(MB_PRIVATE_EVALUATES | MB_PRIVATE_BROKE | MB_PRIVATE_BREAKING);
+  p->private_flags &= ~(uint32_t)(MB_PRIVATE_EVALUATES | MB_PRIVATE_INTERRUPTED | MB_PRIVATE_INTERRUPTED_AGAIN);
   if (begins) p->private_flags |= MB_PRIVATE_EVALUATES;
 }
 
@@ -51,8 +51,8 @@ static int take(struct mb_heap *h, struct mb_process *p) {
   if (p->state == MB_EXITING || h->closing) return 0;
   p->flags &= (uint8_t)~MB_BROKEN;
   if (in_front) b->asked = 0;
-  if (p->private_flags & MB_PRIVATE_BROKE)
-    p->private_flags |= MB_PRIVATE_BREAKING;
+  if (p->private_flags & MB_PRIVATE_INTERRUPTED)
+    p->private_flags |= MB_PRIVATE_INTERRUPTED_AGAIN;
   else if (p->private_flags & MB_PRIVATE_EVALUATES)
     interrupt_again(h, p);
   return 1;

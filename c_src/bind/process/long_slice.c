@@ -16,7 +16,7 @@
 enum {
   TEXT_SIZE = 640,
   MOST_PLACES = 1000, /* reported at most */
-  PLACE_DEPTH = 32 /* levels looked at: lua_getstack counts from the top, so a deep stack would cost its square */
+  PLACE_DEPTH = 32 /* levels examined: lua_getstack counts from the top, so a deep stack would cost its square */
 };
 
 static uint64_t slice_number(const struct mb_scheduler *s) {

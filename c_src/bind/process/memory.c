@@ -7,13 +7,13 @@ enum { SIZE_TABLE = 56, SIZE_ITEM = 16, SIZE_FIELD = 40, SIZE_STRING = 25, SIZE_
        SIZE_USERDATA = 40, SIZE_THREAD = 208, SIZE_STACK = 40 * 16, SIZE_FRAME = 64, SIZE_SLOT = 16 };
 enum { MOST_OBJECTS = 10000, MOST_ENTRIES = 100000, MOST_FRAMES = 200 };
 
-/* A walk over all that can be reached. L has `seen`, by address, and `todo`, a stack of objects to look into. */
+/* A walk over all that can be reached. L has `seen`, by address, and `todo`, a stack of objects to visit. */
 struct walk {
   struct mb_heap *h;
   lua_State *L;
   int seen, todo;
   lua_Integer waiting; /* in todo */
-  int objects, entries; /* that may still be looked at */
+  int objects, entries; /* that may still be visited */
   size_t bytes;
 };
 
@@ -30,13 +30,13 @@ static int is_shared(struct walk *w, int type) {
   return shared;
 }
 
-/* The object with this address need not be looked at any more. */
+/* The object with this address need not be visited any more. */
 static void mark(struct walk *w, const void *identity) {
   lua_pushboolean(w->L, 1);
   lua_rawsetp(w->L, w->seen, identity);
 }
 
-/* Take the value on the top of the stack: it is looked into later, unless that has been done. */
+/* Take the value on the top of the stack: it is visited later, unless that has been done. */
 static void meet(struct walk *w) {
   lua_State *L = w->L;
   int type = lua_type(L, -1);
@@ -61,7 +61,7 @@ static void meet(struct walk *w) {
   }
 }
 
-static void look_into_table(struct walk *w, int at) {
+static void visit_table(struct walk *w, int at) {
   lua_State *L = w->L;
   lua_Unsigned items = lua_rawlen(L, at);
   w->bytes += SIZE_TABLE + items * SIZE_ITEM;
@@ -83,7 +83,7 @@ static void look_into_table(struct walk *w, int at) {
 
 /* What the frames of a thread hold: of each, first all of it is taken, and then met, for meeting allocates, which may run
  * finalizers, and one may go on with the thread. */
-static void look_into_stack(struct walk *w, lua_State *co) {
+static void visit_stack(struct walk *w, lua_State *co) {
   lua_State *L = w->L;
   lua_Debug ar;
   int first = co == L; /* level 0 is the function that asks */
@@ -106,10 +106,10 @@ static void look_into_stack(struct walk *w, lua_State *co) {
   }
 }
 
-static void look_into(struct walk *w, int at) {
+static void visit(struct walk *w, int at) {
   lua_State *L = w->L;
   switch (lua_type(L, at)) {
-    case LUA_TTABLE: look_into_table(w, at); break;
+    case LUA_TTABLE: visit_table(w, at); break;
     case LUA_TFUNCTION:
       w->bytes += SIZE_CLOSURE;
       for (int i = 1; lua_getupvalue(L, at, i); i++) {
@@ -117,7 +117,7 @@ static void look_into(struct walk *w, int at) {
         meet(w);
       }
       break;
-    case LUA_TTHREAD: look_into_stack(w, lua_tothread(L, at)); break;
+    case LUA_TTHREAD: visit_stack(w, lua_tothread(L, at)); break;
     default: /* a full userdatum */
       w->bytes += SIZE_USERDATA + lua_rawlen(L, at);
       for (int i = 1; lua_getiuservalue(L, at, i) != LUA_TNONE; i++) meet(w);
@@ -146,13 +146,13 @@ size_t mb_memory_of(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_S
   }
   if (co) {
     mark(&w, co);
-    look_into_stack(&w, co);
+    visit_stack(&w, co);
   }
   while (w.waiting > 0) {
     lua_rawgeti(L, w.todo, w.waiting);
     lua_pushnil(L);
     lua_rawseti(L, w.todo, w.waiting--);
-    look_into(&w, top + 3);
+    visit(&w, top + 3);
     lua_settop(L, top + 2);
   }
   lua_settop(L, top);

@@ -140,7 +140,7 @@ void mb_run_destroy(struct mb_scheduler *s, struct mb_process *p) {
   struct mb_heap *h = mb_process_heap(s, p);
   lua_State *co = mb_coroutine(p);
   p->offered = NULL;
-  p->handed = 0;
+  p->got_direct = 0;
   if (p->flags & MB_IN_PLACE) {
     mb_reason_release(h->main_reason);
     h->main_reason = mb_reason_retain(p->reason);

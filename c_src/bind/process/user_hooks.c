@@ -53,8 +53,8 @@ static void count_step(lua_State *L, struct counted *c) {
 /* The library's function, upvalue 2, called in this very frame: a hook that it sets sees no other. */
 static int original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(2))(L); }
 
-/* Take our hook off, and let nothing arm it again until look_back. */
-static lua_State *look_away(struct mb_heap *h, lua_State *L) {
+/* Take our hook off, and let nothing arm it again until put_ours_back. */
+static lua_State *take_ours_off(struct mb_heap *h, lua_State *L) {
   lua_State *at = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
   lua_Hook user;
   int mask, count;
@@ -65,7 +65,7 @@ static lua_State *look_away(struct mb_heap *h, lua_State *L) {
   return at;
 }
 
-static void look_back(struct mb_heap *h, lua_State *running) {
+static void put_ours_back(struct mb_heap *h, lua_State *running) {
   if (running) mb_hook_enter(h, running);
 }
 
@@ -80,7 +80,7 @@ static int set_hook(lua_State *L) {
     luaL_checktype(L, first, LUA_TFUNCTION);
     luaL_optinteger(L, first + 2, 0);
   }
-  at = look_away(h, L);
+  at = take_ours_off(h, L);
   (void)original(L);
   if (p && at == mb_coroutine(p)) p->private_flags |= MB_PRIVATE_HOOKED;
   if (lua_gethook(at) && (lua_gethookmask(at) & LUA_MASKCOUNT) && lua_gethookcount(at) > COUNT_STEP) {
@@ -95,14 +95,14 @@ static int set_hook(lua_State *L) {
     lua_rawset(L, -3);
     count_step(at, c);
   }
-  look_back(h, running);
+  put_ours_back(h, running);
   return 0;
 }
 
 /* debug.gethook([thread]) */
 static int get_hook(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
-  lua_State *running = h->running, *at = look_away(h, L);
+  lua_State *running = h->running, *at = take_ours_off(h, L);
   struct counted *c = NULL;
   int results;
   if (lua_gethook(at) == counted_hook) {
@@ -112,7 +112,7 @@ static int get_hook(lua_State *L) {
   }
   results = original(L);
   if (c) count_step(at, c);
-  look_back(h, running);
+  put_ours_back(h, running);
   return results;
 }
 

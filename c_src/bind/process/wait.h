@@ -5,14 +5,14 @@
 #include "process/current.h"
 
 /* Let the running process wait until it is woken or the deadline (ns, 0: none) has passed; it may be woken for other
- * reasons, so the caller looks again. A coroutine leaves here and goes on in k(ctx), or, when it has been woken by the one
+ * reasons, so the caller checks again. A coroutine leaves here and goes on in k(ctx), or, when it has been woken by the one
  * that it ran nested, returns; a process without one runs the scheduler in place and returns. Raises where yielding
  * is forbidden, when the process is being closed, and when it would wait for ever with nothing left to wake it. */
 void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
               lua_KContext ctx, lua_KFunction k);
 
-/* As mb_block, with an offer (enum mb_offer, and the reference of the reply): what is handed over is on the top of the
- * stack then. All of the mailbox has been looked at, and the stack is that of a C function which uses little of it. */
+/* As mb_block, with an offer (enum mb_offer, and the reference of the reply): what is sent directly is on the top of the
+ * stack then. All of the mailbox has been scanned, and the stack is that of a C function which uses little of it. */
 void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
                        lua_KContext ctx, lua_KFunction k, int offer, mb_ref awaited);
 
@@ -46,7 +46,7 @@ enum { MB_COST_MESSAGE = 1, MB_COST_SPAWN = 40 };
 /* Whether the wait of p that mb_check_deadline began is over: it was for no time, or its timer fired. */
 int mb_expired(const struct mb_process *p, uint64_t deadline);
 
-/* Raise where the calling process may not take messages: a receive that looks at one runs a guard or predicate. */
+/* Raise where the calling process may not take messages: a receive that examines one runs a guard or predicate. */
 void mb_check_takes(struct mb_heap *h, lua_State *L);
 
 /* The deadline of a wait for 0 ms. */

@@ -1,4 +1,4 @@
-#include "code/codes.h"
+#include "code/code_cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,16 +12,16 @@ enum {
   MOST_IDENTITIES = 1 << 16  /* prototypes, of which one dump may have had many */
 };
 
-struct mb_codes {
+struct mb_code_cache {
   struct mb_code_entry *buckets[BUCKETS];
   size_t count, bytes;
   int factories; /* factory numbers given out */
   struct mb_map by_identity; /* mb_code_identity -> entry; believed while the closure in MB_REF_CODE lives */
 };
 
-struct mb_codes *mb_codes_new(void) { return calloc(1, sizeof(struct mb_codes)); }
+struct mb_code_cache *mb_code_cache_new(void) { return calloc(1, sizeof(struct mb_code_cache)); }
 
-static void clear(struct mb_codes *c) {
+static void clear(struct mb_code_cache *c) {
   for (int i = 0; i < BUCKETS; i++) {
     while (c->buckets[i]) {
       struct mb_code_entry *e = c->buckets[i];
@@ -35,28 +35,28 @@ static void clear(struct mb_codes *c) {
   c->factories = 0;
 }
 
-void mb_codes_free(struct mb_codes *c) {
+void mb_code_cache_free(struct mb_code_cache *c) {
   if (!c) return;
   clear(c);
   free(c);
 }
 
-void mb_codes_trim_now(struct mb_heap *h, lua_State *L) {
+void mb_code_cache_trim_now(struct mb_heap *h, lua_State *L) {
   if (h->encoding) return;
   lua_newtable(L); /* finalizers may run in it, and trim, too */
-  clear(h->codes);
-  h->codes_full = 0;
+  clear(h->code_cache);
+  h->code_cache_full = 0;
   lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_FACTORIES]); /* an existing key: allocates nothing */
 }
 
-static struct mb_code_entry *find(struct mb_codes *c, const void *dump, size_t size, uint64_t hash) {
+static struct mb_code_entry *find(struct mb_code_cache *c, const void *dump, size_t size, uint64_t hash) {
   struct mb_code_entry *e = c->buckets[hash % BUCKETS];
   while (e && !(e->hash == hash && e->size == size && memcmp(e->bytes, dump, size) == 0)) e = e->next;
   return e;
 }
 
 static struct mb_code_entry *add(struct mb_heap *h, lua_State *L, const void *dump, size_t size, uint64_t hash) {
-  struct mb_codes *c = h->codes;
+  struct mb_code_cache *c = h->code_cache;
   struct mb_code_entry **bucket = &c->buckets[hash % BUCKETS], *e = malloc(sizeof *e + size);
   int err;
   if (!e) mb_no_memory(L);
@@ -71,20 +71,20 @@ static struct mb_code_entry *add(struct mb_heap *h, lua_State *L, const void *du
   *bucket = e;
   c->count++;
   c->bytes += sizeof *e + size;
-  h->codes_full |= c->count >= MOST_ENTRIES || c->bytes >= MOST_BYTES;
+  h->code_cache_full |= c->count >= MOST_ENTRIES || c->bytes >= MOST_BYTES;
   return e;
 }
 
-struct mb_code_entry *mb_codes_get(struct mb_heap *h, lua_State *L, const void *dump, size_t size,
+struct mb_code_entry *mb_code_cache_get(struct mb_heap *h, lua_State *L, const void *dump, size_t size,
                                    uint64_t hash, int *fresh) {
-  struct mb_code_entry *e = find(h->codes, dump, size, hash);
+  struct mb_code_entry *e = find(h->code_cache, dump, size, hash);
   *fresh = !e;
   return e ? e : add(h, L, dump, size, hash);
 }
 
-struct mb_code_entry *mb_codes_recall(struct mb_heap *h, lua_State *L, int index) {
+struct mb_code_entry *mb_code_cache_recall(struct mb_heap *h, lua_State *L, int index) {
   const void *identity = h->code_identity ? mb_code_identity(L, index) : NULL;
-  uint64_t *entry = identity ? mb_map_get(&h->codes->by_identity, (uintptr_t)identity) : NULL;
+  uint64_t *entry = identity ? mb_map_get(&h->code_cache->by_identity, (uintptr_t)identity) : NULL;
   int alive;
   if (!entry) return NULL;
   mb_push_ref(h, L, MB_REF_CODE);
@@ -93,7 +93,7 @@ struct mb_code_entry *mb_codes_recall(struct mb_heap *h, lua_State *L, int index
   return alive ? (struct mb_code_entry *)(uintptr_t)*entry : NULL;
 }
 
-void mb_codes_remember(struct mb_heap *h, lua_State *L, int index, struct mb_code_entry *e) {
+void mb_code_cache_remember(struct mb_heap *h, lua_State *L, int index, struct mb_code_entry *e) {
   const void *identity = h->code_identity ? mb_code_identity(L, index) : NULL;
   if (!identity) return;
   index = lua_absindex(L, index);
@@ -101,26 +101,26 @@ void mb_codes_remember(struct mb_heap *h, lua_State *L, int index, struct mb_cod
   lua_pushvalue(L, index);
   lua_rawsetp(L, -2, identity);
   lua_pop(L, 1);
-  (void)mb_map_put(&h->codes->by_identity, (uintptr_t)identity, (uintptr_t)e);
-  h->codes_full |= h->codes->by_identity.count >= MOST_IDENTITIES;
+  (void)mb_map_put(&h->code_cache->by_identity, (uintptr_t)identity, (uintptr_t)e);
+  h->code_cache_full |= h->code_cache->by_identity.count >= MOST_IDENTITIES;
 }
 
 /* Push the factory of a dump, newly made. An entry is not touched after Lua has allocated: a finalizer may trim. */
 static void push_new_factory(struct mb_heap *h, lua_State *L, const void *dump, size_t size, uint64_t hash) {
   struct mb_code_entry *e;
-  mb_codes_trim(h, L);
+  mb_code_cache_trim(h, L);
   if (mb_code_factory(L, dump, size) != 0) luaL_error(L, "bytecode of another Lua");
   mb_push_ref(h, L, MB_REF_FACTORIES);
-  e = find(h->codes, dump, size, hash);
+  e = find(h->code_cache, dump, size, hash);
   if (!e) e = add(h, L, dump, size, hash);
-  if (!e->factory) e->factory = ++h->codes->factories;
+  if (!e->factory) e->factory = ++h->code_cache->factories;
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, e->factory);
   lua_pop(L, 1);
 }
 
-void mb_codes_push(struct mb_heap *h, lua_State *L, const void *dump, size_t size, uint64_t hash) {
-  struct mb_code_entry *e = find(h->codes, dump, size, hash);
+void mb_code_cache_push(struct mb_heap *h, lua_State *L, const void *dump, size_t size, uint64_t hash) {
+  struct mb_code_entry *e = find(h->code_cache, dump, size, hash);
   int known = 0;
   if (e && e->factory) {
     mb_push_ref(h, L, MB_REF_FACTORIES);

@@ -1,4 +1,4 @@
-#include "codec/key.h"
+#include "codec/registry_key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static void refuse(struct key *k, int depth, const char *what, const char *why) 
 }
 
 static void check_size(struct key *k, int depth) {
-  if (depth > DEEPEST || (depth > 1 && k->e.w->out.size > MOST_BYTES))
+  if (depth > DEEPEST || (depth > 1 && k->e.scratch->out.size > MOST_BYTES))
     mb_bad_argument(k->e.h, k->e.L, k->function, k->argument,
                     "a key with tables has at most %d levels and %d bytes; this one has more, or contains itself",
                     DEEPEST, MOST_BYTES);
@@ -47,7 +47,7 @@ static int by_bytes(const void *a, const void *b) {
 
 /* The pairs from `start` to the end of the output, in order and without their sizes. */
 static void sort(struct key *k, size_t start, uint32_t count) {
-  struct mb_buffer *out = &k->e.w->out;
+  struct mb_buffer *out = &k->e.scratch->out;
   size_t size = out->size - start, at = start;
   unsigned char **pairs, *to;
   (void)mb_encoder_reserve(&k->e, sizeof *pairs * (count + 1) + size);
@@ -73,7 +73,7 @@ static void sort(struct key *k, size_t start, uint32_t count) {
 
 static void put_table(struct key *k, int index, int depth) {
   lua_State *L = k->e.L;
-  struct mb_buffer *out = &k->e.w->out;
+  struct mb_buffer *out = &k->e.scratch->out;
   size_t sizes, start;
   uint32_t counts[2] = {0, 0};
   int top = lua_gettop(L);
@@ -140,10 +140,10 @@ static void put(struct key *k, int index, int depth) {
   mb_encoder_value(&k->e, index, depth, NULL);
 }
 
-const struct mb_buffer *mb_key(struct mb_heap *h, lua_State *L, int index, const char *function, int argument) {
-  struct key k = {{.h = h, .L = L, .doing = "use a key", .w = h->key, .is_key = 1}, function, argument};
+const struct mb_buffer *mb_registry_key(struct mb_heap *h, lua_State *L, int index, const char *function, int argument) {
+  struct key k = {{.h = h, .L = L, .doing = "use a key", .scratch = h->key_scratch, .is_key = 1}, function, argument};
   const uint32_t one = 1;
-  struct mb_buffer *out = &h->key->out;
+  struct mb_buffer *out = &h->key_scratch->out;
   if (lua_istable(L, index)) mb_modules_refresh(h, L);
   out->size = 0;
   if (out->capacity > MOST_BYTES * 4) mb_buffer_deinit(out);

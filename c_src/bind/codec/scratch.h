@@ -1,7 +1,7 @@
 /* The encoder's memory, kept from one message to the next so that small messages allocate nothing:
  * the output, which objects have been met, and what is deferred. */
-#ifndef MB_WORKSPACE_H
-#define MB_WORKSPACE_H
+#ifndef MB_SCRATCH_H
+#define MB_SCRATCH_H
 
 #include "codec/buffer.h"
 #include "heap/heap.h"
@@ -21,7 +21,7 @@ struct mb_deferred {
   uint32_t environment; /* number, where the kind needs one */
 };
 
-struct mb_workspace {
+struct mb_scratch {
   struct mb_buffer out;
   struct mb_seen *seen;
   size_t seen_count, seen_capacity;
@@ -33,26 +33,26 @@ struct mb_workspace {
   int deferred_values;      /* registry reference of the table of what is deferred; LUA_NOREF */
 };
 
-struct mb_workspace *mb_workspace_new(void);
-void mb_workspace_free(struct mb_workspace *w);
+struct mb_scratch *mb_scratch_new(void);
+void mb_scratch_free(struct mb_scratch *scratch);
 
-/* Push a userdata that owns another workspace and return it. Raises when memory is out. */
-struct mb_workspace *mb_workspace_push(lua_State *L);
+/* Push a userdata that owns another scratch and return it. Raises when memory is out. */
+struct mb_scratch *mb_scratch_push(lua_State *L);
 
 /* Start with nothing met. */
-void mb_workspace_reset(struct mb_workspace *w, lua_State *L);
+void mb_scratch_reset(struct mb_scratch *scratch, lua_State *L);
 
 /* The output is complete: give back what was met and deferred, where it is much. */
-void mb_workspace_finish(struct mb_workspace *w, lua_State *L);
+void mb_scratch_finish(struct mb_scratch *scratch, lua_State *L);
 
 /* The output has been used: give it back, if it is large. */
-void mb_workspace_drop(struct mb_workspace *w);
+void mb_scratch_drop(struct mb_scratch *scratch);
 
 /* Find or add; the pointers are valid until the next addition. NULL: not there; out of memory. */
-struct mb_seen *mb_workspace_find(const struct mb_workspace *w, const void *object);
-struct mb_seen *mb_workspace_add(struct mb_workspace *w, const void *object);
+struct mb_seen *mb_scratch_find(const struct mb_scratch *scratch, const void *object);
+struct mb_seen *mb_scratch_add(struct mb_scratch *scratch, const void *object);
 
 /* Add an entry to the queue of what is deferred; NULL when memory is out. */
-struct mb_deferred *mb_workspace_defer(struct mb_workspace *w);
+struct mb_deferred *mb_scratch_defer(struct mb_scratch *scratch);
 
 #endif

@@ -1,0 +1,150 @@
+#include "codec/scratch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/hash.h"
+
+enum { LINEAR = 12, KEEP_BYTES = 1 << 16, KEEP_OBJECTS = KEEP_BYTES / 16 };
+
+static void deinit(struct mb_scratch *scratch) {
+  mb_buffer_deinit(&scratch->out);
+  free(scratch->seen);
+  free(scratch->index);
+  free(scratch->deferred);
+}
+
+struct mb_scratch *mb_scratch_new(void) {
+  struct mb_scratch *scratch = calloc(1, sizeof *scratch);
+  if (scratch) scratch->deferred_values = LUA_NOREF;
+  return scratch;
+}
+
+void mb_scratch_free(struct mb_scratch *scratch) {
+  if (!scratch) return;
+  deinit(scratch);
+  free(scratch);
+}
+
+static int collect(lua_State *L) {
+  struct mb_scratch *scratch = lua_touserdata(L, 1);
+  luaL_unref(L, LUA_REGISTRYINDEX, scratch->deferred_values);
+  deinit(scratch);
+  memset(scratch, 0, sizeof *scratch);
+  scratch->deferred_values = LUA_NOREF;
+  return 0;
+}
+
+struct mb_scratch *mb_scratch_push(lua_State *L) {
+  struct mb_scratch *scratch = lua_newuserdatauv(L, sizeof *scratch, 0);
+  memset(scratch, 0, sizeof *scratch);
+  scratch->deferred_values = LUA_NOREF;
+  if (luaL_newmetatable(L, "moonbeam.scratch")) {
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return scratch;
+}
+
+static void forget(struct mb_scratch *scratch, lua_State *L) {
+  scratch->seen_count = 0;
+  scratch->objects = 0;
+  scratch->deferred_count = 0;
+  if (scratch->deferred_values != LUA_NOREF) {
+    luaL_unref(L, LUA_REGISTRYINDEX, scratch->deferred_values);
+    scratch->deferred_values = LUA_NOREF;
+  }
+}
+
+void mb_scratch_reset(struct mb_scratch *scratch, lua_State *L) {
+  mb_scratch_drop(scratch);
+  scratch->out.size = 0;
+  forget(scratch, L);
+}
+
+void mb_scratch_finish(struct mb_scratch *scratch, lua_State *L) {
+  if (scratch->deferred_count) forget(scratch, L); /* what is deferred is held by the deferred_values */
+  if (scratch->seen_capacity > KEEP_OBJECTS) {
+    free(scratch->seen);
+    free(scratch->index);
+    scratch->seen = NULL;
+    scratch->index = NULL;
+    scratch->seen_capacity = scratch->index_capacity = scratch->seen_count = 0;
+  }
+  if (scratch->deferred_capacity > KEEP_OBJECTS) {
+    free(scratch->deferred);
+    scratch->deferred = NULL;
+    scratch->deferred_capacity = scratch->deferred_count = 0;
+  }
+}
+
+void mb_scratch_drop(struct mb_scratch *scratch) {
+  if (scratch->out.capacity > KEEP_BYTES) mb_buffer_deinit(&scratch->out);
+}
+
+static size_t home(const struct mb_scratch *scratch, const void *object) {
+  return (size_t)mb_hash_u64((uint64_t)(uintptr_t)object) & (scratch->index_capacity - 1);
+}
+
+struct mb_seen *mb_scratch_find(const struct mb_scratch *scratch, const void *object) {
+  if (scratch->seen_count <= LINEAR) {
+    for (size_t i = 0; i < scratch->seen_count; i++)
+      if (scratch->seen[i].object == object) return &scratch->seen[i];
+    return NULL;
+  }
+  for (size_t i = home(scratch, object); scratch->index[i]; i = (i + 1) & (scratch->index_capacity - 1))
+    if (scratch->seen[scratch->index[i] - 1].object == object) return &scratch->seen[scratch->index[i] - 1];
+  return NULL;
+}
+
+static void enter(struct mb_scratch *scratch, size_t number) {
+  size_t i = home(scratch, scratch->seen[number].object);
+  while (scratch->index[i]) i = (i + 1) & (scratch->index_capacity - 1);
+  scratch->index[i] = (uint32_t)number + 1;
+}
+
+/* Build the index over what is seen, at most half full. 0 when memory is out. */
+static int build_index(struct mb_scratch *scratch) {
+  size_t capacity = scratch->index_capacity ? scratch->index_capacity : 64;
+  while (capacity < (scratch->seen_count + 1) * 2) capacity *= 2;
+  if (capacity != scratch->index_capacity) {
+    uint32_t *index = malloc(capacity * sizeof *index);
+    if (!index) return 0;
+    free(scratch->index);
+    scratch->index = index;
+    scratch->index_capacity = capacity;
+  }
+  memset(scratch->index, 0, scratch->index_capacity * sizeof *scratch->index);
+  for (size_t i = 0; i < scratch->seen_count; i++) enter(scratch, i);
+  return 1;
+}
+
+struct mb_seen *mb_scratch_add(struct mb_scratch *scratch, const void *object) {
+  if (scratch->seen_count == scratch->seen_capacity) {
+    size_t capacity = scratch->seen_capacity ? scratch->seen_capacity * 2 : 32;
+    struct mb_seen *seen = realloc(scratch->seen, capacity * sizeof *seen);
+    if (!seen) return NULL;
+    scratch->seen = seen;
+    scratch->seen_capacity = capacity;
+  }
+  scratch->seen[scratch->seen_count] = (struct mb_seen){.object = object};
+  if (scratch->seen_count == LINEAR ||
+      (scratch->seen_count > LINEAR && (scratch->seen_count + 1) * 2 > scratch->index_capacity)) {
+    if (!build_index(scratch)) return NULL;
+  }
+  scratch->seen_count++;
+  if (scratch->seen_count > LINEAR) enter(scratch, scratch->seen_count - 1);
+  return &scratch->seen[scratch->seen_count - 1];
+}
+
+struct mb_deferred *mb_scratch_defer(struct mb_scratch *scratch) {
+  if (scratch->deferred_count == scratch->deferred_capacity) {
+    size_t capacity = scratch->deferred_capacity ? scratch->deferred_capacity * 2 : 32;
+    struct mb_deferred *later = realloc(scratch->deferred, capacity * sizeof *later);
+    if (!later) return NULL;
+    scratch->deferred = later;
+    scratch->deferred_capacity = capacity;
+  }
+  return &scratch->deferred[scratch->deferred_count++];
+}
