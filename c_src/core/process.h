@@ -86,8 +86,8 @@ struct mb_process {
   mb_pid parent;
   mb_pid leader; /* inherited from the parent: who gets what it prints; 0: standard output */
   uint64_t reductions;
-  /* For the layer above, with what stands in the gaps above: offer is what it takes at `offered`, got_direct that it has been
-   * put there, private_flags what private values it has. */
+  /* For the layer above, with what stands in the gaps above: offer is what it takes at `offered`, got_direct that it
+   * has been put there, private_flags what private values it has. */
   void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
   void *offered;    /* where it takes something while it waits; NULL: from the mailbox only */
   _Atomic(const char *) site; /* where it was spawned, "file:line", owned by the layer above; relaxed: the ticker looks */

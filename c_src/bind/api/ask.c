@@ -27,14 +27,16 @@ static int encode_answer(lua_State *L) {
 /* Answer a query, or pass it on to where the process lives now. */
 static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
   struct mb_query *q = (struct mb_query *)posted;
-  struct mb_heap *h = mb_scheduler_heap(s);
-  lua_State *L = h->runner;
-  struct mb_signal *answer = NULL;
   struct mb_process *p = q->follows ? mb_process_table_lookup(&s->runtime->table, q->about) : NULL;
+  struct mb_signal *answer = NULL;
+  struct mb_heap *h;
+  lua_State *L;
   if (p && !mb_is_here(s, p)) { /* it was given away meanwhile */
     mb_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), posted);
     return;
   }
+  h = p ? mb_process_heap(s, p) : mb_scheduler_heap(s);
+  L = h->runner;
   if (lua_checkstack(L, 8)) {
     lua_pushcfunction(L, encode_answer);
     lua_pushlightuserdata(L, h);

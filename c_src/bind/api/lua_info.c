@@ -33,7 +33,7 @@ static int ask_owner(struct mb_heap *h, lua_State *L, void (*push)(struct mb_hea
 }
 
 static void answer_alive(struct mb_heap *h, lua_State *L, const struct mb_query *q) {
-  lua_pushboolean(L, mb_process_here(h->scheduler, q->about) != NULL);
+  lua_pushboolean(L, mb_process_in(h, q->about) != NULL);
 }
 
 static int process_alive(lua_State *L) {
@@ -329,7 +329,7 @@ static int check_info_key(struct mb_heap *h, lua_State *L, int at) {
 }
 
 static void answer_infos(struct mb_heap *h, lua_State *L, const struct mb_query *q) {
-  push_infos(h, L, mb_process_here(h->scheduler, q->about), q->key);
+  push_infos(h, L, mb_process_in(h, q->about), q->key);
 }
 
 static int process_info(lua_State *L) {

@@ -139,7 +139,7 @@ static int process_spawn(lua_State *L) {
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
   pid = spawn_encoded(h, L, 1, ties, ref);
   if (where && where != h->scheduler) mb_replicate(h, L, MB_REPLICATE_CONTENTS);
-  p = where ? mb_process_here(h->scheduler, pid) : NULL;
+  p = where ? mb_process_in(h, pid) : NULL;
   if (p) {
     p->flags |= MB_PINNED;
     if (where != h->scheduler) {

@@ -26,7 +26,7 @@ int mb_push_own(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_process *p
 
 static void put_away(struct mb_heap *h, lua_State *L) {
   mb_pid id = h->random->owner;
-  struct mb_process *p = id ? mb_process_here(h->scheduler, id) : NULL;
+  struct mb_process *p = id ? mb_process_in(h, id) : NULL;
   if (id && !p) return; /* it has ended */
   mb_push_own(h, L, id, p, MB_MAKE);
   lua_pushlstring(L, h->random->state, h->random->size);

@@ -136,7 +136,7 @@ static int servers_of(lua_State *L) {
   for (uint32_t i = 1; i < extent; i++) {
     struct mb_process *p = mb_process_table_at(t, i);
     mb_pid pid = p ? mb_pid_of(p) : 0;
-    if (!pid || !mb_process_here(h->scheduler, pid) || !mb_push_dictionary(h, L, p, MB_IF_MADE)) continue;
+    if (!pid || !mb_process_in(h, pid) || !mb_push_dictionary(h, L, p, MB_IF_MADE)) continue;
     lua_pushliteral(L, "$module");
     lua_rawget(L, 3);
     if (lua_rawequal(L, 4, 1)) {

@@ -140,7 +140,8 @@ static void put(struct key *k, int index, int depth) {
   mb_encoder_value(&k->e, index, depth, NULL);
 }
 
-const struct mb_buffer *mb_registry_key(struct mb_heap *h, lua_State *L, int index, const char *function, int argument) {
+const struct mb_buffer *mb_registry_key(struct mb_heap *h, lua_State *L, int index, const char *function,
+                                        int argument) {
   struct key k = {{.h = h, .L = L, .doing = "use a key", .scratch = h->key_scratch, .is_key = 1}, function, argument};
   const uint32_t one = 1;
   struct mb_buffer *out = &h->key_scratch->out;

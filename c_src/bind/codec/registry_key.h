@@ -13,6 +13,7 @@
 
 /* The bytes of the value at `index`, which stay until the next call. No Lua code runs and nothing is collected
  * meanwhile, when modules are up to date, as mb_encode leaves them. Raises that this argument cannot be a key. */
-const struct mb_buffer *mb_registry_key(struct mb_heap *h, lua_State *L, int index, const char *function, int argument);
+const struct mb_buffer *mb_registry_key(struct mb_heap *h, lua_State *L, int index, const char *function,
+                                        int argument);
 
 #endif

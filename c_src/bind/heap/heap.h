@@ -233,6 +233,12 @@ static inline struct mb_heap *mb_process_heap(const struct mb_scheduler *s, cons
   return s->above;
 }
 
+/* The process with this pid that lives in the heap; NULL: there is none. Whoever touches a process by its heap's Lua state has
+ * found it so. Scheduler thread. */
+static inline struct mb_process *mb_process_in(const struct mb_heap *h, mb_pid pid) {
+  return mb_process_here(h->scheduler, pid); /* likewise */
+}
+
 static inline mb_pid mb_pid_of(const struct mb_process *p) {
   return atomic_load_explicit(&p->pid, memory_order_relaxed);
 }

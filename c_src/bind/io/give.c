@@ -49,7 +49,7 @@ static void answered(struct mb_scheduler *s, struct mb_posted *posted) {
 
 static int take(struct mb_scheduler *s, struct mb_process *p, struct parcel *g) {
   int error;
-  struct mb_socket *new = mb_socket_new(mb_scheduler_heap(s), p, g->is_pipe, g->id, &error);
+  struct mb_socket *new = mb_socket_new(mb_process_heap(s, p), p, g->is_pipe, g->id, &error);
   if (!new) return error;
   if (g->size) error = mb_socket_put(new, g->bytes, g->size);
   if (!error) {

@@ -112,7 +112,7 @@ static int call_back(lua_State *L, int nargs, int nresults, int flags) {
 static void wake_all(struct mb_heap *h) {
   uint32_t cursor = 0;
   for (const struct mb_entry *e; (e = mb_map_next(&h->io->running, &cursor));) {
-    struct mb_process *p = mb_process_here(h->scheduler, e->key);
+    struct mb_process *p = mb_process_in(h, e->key);
     if (p) mb_wake(h->scheduler, p);
   }
   mb_map_deinit(&h->io->running);

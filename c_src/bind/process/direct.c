@@ -170,7 +170,7 @@ static int pass(struct mb_heap *h, lua_State *L, int index, int arguments) {
 
 /* The process behind a pid if it waits here and takes something on its stack, else NULL. */
 static struct mb_process *receiver(struct mb_heap *h, mb_pid pid) {
-  struct mb_process *p = mb_process_here(h->scheduler, pid);
+  struct mb_process *p = mb_process_in(h, pid);
   if (!p || p->state != MB_WAITING || !p->offered) return NULL;
   /* something from elsewhere may be older */
   return atomic_load_explicit(&p->inbox, memory_order_relaxed) ? NULL : p;

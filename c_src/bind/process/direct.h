@@ -38,8 +38,8 @@ static inline int mb_take_direct(struct mb_process *p) {
   return got;
 }
 
-/* The message on the top of L, sent directly to p, is not wanted: put it into the mailbox instead (popped). Raises when memory
- * is out. */
+/* The message on the top of L, sent directly to p, is not wanted: put it into the mailbox instead (popped). Raises when
+ * memory is out. */
 void mb_hand_back(struct mb_heap *h, lua_State *L, struct mb_process *p);
 
 /* Put a message that has been sent directly to p, which does not run, into its mailbox. L: any thread of the heap. */

@@ -19,7 +19,7 @@ static void arm(struct mb_heap *h, lua_State *L) {
 
 static void on_again(uv_timer_t *t) {
   struct mb_heap *h = t->data;
-  struct mb_process *p = mb_process_here(h->scheduler, h->interrupt->again_for);
+  struct mb_process *p = mb_process_in(h, h->interrupt->again_for);
   if (p && p->private_flags & MB_PRIVATE_INTERRUPTED) mb_interrupt(h, p);
 }
 
@@ -112,7 +112,7 @@ void mb_interrupt_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p,
 
 void mb_set_foreground(struct mb_heap *h, mb_pid pid) {
   struct mb_interrupt *b = h->interrupt;
-  struct mb_process *p = mb_process_here(h->scheduler, b->foreground);
+  struct mb_process *p = mb_process_in(h, b->foreground);
   if (p) p->flags &= (uint8_t)~MB_BROKEN;
   b->foreground = pid;
   b->asked = 0;
