@@ -28,8 +28,8 @@ enum mb_private_flags {
   MB_PRIVATE_SUPERVISOR = 2048, /* it supervises what it starts, */
   MB_PRIVATE_SUPERVISED = 4096, /* and was started by one that does */
   MB_PRIVATE_EVALUATES = 8192,  /* it runs a line of a prompt's, */
-  MB_PRIVATE_INTERRUPTED = 16384,     /* which has been interrupted, */
-  MB_PRIVATE_INTERRUPTED_AGAIN = 32768,  /* and again, by what nothing may catch there */
+  MB_PRIVATE_INTERRUPTED = 16384, /* which has been interrupted, */
+  MB_PRIVATE_INTERRUPTED_AGAIN = 32768, /* and again, by what nothing may catch there */
   MB_PRIVATE_AWAITS_WORK = 65536 /* it is to be a task, and waits for what it is to do */
 };
 enum { MB_PRIVATE_DICTIONARY = 1, MB_PRIVATE_GLOBALS, MB_PRIVATE_TRACEBACK, MB_PRIVATE_RANDOM, MB_PRIVATE_FILES };
