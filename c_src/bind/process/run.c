@@ -159,7 +159,8 @@ void mb_run_destroy(struct mb_scheduler *s, struct mb_process *p) {
     p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
   } else if (co && !p->start) {
     lua_Debug ar;
-    int ended = lua_status(co), interrupted = lua_getstack(co, 0, &ar);
+    /* One whose first call has found no memory has no frames, and is dead all the same. */
+    int ended = lua_status(co), interrupted = ended > LUA_YIELD || lua_getstack(co, 0, &ar);
     if (interrupted) close_coroutine(h, co);
     lua_settop(co, 0);
     if (p->private_flags & MB_PRIVATE_ESCAPED) mb_map_remove(&h->held, (uintptr_t)co, NULL);
