@@ -275,6 +275,8 @@ mb.cleanup_timeout = core.cleanup_timeout
 -- `shutdown_timeout` says. From stock Lua they are called when the Lua state closes: at the end of the main chunk and by
 -- os.exit(code, true); os.exit(code) ends at once there, and so does a signal.
 --
+-- os.exit in a finalizer ends the program without them: no process can run on top of the garbage collector.
+--
 -- Under the host, a function that calls os.exit(code) itself ends the program at once with that status, as `System.halt`
 -- does: those given before it are not called.
 -- @function at_exit
