@@ -200,7 +200,7 @@ local function finish(s, reason)
   local terminate = s.module.terminate
   if terminate then
     local ok, failure = xpcall(terminate, reasons.of_raised, reason, s.state)
-    if not ok then reason = failure[1] end
+    if not ok then reason = reasons.caught(failure) end
   end
   if s.last_from then reply(s.last_from[1], s.last_from[2], s.last_reply) end
   if not reasons.is_ordinary(reason) then log_crash(s, reason) end
@@ -210,7 +210,7 @@ end
 local function run_loop(s, timeout)
   local ok, failure = xpcall(live, reasons.of_raised, s, timeout)
   if ok then return finish(s, s.reason) end
-  return finish(s, failure[1])
+  return finish(s, reasons.caught(failure))
 end
 
 -- Give the process its name. true, or nil and who has it.
@@ -255,7 +255,7 @@ local function started(s, owner, ref, ...)
     reply(owner, ref, "ok")
     if n == 2 then return run_loop(s, nil) end
     local ok, timeout = xpcall(after, reasons.of_raised, s, b)
-    if not ok then return finish(s, timeout[1]) end
+    if not ok then return finish(s, reasons.caught(timeout)) end
     if s.stopped then return finish(s, s.reason) end
     return run_loop(s, timeout)
   elseif tag == "ignore" and n == 1 then

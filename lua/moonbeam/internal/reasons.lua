@@ -26,11 +26,20 @@ function reasons.is_ordinary(why)
   return why == "normal" or why == "shutdown" or (type(why) == "table" and why[1] == "shutdown" and #why == 2)
 end
 
---- An xpcall handler that turns what was raised into {reason}: the reason a process would end with.
+--- An xpcall handler that turns what was raised into {reason}: the reason a process would end with. See `caught`.
 function reasons.of_raised(e)
   if core.type(e) == "exit" then return {e.reason == nil and "normal" or e.reason} end
   if e == nil then e = "nil" end
   return {{"error", e, debug.traceback(nil, 2)}}
+end
+
+--- The reason, of what an xpcall with that handler has failed with. Lua calls no handler when memory is out, and gives up
+-- one that fails itself: then this is the text of the error.
+-- @param failure {reason} or a text
+-- @return reason
+function reasons.caught(failure)
+  if type(failure) == "table" then return failure[1] end
+  return {"error", failure, debug.traceback(nil, 2)}
 end
 
 return reasons

@@ -17,7 +17,7 @@ local child_process = {}
 
 local function outcome(ok, ...)
   local first, second = ...
-  if not ok then return "raised", first[1] end
+  if not ok then return "raised", reasons.caught(first) end
   if core_type(first) == "pid" then return "ok", first, second end
   local count = select("#", ...)
   if first == "ignore" and count == 1 then return "ignore" end
