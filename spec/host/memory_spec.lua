@@ -65,4 +65,72 @@ describe("under a limit of memory", function()
     assert.equal("ok\n", output)
     assert.equal(0, code)
   end)
+
+  it("a server that fills it ends of that, whoever calls it, and so does one that fills it when it starts", function()
+    if sanitized then return end
+    local output, code = run(200000, [[
+      Logger.configure{level = "none"}
+      local function fill(t) while true do t[#t + 1] = ("x"):rep(1000) .. #t end end
+      local function is_error(reason)
+        assert(reason[1] == "error" and tostring(reason[2]):find "not enough memory", inspect(reason))
+      end
+      local agent = Agent.start(function() return {} end)
+      local ref = monitor(agent)
+      local ok, e = pcall(Agent.update, agent, fill, "infinity")
+      is_error(not ok and e.reason[1])
+      is_error(receive{ {{"DOWN", ref, "process", agent, any}} })
+      local Server = {init = function() return "ok", 1, {"continue", 1} end, handle_continue = function() fill{} end}
+      local server = GenServer.start(Server)
+      local down = monitor(server)
+      receive{ {{"DOWN", down, "process", server, any}} }
+      local function start() fill{} end
+      local sup = Supervisor.start_link({}, {strategy = "one_for_one"})
+      local _, reason = Supervisor.start_child(sup, {id = "full", start = {start}})
+      is_error(reason[1][2])
+      print "ok"
+    ]])
+    assert.equal("ok\n", output)
+    assert.equal(0, code)
+  end)
+
+  it("says at which line of the program it was out, not at which of the library", function()
+    if sanitized then return end
+    local output, code = run(150000, [[
+      Logger.configure{level = "none"}
+      local me = self()
+      local ok, e = pcall(function()
+        while true do Process.send_after(me, ("z"):rep(10000), 1e7) end
+      end)
+      print(ok, (tostring(e):gsub("^.*/", "")))
+    ]])
+    assert.matches("^false\t[^:/]*:4: not enough memory\n$", output)
+    assert.equal(0, code)
+  end)
+
+  it("a process that could not begin is the only one that hears of it, whoever comes after it", function()
+    local output, code = helper.run_script([[
+      Logger.configure{level = "none"}
+      local core = require "moonbeam.core"
+      local failed = 0
+      collectgarbage()
+      for extra = 1, 4000, 8 do
+        local pid, ref = spawn_monitor(receive)
+        collectgarbage()
+        core.memory_limit(extra)
+        sleep(1)
+        core.memory_limit(nil)
+        local reason = receive{ {{"DOWN", ref, "process", pid, any}}, after = 0 }
+        if reason ~= nil then
+          assert(inspect(reason):find "not enough memory", inspect(reason))
+          failed = failed + 1
+          local _, second = spawn_monitor(function() exit("began") end)
+          reason = receive{ {{"DOWN", second, "process", any, any}, function(_, why) return why end} }
+          assert(reason == "began", inspect(reason))
+        end
+      end
+      print(failed > 0)
+    ]], "", "MOONBEAM_SCHEDULERS=1")
+    assert.equal("true\n", output)
+    assert.equal(0, code)
+  end)
 end)

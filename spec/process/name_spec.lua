@@ -41,6 +41,36 @@ describe("registered names", function()
     stop(a, b)
   end)
 
+  it("and other texts that are long are quoted by their beginning in errors", function()
+    local long, taken = ("x"):rep(100000), idle()
+    Process.register(taken, long)
+    local attempts = {
+      function() mb.name({}, long) end,
+      function() mb.name({}, long .. ".x") end,
+      function() send(long, 1) end,
+      function() Process.register(self(), long) end,
+      function() Process.unregister(long .. "x") end,
+      function() Process.register(taken, "other") end,
+      function() Process.info(self(), long) end,
+      function() Process.spawn(print, {[long] = long}) end,
+      function() receive{[long] = 1} end,
+      function() receive{after = long} end,
+      function() mb.Registry.lookup(long, 1) end,
+      function() mb.Agent.start(print, {[long] = long}) end,
+      function() mb.Agent.start(print, {timeout = long}) end,
+      function() mb.Registry.start_link{keys = long, name = "r"} end,
+      function() send(self(), {[long] = coroutine.create(print)}) end,
+      function() Process.send_after(self(), 1, long) end,
+    }
+    for i, attempt in ipairs(attempts) do
+      local ok, message = pcall(attempt)
+      if not ok then assert.is_true(#tostring(message) < 2000, i .. " has " .. #tostring(message) .. " bytes") end
+    end
+    local _, message = pcall(mb.name, {}, ("\u{e4}"):rep(300))
+    assert.is_truthy(utf8.len(message))
+    stop(taken)
+  end)
+
   it("NAME-03 come one to a process", function()
     local pid = idle()
     Process.register(pid, "n3")

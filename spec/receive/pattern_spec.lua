@@ -87,6 +87,17 @@ describe("a pattern", function()
     end
   end)
 
+  it("says where and what a kind is that there is not, which would shorten a pattern as nil", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local ok, message = pcall(function() return {any, is.integr} end)
+    assert.is_false(ok)
+    assert.matches("pattern_spec.lua:" .. line .. ": there is no pattern is%.integr: there are is%.string, ", message)
+    assert.matches("is%.ref, and is%(fn%)$", message)
+    assert.equal(0, #is)
+    assert.is_nil(is[1])
+    assert.is_nil(rawget(is, "integr"))
+  end)
+
   it("takes predicates, and one that raises does not match", function()
     assert.same({true, 4}, {match(is(function(v) return v > 3 end), 4)})
     assert.is_false((match(is(function(v) return v > 3 end), 2)))

@@ -325,7 +325,7 @@ static int check_info_key(struct mb_heap *h, lua_State *L, int at) {
   wanted = lua_tostring(L, at);
   for (int key = 0; key < KEY_COUNT; key++)
     if (strcmp(infos[key].name, wanted) == 0) return key;
-  return mb_bad_argument(h, L, "Process.info", 2, "unknown key '%s'", wanted);
+  return mb_bad_argument(h, L, "Process.info", 2, "unknown key '%s'", mb_push_short(L, wanted));
 }
 
 static void answer_infos(struct mb_heap *h, lua_State *L, const struct mb_query *q) {

@@ -234,7 +234,8 @@ static int do_send(lua_State *L) {
   }
   to = mb_check_destination(h, L, 1, "send", 1, MB_NAMES_AND_NODES);
   if (to.kind == MB_TO_NOBODY)
-    return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'", lua_tostring(L, 1));
+    return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'",
+                           mb_push_short(L, lua_tostring(L, 1)));
   if (to.kind == MB_TO_PROCESS && mb_send_direct(h, L, to.pid, 2, arguments))
     return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
   mb_replicate_to(h, L, to.pid);

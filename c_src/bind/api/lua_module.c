@@ -107,12 +107,12 @@ static int name(lua_State *L) {
   dot = strrchr(text, '.');
   if (!dot || dot == text || !dot[1] || strlen(text) != lua_rawlen(L, 2) || lua_rawlen(L, 2) > MB_NAME_MOST)
     return mb_bad_argument(h, L, "name", 2, "\"module.field\" of at most %d bytes expected, got \"%s\"", MB_NAME_MOST,
-                           text);
+                           mb_push_short(L, text));
   lua_settop(L, 2);
   lua_pushlstring(L, text, (size_t)(dot - text));
   if (!mb_modules_exists(h, L, lua_tostring(L, -1)))
     return mb_bad_argument(h, L, "name", 2, "there is no module '%s': it is not loaded, and require does not find it",
-                           lua_tostring(L, -1));
+                           mb_push_short(L, lua_tostring(L, -1)));
   if (type != LUA_TLIGHTUSERDATA) { /* which is the same everywhere */
     mb_modules_declare(h, L, 1, lua_tostring(L, -1), dot + 1);
   }

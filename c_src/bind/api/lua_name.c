@@ -20,12 +20,12 @@ static int process_register(lua_State *L) {
   err = mb_register(h->scheduler, pid, name, (uint32_t)size);
   if (err == MB_ENOPROC)
     return mb_bad_argument(h, L, "Process.register", 1, "the process is not alive");
-  if (err == MB_ENAME) return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", name);
+  if (err == MB_ENAME) return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", mb_push_short(L, name));
   if (err == MB_ENAMED) {
     struct mb_process *p = mb_process_table_lookup(&h->runtime->table, pid);
     if (!p || !mb_push_name(h, L, p)) lua_pushliteral(L, "?"); /* unregistered meanwhile */
     return mb_bad_argument(h, L, "Process.register", 1, "the process is registered already, as '%s'",
-                           lua_tostring(L, -1));
+                           mb_push_short(L, lua_tostring(L, -1)));
   }
   if (err) return mb_no_memory(L);
   lua_pushboolean(L, 1);
@@ -37,7 +37,7 @@ static int process_unregister(lua_State *L) {
   size_t size;
   const char *name = mb_check_name(h, L, 1, "Process.unregister", 1, &size);
   if (!mb_names_remove(h->scheduler, name, (uint32_t)size))
-    return mb_bad_argument(h, L, "Process.unregister", 1, "no process is registered as '%s'", name);
+    return mb_bad_argument(h, L, "Process.unregister", 1, "no process is registered as '%s'", mb_push_short(L, name));
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -123,7 +123,7 @@ static lua_Integer check_clauses(struct mb_heap *h, lua_State *L, const char *fu
       count++;
     } else if (lua_type(L, top + 1) != LUA_TSTRING || strcmp(lua_tostring(L, top + 1), "after")) {
       mb_bad_argument(h, L, function, 1, "unknown field '%s' beside the clauses; only 'after' may stand there",
-                      luaL_tolstring(L, top + 1, NULL));
+                      mb_push_short(L, luaL_tolstring(L, top + 1, NULL)));
     } else {
       flags |= SHAPE_AFTER;
     }

@@ -62,10 +62,10 @@ static void push(struct mb_heap *h, lua_State *L, const unsigned char *bytes, ui
 static void check(struct mb_heap *h, lua_State *L, const char *function, int64_t result) {
   if (result >= 0) return;
   if (result == MB_EREGISTRY)
-    mb_bad_argument(h, L, function, 1, "unknown registry: '%s'", lua_tostring(L, 1));
+    mb_bad_argument(h, L, function, 1, "unknown registry: '%s'", mb_push_short(L, lua_tostring(L, 1)));
   else if (result == MB_EDUPLICATE)
     mb_bad_argument(h, L, function, 1, "the registry '%s' has duplicate keys, here they must be unique",
-                    lua_tostring(L, 1));
+                    mb_push_short(L, lua_tostring(L, 1)));
   else if (result == MB_ENOPROC)
     mb_raise(h, L, "%s: the process is exiting", function);
   else

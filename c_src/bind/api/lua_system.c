@@ -39,6 +39,12 @@ static int argument_error(lua_State *L) {
   return mb_bad_argument(h, L, function, index, "%s", luaL_checkstring(L, 3));
 }
 
+/* short(text) -> as errors quote it */
+static int short_text(lua_State *L) {
+  mb_push_short(L, luaL_checkstring(L, 1));
+  return 1;
+}
+
 /* raise_at_caller(message) */
 static int raise_at_caller(lua_State *L) {
   return mb_raise(mb_heap_of(L), L, "%s", luaL_checkstring(L, 1));
@@ -321,6 +327,7 @@ static int entries(lua_State *L) {
 
 void mb_open_system(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"argument_error", argument_error},
+                                       {"short", short_text},
                                        {"call_user", call_user},
                                        {"raise_at_caller", raise_at_caller},
                                        {"long_schedule", long_schedule},

@@ -77,6 +77,23 @@ static int is_call(lua_State *L) {
   return 1;
 }
 
+static const char *const kinds[] = {"string", "number", "integer", "boolean", "table", "func", "pid", "ref", NULL};
+
+/* is[key], which is none: a nil would shorten the pattern that it stands in. Whoever looks for the end of a sequence there
+ * asks for numbers. */
+static int is_index(lua_State *L) {
+  struct mb_heap *h = mb_any_heap_of(L);
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  lua_settop(L, 2);
+  lua_pushliteral(L, "");
+  for (int i = 0; kinds[i]; i++) {
+    lua_pushfstring(L, i ? ", is.%s" : "is.%s", kinds[i]);
+    lua_concat(L, 2);
+  }
+  return mb_raise(h, L, "there is no pattern is.%s: there are %s, and is(fn)", mb_push_short(L, lua_tostring(L, 2)),
+                  lua_tostring(L, 3));
+}
+
 static void new_metatable(struct mb_heap *h, lua_State *L, const char *name, enum mb_heap_ref which) {
   lua_newtable(L);
   lua_pushstring(L, name);
@@ -88,8 +105,6 @@ static void new_metatable(struct mb_heap *h, lua_State *L, const char *name, enu
 void mb_open_value(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg id_methods[] = {{"__tostring", id_tostring}, {"__lt", id_less}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"type", type_of}, {"pid", read_pid}, {NULL, NULL}};
-  static const char *const names[] = {"string", "number", "integer", "boolean",
-                                      "table",  "func",   "pid",     "ref"};
   mb_set_functions(h, L, functions);
 
   mb_push_id(L, 0);
@@ -111,14 +126,17 @@ void mb_open_value(struct mb_heap *h, lua_State *L) {
   mb_push_pattern(L, MB_ANY);
   lua_setfield(L, -2, "any");
   lua_newtable(L);
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; kinds[i]; i++) {
     mb_push_pattern(L, (enum mb_pattern)(MB_IS_STRING + i));
-    lua_setfield(L, -2, names[i]);
+    lua_setfield(L, -2, kinds[i]);
   }
   lua_newtable(L);
   lua_pushlightuserdata(L, h);
   lua_pushcclosure(L, is_call, 1);
   lua_setfield(L, -2, "__call");
+  lua_pushlightuserdata(L, h);
+  lua_pushcclosure(L, is_index, 1);
+  lua_setfield(L, -2, "__index");
   mb_standard_add(h, L, "is");
   lua_pushvalue(L, -1);
   lua_setfield(L, -4, "is_mt");

@@ -65,7 +65,8 @@ static struct mb_code_entry *add(struct mb_heap *h, lua_State *L, const void *du
   err = mb_code_scan((const char *)e->bytes, size, &e->scan);
   if (err) {
     free(e);
-    luaL_error(L, err == MB_ENOMEM ? "not enough memory" : "bytecode of another Lua");
+    if (err == MB_ENOMEM) mb_no_memory(L);
+    luaL_error(L, "bytecode of another Lua");
   }
   e->next = *bucket;
   *bucket = e;

@@ -11,7 +11,6 @@ int mb_is_own(const struct mb_heap *h, const char *source) {
          strcmp(source, "=[moonbeam]") == 0; /* the host's driver */
 }
 
-int mb_no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
 int mb_user_line(const struct mb_heap *h, lua_State *L, lua_Debug *ar) {
   for (int level = 0; lua_getstack(L, level, ar); level++) {
@@ -61,6 +60,13 @@ int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...) {
   return lua_error(L);
 }
 
+int mb_no_memory(lua_State *L) {
+  struct mb_heap *h = mb_heap_find(L);
+  if (h && lua_checkstack(L, LUA_MINSTACK)) return mb_raise(h, L, "%s", "not enough memory");
+  lua_pushliteral(L, "not enough memory"); /* Lua has this string */
+  return lua_error(L);
+}
+
 int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int index,
                     const char *format, ...) {
   const char *text;
@@ -84,10 +90,23 @@ int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index
   return mb_bad_argument(h, L, function, index, "%s expected, got %s", expected, got);
 }
 
+const char *mb_push_short(lua_State *L, const char *text) {
+  size_t size = strlen(text);
+  if (size > MB_SHORT) {
+    size = MB_SHORT;
+    while (size > MB_SHORT - 4 && ((unsigned char)text[size] & 0xC0) == 0x80) size--; /* no half character of UTF-8 */
+  }
+  lua_pushlstring(L, text, size);
+  if (!text[size]) return lua_tostring(L, -1);
+  lua_pushliteral(L, "...");
+  lua_concat(L, 2);
+  return lua_tostring(L, -1);
+}
+
 const char *mb_push_shown(struct mb_heap *h, lua_State *L, int index) {
   switch (lua_type(L, index)) {
     case LUA_TNONE: return lua_pushliteral(L, "no value");
-    case LUA_TSTRING: return lua_pushfstring(L, "\"%s\"", lua_tostring(L, index));
+    case LUA_TSTRING: return lua_pushfstring(L, "\"%s\"", mb_push_short(L, lua_tostring(L, index)));
     case LUA_TBOOLEAN: case LUA_TNUMBER: return luaL_tolstring(L, index, NULL);
     default: return lua_pushstring(L, mb_type_name(h, L, index));
   }
@@ -102,7 +121,7 @@ static int is_known(lua_State *L, int index, const char *const *known) {
 
 static void unknown_option(struct mb_heap *h, lua_State *L, int key, const char *function, int index,
                            const char *const *known) {
-  const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : mb_push_shown(h, L, key);
+  const char *name = lua_type(L, key) == LUA_TSTRING ? mb_push_short(L, lua_tostring(L, key)) : mb_push_shown(h, L, key);
   const char *value = mb_push_shown(h, L, key + 1);
   lua_pushstring(L, *known ? "options: " : "there are none");
   for (int i = 0; known[i]; i++) {

@@ -21,7 +21,7 @@ struct mb_given {
 /* Whether a chunk of this source is one of the runtime's own files. */
 int mb_is_own(const struct mb_heap *h, const char *source);
 
-/* Raise that memory is out, as Lua words it. */
+/* Raise that memory is out, as Lua words it: at the user's line, unless there is no memory for that, either. */
 int mb_no_memory(lua_State *L);
 
 /* The innermost line of the user's on the stack of L, any thread: *ar has its source and line. 0: there is none. */
@@ -44,6 +44,10 @@ int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int i
 /* Raise "... (expected expected, got TYPE)" about the value at stack index `at`. */
 int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index,
                 const char *expected, int at);
+
+/* Push a text as errors quote it: the beginning of one that is longer than MB_SHORT, and "...". Returns what is pushed. */
+const char *mb_push_short(lua_State *L, const char *text);
+enum { MB_SHORT = 200 };
 
 /* Push the value at stack index `index`, a positive one, as errors show what they got: strings in quotes, tables and the
  * like by their type. Returns the text. */

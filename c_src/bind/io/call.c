@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "heap/errors.h"
 #include "io/waiter.h"
 
 static const char metatable_key; /* its address is the key of the userdata's metatable */
@@ -34,7 +35,7 @@ void *mb_call_new(struct mb_heap *h, lua_State *L, size_t size) {
   }
   lua_setmetatable(L, -2);
   c = *box = calloc(1, size);
-  if (!c) luaL_error(L, "not enough memory");
+  if (!c) mb_no_memory(L);
   c->box = box;
   return c;
 }

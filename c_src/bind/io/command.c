@@ -247,7 +247,7 @@ static struct mb_command *new_command(struct mb_heap *h, lua_State *L, struct mb
   }
   lua_setmetatable(L, -2);
   *box = c = calloc(1, sizeof *c);
-  if (!c) luaL_error(L, "not enough memory");
+  if (!c) mb_no_memory(L);
   c->references = 1;
   c->next = h->io->commands;
   c->link = &h->io->commands;
@@ -333,7 +333,7 @@ static int run(lua_State *L) {
   c = new_command(h, L, p);
   if (input) {
     c->input = malloc(size ? size : 1);
-    if (!c->input) return luaL_error(L, "not enough memory");
+    if (!c->input) return mb_no_memory(L);
     memcpy(c->input, input, size);
     c->input_size = size;
   }

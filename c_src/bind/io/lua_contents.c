@@ -85,7 +85,7 @@ static int fs_read(lua_State *L) {
   c->call.finish = finish_read;
   c->call.release = release_reading;
   c->path = strdup(path);
-  if (!c->path) luaL_error(L, "not enough memory");
+  if (!c->path) mb_no_memory(L);
   return mb_call_wait(h, L, 2);
 }
 
@@ -221,7 +221,7 @@ static int fs_write(lua_State *L) {
   c->mode = mode;
   c->path = strdup(path);
   c->data = malloc(size + 1);
-  if (!c->path || !c->data) luaL_error(L, "not enough memory");
+  if (!c->path || !c->data) mb_no_memory(L);
   c->size = mb_copy_data(L, 2, c->data, size);
   return mb_call_wait(h, L, 8);
 }

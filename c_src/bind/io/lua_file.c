@@ -36,7 +36,6 @@ static int begin(struct mb_file *f, enum mb_file_step step) {
   return BEGUN;
 }
 
-static int no_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
 /* Be called again when the pause at stack index `at` is over, ns, or the deadline, if there is one; the next one is longer. */
 static int pause_for(lua_State *L, struct mb_file *f, uint64_t deadline, int at) {
@@ -65,7 +64,7 @@ static int begin_read(lua_State *L, struct mb_file *f, size_t want, int once) {
   f->at = f->position + (int64_t)mb_file_available(f);
   f->want = want;
   f->flag = once;
-  if (mb_file_reserve(f, MB_FILE_HEADROOM + (want < FIRST_ROOM ? want : FIRST_ROOM)) != 0) return no_memory(L);
+  if (mb_file_reserve(f, MB_FILE_HEADROOM + (want < FIRST_ROOM ? want : FIRST_ROOM)) != 0) return mb_no_memory(L);
   return begin(f, MB_FILE_READ);
 }
 
@@ -125,7 +124,7 @@ static int write_at(lua_State *L, struct mb_file *f, int first, int64_t at, enum
   size_t size = 0, copied = 0;
   int top = step == MB_FILE_WRITE ? lua_gettop(L) : first;
   for (int i = first; i <= top; i++) size += mb_check_data(h, L, i, function, i - 1);
-  if (mb_file_reserve(f, size + 1) != 0) return no_memory(L);
+  if (mb_file_reserve(f, size + 1) != 0) return mb_no_memory(L);
   for (int i = first; i <= top; i++) copied += mb_copy_data(L, i, f->block + copied, size - copied);
   if (f->seekable) mb_file_discard(f);
   f->want = copied;
@@ -159,7 +158,7 @@ static int pread_file(lua_State *L, struct mb_file *f, int begun) {
     f->want = n;
     f->at = lua_tointeger(L, 3);
     f->flag = 0;
-    if (mb_file_reserve(f, n < FIRST_ROOM ? n + 1 : FIRST_ROOM) != 0) return no_memory(L);
+    if (mb_file_reserve(f, n < FIRST_ROOM ? n + 1 : FIRST_ROOM) != 0) return mb_no_memory(L);
     return begin(f, MB_FILE_PREAD);
   }
   if (f->result < 0) return failure(L, f, f->result);
@@ -281,7 +280,7 @@ static int go(lua_State *L, int status, lua_KContext context) {
       mb_file_go_on(f);
     } else if (!f->step) {
       int results;
-      if (mb_file_absorb(f) != 0) return no_memory(L);
+      if (mb_file_absorb(f) != 0) return mb_no_memory(L);
       if (!begun && f->fd < 0 && verb != OPEN && verb != CLOSE) return refuse_closed(h, L, verb, f);
       results = verbs[verb].go(L, f, begun);
       if (results >= 0) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
@@ -590,7 +589,7 @@ static struct mb_file *new_file(struct mb_heap *h, lua_State *L, const char *pat
   push_metatable(L);
   lua_setmetatable(L, -2);
   f = *box = mb_file_new(h->scheduler, path);
-  if (!f) no_memory(L);
+  if (!f) mb_no_memory(L);
   f->box = box;
   lua_replace(L, at);
   lua_settop(L, at);

@@ -59,7 +59,7 @@ static int fs_watch(lua_State *L) {
   const char *path = mb_check_path(h, L, 1, "fs.watch", 1);
   struct watcher *w = calloc(1, sizeof *w);
   int err;
-  if (!w) return luaL_error(L, "not enough memory");
+  if (!w) return mb_no_memory(L);
   w->io = h->io;
   w->owner = mb_pid_of(p);
   w->ref = mb_ref_new(h->scheduler);

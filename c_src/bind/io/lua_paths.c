@@ -47,7 +47,7 @@ static struct paths *begin(lua_State *L, const char *function, int count, int to
   c->call.release = release;
   c->path = strdup(path);
   if (other) c->other = strdup(other);
-  if (!c->path || (other && !c->other)) luaL_error(L, "not enough memory");
+  if (!c->path || (other && !c->other)) mb_no_memory(L);
   return c;
 }
 

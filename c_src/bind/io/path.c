@@ -13,7 +13,8 @@ const char *mb_check_path(struct mb_heap *h, lua_State *L, int at, const char *f
   if (lua_type(L, at) != LUA_TSTRING) mb_bad_type(h, L, function, index, "path, a string,", at);
   path = lua_tolstring(L, at, &size);
   if (strlen(path) != size)
-    mb_bad_argument(h, L, function, index, "a path has no NUL byte, and this one has one behind \"%s\"", path);
+    mb_bad_argument(h, L, function, index, "a path has no NUL byte, and this one has one behind \"%s\"",
+                    mb_push_short(L, path));
   return path;
 }
 

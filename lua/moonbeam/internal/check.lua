@@ -36,7 +36,7 @@ function check.timeout(ms, default, fname, index)
   if ms == "infinity" or ms == math.huge then return "infinity" end
   if check.is_natural(ms) then return ms end
   return core.argument_error(fname, index,
-    'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got ' .. tostring(ms))
+    'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got ' .. core.short(tostring(ms)))
 end
 
 --- The results of a protected call. What it raised is raised with other names: where an argument is packed into another.

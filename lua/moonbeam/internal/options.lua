@@ -24,7 +24,7 @@ function options.boolean(v)
 end
 
 local function shown(v)
-  if type(v) == "string" then return string.format('"%s"', #v > 40 and string.sub(v, 1, 40) .. "..." or v) end
+  if type(v) == "string" then return '"' .. core.short(v) .. '"' end
   return (type(v) == "number" or type(v) == "boolean") and tostring(v) or core.type(v)
 end
 
@@ -95,7 +95,7 @@ function options.of(known, label)
   return known
 end
 
-local function plain(v) return type(v) == "string" and v or shown(v) end
+local function plain(v) return type(v) == "string" and core.short(v) or shown(v) end
 
 local empty = {}
 

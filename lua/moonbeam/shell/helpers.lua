@@ -31,7 +31,7 @@ end
 -- @return pid
 function helpers.pid(text)
   if type(text) ~= "string" then core.argument_error("pid", 1, "string expected, got " .. core.type(text)) end
-  return core.pid(text) or core.argument_error("pid", 1, string.format("'%s' is no pid; one looks like 0.5.0", text))
+  return core.pid(text) or core.argument_error("pid", 1, string.format("'%s' is no pid; one looks like 0.5.0", core.short(text)))
 end
 
 local general = [[
