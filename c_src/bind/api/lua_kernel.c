@@ -224,18 +224,20 @@ static int send_via(lua_State *L, int status, lua_KContext unused) {
 static int do_send(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_worker(h, L);
-  struct mb_destination to;
+  struct mb_destination to = {MB_TO_PROCESS, mb_to_pid(L, 1)};
   struct mb_signal *s;
   int arguments = lua_gettop(L);
   lua_settop(L, 2);
-  if (!mb_to_pid(L, 1) && push_via(L, 1)) {
-    lua_callk(L, 1, 1, 0, send_via);
-    return send_via(L, LUA_OK, 0);
+  if (!to.pid) {
+    if (push_via(L, 1)) {
+      lua_callk(L, 1, 1, 0, send_via);
+      return send_via(L, LUA_OK, 0);
+    }
+    to = mb_named_destination(h, L, 1, "send", 1, MB_NAMES_AND_NODES);
+    if (to.kind == MB_TO_NOBODY)
+      return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'",
+                             mb_push_short(L, lua_tostring(L, 1)));
   }
-  to = mb_check_destination(h, L, 1, "send", 1, MB_NAMES_AND_NODES);
-  if (to.kind == MB_TO_NOBODY)
-    return mb_bad_argument(h, L, "send", 1, "no process is registered as '%s'",
-                           mb_push_short(L, lua_tostring(L, 1)));
   if (to.kind == MB_TO_PROCESS && mb_send_direct(h, L, to.pid, 2, arguments))
     return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
   mb_replicate_to(h, L, to.pid);
