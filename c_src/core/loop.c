@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broken_pipe.h"
 #include "delayed.h"
 #include "error.h"
 #include "lifecycle.h"
@@ -93,12 +94,19 @@ static int spin(struct mb_scheduler *s) {
 static void on_wake(uv_timer_t *t) { uv_stop(t->loop); }
 static void on_doorbell(uv_async_t *a) { (void)a; }
 
+/* uv_run, whose writes fail where nobody reads. */
+static void poll_loop(struct mb_scheduler *s, uv_run_mode mode) {
+  mb_pipe_may_break = 1;
+  uv_run(s->loop, mode);
+  mb_pipe_may_break = 0;
+}
+
 /* Block until something happens. 0, or MB_EDEADLOCK. */
 static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
   int deadlock;
   atomic_store_explicit(&s->asleep_since, (int64_t)now, memory_order_relaxed);
   atomic_store_explicit(&s->slice.busy, 0, memory_order_relaxed);
-  uv_run(s->loop, UV_RUN_ONCE);
+  poll_loop(s, UV_RUN_ONCE);
   deadlock = mb_unparked(s);
   mb_ticker_wake(s);
   s->checked = s->polled = mb_now(s->runtime);
@@ -129,7 +137,7 @@ static int check_events(struct mb_scheduler *s, int may_block) {
     if (now - s->polled >= POLL_NS && uv_loop_alive(s->loop)) {
       s->polled = now;
       atomic_store_explicit(&s->slice.process, NULL, memory_order_relaxed); /* what takes long now is none of theirs */
-      uv_run(s->loop, UV_RUN_NOWAIT);
+      poll_loop(s, UV_RUN_NOWAIT);
     }
     return 0;
   }
@@ -256,7 +264,7 @@ static void close_own(uv_handle_t *h, void *data) {
 /* Leave the loop without a handle of the runtime's. */
 static void leave_loop(struct mb_scheduler *s) {
   uv_walk(s->loop, close_own, NULL);
-  for (int i = 0; i < 2; i++) uv_run(s->loop, UV_RUN_NOWAIT); /* uv_stop may have been called, and the first does nothing */
+  for (int i = 0; i < 2; i++) poll_loop(s, UV_RUN_NOWAIT); /* uv_stop may have been called, and the first does nothing */
 }
 
 int mb_scheduler_take_loop(struct mb_scheduler *s, uv_loop_t *loop) {

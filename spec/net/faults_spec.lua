@@ -25,6 +25,22 @@ describe("a socket", function()
     fails(code, server:send("x"))
   end)
 
+  it("whose reader is gone fails, and is no signal, which what is printed for nobody is still", function()
+    local output = helper.run_script([[
+      require "moonbeam".import()
+      local listener = net.listen{"127.0.0.1", 0}
+      local port = listener:sockname().port
+      for _ = 1, 50 do
+        spawn(function() listener:accept():close() end)
+        local socket = net.connect("127.0.0.1", port)
+        while socket:send(("x"):rep(100000)) do end
+      end
+      io.stderr:write("sent to nobody")
+      while true do io.write(("x"):rep(10000)) io.flush() end
+    ]], "| true; echo ', and the program ended'")
+    assert.equal("sent to nobody, and the program ended\n", output)
+  end)
+
   it("that is active says so by messages", function()
     server:active(true)
     server:send("never read")

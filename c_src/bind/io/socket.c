@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/broken_pipe.h"
 #include "io/event.h"
 
 enum {
@@ -161,7 +162,10 @@ static void on_written(uv_write_t *request, int status) {
 
 long mb_socket_write_now(struct mb_socket *s, const char *bytes, size_t n) {
   uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes, (unsigned)(n > 0x40000000 ? 0x40000000 : n));
-  long done = uv_try_write(&s->uv.stream, &buffer, 1);
+  long done;
+  mb_pipe_may_break = 1;
+  done = uv_try_write(&s->uv.stream, &buffer, 1);
+  mb_pipe_may_break = 0;
   if (done < 0 && done != UV_EAGAIN) s->broken = (int)done;
   return done == UV_EAGAIN ? 0 : done;
 }
@@ -174,7 +178,9 @@ int mb_socket_queue(struct mb_socket *s, const char *bytes, size_t n) {
   memcpy(w->bytes, bytes, n);
   w->socket = s;
   buffer = uv_buf_init(w->bytes, (unsigned)n);
+  mb_pipe_may_break = 1; /* it is written at once when nothing is queued */
   error = uv_write(&w->request, &s->uv.stream, &buffer, 1, on_written);
+  mb_pipe_may_break = 0;
   if (error)
     free(w);
   else
@@ -293,6 +299,7 @@ struct mb_socket *mb_socket_new(struct mb_heap *h, struct mb_process *p, int is_
   uv_loop_t *loop = h->scheduler->loop;
   *error = UV_ENOMEM;
   if (!s) return NULL;
+  mb_broken_pipe_await();
   *error = is_pipe ? uv_pipe_init(loop, &s->uv.pipe, 0) : uv_tcp_init(loop, &s->uv.tcp);
   if (*error) {
     free(s);
