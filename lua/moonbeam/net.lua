@@ -90,6 +90,16 @@ local function port_rule(v)
   if math.type(v) ~= "integer" or v < 0 or v > 65535 then return "an integer from 0 to 65535" end
 end
 
+-- Options whose host and port may be the first items, {host, port}: a table with both by name.
+local function named(opts)
+  if opts[1] == nil and opts[2] == nil then return opts end
+  local all = {host = opts[1], port = opts[2]}
+  for name, v in next, opts do
+    if name ~= 1 and name ~= 2 then all[name] = v end
+  end
+  return all
+end
+
 local listen_options = options.of{
   {"host", host_rule}, {"port", port_rule}, {"path", path_rule}, {"backlog", options.integer(1)},
   {"reuseaddr", options.boolean},
@@ -98,8 +108,9 @@ local listen_options = options.of{
 --- A listening socket. See Erlang's `gen_tcp:listen/2`.
 -- Any number of processes, on any scheduler, may wait in its `accept`; each connection goes to one of them, and belongs to
 -- that one.
--- @param opts host ("127.0.0.1" at first; "0.0.0.0" or "::" for all), port (0, or none: any that is free), or path for a Unix
--- socket, a file which is removed when the listener closes; backlog (1024): how many connections may wait; reuseaddr (true)
+-- @param opts `{host, port}`, or by name: host ("127.0.0.1" at first; "0.0.0.0" or "::" for all), port (0, or none: any
+-- that is free), or path for a Unix socket, a file which is removed when the listener closes; backlog (1024): how many
+-- connections may wait; reuseaddr (true)
 -- @return listener | nil, text, code
 -- @usage
 -- local listener = net.listen{port = 0}
@@ -111,6 +122,7 @@ function net.listen(opts)
   if type(opts) ~= "table" then
     core.argument_error("net.listen", 1, "table of options expected, got " .. shown(opts))
   end
+  opts = named(opts)
   options.check(opts, listen_options, "net.listen", 1)
   local backlog = opts.backlog or 1024
   if opts.path then return core.net_listen(opts.path, nil, backlog) end
@@ -152,7 +164,7 @@ function net.connect(host, port, opts)
   local at = 3
   local path = unix_path(host)
   if type(host) == "table" then
-    at, opts = 1, host
+    at, opts = 1, named(host)
     host, port, path = opts.host, opts.port, opts.path
   elseif path and type(port) == "table" then
     at, opts = 2, port
@@ -180,7 +192,7 @@ end
 local udp_options = options.of{{"host", host_rule}, {"port", port_rule}, {"reuseaddr", options.boolean}}
 
 --- A UDP socket. See Erlang's `gen_udp:open/2`.
--- @param[opt] opts host ("0.0.0.0" at first), port (0: any that is free), reuseaddr
+-- @param[opt] opts `{host, port}`, or by name: host ("0.0.0.0" at first), port (0: any that is free), reuseaddr
 -- @return UDP socket | nil, text, code
 -- @usage
 -- local a, b = net.udp{host = "127.0.0.1"}, net.udp{host = "127.0.0.1"}
@@ -188,6 +200,7 @@ local udp_options = options.of{{"host", host_rule}, {"port", port_rule}, {"reuse
 -- local data, host, port = b:recv(1000)
 -- assert(data == "hello" and host == "127.0.0.1" and port == a:sockname().port)
 function net.udp(opts)
+  if type(opts) == "table" then opts = named(opts) end
   opts = options.check(opts, udp_options, "net.udp", 1)
   local found, text, code = addresses(opts.host or "0.0.0.0", nil, 0)
   if not found then return nil, text, code end

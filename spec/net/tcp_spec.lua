@@ -190,6 +190,18 @@ end)
 describe("net", function()
   helper.setup()
 
+  it("takes host and port by their places, too", function()
+    local listener <close> = assert(net.listen{"127.0.0.1", 0})
+    local port = listener:sockname().port
+    local socket = assert(net.connect{"127.0.0.1", port, nodelay = true})
+    assert.equal("127.0.0.1", socket:peername().host)
+    socket:close()
+    local udp = assert(net.udp{"127.0.0.1", 0})
+    assert.equal("127.0.0.1", udp:sockname().host)
+    udp:close()
+    assert.is_false((pcall(net.listen, {"127.0.0.1", 0, "more"})))
+  end)
+
   it("connects to names, IPv6 and IPv4", function()
     local listener, port = support.listen()
     local client = assert(net.connect("localhost", port, {timeout = helper.patience}))

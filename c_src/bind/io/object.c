@@ -114,6 +114,10 @@ static void push_metatable(struct mb_heap *h, lua_State *L, const struct mb_obje
   lua_pushlightuserdata(L, h);
   lua_pushvalue(L, -3);
   luaL_setfuncs(L, type->methods ? type->methods : h->io->socket_methods, 2);
+  if (lua_getfield(L, -1, "close") == LUA_TFUNCTION) /* of the methods, for variables that are to be closed */
+    lua_setfield(L, -3, "__close");
+  else
+    lua_pop(L, 1);
   lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
