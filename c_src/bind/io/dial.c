@@ -99,7 +99,7 @@ static int lookup(lua_State *L) {
   }
   lua_setmetatable(L, -2);
   l = calloc(1, sizeof *l);
-  if (!l) return luaL_error(L, "not enough memory");
+  if (!l) return mb_no_memory(L);
   l->io = h->io;
   l->references = 1;
   *box = l;

@@ -39,7 +39,6 @@ static void answered(struct mb_scheduler *s, struct mb_posted *posted) {
     close(g->fd);
     if (g->message) mb_signal_free(g->message);
   } else {
-    mine->moved = 1;
     mb_object_close(&mine->object, MB_CLOSE_AT_ONCE);
   }
   mb_wake_waiter(s, &mine->object.waiter);
@@ -69,12 +68,38 @@ static int take(struct mb_scheduler *s, struct mb_process *p, struct parcel *g) 
   return 0;
 }
 
+/* The receiver has come to the giver's scheduler meanwhile: only the owner changes, as if it had been here. */
+static void come_back(struct mb_scheduler *s, struct parcel *g) {
+  struct mb_socket *mine = g->socket;
+  struct mb_process *p = mb_process_here(s, g->receiver);
+  close(g->fd);
+  mine->giving = 0;
+  mine->given = UV_ESRCH;
+  if (mine->object.closed) {
+    mine->given = UV_ECANCELED;
+  } else if (p && mb_object_give(&mine->object, p, g->receiver) == 0) {
+    mine->given = 0;
+    mine->object.mailed = 1;
+  }
+  mb_wake_waiter(s, &mine->object.waiter); /* first: from now on it is the receiver's, who may wait, too */
+  if (mine->given == 0)
+    mb_signal_send(s, g->receiver, g->message);
+  else
+    mb_signal_free(g->message);
+  mb_object_release(&mine->object);
+  free(g);
+}
+
 /* On the receiver's scheduler. */
 static void arrived(struct mb_scheduler *s, struct mb_posted *posted) {
   struct parcel *g = (struct parcel *)posted;
   struct mb_process *p = mb_process_table_lookup(&s->runtime->table, g->receiver);
   if (p && !mb_is_here(s, p)) { /* it was given away meanwhile */
     mb_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), posted);
+    return;
+  }
+  if (s == g->from) {
+    come_back(s, g);
     return;
   }
   p = mb_process_here(s, g->receiver);
@@ -99,7 +124,7 @@ static int give_on(lua_State *L, int status, lua_KContext unused) {
   for (;;) {
     struct mb_process *p = mb_current_still(h, L);
     if (!s->giving) {
-      if (s->moved) {
+      if (s->given == 0) { /* whatever the receiver has done with it since */
         lua_pushboolean(L, 1);
         return mb_worked(h, L, p, MB_COST_SPAWN, 1);
       }

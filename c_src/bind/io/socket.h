@@ -37,9 +37,8 @@ struct mb_socket {
   uint8_t reading;
   uint8_t shut;      /* no more is sent */
   uint8_t told;      /* the owner has had the message of the end */
-  uint8_t giving;    /* a parcel is on its way, see give.c; */
-  uint8_t moved;     /* and has been taken, */
-  int given;         /* or by this error has not */
+  uint8_t giving;    /* a parcel is on its way, see give.c */
+  int given;         /* the last one was taken (0), or by this error was not */
 };
 
 extern const struct mb_object_type mb_socket_type;
