@@ -47,7 +47,7 @@ describe("registered names", function()
     local attempts = {
       function() mb.name({}, long) end,
       function() mb.name({}, long .. ".x") end,
-      function() send(long, 1) end,
+      function() send(long .. "x", 1) end,
       function() Process.register(self(), long) end,
       function() Process.unregister(long .. "x") end,
       function() Process.register(taken, "other") end,
