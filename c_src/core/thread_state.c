@@ -48,6 +48,14 @@ uint64_t mb_thread_delay(struct mb_thread *t) {
   return now - before;
 }
 
+uint64_t mb_thread_own_delay(void) {
+  struct mb_thread t = {0};
+#ifdef __linux__
+  t.id = syscall(SYS_gettid);
+#endif
+  return mb_thread_delay(&t);
+}
+
 void mb_thread_init(struct mb_thread *t) {
   *t = (struct mb_thread){.thread = pthread_self()};
 #ifndef __APPLE__

@@ -32,6 +32,9 @@ enum mb_thread_state mb_thread_sample(struct mb_thread *t);
  * 0 if nobody knows. */
 uint64_t mb_thread_delay(struct mb_thread *t);
 
+/* How long (ns) the calling thread has been ready without running, in all. 0 if nobody knows. */
+uint64_t mb_thread_own_delay(void);
+
 /* Whether a thread that is still could run: 0 if nobody knows. It takes longer to find that out. */
 int mb_thread_is_ready(struct mb_thread *t);
 

@@ -23,6 +23,7 @@ void mb_closing_end(struct mb_heap *h) {
 
 void mb_closing_renew(struct mb_heap *h) {
   mb_slice_renew(h->scheduler);
+  h->closing_delay = UINT64_MAX;
   h->cut = 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "core/thread_state.h"
 #include "heap/bounds.h"
 #include "heap/inspect.h"
 #include "log/log.h"
@@ -29,9 +30,18 @@ static int report(lua_State *L) {
   return 0;
 }
 
+/* How long it has lasted, but for the time in which others had the processor. */
+static uint64_t age(struct mb_heap *h) {
+  uint64_t lasted = mb_slice_age(h->scheduler), delayed;
+  if (h->closing_delay == UINT64_MAX) h->closing_delay = mb_thread_own_delay();
+  if (lasted <= h->closing_ns) return lasted;
+  delayed = mb_thread_own_delay() - h->closing_delay;
+  return lasted > delayed ? lasted - delayed : 0;
+}
+
 int mb_closing_is_over(struct mb_heap *h, lua_State *L) {
   if (h->cut) return 1;
-  if (mb_slice_age(h->scheduler) <= h->closing_ns) return 0;
+  if (age(h) <= h->closing_ns) return 0;
   if (mb_log_wants(h->log, MB_LOG_WARNING) && lua_checkstack(L, 4)) {
     lua_pushcfunction(L, report);
     lua_pushlightuserdata(L, h);
