@@ -279,6 +279,22 @@ end)
 describe("a listener", function()
   helper.setup()
 
+  it("arrives anew where it has just been collected", function()
+    local listener = support.listen()
+    local me, send, receive = mb.self(), mb.send, mb.receive
+    local pid = Process.spawn(function()
+      receive() -- the listener, and drops it
+      collectgarbage()
+      collectgarbage()
+      local _, _, code = receive():accept(0)
+      send(me, {"code", code})
+    end, {scheduler = #mb.schedulers()})
+    send(pid, listener)
+    send(pid, listener)
+    assert.equal("ETIMEDOUT", helper.await{"code", mb.any})
+    listener:close()
+  end)
+
   it("is accepted from by processes of all schedulers", function()
     local listener, port = support.listen()
     local me, send = mb.self(), mb.send

@@ -40,8 +40,11 @@ void mb_object_init(struct mb_object *o, struct mb_heap *h, const struct mb_obje
 }
 
 void mb_object_release(struct mb_object *o) {
+  const uint64_t *known;
   if (--o->references > 0) return;
-  mb_map_remove(&o->io->by_id, o->id, NULL);
+  known = mb_map_get(&o->io->by_id, o->id);
+  if (known && *known == (uint64_t)(uintptr_t)o) /* a traveller may have arrived anew meanwhile */
+    mb_map_remove(&o->io->by_id, o->id, NULL);
   o->type->free(o);
 }
 
@@ -222,7 +225,7 @@ void mb_object_push_id(struct mb_heap *h, lua_State *L, uint64_t id) {
     return;
   }
   lua_pop(L, 2);
-  if (known)
+  if (known && !(id & MB_TRAVELLER && ((const struct mb_object *)(uintptr_t)*known)->closed)) /* collected here */
     mb_object_push(h, L, (struct mb_object *)(uintptr_t)*known);
   else if (!h->io->arrived(h, L, id))
     push_box(h, L, NULL, id, id & MB_TRAVELLER ? h->io->gone_traveller : h->io->gone);
