@@ -203,7 +203,7 @@ static void push_current_location(struct mb_heap *h, lua_State *L, struct mb_pro
   int count = threads_of(h, L, p, threads);
   for (int i = 0; i < count; i++) {
     lua_Debug ar;
-    if (!mb_user_line(h, threads[i], &ar)) continue;
+    if (!mb_user_line(h, threads[i], 0, &ar)) continue;
     lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
     return;
   }

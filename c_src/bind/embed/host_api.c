@@ -190,7 +190,7 @@ static int describe_deadlock(lua_State *L) {
   lua_Debug ar;
   char pid[MB_ID_TEXT];
   const char *where = "";
-  if (mb_user_line(h, co, &ar)) where = lua_pushfstring(L, " at %s:%d", ar.short_src, ar.currentline);
+  if (mb_user_line(h, co, 0, &ar)) where = lua_pushfstring(L, " at %s:%d", ar.short_src, ar.currentline);
   mb_pid_text(mb_pid_of(h->script->process), pid);
   lua_pushfstring(L,
                   "deadlock: the script's process %s waits%s and nothing is left that could wake it "

@@ -12,8 +12,8 @@ int mb_is_own(const struct mb_heap *h, const char *source) {
 }
 
 
-int mb_user_line(const struct mb_heap *h, lua_State *L, lua_Debug *ar) {
-  for (int level = 0; lua_getstack(L, level, ar); level++) {
+int mb_user_line(const struct mb_heap *h, lua_State *L, int level, lua_Debug *ar) {
+  for (; lua_getstack(L, level, ar); level++) {
     lua_getinfo(L, "Sl", ar);
     if (ar->currentline > 0 && !mb_is_own(h, ar->source)) return 1;
   }
@@ -22,7 +22,7 @@ int mb_user_line(const struct mb_heap *h, lua_State *L, lua_Debug *ar) {
 
 void mb_push_where(struct mb_heap *h, lua_State *L) {
   lua_Debug ar;
-  if (mb_user_line(h, L, &ar))
+  if (mb_user_line(h, L, 0, &ar))
     lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
   else
     lua_pushliteral(L, "");

@@ -24,8 +24,9 @@ int mb_is_own(const struct mb_heap *h, const char *source);
 /* Raise that memory is out, as Lua words it: at the user's line, unless there is no memory for that, either. */
 int mb_no_memory(lua_State *L);
 
-/* The innermost line of the user's on the stack of L, any thread: *ar has its source and line. 0: there is none. */
-int mb_user_line(const struct mb_heap *h, lua_State *L, lua_Debug *ar);
+/* The innermost line of the user's on the stack of L, any thread, from that level on (0: what runs there; 1: who called
+ * it): *ar has its source and line. 0: there is none. */
+int mb_user_line(const struct mb_heap *h, lua_State *L, int level, lua_Debug *ar);
 
 /* Push "file:line: " of that level, or "" when there is none. */
 void mb_push_where(struct mb_heap *h, lua_State *L);
