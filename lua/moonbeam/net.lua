@@ -28,8 +28,10 @@
 --   arrived and was not taken goes along. "ESRCH" when it is dead: the socket stays.
 --
 -- Of a listener: `accept([ms])` -> socket, `close()`, `sockname()`. It closes with the process that has made it.
--- Of a UDP socket: `send(data, host, port)`, `recv([ms])` -> data, host, port, `active(mode)` with the messages
--- {"udp", socket, host, port, data}, `sockname()`, `close()`; hosts are addresses in numbers.
+-- Of a UDP socket: `send(data, host, port [, ms])`, `recv([ms])` -> data, host, port, `active(mode)` with the messages
+-- {"udp", socket, host, port, data}, `sockname()`, `close()`. A host that is a name is looked up at each `send`, which waits for
+-- that, up to ms, and takes the first address of the socket's family; an address in numbers goes out at once. Hosts that are
+-- received are addresses in numbers.
 --
 -- See Erlang's `gen_tcp`, `gen_udp` and `inet`.
 -- @module moonbeam.net

@@ -25,9 +25,62 @@ describe("a UDP socket", function()
     fails("ETIMEDOUT", b:recv(0))
   end)
 
-  it("refuses what is too large, and names", function()
+  it("refuses what is too large", function()
     fails("EMSGSIZE", a:send(("x"):rep(70000), "127.0.0.1", 9))
-    fails("EINVAL", a:send("x", "localhost", 9))
+    fails("EMSGSIZE", a:send(("x"):rep(70000), "localhost", 9))
+  end)
+
+  it("sends to names, by the first address of its family", function()
+    assert.is_true(a:send("by name", "localhost", b:sockname().port))
+    assert.same({"by name", "127.0.0.1", a:sockname().port}, {b:recv(helper.patience)})
+    local six = net.udp{host = "::1"}
+    if not six then return end -- no IPv6 here
+    local to = six:sockname().port
+    local sent, text, code = six:send("to itself", "localhost", to, helper.patience)
+    if sent then
+      assert.same({"to itself", "::1", to}, {six:recv(helper.patience)})
+    else
+      assert.matches("^EAI_", code, text) -- localhost has no such address here
+    end
+    six:close()
+  end)
+
+  it("fails for names that are none, and when looking up takes too long", function()
+    local value, text, code = a:send("x", "name.that.is.not.there.invalid", 9)
+    assert.is_nil(value)
+    assert.matches("^EAI_", code)
+    assert.matches("^" .. code .. ": ", text)
+    fails("ETIMEDOUT", a:send("x", "localhost", 9, 0))
+  end)
+
+  it("may be closed, and its process killed, while a name is looked up", function()
+    local udp, exit = net.udp, mb.exit
+    for i = 1, 10 do
+      local pid = mb.spawn(function() udp():send("x", "name" .. i .. ".that.is.not.there.invalid", 9) end)
+      mb.Process.exit(pid, "kill")
+    end
+    helper.in_process(function()
+      local s = udp()
+      s:close()
+      local value, _, code = s:send("x", "localhost", 9)
+      assert(value == nil and code == "EBADF")
+      exit()
+    end)
+  end)
+
+  it("raises for wrong arguments, at the caller's line", function()
+    for _, case in ipairs{
+      {"bad argument #1 to 'send' %(string expected, got nil", nil, "localhost", 9},
+      {"bad argument #2 to 'send' %(host expected, a name or an address, got nil", "x", nil, 9},
+      {"bad argument #2 to 'send' %(host expected, a name or an address, got \"\"", "x", "", 9},
+      {"bad argument #3 to 'send' %(port expected, an integer from 0 to 65535, got 65536", "x", "localhost", 65536},
+      {"bad argument #3 to 'send' %(port expected, an integer from 0 to 65535, got nil", "x", "localhost"},
+      {"bad argument #4 to 'send' %(timeout_value", "x", "localhost", 9, -1},
+    } do
+      local ok, text = pcall(function() a:send(table.unpack(case, 2, 5)) end)
+      assert.is_false(ok)
+      assert.matches("udp_spec.lua:%d+: " .. case[1], text)
+    end
   end)
 
   it("sends messages when it is active", function()

@@ -1,7 +1,6 @@
 #include "io/dial.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,106 +12,9 @@
 #include "io/address.h"
 #include "io/give.h"
 #include "io/listener.h"
+#include "io/lookup.h"
 #include "io/socket.h"
 #include "io/udp.h"
-
-/* Names */
-
-struct lookup {
-  uv_getaddrinfo_t request;
-  struct mb_io *io;
-  mb_pid waiter;
-  int references; /* the userdata's and the request's */
-  int done, error;
-  struct addrinfo *found;
-};
-
-static void release_lookup(struct lookup *l) {
-  if (--l->references > 0) return;
-  if (l->found) uv_freeaddrinfo(l->found);
-  free(l);
-}
-
-static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
-  struct lookup *l = (struct lookup *)request;
-  l->done = 1;
-  l->error = status;
-  l->found = found;
-  if (l->io->heap->scheduler) mb_wake_waiter(l->io->heap->scheduler, &l->waiter);
-  release_lookup(l);
-}
-
-static int collect_lookup(lua_State *L) {
-  struct lookup **l = lua_touserdata(L, 1);
-  if (*l) {
-    if (!(*l)->done) uv_cancel((uv_req_t *)&(*l)->request); /* the process has ended */
-    release_lookup(*l);
-  }
-  *l = NULL;
-  return 0;
-}
-
-static int push_found(lua_State *L, const struct addrinfo *found) {
-  lua_Integer n = 0;
-  lua_newtable(L);
-  for (; found; found = found->ai_next) {
-    if (found->ai_family != AF_INET && found->ai_family != AF_INET6) continue;
-    mb_address_push_parts(L, found->ai_addr);
-    lua_pop(L, 1);
-    lua_rawseti(L, -2, ++n);
-  }
-  return 1;
-}
-
-/* Stack: 1 lookup. */
-static int lookup_on(lua_State *L, int status, lua_KContext deadline) {
-  struct mb_heap *h = mb_heap_of(L);
-  struct lookup *l = *(struct lookup **)lua_touserdata(L, 1);
-  (void)status;
-  for (;;) {
-    struct mb_process *p = mb_current_still(h, L);
-    if (l->done) {
-      int results = l->error ? mb_failure(L, l->error) : push_found(L, l->found);
-      return mb_worked(h, L, p, MB_COST_SPAWN, results);
-    }
-    if (mb_deadline_passed(h, (uint64_t)deadline)) return mb_failure(L, UV_ETIMEDOUT);
-    l->waiter = mb_pid_of(p);
-    mb_block(h, L, p, (uint64_t)deadline, deadline, lookup_on);
-  }
-}
-
-/* lookup(name, "inet" | "inet6" | nil, deadline) -> {host...} */
-static int lookup(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  const char *name = luaL_checkstring(L, 1), *family = luaL_optstring(L, 2, "");
-  lua_KContext deadline = (lua_KContext)luaL_checkinteger(L, 3);
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-  struct lookup *l, **box;
-  int error;
-  (void)mb_current(h, L);
-  hints.ai_family = strcmp(family, "inet") == 0 ? AF_INET : strcmp(family, "inet6") == 0 ? AF_INET6 : AF_UNSPEC;
-  box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
-  if (luaL_newmetatable(L, "moonbeam.lookup")) {
-    lua_pushcfunction(L, collect_lookup);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  l = calloc(1, sizeof *l);
-  if (!l) return mb_no_memory(L);
-  l->io = h->io;
-  l->references = 1;
-  *box = l;
-  error = uv_getaddrinfo(h->scheduler->loop, &l->request, on_found, name, NULL, &hints);
-  if (error) {
-    l->done = 1;
-    return mb_failure(L, error);
-  }
-  l->references++;
-  lua_replace(L, 1);
-  lua_settop(L, 1);
-  return lookup_on(L, LUA_OK, deadline);
-}
 
 /* Connecting */
 
@@ -252,7 +154,7 @@ static uint64_t id_of(struct mb_heap *h, lua_State *L, int index) {
 }
 
 void mb_open_dial(struct mb_heap *h, lua_State *L) {
-  static const luaL_Reg functions[] = {{"net_lookup", lookup}, {"net_connect", do_connect}, {"net_listen", do_listen},
+  static const luaL_Reg functions[] = {{"net_lookup", mb_lookup}, {"net_connect", do_connect}, {"net_listen", do_listen},
                                        {"net_numeric", numeric}, {"net_udp", mb_udp_open}, {NULL, NULL}};
   h->io->socket_methods = mb_socket_methods;
   h->io->gone_traveller = &mb_listener_guest_type;

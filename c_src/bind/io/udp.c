@@ -6,6 +6,7 @@
 #include "heap/errors.h"
 #include "io/address.h"
 #include "io/event.h"
+#include "io/lookup.h"
 #include "io/object.h"
 
 enum { MOST_UNREAD = 1048576 /* bytes of datagrams that wait to be taken; then the kernel keeps, and drops, them */ };
@@ -165,24 +166,60 @@ static int result(lua_State *L, int error) {
   return 1;
 }
 
-/* send(data, numeric host, port) -> true: a datagram is sent or dropped, nobody waits */
+/* Send the datagram at index 2 to `to`: it is sent or dropped, nobody waits. */
+static int send_now(lua_State *L, struct udp *u, const struct sockaddr_storage *to) {
+  size_t size;
+  const char *data = lua_tolstring(L, 2, &size);
+  uv_buf_t buffer;
+  if (size > 65535) return mb_failure(L, UV_EMSGSIZE);
+  buffer = uv_buf_init((char *)(uintptr_t)data, (unsigned)size);
+  return result(L, uv_udp_try_send(&u->handle, &buffer, 1, (const struct sockaddr *)to));
+}
+
+/* Addresses have been looked up. Stack: 1 socket, 2 data, 3 name, 4 port; the addresses, or a failure's values. */
+static int send_found(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct udp *u;
+  struct sockaddr_storage to;
+  (void)status;
+  (void)unused;
+  if (!lua_istable(L, 5)) return lua_gettop(L) - 4;
+  u = (struct udp *)mb_object_own(h, L, mb_current_still(h, L), "send");
+  if (!u) return mb_object_gone(L, 1);
+  if (lua_rawgeti(L, 5, 1) != LUA_TSTRING ||
+      mb_address_parse(lua_tostring(L, -1), (int)lua_tointeger(L, 4), &to) != 0)
+    return mb_failure(L, UV_EADDRNOTAVAIL);
+  return send_now(L, u, &to);
+}
+
+/* send(data, host, port [, ms]) -> true. A name is looked up first, which waits. */
 static int send_to(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct udp *u = (struct udp *)mb_object_own(h, L, mb_current(h, L), "send");
   struct sockaddr_storage to;
-  uv_buf_t buffer;
-  size_t size;
-  const char *data;
-  int error;
+  struct sockaddr own = {.sa_family = AF_UNSPEC};
+  int size = sizeof own, ok;
+  lua_Integer port;
+  uint64_t deadline;
+  lua_settop(L, 5);
+  port = lua_tointegerx(L, 4, &ok);
   if (lua_type(L, 2) != LUA_TSTRING) return mb_bad_type(h, L, "send", 1, "string", 2);
-  data = lua_tolstring(L, 2, &size);
+  if (lua_type(L, 3) != LUA_TSTRING || !*lua_tostring(L, 3))
+    return mb_bad_argument(h, L, "send", 2, "host expected, a name or an address, got %s", mb_push_shown(h, L, 3));
+  if (lua_type(L, 4) != LUA_TNUMBER || !ok || port < 0 || port > 65535)
+    return mb_bad_argument(h, L, "send", 3, "port expected, an integer from 0 to 65535, got %s", mb_push_shown(h, L, 4));
+  deadline = mb_check_deadline(h, L, 5, "send", 4, MB_TIMEOUT_OPTIONAL);
   if (!u) return mb_object_gone(L, 0);
-  if (mb_address_parse(luaL_checkstring(L, 3), (int)luaL_checkinteger(L, 4), &to) != 0)
-    return mb_failure_text(L, "EINVAL", "the host is an address in numbers; net.resolve(name) finds those of a name");
-  if (size > 65535) return mb_failure(L, UV_EMSGSIZE);
-  buffer = uv_buf_init((char *)(uintptr_t)data, (unsigned)size);
-  error = uv_udp_try_send(&u->handle, &buffer, 1, (struct sockaddr *)&to);
-  return result(L, error);
+  if (mb_address_parse(lua_tostring(L, 3), (int)port, &to) == 0) return send_now(L, u, &to);
+  (void)uv_udp_getsockname(&u->handle, &own, &size);
+  lua_settop(L, 4);
+  lua_pushlightuserdata(L, h);
+  lua_pushcclosure(L, mb_lookup, 1);
+  lua_pushvalue(L, 3);
+  lua_pushstring(L, own.sa_family == AF_INET6 ? "inet6" : "inet");
+  lua_pushinteger(L, (lua_Integer)deadline);
+  lua_callk(L, 3, LUA_MULTRET, 0, send_found);
+  return send_found(L, LUA_OK, 0);
 }
 
 static int sockname(lua_State *L) {
