@@ -104,15 +104,20 @@ end
 
 local listen_options = options.of{
   {"host", host_rule}, {"port", port_rule}, {"path", path_rule}, {"backlog", options.integer(1)},
-  {"reuseaddr", options.boolean},
+  {"reuseaddr", options.boolean}, {"acceptors", options.integer(1)},
 }
 
 --- A listening socket. See Erlang's `gen_tcp:listen/2`.
 -- Any number of processes, on any scheduler, may wait in its `accept`; each connection goes to one of them, and belongs to
--- that one.
+-- that one. They take from one queue, and every scheduler on which one waits is woken by each connection.
+--
+-- With `acceptors = n` each scheduler on which a process accepts gets a queue of its own, up to n of them, and the system
+-- spreads connections evenly over these: a process on each scheduler that accepts, as in the second example, and all of
+-- them have the same to do. A connection that has come to where nobody accepts just then goes to who does elsewhere.
+-- Schedulers beyond n share. A Unix socket has one queue, whatever n is.
 -- @param opts `{host, port}`, or by name: host ("127.0.0.1" at first; "0.0.0.0" or "::" for all), port (0, or none: any
 -- that is free), or path for a Unix socket, a file which is removed when the listener closes; backlog (1024): how many
--- connections may wait; reuseaddr (true)
+-- connections may wait, in each queue; reuseaddr (true); acceptors (1), of which there are no more than schedulers
 -- @return listener | nil, text, code
 -- @usage
 -- local listener = net.listen{port = 0}
@@ -120,6 +125,24 @@ local listen_options = options.of{
 -- spawn(function() listener:accept():send("hello\n") end)
 -- assert(net.connect("127.0.0.1", port):recv("line") == "hello")
 -- listener:close()
+--
+-- -- on all schedulers
+-- local schedulers = #require "moonbeam".schedulers()
+-- local all = net.listen{port = 0, acceptors = schedulers}
+-- for i = 1, schedulers do
+--   Process.spawn(function()
+--     while true do
+--       local socket = all:accept()
+--       if not socket then return end -- the listener has been closed
+--       local pid = Process.spawn(function()
+--         receive{ {{"socket", any, any}, function(s) s:send("hello\n") end} }
+--       end, {scheduler = "here"})
+--       socket:give_away(pid)
+--     end
+--   end, {link = true, scheduler = i})
+-- end
+-- assert(net.connect("127.0.0.1", all:sockname().port):recv("line") == "hello")
+-- all:close()
 function net.listen(opts)
   if type(opts) ~= "table" then
     core.argument_error("net.listen", 1, "table of options expected, got " .. shown(opts))
@@ -127,10 +150,11 @@ function net.listen(opts)
   opts = named(opts)
   options.check(opts, listen_options, "net.listen", 1)
   local backlog = opts.backlog or 1024
-  if opts.path then return core.net_listen(opts.path, nil, backlog) end
+  local acceptors = opts.acceptors or 1
+  if opts.path then return core.net_listen(opts.path, nil, backlog, false, acceptors) end
   local found, text, code = addresses(opts.host or "127.0.0.1", nil, 0)
   if not found then return nil, text, code end
-  return core.net_listen(found[1], opts.port or 0, backlog, opts.reuseaddr ~= false)
+  return core.net_listen(found[1], opts.port or 0, backlog, opts.reuseaddr ~= false, acceptors)
 end
 
 local connect_options = options.of{

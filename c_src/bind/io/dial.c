@@ -1,11 +1,9 @@
 #include "io/dial.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "heap/arguments.h"
 #include "heap/errors.h"
@@ -107,38 +105,26 @@ static int do_connect(lua_State *L) {
 
 /* Listening */
 
-static int open_listening(const struct sockaddr *address, socklen_t size, int reuse) {
-  int one = 1, fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error = 0;
-  if (fd < 0) return uv_translate_sys_error(errno);
-  if (address->sa_family != AF_UNIX && reuse && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0)
-    error = uv_translate_sys_error(errno);
-  if (!error && bind(fd, address, size) != 0) error = uv_translate_sys_error(errno);
-  if (!error) return fd;
-  close(fd);
-  return error;
-}
-
-/* listen(host | path, port | nil, backlog, reuseaddr) -> listener: host is a numeric address */
+/* listen(host | path, port | nil, backlog, reuseaddr, acceptors) -> listener: host is a numeric address */
 static int do_listen(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   size_t size;
   const char *host = luaL_checklstring(L, 1, &size);
-  int is_pipe = lua_isnoneornil(L, 2), fd;
-  if (is_pipe) {
+  struct mb_listen_options options = {.backlog = (int)luaL_checkinteger(L, 3), .reuse = lua_toboolean(L, 4)};
+  lua_Integer acceptors = luaL_checkinteger(L, 5);
+  uint32_t schedulers = h->runtime->scheduler_count;
+  struct sockaddr_storage internet;
+  options.acceptors = acceptors < schedulers ? (unsigned)acceptors : schedulers;
+  if (lua_isnoneornil(L, 2)) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (size >= sizeof address.sun_path || strlen(host) != size) return mb_failure(L, UV_ENAMETOOLONG);
     memcpy(address.sun_path, host, size + 1);
-    fd = open_listening((struct sockaddr *)&address, (socklen_t)sizeof address, 0);
-  } else {
-    struct sockaddr_storage address;
-    if (mb_address_parse(host, (int)luaL_checkinteger(L, 2), &address) != 0) return mb_failure(L, UV_EINVAL);
-    fd = open_listening((struct sockaddr *)&address,
-                        address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6),
-                        lua_toboolean(L, 4));
+    return mb_listener_push_new(h, L, p, (struct sockaddr *)&address, sizeof address, options);
   }
-  if (fd < 0) return mb_failure(L, fd);
-  return mb_listener_push_new(h, L, p, fd, (int)luaL_checkinteger(L, 3), is_pipe ? host : NULL);
+  if (mb_address_parse(host, (int)luaL_checkinteger(L, 2), &internet) != 0) return mb_failure(L, UV_EINVAL);
+  size = internet.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  return mb_listener_push_new(h, L, p, (struct sockaddr *)&internet, (socklen_t)size, options);
 }
 
 /* numeric(host) -> whether it is an address in numbers */

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/post.h"
 #include "heap/errors.h"
 #include "io/address.h"
 #include "io/socket.h"
@@ -12,24 +14,23 @@
 
 enum { PAUSE_MS = 100 /* when there are no descriptors left */ };
 
-struct mb_listening {
-  struct mb_listening *next; /* under the lock of all */
-  uint64_t id;
-  unsigned references;       /* under the lock of all: objects of it */
-  atomic_int closed;         /* release and acquire: who sees it lets go of the descriptor */
-  atomic_int told;           /* that there are no descriptors left has been logged */
-  int fd, is_pipe;
-  char *path; /* of a Unix socket, removed at the end; or NULL */
-};
-
 struct listener {
   struct mb_object object;
-  uv_poll_t poll;
+  union {
+    uv_handle_t handle;
+    uv_poll_t poll;   /* of the part */
+    uv_check_t none;  /* closes one that has no part */
+  } uv;
   struct mb_listening *shared;
+  struct mb_part *part; /* NULL: nobody has accepted here yet */
   mb_pid *waiting; /* who waits in accept, first come first */
   uint32_t count, room;
   uint8_t polling;
 };
+
+static struct listener *of_handle(void *handle) {
+  return (struct listener *)((char *)handle - offsetof(struct listener, uv));
+}
 
 static struct mb_listenings *all_of(struct mb_object *o) { return o->io->heap->listenings; }
 
@@ -62,7 +63,7 @@ static int remember(struct listener *l, mb_pid pid) {
 }
 
 static void stop(struct listener *l) {
-  if (l->polling) uv_poll_stop(&l->poll);
+  if (l->polling) uv_poll_stop(&l->uv.poll);
   l->polling = 0;
 }
 
@@ -72,10 +73,69 @@ static void wake_all(struct listener *l) {
   l->count = 0;
 }
 
+static int wake_one(struct listener *l) {
+  struct mb_scheduler *s = l->object.io->heap->scheduler;
+  while (l->count > 0) {
+    struct mb_process *p = mb_process_here(s, l->waiting[0]);
+    memmove(l->waiting, l->waiting + 1, --l->count * sizeof *l->waiting);
+    if (!p) continue;
+    mb_wake(s, p);
+    return 1;
+  }
+  return 0;
+}
+
+static void watch_on(struct listener *l);
+
+struct news {
+  struct mb_posted posted;
+  uint64_t id;
+};
+
+/* On another scheduler: there is a spare connection, or room for more. */
+static void on_news(struct mb_scheduler *s, struct mb_posted *posted) {
+  struct news *news = (struct news *)posted;
+  const uint64_t *known = mb_map_get(&mb_io_of(s)->by_id, news->id);
+  struct listener *l = known ? (struct listener *)(uintptr_t)*known : NULL;
+  free(news);
+  if (!l || l->object.closed) return;
+  wake_all(l);
+  if (l->part) watch_on(l);
+}
+
+static void tell_others(struct listener *l) {
+  struct mb_scheduler *own = l->object.io->heap->scheduler;
+  struct mb_runtime *rt = own->runtime;
+  uint32_t count = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
+  for (uint32_t i = 0; i < count; i++) {
+    struct news *news = &rt->schedulers[i] == own ? NULL : malloc(sizeof *news);
+    if (!news) continue; /* whoever accepts next finds it */
+    *news = (struct news){.posted = {.run = on_news}, .id = l->shared->id};
+    mb_post(&rt->schedulers[i], &news->posted);
+  }
+}
+
+/* Errors of one connection, or that there is none any more: the next one may be fine. */
+static int is_passing(int error) {
+  return error == ECONNABORTED || error == EINTR || error == EPROTO || error == ENETDOWN || error == ENETUNREACH ||
+         error == EHOSTDOWN || error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENONET || error == ENOPROTOOPT;
+}
+
+/* A connection has come to where nobody accepts. 0: it has to wait. */
+static int spare_one(struct listener *l) {
+  int fd;
+  if (mb_listening_is_full(l->shared)) return 0;
+  fd = accept4(l->part->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) return errno == EAGAIN || errno == EWOULDBLOCK || is_passing(errno);
+  mb_listening_spare(all_of(&l->object), l->shared, fd);
+  tell_others(l);
+  return 1;
+}
+
 /* Connections are there, or the listener has been closed, here or elsewhere. */
 static void on_ready(uv_poll_t *poll, int status, int events) {
-  struct listener *l = (struct listener *)((char *)poll - offsetof(struct listener, poll));
-  struct mb_scheduler *s = l->object.io->heap->scheduler;
+  struct listener *l = of_handle(poll);
+  int go_on = l->shared->acceptors > 1;
   (void)status;
   (void)events;
   if (atomic_load_explicit(&l->shared->closed, memory_order_acquire)) {
@@ -83,55 +143,64 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
     wake_all(l);
     return;
   }
-  while (l->count > 0) {
-    struct mb_process *p = mb_process_here(s, l->waiting[0]);
-    memmove(l->waiting, l->waiting + 1, --l->count * sizeof *l->waiting);
-    if (!p) continue;
-    mb_wake(s, p);
-    break;
-  }
-  if (l->count == 0) stop(l);
+  if (!wake_one(l) && go_on) go_on = spare_one(l);
+  if (l->count > 0) return;
+  if (go_on)
+    uv_unref(&l->uv.handle);
+  else
+    stop(l);
 }
 
 static int watch(struct listener *l) {
-  int error = l->polling ? 0 : uv_poll_start(&l->poll, UV_READABLE, on_ready);
+  int error = l->polling ? 0 : uv_poll_start(&l->uv.poll, UV_READABLE, on_ready);
   if (!error) l->polling = 1;
+  return error;
+}
+
+/* The same for connections that are to go elsewhere. */
+static void watch_on(struct listener *l) {
+  if (l->polling) return;
+  (void)watch(l);
+  uv_unref(&l->uv.handle);
+}
+
+/* Somebody accepts: a part is needed from here on. 0 or an error. */
+static int need_part(struct listener *l) {
+  struct mb_listenings *all = all_of(&l->object);
+  int error;
+  if (l->part) return 0;
+  l->part = mb_listening_claim(all, l->shared);
+  error = uv_poll_init(l->object.io->heap->scheduler->loop, &l->uv.poll, l->part->fd);
+  if (!error && l->shared->acceptors > 1) watch_on(l);
+  if (!error) return 0;
+  mb_listening_yield(all, l->shared, l->part);
+  l->part = NULL;
   return error;
 }
 
 /* Closing */
 
-static void let_go(struct mb_listenings *all, struct mb_listening *shared) {
-  int last;
-  mb_lock_take(&all->lock); /* partner: mb_listener_arrived on any thread */
-  last = --shared->references == 0;
-  if (last)
-    for (struct mb_listening **at = &all->first; *at; at = &(*at)->next)
-      if (*at == shared) {
-        *at = shared->next;
-        break;
-      }
-  mb_lock_drop(&all->lock);
-  if (!last) return;
-  close(shared->fd);
-  free(shared->path);
-  free(shared);
+/* What waits in its part would be lost with that. */
+static void rescue(struct listener *l) {
+  int fd, any = 0;
+  if (l->shared->acceptors == 1 || atomic_load_explicit(&l->shared->closed, memory_order_acquire)) return;
+  while ((fd = accept4(l->part->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    mb_listening_spare(all_of(&l->object), l->shared, fd);
+    any = 1;
+  }
+  if (any) tell_others(l);
 }
 
 static void on_closed(uv_handle_t *handle) {
-  struct listener *l = (struct listener *)((char *)handle - offsetof(struct listener, poll));
+  struct listener *l = of_handle(handle);
   struct mb_listenings *all = all_of(&l->object);
-  struct mb_listening *shared = l->shared;
+  if (l->part) {
+    rescue(l);
+    mb_listening_yield(all, l->shared, l->part);
+  }
+  mb_listening_release(all, l->shared);
   l->shared = NULL;
-  let_go(all, shared);
   mb_object_release(&l->object);
-}
-
-/* The one that the owner has, or that somebody closes: then all do. */
-static void close_all(struct mb_listening *shared) {
-  if (atomic_exchange(&shared->closed, 1)) return;
-  if (shared->path) (void)unlink(shared->path);
-  (void)shutdown(shared->fd, SHUT_RDWR); /* wakes those that watch it on other schedulers */
 }
 
 /* Let this scheduler's go. */
@@ -140,11 +209,13 @@ static void close_here(struct mb_object *o, int how) {
   (void)how;
   stop(l);
   wake_all(l);
-  uv_close((uv_handle_t *)&l->poll, on_closed);
+  if (!l->part) uv_check_init(o->io->heap->scheduler->loop, &l->uv.none);
+  uv_close(&l->uv.handle, on_closed);
 }
 
+/* The one that the owner has: all close. */
 static void close_owned(struct mb_object *o, int how) {
-  close_all(((struct listener *)o)->shared);
+  mb_listening_close(all_of(o), ((struct listener *)o)->shared);
   close_here(o, how);
 }
 
@@ -169,15 +240,10 @@ const struct mb_object_type mb_listener_guest_type = {.name = "listener", .kind 
 
 /* Making */
 
-static struct listener *make(struct mb_heap *h, struct mb_process *p, struct mb_listening *shared, int *error) {
+/* The object of this scheduler, p's or a guest; takes the reference to shared over, unless it returns NULL. */
+static struct listener *make(struct mb_heap *h, struct mb_process *p, struct mb_listening *shared) {
   struct listener *l = calloc(1, sizeof *l);
-  *error = UV_ENOMEM;
   if (!l) return NULL;
-  *error = uv_poll_init(h->scheduler->loop, &l->poll, shared->fd);
-  if (*error) {
-    free(l);
-    return NULL;
-  }
   l->shared = shared;
   l->object.id = shared->id;
   if (p)
@@ -187,52 +253,30 @@ static struct listener *make(struct mb_heap *h, struct mb_process *p, struct mb_
   return l;
 }
 
-int mb_listener_push_new(struct mb_heap *h, lua_State *L, struct mb_process *p, int fd, int backlog, const char *path) {
-  struct mb_listening *shared = calloc(1, sizeof *shared);
+int mb_listener_push_new(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct sockaddr *address, socklen_t size,
+                         struct mb_listen_options options) {
+  struct mb_listening *shared;
   struct listener *l = NULL;
-  int error = shared && listen(fd, backlog) != 0 ? uv_translate_sys_error(errno) : shared ? 0 : UV_ENOMEM;
-  if (!error && path) {
-    shared->path = strdup(path);
-    shared->is_pipe = 1;
-    if (!shared->path) error = UV_ENOMEM;
+  int error = mb_listening_open(h->listenings, mb_object_id() | MB_TRAVELLER, address, size, options, &shared);
+  if (error) return mb_failure(L, error);
+  l = make(h, p, shared);
+  if (!l) {
+    mb_listening_release(h->listenings, shared);
+    return mb_failure(L, UV_ENOMEM);
   }
-  if (error) goto failed;
-  shared->id = mb_object_id() | MB_TRAVELLER;
-  shared->fd = fd;
-  shared->references = 1;
-  l = make(h, p, shared, &error);
-  if (!l) goto failed;
-  mb_lock_take(&h->listenings->lock); /* partner: mb_listener_arrived */
-  shared->next = h->listenings->first;
-  h->listenings->first = shared;
-  mb_lock_drop(&h->listenings->lock);
   mb_object_push(h, L, &l->object);
   return 1;
-
-failed:
-  close(fd);
-  if (shared) free(shared->path);
-  free(shared);
-  return mb_failure(L, error);
 }
 
 int mb_listener_arrived(struct mb_heap *h, lua_State *L, uint64_t id) {
-  struct mb_listening *shared;
-  struct listener *l;
-  int error;
-  mb_lock_take(&h->listenings->lock); /* partner: let_go on any thread */
-  for (shared = h->listenings->first; shared && shared->id != id;) shared = shared->next;
-  if (shared && atomic_load_explicit(&shared->closed, memory_order_acquire)) shared = NULL;
-  if (shared) shared->references++;
-  mb_lock_drop(&h->listenings->lock);
-  if (!shared) return 0;
-  l = make(h, NULL, shared, &error);
-  if (!l) {
-    let_go(h->listenings, shared);
-    return 0;
+  struct mb_listening *shared = mb_listening_find(h->listenings, id);
+  struct listener *l = shared ? make(h, NULL, shared) : NULL;
+  if (l) {
+    mb_object_push(h, L, &l->object);
+    return 1;
   }
-  mb_object_push(h, L, &l->object);
-  return 1;
+  if (shared) mb_listening_release(h->listenings, shared);
+  return 0;
 }
 
 uint64_t mb_listener_id(lua_State *L, int index) {
@@ -253,11 +297,6 @@ static struct listener *check(lua_State *L, const char *method) {
 
 static int is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
-static int is_passing(int error) {
-  return error == ECONNABORTED || error == EINTR || error == EPROTO || error == ENETDOWN || error == ENETUNREACH ||
-         error == EHOSTDOWN || error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENONET || error == ENOPROTOOPT;
-}
-
 static void tell_shortage(struct mb_heap *h, lua_State *L, struct mb_listening *shared, int error) {
   char text[128];
   if (atomic_exchange(&shared->told, 1)) return;
@@ -266,9 +305,9 @@ static void tell_shortage(struct mb_heap *h, lua_State *L, struct mb_listening *
   mb_log(h, L, MB_LOG_WARNING);
 }
 
-static int push_accepted(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_listening *shared, int fd) {
+static int push_accepted(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct mb_listening *shared, int fd) {
   int error;
-  struct mb_socket *s = mb_socket_new(h, p, shared->is_pipe, 0, &error);
+  struct mb_socket *s = mb_socket_new(h, p, shared->path != NULL, 0, &error);
   if (!s) {
     close(fd);
     return mb_failure(L, error);
@@ -282,6 +321,13 @@ static int push_accepted(struct mb_heap *h, lua_State *L, struct mb_process *p, 
   return mb_worked(h, L, p, MB_COST_SPAWN, 1);
 }
 
+/* A connection that is there: its descriptor, or -1 with errno. */
+static int next_connection(struct listener *l) {
+  int was_full, fd = mb_listening_take(all_of(&l->object), l->shared, &was_full);
+  if (was_full) tell_others(l);
+  return fd >= 0 ? fd : accept4(l->part->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 static int accept_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   int waited = status == LUA_YIELD;
@@ -292,7 +338,9 @@ static int accept_on(lua_State *L, int status, lua_KContext deadline) {
     uint64_t until = (uint64_t)deadline;
     int fd, error;
     if (!l) return mb_object_gone(L, waited);
-    fd = accept4(l->shared->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    error = need_part(l);
+    if (error) return mb_failure(L, error);
+    fd = next_connection(l);
     if (fd >= 0) {
       atomic_store_explicit(&l->shared->told, 0, memory_order_relaxed);
       return push_accepted(h, L, p, l->shared, fd);
@@ -302,6 +350,7 @@ static int accept_on(lua_State *L, int status, lua_KContext deadline) {
     if (is_passing(error)) continue;
     if (mb_deadline_passed(h, until)) {
       forget(l, mb_pid_of(p));
+      if (!l->count) uv_unref(&l->uv.handle); /* nobody waits for it */
       return mb_failure(L, UV_ETIMEDOUT);
     }
     if (is_shortage(error)) {
@@ -314,6 +363,7 @@ static int accept_on(lua_State *L, int status, lua_KContext deadline) {
       forget(l, mb_pid_of(p));
       error = remember(l, mb_pid_of(p));
       if (!error) error = watch(l);
+      uv_ref(&l->uv.handle);
       if (error) return mb_failure(L, error);
     }
     waited = 1;
@@ -331,7 +381,7 @@ static int do_accept(lua_State *L) {
 static int do_close(lua_State *L) {
   struct listener *l = check(L, "close");
   if (l) {
-    close_all(l->shared);
+    mb_listening_close(all_of(&l->object), l->shared);
     mb_object_close(&l->object, MB_CLOSE_AT_ONCE);
   }
   lua_pushboolean(L, 1);
@@ -340,12 +390,8 @@ static int do_close(lua_State *L) {
 
 static int sockname(lua_State *L) {
   struct listener *l = check(L, "sockname");
-  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-  socklen_t size = sizeof address;
   if (!l) return mb_object_gone(L, 0);
-  if (getsockname(l->shared->fd, (struct sockaddr *)&address, &size) != 0)
-    return mb_failure(L, uv_translate_sys_error(errno));
-  mb_address_push(mb_heap_of(L), L, (struct sockaddr *)&address, size);
+  mb_address_push(mb_heap_of(L), L, (struct sockaddr *)&l->shared->address, l->shared->size);
   return 1;
 }
 

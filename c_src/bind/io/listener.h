@@ -1,26 +1,20 @@
 /* Listening sockets. A listener travels: what is sent, or part of a closure, is the same listener on any scheduler, so
- * processes everywhere accept from one queue of the kernel's. It belongs to the process that has made it, and closes, on
- * every scheduler, when that one exits or anybody closes it.
+ * processes everywhere accept from it. It belongs to the process that has made it, and closes, on every scheduler, when that
+ * one exits or anybody closes it.
  *
- * What the schedulers share is counted; each has an object of its own that watches the descriptor while a process waits in
- * accept there. The watch tells as long as a connection is there, so a process that was woken and does not take it, since it
- * has ended or timed out meanwhile, keeps it from nobody: the next one is woken. */
+ * What the schedulers share is counted (listening.h); each has an object of its own, which has a part of that as its own from
+ * when a process first accepts there, and watches it while one waits in accept. The watch tells as long as a connection is
+ * there, so a process that was woken and does not take it, since it has ended or timed out meanwhile, keeps it from nobody:
+ * the next one is woken. With several acceptors it goes on without any, for those of other schedulers. */
 #ifndef MB_LISTENER_H
 #define MB_LISTENER_H
 
-#include "core/lock.h"
+#include "io/listening.h"
 #include "io/object.h"
 
-struct mb_listening; /* what is shared */
-
-/* Those of a program's node, found by their number when one arrives on a scheduler. */
-struct mb_listenings {
-  struct mb_lock lock;
-  struct mb_listening *first;
-};
-
-/* Listen on fd, which is bound and taken over, and push the listener, which belongs to p. Results: 1 or a failure's. */
-int mb_listener_push_new(struct mb_heap *h, lua_State *L, struct mb_process *p, int fd, int backlog, const char *path);
+/* Listen on an address and push the listener, which belongs to p. Results: 1 or a failure's. */
+int mb_listener_push_new(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct sockaddr *address, socklen_t size,
+                         struct mb_listen_options options);
 
 extern const struct mb_object_type mb_listener_guest_type; /* what a listener is on other schedulers */
 
