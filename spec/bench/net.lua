@@ -1,19 +1,24 @@
--- Sockets against plain luv in lua5.4 and Elixir's gen_tcp, one scheduler each, in turn: requests a second by wrk -c100, and
--- the ratios; and the processor time that a request takes the server, which says something on a busy machine, too.
+-- Sockets against plain luv in lua5.4 and Elixir's gen_tcp, in turn: medians, and the medians of the ratios of each round.
 --
---    lua5.4 spec/bench/net.lua [seconds = 5 [rounds = 3 [interpreter = build/release/bin/moonbeam]]]
-local seconds, rounds = arg[1] or "5", tonumber(arg[2] or 3)
-local interpreter = arg[3] or "build/release/bin/moonbeam"
-
-local sides = {
-  {name = "moonbeam", command = interpreter .. " --schedulers 1 spec/bench/net/hello.lua"},
-  {name = "luv", command = "lua5.4 spec/bench/net/hello_luv.lua", wanted = 0.85},
-  {name = "elixir", command = 'elixir --erl "+S 1:1" spec/bench/net/hello.exs', wanted = 1.3},
-}
+-- hello: requests a second by wrk -c100, one scheduler each, and two schedulers; and the processor time that a request takes
+-- the server, which says something on a busy machine, too. ping, relay: both ends in one program, by processor time.
+-- accept: two schedulers, a connection for each request, accepted in three ways, and how they were spread.
+--
+--    lua5.4 spec/bench/net.lua [what = all [seconds = 5 [rounds = 3 [interpreter = build/release/bin/moonbeam]]]]
+local what, seconds, rounds = arg[1] or "all", arg[2] or "5", tonumber(arg[3] or 3)
+local interpreter = arg[4] or "build/release/bin/moonbeam"
 
 local function median(values)
-  table.sort(values)
-  return values[(#values + 1) // 2]
+  local sorted = table.move(values, 1, #values, 1, {})
+  table.sort(sorted)
+  return sorted[(#sorted + 1) // 2]
+end
+
+-- The median of a[i] / b[i].
+local function ratio(a, b)
+  local all = {}
+  for i = 1, #a do all[i] = a[i] / b[i] end
+  return median(all)
 end
 
 -- Processor time (us) that a program has taken.
@@ -24,31 +29,101 @@ local function cpu(pid)
   return (tonumber(user) + tonumber(system)) * 10000
 end
 
-local function measure(side)
-  local server = assert(io.popen("echo $$; exec " .. side.command))
-  local pid, port = server:read("l"), server:read("l")
-  local wrk = assert(io.popen(("wrk -t1 -c100 -d%ss http://127.0.0.1:%s/"):format(seconds, port)))
+local function load(side, port, options)
+  local wrk = assert(io.popen(("wrk -t1 -c100 -d%ss %s http://127.0.0.1:%s/"):format(seconds, options or "", port)))
   local text = wrk:read("a")
   wrk:close()
-  local requests = tonumber((text:match("(%d+) requests in")))
+  table.insert(side.values, tonumber((assert(text:match("Requests/sec:%s+([%d.]+)"), text))))
+  return tonumber((text:match("(%d+) requests in"))), text
+end
+
+local function serve(side)
+  local server = assert(io.popen("echo $$; exec " .. side.command))
+  local pid, port = server:read("l"), server:read("l")
+  local requests, text = load(side, port)
+  assert(not text:find("Socket errors", 1, true), text)
   table.insert(side.cpu, cpu(pid) / requests)
   os.execute("kill " .. pid)
   server:close()
-  assert(not text:find("Socket errors", 1, true), text)
-  return tonumber((assert(text:match("Requests/sec:%s+([%d.]+)"), text)))
 end
 
-for _ = 1, rounds do
+local function hello()
+  local program = " spec/bench/net/hello.lua"
+  local own = {name = "moonbeam", command = interpreter .. " --schedulers 1" .. program}
+  local two = {name = "two schedulers", command = interpreter .. " --schedulers 2" .. program}
+  local others = {
+    {name = "luv", command = "lua5.4 spec/bench/net/hello_luv.lua", wanted = 0.85},
+    {name = "elixir", command = 'elixir --erl "+S 1:1" spec/bench/net/hello.exs', wanted = 1.3},
+  }
+  local sides = {own, others[1], others[2], two}
+  for _, side in ipairs(sides) do side.values, side.cpu = {}, {} end
+  for _ = 1, rounds do
+    for _, side in ipairs(sides) do serve(side) end
+  end
+  print(("hello   %-15s %9.0f requests/s  %6.1f us of processor time each"):format(own.name, median(own.values),
+    median(own.cpu)))
+  for _, side in ipairs(others) do
+    print(("hello   %-15s %9.0f requests/s  %6.1f us; moonbeam %.2f, by processor time %.2f, wanted %.2f"):format(side.name,
+      median(side.values), median(side.cpu), ratio(own.values, side.values), ratio(side.cpu, own.cpu), side.wanted))
+  end
+  print(("hello   %-15s %9.0f requests/s  %6.1f us; %.2f of one, wanted 1.50 where there are processors for it"):format(
+    two.name, median(two.values), median(two.cpu), ratio(two.values, own.values)))
+end
+
+local function run(command)
+  local pipe = assert(io.popen(command))
+  local value = assert(tonumber((pipe:read("a"))), command)
+  pipe:close()
+  return value
+end
+
+local function compare(name, unit)
+  local own, luv = {}, {}
+  for i = 1, rounds do
+    own[i] = run(("%s --schedulers 1 spec/bench/net/%s.lua"):format(interpreter, name))
+    luv[i] = run(("lua5.4 spec/bench/net/%s_luv.lua"):format(name))
+  end
+  print(("%-7s moonbeam %8.1f us for a %s, luv %8.1f: %.2f, wanted 0.80"):format(name, median(own), unit, median(luv),
+    ratio(luv, own)))
+end
+
+-- Which share of the connections went to the scheduler that had fewer.
+local function share(counts)
+  local a, b = counts:match("^(%d+) (%d+)$")
+  return math.min(a, b) / (a + b)
+end
+
+local function accept()
+  local sides = {{name = "one"}, {name = "each"}, {name = "hand"}}
+  for _, side in ipairs(sides) do side.values, side.cpu, side.shares = {}, {}, {} end
+  for _ = 1, rounds do
+    for _, side in ipairs(sides) do
+      local server = assert(io.popen(("echo $$; exec %s --schedulers 2 spec/bench/net/accept.lua %s"):format(interpreter,
+        side.name)))
+      local pid, port = server:read("l"), server:read("l")
+      local requests = load(side, port, "-H 'Connection: close'")
+      table.insert(side.cpu, cpu(pid) / requests)
+      table.insert(side.shares, share(server:read("l")))
+      server:close()
+    end
+  end
   for _, side in ipairs(sides) do
-    side.values, side.cpu = side.values or {}, side.cpu or {}
-    side.values[#side.values + 1] = measure(side)
+    print(("accept  %-5s %9.0f connections/s  %6.1f us of processor time each, %.2f of one; the other scheduler had %.2f")
+      :format(side.name, median(side.values), median(side.cpu), ratio(side.cpu, sides[1].cpu), median(side.shares)))
   end
 end
 
-local own, own_cpu = median(sides[1].values), median(sides[1].cpu)
-print(("%-10s %9.0f requests/s  %6.1f us of processor time each"):format("moonbeam", own, own_cpu))
-for i = 2, #sides do
-  local other, other_cpu = median(sides[i].values), median(sides[i].cpu)
-  print(("%-10s %9.0f requests/s  %6.1f us   moonbeam: %.2f, by processor time %.2f, wanted %.2f"):format(sides[i].name,
-    other, other_cpu, own / other, other_cpu / own_cpu, sides[i].wanted))
+local programs = {
+  hello = hello,
+  ping = function() compare("ping", "round trip") end,
+  relay = function() compare("relay", "MB") end,
+  accept = accept,
+}
+if what == "all" then
+  hello()
+  programs.ping()
+  programs.relay()
+  accept()
+else
+  assert(programs[what], "hello, ping, relay, accept or all")()
 end

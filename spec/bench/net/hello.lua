@@ -1,6 +1,7 @@
--- Minimal HTTP: keep-alive, headers read line by line, a process for each connection.
+-- Minimal HTTP: keep-alive, headers read line by line, a process for each connection, on as many schedulers as there are.
 --    moonbeam --schedulers 1 spec/bench/net/hello.lua
-require("moonbeam").import()
+local mb = require "moonbeam"
+mb.import()
 
 local answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!"
 
@@ -16,13 +17,18 @@ local function serve(socket)
   end
 end
 
-local listener = assert(net.listen{port = 0})
+local listener = assert(net.listen{port = 0, acceptors = #mb.schedulers()})
+for i = 1, #mb.schedulers() do
+  Process.spawn(function()
+    while true do
+      local socket = listener:accept()
+      local pid = Process.spawn(function()
+        receive{ {{"socket", any, any}, serve} }
+      end, {scheduler = "here"})
+      socket:give_away(pid)
+    end
+  end, {link = true, scheduler = i})
+end
 print(listener:sockname().port)
 io.stdout:flush()
-while true do
-  local socket = listener:accept()
-  local pid = spawn(function()
-    receive{ {{"socket", any, any}, serve} }
-  end)
-  socket:give_away(pid)
-end
+receive()
