@@ -3,10 +3,8 @@
 #include <stdlib.h>
 
 #include "codec/codec.h"
-#include "codec/message.h"
 #include "heap/errors.h"
-#include "process/current.h"
-#include "process/read_message.h"
+#include "process/answer.h"
 #include "process/wait.h"
 
 /* Where it is asked of */
@@ -55,28 +53,6 @@ static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
 
 /* Where it is asked */
 
-/* Waits for the answer of another scheduler. Stack: 1 reference. -> values */
-static int answer_on(lua_State *L, int status, lua_KContext unused) {
-  struct mb_heap *h = mb_heap_of(L);
-  mb_ref ref = mb_to_ref(L, 1);
-  (void)status;
-  (void)unused;
-  for (;;) {
-    struct mb_process *p = mb_current_still(h, L);
-    struct mb_signal *s = mb_find_answer(p, ref);
-    if (s) {
-      int n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
-      if (n >= 0) mb_take_message(h, p, s);
-      mb_flush_ref(h, p, ref);
-      if (n < 0) return n == MB_UNMADE_BEFORE ? mb_no_memory(L) : mb_raise(h, L, "%s", lua_tostring(L, -1));
-      if (!n) return mb_no_memory(L);
-      return mb_worked(h, L, p, MB_COST_MESSAGE, n);
-    }
-    h->asked = ref;
-    mb_block(h, L, p, 0, 0, answer_on);
-  }
-}
-
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query) {
   struct mb_process *p = mb_current(h, L);
   struct mb_query *q;
@@ -92,8 +68,5 @@ int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb
   q->ref = ref;
   q->posted.run = answer_query;
   mb_post(whom, &q->posted);
-  lua_settop(L, 0);
-  mb_push_id(L, ref);
-  mb_mailbox_rewind(&p->mailbox, ref);
-  return answer_on(L, LUA_OK, 0);
+  return mb_wait_for_answer(L, p, ref, MB_ANSWER_VALUES);
 }

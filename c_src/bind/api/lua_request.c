@@ -11,17 +11,12 @@
 #include "core/mailbox.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
+#include "process/answer.h"
 #include "process/current.h"
 #include "process/direct.h"
 #include "process/read_message.h"
 #include "process/wait.h"
 #include "replica/replica.h"
-
-/* Raise that the answer cannot be made, as mb_message_push has said. */
-static int unmade(struct mb_heap *h, lua_State *L, int n) {
-  if (n == MB_UNMADE_BEFORE) return mb_no_memory(L);
-  return mb_raise(h, L, "%s", lua_tostring(L, -1));
-}
 
 /* Waits for the answer to a call. Stack: 1 reference. -> true, values... | false, reason */
 static int call_on(lua_State *L, int status, lua_KContext deadline) {
@@ -44,7 +39,7 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
       n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
       if (n >= 0) mb_take_message(h, p, s);
       mb_flush_ref(h, p, ref); /* a second reply to this request, too */
-      if (n < 0) return unmade(h, L, n);
+      if (n < 0) return mb_answer_unmade(h, L, n);
       return mb_worked(h, L, p, MB_COST_MESSAGE, n + 1);
     }
     if (mb_expired(p, (uint64_t)deadline)) {
@@ -274,7 +269,7 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
       mb_push_id(L, s->ref);
       lua_pushstring(L, s->kind == MB_REPLY ? "reply" : "down");
       n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
-      if (n < 0) return unmade(h, L, n);
+      if (n < 0) return mb_answer_unmade(h, L, n);
       mb_take_message(h, p, s);
       return mb_worked(h, L, p, MB_COST_MESSAGE, n + 2);
     }

@@ -4,12 +4,11 @@
 
 #include "code/adopt.h"
 #include "codec/codec.h"
-#include "codec/message.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
-#include "process/current.h"
+#include "process/answer.h"
 #include "process/read_message.h"
 #include "process/wait.h"
 #include "replica/replica.h"
@@ -312,7 +311,8 @@ static int add_thread(struct mb_pool *pool) {
   return 1;
 }
 
-/* The job is taken over. 0, or -1 with nothing done: there is no thread. When the program ends nobody waits for an answer. */
+/* The job is taken over. 0, or -1 with nothing done: there is no thread. When the program ends nobody waits for an
+ * answer. */
 static int submit(struct mb_pool *pool, struct mb_signal *job) {
   int ok = 1;
   job->next = NULL;
@@ -360,27 +360,7 @@ void mb_pool_free(struct mb_pool *pool) {
   free(pool);
 }
 
-/* The caller. Stack: 1 reference. */
-static int blocking_on(lua_State *L, int status, lua_KContext unused) {
-  struct mb_heap *h = mb_heap_of(L);
-  mb_ref ref = mb_to_ref(L, 1);
-  (void)status;
-  (void)unused;
-  for (;;) {
-    struct mb_process *p = mb_current_still(h, L);
-    struct mb_signal *s = mb_find_answer(p, ref);
-    if (s) {
-      int n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
-      if (n >= 0) mb_take_message(h, p, s);
-      mb_flush_ref(h, p, ref);
-      if (n == MB_UNMADE) return mb_raise(h, L, "%s", lua_tostring(L, -1));
-      if (n <= 0) return mb_no_memory(L);
-      return lua_toboolean(L, -n) ? mb_worked(h, L, p, MB_COST_MESSAGE, n - 1) : lua_error(L);
-    }
-    h->asked = ref;
-    mb_block(h, L, p, 0, 0, blocking_on);
-  }
-}
+/* The caller */
 
 /* blocking(fn, ...) -> its results */
 static int blocking(lua_State *L) {
@@ -404,10 +384,7 @@ static int blocking(lua_State *L) {
     mb_flush_ref(h, p, ref);
     return mb_raise(h, L, "blocking: no thread can be started");
   }
-  lua_settop(L, 0);
-  mb_push_id(L, ref);
-  mb_mailbox_rewind(&p->mailbox, ref);
-  return blocking_on(L, LUA_OK, 0);
+  return mb_wait_for_answer(L, p, ref, MB_ANSWER_OUTCOME);
 }
 
 void mb_open_blocking(struct mb_heap *h, lua_State *L) {
