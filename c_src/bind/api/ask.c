@@ -25,7 +25,8 @@ static int encode_answer(lua_State *L) {
 /* Answer a query, or pass it on to where the process lives now. */
 static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
   struct mb_query *q = (struct mb_query *)posted;
-  struct mb_process *p = q->follows ? mb_process_table_lookup(&s->runtime->table, q->about) : NULL;
+  struct mb_process *p =
+      q->subject == MB_ABOUT_PROCESS ? mb_process_table_lookup(&s->runtime->table, q->about) : NULL;
   struct mb_signal *answer = NULL;
   struct mb_heap *h;
   lua_State *L;

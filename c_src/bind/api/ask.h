@@ -4,18 +4,28 @@
 
 #include "heap/heap.h"
 
+enum mb_subject {
+  MB_ABOUT_TIMER,  /* which stays where it was made */
+  MB_ABOUT_PROCESS /* which may be given away meanwhile: it is asked of where it lives by then */
+};
+
+struct mb_query;
+
+/* Push the answer, one value, on the scheduler that is asked; may raise. */
+typedef void (*mb_answerer)(struct mb_heap *h, lua_State *L, const struct mb_query *q);
+
 struct mb_query {
   struct mb_posted posted; /* first: what is posted finds the rest by it */
-  /* Push the answer, one value, on the scheduler that is asked; may raise. */
-  void (*push)(struct mb_heap *h, lua_State *L, const struct mb_query *q);
-  uint64_t about;    /* a pid, or a timer's reference */
-  int key;           /* for `push` */
-  int follows;       /* about is a pid: a process that has been given away meanwhile is asked of where it lives by now */
-  mb_pid from;       /* who waits for the MB_REPLY to `ref`; set by mb_ask, as the next */
+  mb_answerer push;
+  enum mb_subject subject;
+  uint64_t about; /* a timer's reference, or a pid */
+  int what;       /* is asked of it, for `push` */
+  mb_pid from;    /* who waits for the MB_REPLY to `ref`; set by mb_ask, as the next */
   mb_ref ref;
 };
 
-/* Ask, and wait: the value of the answer is the result of the caller, who returns this. */
+/* Ask, and wait: the value of the answer is the result of the caller, a C function that returns this. The query is copied.
+ * Raises when the running process cannot wait, or memory is out here or there. */
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query);
 
 #endif

@@ -24,12 +24,12 @@ static int is_alive(struct mb_heap *h, mb_pid pid) {
 }
 
 /* Ask the scheduler where a process lives, or lived. */
-static int ask_owner(struct mb_heap *h, lua_State *L, void (*push)(struct mb_heap *h, lua_State *L, const struct mb_query *q), mb_pid pid,
-                     int key) {
+static int ask_owner(struct mb_heap *h, lua_State *L, mb_answerer push, mb_pid pid, int what) {
   struct mb_process *p = mb_process_table_lookup(&h->runtime->table, pid);
   struct mb_scheduler *owner =
       p ? atomic_load_explicit(&p->scheduler, memory_order_acquire) : h->scheduler;
-  return mb_ask(h, L, owner, (struct mb_query){.push = push, .about = pid, .key = key, .follows = 1});
+  return mb_ask(h, L, owner,
+                (struct mb_query){.push = push, .subject = MB_ABOUT_PROCESS, .about = pid, .what = what});
 }
 
 static void answer_alive(struct mb_heap *h, lua_State *L, const struct mb_query *q) {
@@ -42,7 +42,8 @@ static int process_alive(lua_State *L) {
   mb_pid pid;
   (void)mb_caller(h, L);
   pid = mb_check_pid(h, L, 1, "Process.alive", 1);
-  if (mb_locate(h->scheduler, pid, &here) == MB_ELSEWHERE && mb_can_wait(h, L)) return ask_owner(h, L, answer_alive, pid, 0);
+  if (mb_locate(h->scheduler, pid, &here) == MB_ELSEWHERE && mb_can_wait(h, L))
+    return ask_owner(h, L, answer_alive, pid, 0);
   lua_pushboolean(L, is_alive(h, pid));
   return 1;
 }
@@ -64,8 +65,8 @@ static int process_list(lua_State *L) {
   return 1;
 }
 
-/* Push a copy of a process's map, `count` entries. Allocating may run finalizers, which may send it something, so that it
- * takes what others have sent: then its maps change. */
+/* Push a copy of a process's map, `count` entries. Allocating may run finalizers, which may send it something, so that
+ * it takes what others have sent: then its maps change. */
 static const struct mb_entry *push_entries(lua_State *L, const struct mb_map *m, uint32_t *count) {
   uint32_t room, cursor = 0, n = 0;
   struct mb_entry *copy;
@@ -149,8 +150,8 @@ static void push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *
   lua_settop(L, top + 1);
 }
 
-/* The Lua thread whose stack is p's. The main chunk of stock Lua has none of its own: while it waits, the scheduler runs
- * inside its call. */
+/* The Lua thread whose stack is p's. The main chunk of stock Lua has none of its own: while it waits, the scheduler
+ * runs inside its call. */
 static lua_State *stack_of(const struct mb_heap *h, lua_State *L, const struct mb_process *p) {
   if (p->start) return NULL;
   if (!(p->flags & MB_IN_PLACE)) return mb_coroutine(p);
@@ -196,8 +197,8 @@ static int threads_of(struct mb_heap *h, lua_State *L, struct mb_process *p, lua
   return count;
 }
 
-/* Push "file:line" of the innermost line of the user's; of a process that has not started, where it was spawned; nil when
- * there is none. */
+/* Push "file:line" of the innermost line of the user's; of a process that has not started, where it was spawned; nil
+ * when there is none. */
 static void push_current_location(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   lua_State *threads[MOST_THREADS];
   int count = threads_of(h, L, p, threads);
@@ -329,7 +330,7 @@ static int check_info_key(struct mb_heap *h, lua_State *L, int at) {
 }
 
 static void answer_infos(struct mb_heap *h, lua_State *L, const struct mb_query *q) {
-  push_infos(h, L, mb_process_in(h, q->about), q->key);
+  push_infos(h, L, mb_process_in(h, q->about), q->what);
 }
 
 static int process_info(lua_State *L) {

@@ -61,9 +61,9 @@ static void push_left(lua_State *L, int64_t ns) {
     lua_pushinteger(L, (lua_Integer)((ns + 999999) / 1000000));
 }
 
-/* The query's key: enum mb_delayed_then */
+/* What is asked: enum mb_delayed_then */
 static void answer_left(struct mb_heap *h, lua_State *L, const struct mb_query *q) {
-  push_left(L, mb_delayed_read(h->scheduler, q->about, (enum mb_delayed_then)q->key));
+  push_left(L, mb_delayed_read(h->scheduler, q->about, (enum mb_delayed_then)q->what));
 }
 
 static int read_timer(lua_State *L, const char *function, enum mb_delayed_then then) {
@@ -75,7 +75,7 @@ static int read_timer(lua_State *L, const char *function, enum mb_delayed_then t
   mb_check_options(h, L, 2, function, 2, none);
   if (owner != h->scheduler->id && owner < atomic_load_explicit(&h->runtime->started, memory_order_acquire))
     return mb_ask(h, L, &h->runtime->schedulers[owner],
-                  (struct mb_query){.push = answer_left, .about = ref, .key = (int)then});
+                  (struct mb_query){.push = answer_left, .subject = MB_ABOUT_TIMER, .about = ref, .what = (int)then});
   push_left(L, mb_delayed_read(h->scheduler, ref, then));
   return 1;
 }
