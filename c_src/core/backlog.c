@@ -62,12 +62,12 @@ static int summarise(struct mb_backlog *b, struct mb_record *e) {
   return 1;
 }
 
-int mb_backlog_put(struct mb_backlog *b, struct mb_record *e, int keep) {
+int mb_backlog_put(struct mb_backlog *b, struct mb_record *e, enum mb_keeping keeping) {
   if (e->place_size) {
     if (sheds(&b->shedding_reports, b->report_bytes, weight(e), b->limit)) return summarise(b, e);
     b->report_bytes += weight(e);
   } else {
-    if (sheds(&b->shedding, b->bytes, weight(e), b->limit) && !keep) {
+    if (sheds(&b->shedding, b->bytes, weight(e), b->limit) && keeping == MB_MAY_DROP) {
       b->missing++;
       return 0;
     }

@@ -49,8 +49,11 @@ struct mb_record *mb_record_report(int kind, size_t size, const char *place, siz
 /* The place of a report, place_size bytes. */
 static inline const char *mb_record_place(const struct mb_record *e) { return e->bytes + e->size; }
 
-/* Append. Taken over: 1; 0: dropped, counted and the caller's. keep: it is let in all the same. */
-int mb_backlog_put(struct mb_backlog *b, struct mb_record *e, int keep);
+/* Whether an entry is let in when there is no room. */
+enum mb_keeping { MB_MAY_DROP, MB_KEEP };
+
+/* Append. Taken over: 1; 0: dropped, counted and the caller's. */
+int mb_backlog_put(struct mb_backlog *b, struct mb_record *e, enum mb_keeping keeping);
 
 /* Put an entry, which is no report, in the place of the last one, which is none either and which the caller gets. */
 struct mb_record *mb_backlog_replace(struct mb_backlog *b, struct mb_record *e);

@@ -116,8 +116,10 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
   return deadlock ? MB_EDEADLOCK : 0;
 }
 
-/* Check timers, inboxes and the loop. With nothing to run afterwards, block until there may be. */
-static int check_events(struct mb_scheduler *s, int may_block) {
+enum blocking { MUST_NOT_BLOCK, MAY_BLOCK };
+
+/* Check timers, inboxes and the loop. With nothing to run afterwards, block, where that is allowed, until there may be. */
+static int check_events(struct mb_scheduler *s, enum blocking blocking) {
   uint64_t now = mb_now(s->runtime), first = UINT64_MAX;
   int waits, idle, err;
   s->checked = now;
@@ -133,7 +135,7 @@ static int check_events(struct mb_scheduler *s, int may_block) {
   if (s->drained && !uv_loop_alive(s->loop)) s->drained(s);
   atomic_store_explicit(&s->queued, s->ready.count, memory_order_relaxed);
   atomic_store_explicit(&s->handles, uv_loop_alive(s->loop), memory_order_relaxed);
-  if (s->ready.head || s->dying.head || !may_block) {
+  if (s->ready.head || s->dying.head || blocking == MUST_NOT_BLOCK) {
     if (now - s->polled >= POLL_NS && uv_loop_alive(s->loop)) {
       s->polled = now;
       atomic_store_explicit(&s->slice.process, NULL, memory_order_relaxed); /* what takes long now is none of theirs */
@@ -199,12 +201,12 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
        * unless there is a crowd. */
       unsigned ran = s->check_soon ? 0 : s->ran, least = 1;
       uint64_t began = s->checked;
-      check_events(s, 0);
+      check_events(s, MUST_NOT_BLOCK);
       if (ran) least = (unsigned)(CROWD_NS / ((s->checked - began) / ran + 1)) + 1;
       mb_share(s, least);
     }
     if (!s->ready.head) {
-      int err = check_events(s, 1);
+      int err = check_events(s, MAY_BLOCK);
       if (err) return err;
       continue;
     }

@@ -122,7 +122,7 @@ static int put(struct mb_registry *r, const struct mb_address *at, struct mb_reg
   int err = 0;
   uv_rwlock_wrlock(&shard->lock);
   place = mb_shard_find(shard, at, e->hash);
-  if (*place && !r->duplicate) {
+  if (*place && r->keys == MB_KEYS_UNIQUE) {
     *holder = (*place)->pid;
     err = MB_ENAME;
   } else {
@@ -168,13 +168,14 @@ int mb_registration_remove(struct mb_scheduler *s, struct mb_process *p, const s
   uint32_t hash = mb_shard_hash(at);
   struct mb_registration *e, *next;
   struct mb_membership *m;
-  int removed = 0, err = find_by_name(s, p, at->registry, &m);
+  int duplicate, removed = 0, err = find_by_name(s, p, at->registry, &m);
   *left = 0;
   if (!m) return err;
+  duplicate = m->registry->keys == MB_KEYS_DUPLICATE;
   /* In a unique registry a process may have very many keys, in a duplicate one a key very many processes. */
-  e = m->registry->duplicate ? next_under(m->first, at, hash) : own_unique(p, m->registry, at, hash);
+  e = duplicate ? next_under(m->first, at, hash) : own_unique(p, m->registry, at, hash);
   for (; e; e = next) {
-    next = m->registry->duplicate ? next_under(e->own_next, at, hash) : NULL;
+    next = duplicate ? next_under(e->own_next, at, hash) : NULL;
     if (ref && e->ref != ref) continue;
     unlist(all, p, m, e);
     drop(all, m->registry, e);

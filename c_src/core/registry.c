@@ -92,7 +92,7 @@ static void server_exits(struct mb_scheduler *s, struct mb_process *p, struct mb
   mb_registry_release(all, r);
 }
 
-int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, int duplicate,
+int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, enum mb_keys keys,
                      mb_pid link_target, struct mb_bytes listeners, mb_pid *server) {
   struct mb_registries *all = &s->runtime->registries;
   struct mb_registry *r, **at;
@@ -100,7 +100,8 @@ int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_byt
   if (p->state == MB_EXITING) return MB_ENOPROC;
   r = malloc(sizeof *r + name.size + listeners.size);
   if (!r) return MB_ENOMEM;
-  *r = (struct mb_registry){.holding = {.end = server_exits, .kind = MB_HOLDING_REGISTRY}, .duplicate = duplicate, .link_target = link_target};
+  *r = (struct mb_registry){.holding = {.end = server_exits, .kind = MB_HOLDING_REGISTRY},
+                            .keys = keys, .link_target = link_target};
   atomic_init(&r->references, 1);
   r->server = atomic_load_explicit(&p->pid, memory_order_relaxed);
   memcpy(r->bytes, name.data, name.size);
@@ -178,7 +179,7 @@ int mb_registry_whereis(struct mb_scheduler *s, const struct mb_address *at, mb_
   uint32_t hash = mb_shard_hash(at);
   uv_rwlock_t *gate = mb_registry_enter(s);
   struct mb_registry *r = mb_registry_find(s, at->registry);
-  int err = !r ? MB_EREGISTRY : r->duplicate ? MB_EDUPLICATE : 0;
+  int err = !r ? MB_EREGISTRY : r->keys == MB_KEYS_DUPLICATE ? MB_EDUPLICATE : 0;
   *pid = 0;
   if (!err) {
     struct mb_shard *shard = mb_registry_shard(r, hash);

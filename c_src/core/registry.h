@@ -46,10 +46,18 @@ struct mb_bytes {
   uint32_t size;
 };
 
-/* A key of a registry; or, with `meta`, one of the registry's own data beside those. */
+/* Whether one process or many can stand under a key. */
+enum mb_keys { MB_KEYS_UNIQUE, MB_KEYS_DUPLICATE };
+
+/* What a key is one of: */
+enum mb_key_of {
+  MB_KEY_OF_PROCESSES,
+  MB_KEY_OF_META /* the registry's own data, beside those */
+};
+
 struct mb_address {
   struct mb_bytes registry, key;
-  int meta;
+  enum mb_key_of of;
 };
 
 /* What a lookup copies for each registration, the value's bytes behind it. */
@@ -68,7 +76,7 @@ void mb_registries_deinit(struct mb_registries *all);
 /* Open a registry that belongs to p from now on; those registered are linked to link_target, another process.
  * `listeners`: for the layer above. 0, MB_ENAME: there is one of this name, which belongs to *server, MB_ENOPROC: p is
  * dead, MB_ENOMEM. */
-int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, int duplicate,
+int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, enum mb_keys keys,
                      mb_pid link_target, struct mb_bytes listeners, mb_pid *server);
 
 /* Whom those registered are linked to. 0. */

@@ -14,7 +14,7 @@ struct mb_registry {
   struct mb_holding holding; /* of its server; first, see registry.c */
   struct mb_registry *next;  /* gate */
   atomic_uint references;   /* one while it is open, one of each membership, and of who is at work on it */
-  int duplicate;
+  enum mb_keys keys;
   mb_pid server, link_target;
   struct mb_bytes name, listeners; /* in `bytes` */
   unsigned shard_count;            /* that have been made */

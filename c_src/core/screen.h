@@ -5,9 +5,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+/* How what was written ends. */
+enum mb_written { MB_WRITTEN_PART, MB_WRITTEN_LINE };
+
 struct mb_screen {
-  int (*begin)(FILE *to);         /* whether there is an end to come */
-  void (*end)(int line_complete); /* whether what was written ends with a newline */
+  int (*begin)(FILE *to); /* whether there is an end to come */
+  void (*end)(enum mb_written how);
 };
 
 /* NULL: nothing is edited. Set once, by the host; any thread reads it. */
@@ -20,8 +23,8 @@ static inline const struct mb_screen *mb_screen_begin(FILE *to) {
   return s && (to == stdout || to == stderr) && s->begin(to) ? s : NULL;
 }
 
-static inline void mb_screen_end(const struct mb_screen *s, int line_complete) {
-  if (s) s->end(line_complete);
+static inline void mb_screen_end(const struct mb_screen *s, enum mb_written how) {
+  if (s) s->end(how);
 }
 
 #endif

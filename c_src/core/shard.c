@@ -42,7 +42,7 @@ void mb_shard_deinit(struct mb_shard *s) {
 uint32_t mb_shard_hash(const struct mb_address *at) { return (uint32_t)mb_hash_bytes(at->key.data, at->key.size); }
 
 static int is_at(const struct mb_registration *e, const struct mb_address *at, uint32_t hash) {
-  return e->hash == hash && e->key_size == at->key.size && (e->pid == 0) == at->meta &&
+  return e->hash == hash && e->key_size == at->key.size && (e->pid == 0) == (at->of == MB_KEY_OF_META) &&
          memcmp(e->bytes, at->key.data, at->key.size) == 0;
 }
 

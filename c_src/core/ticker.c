@@ -228,7 +228,7 @@ static void tick(void *data) {
   uv_mutex_unlock(&t->mutex);
 }
 
-int mb_ticker_init(struct mb_runtime *rt, int reserved) {
+int mb_ticker_init(struct mb_runtime *rt, enum mb_ticker_use use) {
   struct mb_ticker *t = &rt->ticker;
   if (uv_mutex_init(&t->mutex) != 0) return MB_ENOMEM;
   if (uv_cond_init(&t->cond) != 0) {
@@ -236,7 +236,7 @@ int mb_ticker_init(struct mb_runtime *rt, int reserved) {
     return MB_ENOMEM;
   }
   t->initialized = 1;
-  atomic_store(&t->reserved, reserved);
+  atomic_store(&t->reserved, use == MB_TICKER_RESERVED);
   atomic_store(&t->state, MB_TICKER_READY);
   return 0;
 }

@@ -72,8 +72,13 @@ struct mb_ticker {
 
 enum mb_ticker_state { MB_TICKER_OFF, MB_TICKER_READY, MB_TICKER_RUNS };
 
-/* Make the ticker ready to be started. reserved: for clean-up code and the end of the program alone. 0 or an error. */
-int mb_ticker_init(struct mb_runtime *rt, int reserved);
+enum mb_ticker_use {
+  MB_TICKER_FOR_ALL,
+  MB_TICKER_RESERVED /* for clean-up code and the end of the program */
+};
+
+/* Make the ticker ready to be started. 0 or an error. */
+int mb_ticker_init(struct mb_runtime *rt, enum mb_ticker_use use);
 void mb_ticker_deinit(struct mb_runtime *rt);
 
 /* Start it, once, unless it is reserved. It stays off when somebody else handles SIGURG. Any thread. */

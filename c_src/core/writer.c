@@ -248,7 +248,7 @@ void mb_writer_put(struct mb_writer *w, struct mb_record *e) {
   if (e && !(idle && e->kind == MB_WRITE_MARK)) { /* a mark has been reached when nothing waits */
     late = w->ending || (!w->running && start(w) != 0); /* or there are no threads: it is written here */
     if (!late) {
-      if (mb_backlog_put(&w->backlog, e, keep)) e = NULL;
+      if (mb_backlog_put(&w->backlog, e, keep ? MB_KEEP : MB_MAY_DROP)) e = NULL;
       pthread_cond_signal(&w->filled);
     }
   }

@@ -115,8 +115,8 @@ static void end_line(void) {
   e.midway = 0;
 }
 
-static void screen_end(int line_complete) {
-  e.midway = !line_complete;
+static void screen_end(enum mb_written how) {
+  e.midway = how == MB_WRITTEN_PART;
   if (e.editing) {
     locale_t before = use_locale();
     end_line();

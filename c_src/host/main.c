@@ -111,10 +111,10 @@ int main(int argc, char **argv) {
     fprintf(stderr, "%s: ", mb_program);
     fprintf(stderr, why, bad);
     fputc('\n', stderr);
-    mb_print_usage(stderr, 0);
+    mb_print_usage(stderr, MB_USAGE_SHORT);
     status = EXIT_FAILURE;
   } else if (o.help) {
-    mb_print_usage(stdout, 1);
+    mb_print_usage(stdout, MB_USAGE_FULL);
     status = EXIT_SUCCESS;
   } else if (o.full_version) {
     printf("Moonbeam %s, %s\n", MOONBEAM_VERSION, LUA_RELEASE);

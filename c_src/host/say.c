@@ -11,10 +11,10 @@ void mb_say(const char *text) {
   const struct mb_screen *screen = mb_screen_begin(stderr);
   fprintf(stderr, "%s: %s\n", mb_program, text);
   fflush(stderr);
-  mb_screen_end(screen, 1);
+  mb_screen_end(screen, MB_WRITTEN_LINE);
 }
 
-void mb_print_usage(FILE *to, int all) {
+void mb_print_usage(FILE *to, enum mb_usage how) {
   fprintf(to,
           "usage: %s [options] [script [args]]\n"
           "Available options are:\n"
@@ -28,7 +28,7 @@ void mb_print_usage(FILE *to, int all) {
           "  --        stop handling options\n"
           "  -         stop handling options and execute stdin\n",
           mb_program);
-  if (all)
+  if (how == MB_USAGE_FULL)
     fputs("and of the runtime:\n"
           "  --schedulers N  run on N schedulers (default: one per core)\n"
           "  --no-halt       run on after the script has ended\n"
@@ -53,7 +53,7 @@ void mb_warn(void *unused, const char *text, int more) {
     const struct mb_screen *screen = mb_screen_begin(stderr);
     fprintf(stderr, "%s%s%s", continued ? "" : "Lua warning: ", text, more ? "" : "\n");
     fflush(stderr);
-    mb_screen_end(screen, !more);
+    mb_screen_end(screen, more ? MB_WRITTEN_PART : MB_WRITTEN_LINE);
   }
   continued = more;
 }

@@ -78,10 +78,10 @@ static int logged(lua_State *L, int status, lua_KContext k) {
   return 1;
 }
 
-/* As mb_log, from Lua: value at index 1, metadata or nil at 2; with `trusted`, the value may be a report of the runtime's:
- * what users log never is, whatever it looks like. Raises what a message's function raises. The function that calls this returns what it returns. */
-static int log_value(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted) {
-  if (mb_log_make_entry(h, L, level, trusted)) lua_callk(L, MB_EMIT_ARGUMENTS, 0, 0, logged);
+/* As mb_log, from Lua: value at index 1, metadata or nil at 2. Raises what a message's function raises. The function that
+ * calls this returns what it returns. */
+static int log_value(struct mb_heap *h, lua_State *L, enum mb_log_level level, enum mb_log_source by) {
+  if (mb_log_make_entry(h, L, level, by)) lua_callk(L, MB_EMIT_ARGUMENTS, 0, 0, logged);
   return logged(L, LUA_OK, 0);
 }
 
@@ -96,7 +96,7 @@ static int log_entry(lua_State *L) {
     return 1;
   }
   lua_remove(L, 1);
-  return log_value(h, L, level, 1);
+  return log_value(h, L, level, MB_LOG_BY_RUNTIME);
 }
 
 /* Logger.debug and the others; upvalue 2: the level */
@@ -109,7 +109,7 @@ static int log_at(lua_State *L) {
     if (lua_isnone(L, 2)) return mb_bad_argument(h, L, name, 1, "message expected, got no value");
     if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3)) return mb_bad_type(h, L, name, 2, "table of metadata", 3);
     lua_remove(L, 1);
-    return log_value(h, L, level, 0);
+    return log_value(h, L, level, MB_LOG_BY_USER);
   }
   lua_pushboolean(L, 1);
   return 1;
@@ -246,7 +246,7 @@ static int log_overdue(lua_State *L) {
   unsigned turn = (unsigned)luaL_optinteger(L, 1, 0);
   mb_pid overdue = 0;
   pthread_mutex_lock(&log->mutex);
-  if (!mb_log_successors(log, 0)) {
+  if (!mb_log_successors(log, MB_HANDLERS_ALL)) {
     log->watched = 0;
     pthread_mutex_unlock(&log->mutex);
     return 0;
@@ -391,7 +391,7 @@ static int log_release(lua_State *L) {
   struct mb_log *log = log_of(mb_heap_of(L));
   pthread_mutex_lock(&log->mutex);
   log->leaving = 1;
-  lua_pushboolean(L, mb_log_successors(log, 1) != 0);
+  lua_pushboolean(L, mb_log_successors(log, MB_HANDLERS_FUNCTIONS) != 0);
   pthread_mutex_unlock(&log->mutex);
   return 1;
 }

@@ -45,7 +45,7 @@ static void print_line(const char *line, size_t size, int newline) {
   if (newline) putc_unlocked('\n', stdout);
   fflush(stdout);
   funlockfile(stdout);
-  mb_screen_end(screen, 1);
+  mb_screen_end(screen, MB_WRITTEN_LINE);
 }
 
 static int print_on(lua_State *L, int status, lua_KContext unused) {
@@ -96,7 +96,8 @@ static int write_all(struct mb_heap *h, lua_State *L) {
   luaL_Stream *stream = lua_touserdata(L, 1);
   mb_pid leader = stream->f == stdout ? leader_of(h, L) : 0;
   const struct mb_screen *screen;
-  int last = lua_gettop(L), ok = 1, line_complete = 1;
+  int last = lua_gettop(L), ok = 1;
+  enum mb_written how = MB_WRITTEN_LINE;
   if (leader) {
     lua_concat(L, last - 1);
     return lead(h, L, leader, 1); /* the file */
@@ -107,11 +108,11 @@ static int write_all(struct mb_heap *h, lua_State *L) {
     size_t size;
     const char *text = lua_tolstring(L, i, &size);
     ok = fwrite(text, 1, size, stream->f) == size && ok;
-    if (size) line_complete = text[size - 1] == '\n';
+    if (size) how = text[size - 1] == '\n' ? MB_WRITTEN_LINE : MB_WRITTEN_PART;
   }
   if (screen) fflush(stream->f);
   funlockfile(stream->f);
-  mb_screen_end(screen, line_complete);
+  mb_screen_end(screen, how);
   if (!ok) return luaL_fileresult(L, 0, NULL);
   lua_settop(L, 1);
   return 1;

@@ -34,8 +34,8 @@ static struct mb_bytes check_registry(struct mb_heap *h, lua_State *L, const cha
 }
 
 /* The address of arguments 1 and 2; its bytes stay as those of mb_registry_key do. */
-static struct mb_address check_address(struct mb_heap *h, lua_State *L, const char *function, int meta) {
-  struct mb_address at = {.registry = check_registry(h, L, function), .meta = meta};
+static struct mb_address check_address(struct mb_heap *h, lua_State *L, const char *function, enum mb_key_of of) {
+  struct mb_address at = {.registry = check_registry(h, L, function), .of = of};
   const struct mb_buffer *key = mb_registry_key(h, L, 2, function, 2);
   at.key = (struct mb_bytes){key->bytes, (uint32_t)key->size};
   return at;
@@ -81,7 +81,8 @@ static int registry_open(lua_State *L) {
   struct mb_bytes name = check_registry(h, L, "Registry.start_link");
   mb_pid owner = mb_check_pid(h, L, 3, "Registry.start_link", 1), server;
   struct mb_bytes listeners = encode(h, L, 4, "Registry.start_link");
-  int err = mb_registry_open(h->scheduler, p, name, lua_toboolean(L, 2), owner, listeners, &server);
+  enum mb_keys keys = lua_toboolean(L, 2) ? MB_KEYS_DUPLICATE : MB_KEYS_UNIQUE;
+  int err = mb_registry_open(h->scheduler, p, name, keys, owner, listeners, &server);
   if (err == MB_ENAME) {
     lua_pushnil(L);
     mb_push_id(L, server);
@@ -136,7 +137,7 @@ static int registry_register(lua_State *L) {
   lua_settop(L, 3);
   (void)check_registry(h, L, "Registry.register");
   value = encode(h, L, 3, "Registry.register"); /* first: it may run user code */
-  at = check_address(h, L, "Registry.register", 0);
+  at = check_address(h, L, "Registry.register", MB_KEY_OF_PROCESSES);
   err = mb_registry_add(h->scheduler, p, &at, value, &who);
   mb_leave_if_exiting(h, L, p);
   if (err == MB_ENAME) {
@@ -157,7 +158,7 @@ static int registry_register(lua_State *L) {
 static int registry_unregister(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  struct mb_address at = check_address(h, L, "Registry.unregister", 0);
+  struct mb_address at = check_address(h, L, "Registry.unregister", MB_KEY_OF_PROCESSES);
   int removed = mb_registry_remove(h->scheduler, p, &at, mb_to_ref(L, 3));
   mb_leave_if_exiting(h, L, p);
   check(h, L, "Registry.unregister", removed);
@@ -174,7 +175,7 @@ static int registry_update(lua_State *L) {
   int done;
   lua_settop(L, 3);
   value = encode(h, L, 3, "Registry.update_value");
-  at = check_address(h, L, "Registry.update_value", 0);
+  at = check_address(h, L, "Registry.update_value", MB_KEY_OF_PROCESSES);
   done = mb_registry_update(h->scheduler, p, &at, value);
   check(h, L, "Registry.update_value", done);
   lua_pushboolean(L, done);
@@ -184,11 +185,11 @@ static int registry_update(lua_State *L) {
 /* Looking things up */
 
 /* What stands at an address, all or that of one process. The end of the copy. */
-static const unsigned char *find_entries(struct mb_heap *h, lua_State *L, const char *function, int meta, mb_pid only,
+static const unsigned char *find_entries(struct mb_heap *h, lua_State *L, const char *function, enum mb_key_of of, mb_pid only,
                                  struct copy *c) {
   copy_begin(c);
   for (;;) {
-    struct mb_address at = check_address(h, L, function, meta);
+    struct mb_address at = check_address(h, L, function, of);
     int64_t size = mb_registry_lookup(h->scheduler, &at, only, c->bytes, c->size);
     check(h, L, function, size);
     if ((size_t)size <= c->size) return c->bytes + size;
@@ -203,14 +204,17 @@ static const unsigned char *next_found(const unsigned char *at, struct mb_found 
 }
 
 /* Push {{id, value}...}, the id being the pid or the registration's reference. */
+/* By what each is told from the others. */
+enum found_as { PIDS, REFERENCES };
+
 static void push_found(struct mb_heap *h, lua_State *L, const unsigned char *at, const unsigned char *end,
-                       int references) {
+                       enum found_as as) {
   struct mb_found found;
   lua_createtable(L, at < end, 0);
   for (lua_Integer i = 1; at < end; i++, at += found.size) {
     at = next_found(at, &found);
     lua_createtable(L, 2, 0);
-    mb_push_id(L, references ? found.ref : found.pid);
+    mb_push_id(L, as == REFERENCES ? found.ref : found.pid);
     lua_rawseti(L, -2, 1);
     if (found.size) {
       mb_decode(h, L, at);
@@ -229,17 +233,18 @@ static const char *named(lua_State *L, int at, const char *otherwise) {
 static int registry_lookup(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct copy c;
-  const unsigned char *end = find_entries(h, L, named(L, 3, "Registry.lookup"), 0, 0, &c);
-  push_found(h, L, c.bytes, end, 0);
+  const unsigned char *end = find_entries(h, L, named(L, 3, "Registry.lookup"), MB_KEY_OF_PROCESSES, 0, &c);
+  push_found(h, L, c.bytes, end, PIDS);
   return mb_worked(h, L, mb_worker(h, L), MB_COST_MESSAGE, 1);
 }
 
 /* own(name, key, function) -> {{reference, value}...} of the caller */
 static int registry_own(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
+  mb_pid self = mb_pid_of(mb_current(h, L));
   struct copy c;
-  const unsigned char *end = find_entries(h, L, luaL_checkstring(L, 3), 0, mb_pid_of(mb_current(h, L)), &c);
-  push_found(h, L, c.bytes, end, 1);
+  const unsigned char *end = find_entries(h, L, luaL_checkstring(L, 3), MB_KEY_OF_PROCESSES, self, &c);
+  push_found(h, L, c.bytes, end, REFERENCES);
   return 1;
 }
 
@@ -248,7 +253,7 @@ static int registry_values(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid pid = mb_check_pid(h, L, 3, "Registry.values", 3);
   struct copy c;
-  const unsigned char *end = find_entries(h, L, "Registry.values", 0, pid, &c);
+  const unsigned char *end = find_entries(h, L, "Registry.values", MB_KEY_OF_PROCESSES, pid, &c);
   struct mb_found found;
   lua_Integer n = 0;
   int holes = 0;
@@ -270,7 +275,7 @@ static int registry_values(lua_State *L) {
 static int registry_whereis(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   const char *function = luaL_checkstring(L, 3);
-  struct mb_address at = check_address(h, L, function, 0);
+  struct mb_address at = check_address(h, L, function, MB_KEY_OF_PROCESSES);
   mb_pid pid;
   check(h, L, function, mb_registry_whereis(h->scheduler, &at, &pid));
   if (pid)
@@ -328,7 +333,7 @@ static int registry_count(lua_State *L) {
 static int registry_meta(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct copy c;
-  const unsigned char *end = find_entries(h, L, "Registry.meta", 1, 0, &c), *at;
+  const unsigned char *end = find_entries(h, L, "Registry.meta", MB_KEY_OF_META, 0, &c), *at;
   struct mb_found found;
   if (c.bytes == end) {
     lua_pushnil(L);
@@ -347,7 +352,7 @@ static int set_meta(lua_State *L, const char *function, int index) {
   lua_settop(L, 3);
   (void)check_registry(h, L, function);
   value = encode(h, L, index, function);
-  at = check_address(h, L, function, 1);
+  at = check_address(h, L, function, MB_KEY_OF_META);
   check(h, L, function, mb_registry_set_meta(h->scheduler, &at, value.size ? &value : NULL));
   lua_pushboolean(L, 1);
   return 1;

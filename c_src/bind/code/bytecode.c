@@ -121,7 +121,9 @@ static void merge(struct scan *s) {
   s->count = kept;
 }
 
-static void note(struct scan *s, int upvalue, struct text name, int written) {
+enum use { READ, WRITTEN };
+
+static void note(struct scan *s, int upvalue, struct text name, enum use use) {
   if (upvalue < 0 || !name.s) return;
   if (s->count == s->capacity) {
     merge(s);
@@ -136,7 +138,7 @@ static void note(struct scan *s, int upvalue, struct text name, int written) {
       s->capacity = capacity;
     }
   }
-  s->found[s->count++] = (struct found){(uint32_t)upvalue, name, !written, written};
+  s->found[s->count++] = (struct found){(uint32_t)upvalue, name, use == READ, use == WRITTEN};
 }
 
 struct constant {
@@ -157,7 +159,8 @@ static uint32_t instruction(const char *code, size_t i) {
   return v;
 }
 
-/* Returns whether something can be used by a distant name. Upvalue b of this function is upvalue map[b] of the outermost one, -1: none of it. */
+/* Returns whether something can be used by a distant name. Upvalue b of this function is upvalue map[b] of the outermost
+ * one, -1: none of it. */
 static int scan_code(struct scan *s, const char *code, size_t size, const struct constants *k,
                       const int *map, size_t upvalues) {
   int distant = 0;
@@ -168,13 +171,13 @@ static int scan_code(struct scan *s, const char *code, size_t size, const struct
         if (b_of(in) >= upvalues || c_of(in) >= k->count)
           s->r.bad = 1;
         else
-          note(s, map[b_of(in)], k->at[c_of(in)].string, 0);
+          note(s, map[b_of(in)], k->at[c_of(in)].string, READ);
         break;
       case OP_SETTABUP:
         if (a_of(in) >= upvalues || b_of(in) >= k->count) {
           s->r.bad = 1;
         } else if (map[a_of(in)] >= 0) {
-          note(s, map[a_of(in)], k->at[b_of(in)].string, 1);
+          note(s, map[a_of(in)], k->at[b_of(in)].string, WRITTEN);
           s->upvalues[map[a_of(in)]].written = 1;
         }
         break;
@@ -240,7 +243,7 @@ static void scan_function(struct scan *s, const int *outer, size_t outer_count, 
   if (depth == 0) s->upvalue_count = n;
   if (!r->bad && scan_code(s, code, size, &k, map, n)) {
     for (size_t i = 0; i < k.count; i++)
-      if (k.at[i].distant) note(s, DISTANT, k.at[i].string, 0);
+      if (k.at[i].distant) note(s, DISTANT, k.at[i].string, READ);
   }
   free(k.at);
   for (size_t functions = get_count(r); functions > 0 && !r->bad; functions--)
@@ -374,10 +377,12 @@ static int write_piece(lua_State *L, const void *p, size_t size, void *data) {
   return 0;
 }
 
+enum debug_info { KEPT, STRIPPED };
+
 /* Replace the function on the top of the stack by its dump, a string. */
-static void dump_top(lua_State *L, int strip) {
+static void dump_top(lua_State *L, enum debug_info debug) {
   struct dump d = {.begun = 0};
-  (void)lua_dump(L, write_piece, &d, strip);
+  (void)lua_dump(L, write_piece, &d, debug == STRIPPED);
   luaL_pushresult(&d.b);
   lua_remove(L, -2);
 }
@@ -397,7 +402,7 @@ static void push_template(lua_State *L, size_t count) {
   luaL_pushresult(&b);
   if (luaL_loadstring(L, lua_tostring(L, -1)) != LUA_OK) lua_error(L);
   lua_remove(L, -2);
-  dump_top(L, 1);
+  dump_top(L, STRIPPED);
 }
 
 /* The factory for functions with more upvalues than registers: upvalue 1 is the dump. */
@@ -510,7 +515,7 @@ int mb_bytecode_check(lua_State *L) {
     const char *dump;
     lua_pushinteger(L, 1);
     lua_call(L, 1, 1);
-    dump_top(L, 0);
+    dump_top(L, KEPT);
     dump = lua_tolstring(L, -1, &size);
     err = check_sample(L, dump, size);
   }

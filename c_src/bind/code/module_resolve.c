@@ -42,14 +42,16 @@ static int load_module(struct mb_heap *h, lua_State *L, const char *module) {
   return 1;
 }
 
+enum loading { MODULES_LOADED, MODULES_LOADING };
+
 /* Push the last of a module's names, for errors, and the module itself: the others may have added to it, and are loaded
- * before. With `load` unset: 0, and nothing pushed, when one is not loaded. */
-static int push_modules(struct mb_heap *h, lua_State *L, const char *names, size_t size, int load) {
+ * before. 0, and nothing pushed, when one is not loaded and may not be now. */
+static int push_modules(struct mb_heap *h, lua_State *L, const char *names, size_t size, enum loading how) {
   const char *end = names + size;
   for (;;) {
     const char *to = memchr(names, MB_NAME_AND, (size_t)(end - names)), *module;
     module = lua_pushlstring(L, names, (size_t)((to ? to : end) - names));
-    if (!push_loaded_module(h, L, module) && !(load && load_module(h, L, module))) {
+    if (!push_loaded_module(h, L, module) && !(how == MODULES_LOADING && load_module(h, L, module))) {
       lua_pop(L, 1);
       return 0;
     }
@@ -77,7 +79,7 @@ int mb_modules_loaded(struct mb_heap *h, lua_State *L, const char *name, size_t 
     lua_replace(L, top + 1);
     return 1;
   }
-  if (!push_modules(h, L, name, module, 0)) {
+  if (!push_modules(h, L, name, module, MODULES_LOADED)) {
     lua_settop(L, top);
     return 0;
   }
@@ -104,7 +106,7 @@ void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_
   int top = lua_gettop(L);
   luaL_checkstack(L, 10, NULL);
   if (mb_modules_loaded(h, L, name, size)) return;
-  (void)push_modules(h, L, name, module, 1);
+  (void)push_modules(h, L, name, module, MODULES_LOADING);
   if (module < size) {
     const char *field;
     if (!lua_istable(L, top + 2)) luaL_error(L, MB_CANNOT_RECEIVE "module '%s' is no table", lua_tostring(L, top + 1));

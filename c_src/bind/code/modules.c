@@ -44,7 +44,7 @@ void mb_modules_refresh(struct mb_heap *h, lua_State *L) {
   if (h->modules->stale) mb_modules_scan(h, L);
 }
 
-int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable) {
+int mb_modules_name(struct mb_heap *h, lua_State *L, int index, enum mb_serves as) {
   size_t size;
   const char *name;
   mb_modules_refresh(h, L);
@@ -55,8 +55,7 @@ int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable) {
   lua_rawget(L, -2);
   lua_remove(L, -2);
   name = lua_tolstring(L, -1, &size);
-  /* A table that is only a field is data, unless it serves as a metatable. */
-  if (name && (metatable || !lua_istable(L, index) || strlen(name) == size)) return 1;
+  if (name && (as == MB_AS_METATABLE || !lua_istable(L, index) || strlen(name) == size)) return 1;
   lua_pop(L, 1);
   if (lua_isfunction(L, index)) return 0;
   mb_push_ref(h, L, MB_REF_CONSTANTS);
@@ -81,7 +80,7 @@ void mb_modules_first_name(lua_State *L) {
 int mb_modules_module(struct mb_heap *h, lua_State *L, int index) {
   const char *names, *last;
   size_t size;
-  if (!mb_modules_name(h, L, index, 0)) return 0;
+  if (!mb_modules_name(h, L, index, MB_AS_VALUE)) return 0;
   names = lua_tolstring(L, -1, &size);
   if (strlen(names) < size) { /* a constant */
     lua_pop(L, 1);

@@ -29,9 +29,11 @@ void mb_modules_settle(struct mb_heap *h, lua_State *L);
 /* New modules may have been loaded: look again before the next answer. */
 void mb_modules_invalidate(struct mb_heap *h);
 
-/* If the value at `index` has a name, push the name and return 1, else 0. metatable: also accept
- * tables that are a module's field. Raises when memory is out. */
-int mb_modules_name(struct mb_heap *h, lua_State *L, int index, int metatable);
+/* What a value is there for: a table that is only a module's field has its name as a metatable, and is data else. */
+enum mb_serves { MB_AS_VALUE, MB_AS_METATABLE };
+
+/* If the value at `index` has a name, push the name and return 1, else 0. Raises when memory is out. */
+int mb_modules_name(struct mb_heap *h, lua_State *L, int index, enum mb_serves as);
 
 /* Of the names of a module's table, in the name on the top of the stack, keep the first: every heap has that. */
 void mb_modules_first_name(lua_State *L);

@@ -94,10 +94,10 @@ void mb_encoder_defer(struct mb_encoder *e, unsigned char kind, uint32_t environ
   e->flags |= MB_F_LATER;
 }
 
-int mb_encoder_named(struct mb_encoder *e, int index, int metatable) {
+int mb_encoder_named(struct mb_encoder *e, int index, enum mb_serves as) {
   size_t size;
   const char *name;
-  if (!mb_modules_name(e->h, e->L, index, metatable)) return 0;
+  if (!mb_modules_name(e->h, e->L, index, as)) return 0;
   if (e->is_key) mb_modules_first_name(e->L);
   name = lua_tolstring(e->L, -1, &size);
   put_name(e, name, size);
@@ -143,7 +143,7 @@ static void encode_body(struct mb_encoder *e, int index, int depth, const struct
   memcpy(e->scratch->out.bytes + sizes, counts, 8);
   if (lua_getmetatable(L, index)) {
     struct mb_frame meta = {f, AT_METATABLE, 0, NULL};
-    if (!mb_encoder_named(e, top + 1, 1)) mb_encoder_value(e, top + 1, depth + 1, &meta);
+    if (!mb_encoder_named(e, top + 1, MB_AS_METATABLE)) mb_encoder_value(e, top + 1, depth + 1, &meta);
     lua_settop(L, top);
   } else {
     mb_encoder_byte(e, MB_T_NIL);
@@ -158,7 +158,7 @@ static void encode_table(struct mb_encoder *e, int index, int depth, const struc
       mb_encoder_whole_environment(e, index);
       return;
     }
-    if (mb_encoder_named(e, index, 0)) return;
+    if (mb_encoder_named(e, index, MB_AS_VALUE)) return;
   }
   if (mb_encoder_again(e, identity)) return;
   mb_encoder_meet(e, identity);
@@ -224,9 +224,9 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
           put_tagged8(e, MB_T_HANDLE, &id);
           break;
         }
-        if (mb_encoder_named(e, index, 0)) break;
+        if (mb_encoder_named(e, index, MB_AS_VALUE)) break;
         mb_modules_invalidate(e->h); /* its module may have been loaded unseen */
-        if (mb_encoder_named(e, index, 0)) break;
+        if (mb_encoder_named(e, index, MB_AS_VALUE)) break;
       }
       mb_encoder_refuse(e, index, f);
   }

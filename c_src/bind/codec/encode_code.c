@@ -194,7 +194,7 @@ static struct mb_code_entry *dump_function(struct mb_encoder *e, int index) {
   size = out->size - start;
   out->size = start;
   code = mb_code_cache_get(e->h, L, out->bytes + start, size, mb_hash_bytes(out->bytes + start, size), &fresh);
-  if (fresh && mb_modules_unseen(e->h, L, index) && mb_encoder_named(e, index, 0)) return NULL;
+  if (fresh && mb_modules_unseen(e->h, L, index) && mb_encoder_named(e, index, MB_AS_VALUE)) return NULL;
   mb_code_cache_remember(e->h, L, index, code);
   return code;
 }
@@ -268,10 +268,10 @@ void mb_encoder_function(struct mb_encoder *e, int index, int depth, const struc
   int later = depth >= MB_NEST;
   struct mb_code_entry *code;
   uint32_t number;
-  if (mb_encoder_named(e, index, 0)) return;
+  if (mb_encoder_named(e, index, MB_AS_VALUE)) return;
   if (lua_iscfunction(L, index)) {
     (void)mb_modules_unseen(e->h, L, index);
-    if (!mb_encoder_named(e, index, 0)) mb_encoder_refuse(e, index, f);
+    if (!mb_encoder_named(e, index, MB_AS_VALUE)) mb_encoder_refuse(e, index, f);
     return;
   }
   if (mb_encoder_again(e, identity)) return;

@@ -3,6 +3,7 @@
 #ifndef MB_ENCODER_H
 #define MB_ENCODER_H
 
+#include "code/modules.h"
 #include "codec/codec.h"
 #include "codec/scratch.h"
 
@@ -79,7 +80,7 @@ void mb_encoder_deferred(struct mb_encoder *e);
 void mb_encoder_defer(struct mb_encoder *e, unsigned char kind, uint32_t environment);
 
 /* If the value at `index` has a module's name, write that and return 1. */
-int mb_encoder_named(struct mb_encoder *e, int index, int metatable);
+int mb_encoder_named(struct mb_encoder *e, int index, enum mb_serves as);
 
 /* Write the value at a stack index. */
 void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct mb_frame *f);

@@ -78,9 +78,11 @@ static void push_root(struct mb_encoder *e, int i) {
     lua_pushfstring(L, "argument %d", i > function ? i - function : i - skipped);
 }
 
+enum step { IN_FIELD, ELSEWHERE };
+
 /* Begin a step: of fields that follow each other one path is made. */
-static void begin(struct path *p, int is_field) {
-  if (p->open && is_field) return;
+static void begin(struct path *p, enum step step) {
+  if (p->open && step == IN_FIELD) return;
   if (p->open) luaL_addchar(&p->text, '"');
   if (p->some) luaL_addstring(&p->text, ", ");
   p->some = 1;
@@ -88,12 +90,12 @@ static void begin(struct path *p, int is_field) {
 }
 
 static void add_dots(struct path *p) {
-  begin(p, 0);
+  begin(p, ELSEWHERE);
   luaL_addstring(&p->text, "...");
 }
 
 static void add_step(struct path *p, const struct mb_frame *f) {
-  begin(p, f->at == AT_FIELD);
+  begin(p, f->at == AT_FIELD ? IN_FIELD : ELSEWHERE);
   switch (f->at) {
     case AT_FIELD:
       if (!p->open) luaL_addstring(&p->text, "field \"");
@@ -119,7 +121,7 @@ static void add_path(struct mb_encoder *e, struct path *p, const struct mb_frame
   int count = 0;
   for (; f->outer && count < MOST_FRAMES; f = f->outer) frames[count++] = f;
   if (f->at != AT_GLOBAL && strcmp(e->doing, "spawn") == 0) {
-    begin(p, 0);
+    begin(p, ELSEWHERE);
     push_root(e, e->root);
     luaL_addvalue(&p->text);
   }

@@ -77,7 +77,7 @@ static void put_table(struct key *k, int index, int depth) {
   size_t sizes, start;
   uint32_t counts[2] = {0, 0};
   int top = lua_gettop(L);
-  if (mb_encoder_named(&k->e, index, 0)) return;
+  if (mb_encoder_named(&k->e, index, MB_AS_VALUE)) return;
   if (lua_getmetatable(L, index)) refuse(k, depth, "a table with a metatable", "");
   luaL_checkstack(L, 6, NULL);
   mb_encoder_byte(&k->e, MB_T_TABLE);

@@ -57,7 +57,7 @@ static size_t notice(char *text, size_t size, uint64_t dropped, const struct mb_
 /* Each entry is written beside a line editor. */
 static int is_screen(void) { return atomic_load_explicit(&mb_screen, memory_order_relaxed) != NULL; }
 static const void *begin_on_screen(void) { return mb_screen_begin(stderr); }
-static void end_on_screen(const void *screen) { mb_screen_end(screen, 1); }
+static void end_on_screen(const void *screen) { mb_screen_end(screen, MB_WRITTEN_LINE); }
 
 int mb_log_init(struct mb_log *log) {
   static const struct mb_writer_frame frame = {is_screen, begin_on_screen, end_on_screen};
@@ -148,7 +148,7 @@ static void write_text(struct mb_log *log, lua_State *L, int at, enum mb_log_lev
   mb_log_write(log, level, mb_system_time(), text, size, place);
 }
 
-int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted) {
+int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, enum mb_log_source by) {
   enum { VALUE = 1, METADATA, EMIT, KIND = EMIT + 4, TEXT, PLACE };
   struct mb_log *log = h->log;
   lua_settop(L, METADATA);
@@ -164,7 +164,7 @@ int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, 
   lua_pushstring(L, mb_log_levels[level]);
   lua_pushvalue(L, VALUE);
   lua_pushvalue(L, METADATA);
-  if (trusted) push_kind(L, VALUE);
+  if (by == MB_LOG_BY_RUNTIME) push_kind(L, VALUE);
   lua_settop(L, PLACE);
   if (lua_type(L, KIND) != LUA_TSTRING || strcmp(lua_tostring(L, KIND), "crash") != 0) return 1;
   mb_log_push_function(h, L, "short");
@@ -197,7 +197,7 @@ static int prepare(lua_State *L) {
   enum mb_log_level level = (enum mb_log_level)lua_tointeger(L, 2);
   lua_replace(L, 1);
   lua_settop(L, 1);
-  return mb_log_make_entry(h, L, level, 1) ? 1 + MB_EMIT_ARGUMENTS : 0;
+  return mb_log_make_entry(h, L, level, MB_LOG_BY_RUNTIME) ? 1 + MB_EMIT_ARGUMENTS : 0;
 }
 
 /* Call what stands at `function` with the arguments above it: a status as lua_pcall's, the error on the top of the stack.

@@ -78,10 +78,13 @@ void mb_log_failure(struct mb_heap *h, lua_State *L);
 
 enum { MB_EMIT_ARGUMENTS = 6, MB_EMIT_TEXT = 5, MB_EMIT_PLACE = 6 };
 
-/* An entry of the value at index 1 and the metadata at 2; with `trusted`, the value may be a report of the runtime's. It
- * has been written when this returns 0; at 1 a function is left to be called, with MB_EMIT_ARGUMENTS on the top of the stack:
- * level, value, metadata, the kind of such a report, and the text and the place of a crash's. */
-int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, int trusted);
+/* Who logs: what a user logs is no report of the runtime's, whatever it looks like. */
+enum mb_log_source { MB_LOG_BY_USER, MB_LOG_BY_RUNTIME };
+
+/* An entry of the value at index 1 and the metadata at 2. It has been written when this returns 0; at 1 a function is left
+ * to be called, with MB_EMIT_ARGUMENTS on the top of the stack: level, value, metadata, the kind of a report of the
+ * runtime's, and the text and the place of a crash's. */
+int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, enum mb_log_source by);
 
 /* Let the writer write "HH:MM:SS.mmm [level] text"; time in ms since 1970; place: what a report has in common with those
  * like it, NULL: it is none. */
@@ -109,9 +112,11 @@ void mb_log_pass_mark(struct mb_log *log, struct mb_record *mark);
 /* Append to the events and tell their process; the entry is taken over when this returns 1. 0: there is no handler. */
 int mb_log_event(struct mb_heap *h, struct mb_record *e);
 
-/* How many handlers wait for what was logged before they were set, those that are functions alone or all. The caller holds
- * the mutex. */
-unsigned mb_log_successors(const struct mb_log *log, int functions);
+/* What stands for a handler that is set: a function, or nil for none. */
+enum mb_log_handlers { MB_HANDLERS_ALL, MB_HANDLERS_FUNCTIONS };
+
+/* How many of these wait for what was logged before they were set. The caller holds the mutex. */
+unsigned mb_log_successors(const struct mb_log *log, enum mb_log_handlers which);
 
 /* When p, which is dead, is the process that takes events: let another one write as text what is left. Owner's thread. */
 void mb_log_on_exit(struct mb_heap *h, struct mb_process *p);

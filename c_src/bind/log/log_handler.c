@@ -29,7 +29,7 @@ int mb_log_event(struct mb_heap *h, struct mb_record *e) {
     /* the one before it has nothing to handle: for however many are set, one waits */
     replaced = mb_backlog_replace(&log->events, e);
   } else if (accepted) {
-    dropped = !mb_backlog_put(&log->events, e, e->kind != MB_EVENT_ENTRY);
+    dropped = !mb_backlog_put(&log->events, e, e->kind == MB_EVENT_ENTRY ? MB_MAY_DROP : MB_KEEP);
     rouse = wake && !log->roused;
     if (rouse) log->roused = 1;
   }
@@ -43,10 +43,10 @@ int mb_log_event(struct mb_heap *h, struct mb_record *e) {
   return accepted;
 }
 
-unsigned mb_log_successors(const struct mb_log *log, int functions) {
+unsigned mb_log_successors(const struct mb_log *log, enum mb_log_handlers which) {
   unsigned n = 0;
   for (const struct mb_record *e = log->events.head; e; e = e->next)
-    n += e->kind == MB_EVENT_HANDLER && (e->size || !functions);
+    n += e->kind == MB_EVENT_HANDLER && (e->size || which == MB_HANDLERS_ALL);
   return n;
 }
 
@@ -218,7 +218,7 @@ void mb_log_on_exit(struct mb_heap *h, struct mb_process *p) {
   active = atomic_load(&log->active);
   leaving = log->leaving;
   cut = log->cut == mb_pid_of(p);
-  succeeded = mb_log_successors(log, 1) != 0;
+  succeeded = mb_log_successors(log, MB_HANDLERS_FUNCTIONS) != 0;
   pthread_mutex_unlock(&log->mutex);
   mb_closing_begin(h);
   mb_hook_enter(h, L);

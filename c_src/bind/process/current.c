@@ -26,7 +26,7 @@ static int push_called(struct mb_heap *h, lua_State *L, lua_Debug *user) {
     lua_getinfo(L, "nf", &ar);
     if (ar.name) {
       lua_pushstring(L, ar.name);
-    } else if (mb_modules_name(h, L, -1, 0)) {
+    } else if (mb_modules_name(h, L, -1, MB_AS_VALUE)) {
       size_t size;
       const char *name = lua_tolstring(L, -1, &size), *field = name + strlen(name) + 1;
       lua_pushstring(L, field < name + size ? field : name);

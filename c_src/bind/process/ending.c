@@ -50,10 +50,13 @@ lua_Integer mb_shutdown_timeout(struct mb_heap *h, lua_Integer ms) {
 int mb_ending_has_functions(const struct mb_ending *e) { return atomic_load(&e->functions) != NULL; }
 static int has_roots(const struct mb_ending *e) { return atomic_load(&e->count) != 0; }
 
+/* What is done first: the functions, and, when a signal ends the program, supervisors stop before. */
+enum scope { FUNCTIONS, SUPERVISORS_TOO };
+
 /* How long that may take, in ms, the stopping of supervisors and the functions each. */
-static unsigned most_ms(const struct mb_ending *e, int roots) {
+static unsigned most_ms(const struct mb_ending *e, enum scope scope) {
   unsigned ms = (unsigned)(atomic_load_explicit(&e->timeout_ns, memory_order_relaxed) / 1000000);
-  return (roots && has_roots(e) ? ms : 0) + (mb_ending_has_functions(e) ? ms : 0);
+  return (scope == SUPERVISORS_TOO && has_roots(e) ? ms : 0) + (mb_ending_has_functions(e) ? ms : 0);
 }
 
 /* (heap, status, whether supervisors stop): spawn the process that does it. */
@@ -72,7 +75,7 @@ static int spawn(lua_State *L) {
   return 0;
 }
 
-static int begin(struct mb_heap *h, int status, int supervisors) {
+static int begin(struct mb_heap *h, int status, enum scope scope) {
   lua_State *L = h->runner;
   int ok = lua_checkstack(L, 8);
   if (!ok) return 0;
@@ -82,7 +85,7 @@ static int begin(struct mb_heap *h, int status, int supervisors) {
     lua_pushnil(L);
   else
     lua_pushinteger(L, status);
-  lua_pushboolean(L, supervisors);
+  lua_pushboolean(L, scope == SUPERVISORS_TOO);
   ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
   if (!ok) {
     mb_log_failure(h, L);
@@ -95,6 +98,7 @@ void mb_ending_noticed(struct mb_scheduler *s) {
   struct mb_heap *h = mb_scheduler_heap(s);
   struct mb_ending *e = h->ending;
   int signal = atomic_load(&e->signal), exits = atomic_load(&e->how) != MB_NODE_RUNS, status;
+  enum scope scope;
   if (s->id != 0 || e->begun || (!signal && !exits && !(h->script->ended && !s->stay))) return;
   e->begun = 1;
   if (exits)
@@ -103,10 +107,10 @@ void mb_ending_noticed(struct mb_scheduler *s) {
     status = 128 + signal;
   else
     status = h->main_reason->kind == MB_REASON_NORMAL ? EXIT_SUCCESS : EXIT_FAILURE;
-  signal = signal && !exits;
-  if (mb_ending_has_functions(e) || (signal && has_roots(e))) {
-    if (!exits) (void)mb_end_watch(most_ms(e, signal) + MB_END_PATIENCE_MS, status);
-    if (begin(h, status, signal)) return;
+  scope = signal && !exits ? SUPERVISORS_TOO : FUNCTIONS;
+  if (mb_ending_has_functions(e) || (scope == SUPERVISORS_TOO && has_roots(e))) {
+    if (!exits) (void)mb_end_watch(most_ms(e, scope) + MB_END_PATIENCE_MS, status);
+    if (begin(h, status, scope)) return;
   }
   mb_scheduler_stop(s);
 }
@@ -116,8 +120,8 @@ void mb_ending_run(struct mb_heap *h, int status) {
   struct mb_end_watch *w;
   if (e->begun || !mb_ending_has_functions(e)) return;
   e->begun = 1;
-  w = mb_end_watch(most_ms(e, 0) + MB_END_PATIENCE_MS, status == MB_STATUS_UNKNOWN ? EXIT_FAILURE : status);
-  if (begin(h, status, 0)) (void)mb_scheduler_run(h->scheduler, NULL);
+  w = mb_end_watch(most_ms(e, FUNCTIONS) + MB_END_PATIENCE_MS, status == MB_STATUS_UNKNOWN ? EXIT_FAILURE : status);
+  if (begin(h, status, FUNCTIONS)) (void)mb_scheduler_run(h->scheduler, NULL);
   mb_end_unwatch(w); /* the program may live on when a state has been closed */
 }
 
@@ -140,19 +144,21 @@ void mb_ending_on_exit(struct mb_heap *h, const struct mb_process *p) {
 /* By a signal and by os.exit */
 
 /* What is to be done first is done between two processes; otherwise nothing waits for those that cannot be interrupted. */
-static void tell_first(struct mb_ending *e, int something) {
+enum when { AT_ONCE, BETWEEN_PROCESSES };
+
+static void tell_first(struct mb_ending *e, enum when when) {
   struct mb_scheduler *s = &e->runtime->schedulers[0];
-  if (something)
-    mb_scheduler_notice(s);
-  else
+  if (when == AT_ONCE)
     mb_scheduler_stop(s);
+  else
+    mb_scheduler_notice(s);
 }
 
 unsigned mb_ending_signal(struct mb_ending *e, int number) {
-  unsigned ms = most_ms(e, 1);
+  unsigned ms = most_ms(e, SUPERVISORS_TOO);
   atomic_store(&e->signal, number);
   mb_ticker_release(&e->runtime->ticker);
-  tell_first(e, ms > 0);
+  tell_first(e, ms > 0 ? BETWEEN_PROCESSES : AT_ONCE);
   return (ms + 2 * MB_END_PATIENCE_MS - 1) / 1000;
 }
 
@@ -165,12 +171,12 @@ void mb_ending_exit(struct mb_ending *e, int status, enum mb_node_end how, int a
   if (!atomic_compare_exchange_strong(&e->how, &not_yet, (int)how)) {
     if (!at_once) return;
     atomic_store(&e->status, status);
-    tell_first(e, 0);
+    tell_first(e, AT_ONCE);
     return;
   }
   atomic_store(&e->status, status);
   mb_ticker_release(&e->runtime->ticker);
-  (void)mb_end_watch((first ? most_ms(e, 0) : 0) + MB_END_PATIENCE_MS, status);
-  tell_first(e, first && mb_ending_has_functions(e));
+  (void)mb_end_watch((first ? most_ms(e, FUNCTIONS) : 0) + MB_END_PATIENCE_MS, status);
+  tell_first(e, first && mb_ending_has_functions(e) ? BETWEEN_PROCESSES : AT_ONCE);
 }
 

@@ -25,7 +25,7 @@ static int is_shared(struct walk *w, int type) {
   if (type != LUA_TFUNCTION && type != LUA_TTABLE) return 0;
   if (lua_topointer(L, top) == w->h->globals) return 1;
   if (!mb_modules_marked(w->h, lua_topointer(L, top))) return 0;
-  shared = mb_modules_name(w->h, L, top, 1);
+  shared = mb_modules_name(w->h, L, top, MB_AS_METATABLE);
   lua_settop(L, top);
   return shared;
 }

@@ -172,6 +172,6 @@ int mb_preempt_open(struct mb_heap *h) {
   long_ms = t->every == MB_PREEMPT_BY_TIME ? LONG_SCHEDULE_MS : 0;
   if (threshold && *threshold) long_ms = strtoul(threshold, NULL, 10);
   h->bounds->long_ns = long_ms * 1000000ull;
-  return mb_ticker_init(h->runtime, t->every == MB_PREEMPT_OFF);
+  return mb_ticker_init(h->runtime, t->every == MB_PREEMPT_OFF ? MB_TICKER_RESERVED : MB_TICKER_FOR_ALL);
 }
 

@@ -20,7 +20,7 @@ static void set(struct mb_heap *h, lua_State *L, int place, int name, int value)
   if (place == MB_PLACE_SEARCHERS) {
     mb_place_set_searchers(h, L, value);
   } else if (place == MB_PLACE_METATABLES) {
-    if (mb_push_place(L, (int)lua_tointeger(L, name) - 1, 0)) {
+    if (mb_push_place(L, (int)lua_tointeger(L, name) - 1, MB_PLACE_FOUND)) {
       lua_pushvalue(L, value);
       lua_setmetatable(L, -2);
     }
@@ -29,7 +29,7 @@ static void set(struct mb_heap *h, lua_State *L, int place, int name, int value)
     lua_pushvalue(L, value);
     lua_setmetatable(L, -2);
     make_all_pending(h, L); /* the one that did so when they were looked for is gone */
-  } else if (mb_push_place(L, place, 1)) {
+  } else if (mb_push_place(L, place, MB_PLACE_MADE)) {
     lua_pushvalue(L, name);
     if (mb_replica_is_path(L, place, name) && (lua_rawget(L, -2) != LUA_TSTRING || lua_isnil(L, value))) {
       lua_settop(L, top);

@@ -32,10 +32,10 @@ static void push_sample(lua_State *L, int type) {
   }
 }
 
-static int push_metatable(lua_State *L, int type, int make) {
+static int push_metatable(lua_State *L, int type, enum mb_place_how how) {
   push_sample(L, type);
   if (!lua_getmetatable(L, -1)) {
-    if (!make) {
+    if (how == MB_PLACE_FOUND) {
       lua_pop(L, 1);
       return 0;
     }
@@ -55,7 +55,7 @@ int mb_place_of(const char *name) {
   return -1;
 }
 
-int mb_push_place(lua_State *L, int place, int make) {
+int mb_push_place(lua_State *L, int place, enum mb_place_how how) {
   if (place < MB_PLACE_PRELOAD) return push_loaded(L, libraries[place]);
   if (place == MB_PLACE_PRELOAD) return luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE), 1;
   if (place == MB_PLACE_GLOBALS) return lua_pushglobaltable(L), 1;
@@ -68,7 +68,7 @@ int mb_push_place(lua_State *L, int place, int make) {
     lua_settop(L, top);
     return 0;
   }
-  return push_metatable(L, place - MB_PLACE_TYPES, make);
+  return push_metatable(L, place - MB_PLACE_TYPES, how);
 }
 
 /* Push package.searchers; 0 and nothing pushed when there is no such table. */

@@ -23,8 +23,13 @@ enum mb_place {
   MB_PLACES
 };
 
-/* Push the table of a place that is one; when there is none, make it if `make`, else push nothing. 1 when pushed. */
-int mb_push_place(lua_State *L, int place, int make);
+enum mb_place_how {
+  MB_PLACE_FOUND,
+  MB_PLACE_MADE /* when there is none */
+};
+
+/* Push the table of a place that is one: 1. 0, and nothing pushed: there is none. */
+int mb_push_place(lua_State *L, int place, enum mb_place_how how);
 
 /* The place that a name of a standard function, "string\0rep", stands in; -1: none. */
 int mb_place_of(const char *name);

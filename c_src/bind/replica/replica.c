@@ -48,7 +48,7 @@ static int can_be_copied(struct changes *c, int place, int value, lua_Integer *h
   *hash = *modules = 0;
   if (type <= LUA_TSTRING) return type != LUA_TSTRING || lua_rawlen(L, value) <= MOST_BYTES;
   if (lua_iscfunction(L, value)) {
-    const char *name = mb_modules_name(c->h, L, value, 0) ? lua_tostring(L, -1) : NULL;
+    const char *name = mb_modules_name(c->h, L, value, MB_AS_VALUE) ? lua_tostring(L, -1) : NULL;
     if (!name) return 0;
     *modules = !mb_modules_is_of_lua(name) && strcmp(name, "_G") != 0;
     lua_pop(L, 1);
@@ -190,8 +190,8 @@ static void compare_metatable(struct changes *c, int place, int name) {
 static void push_value(lua_State *L, int place, int name) {
   int top = lua_gettop(L);
   if (place == MB_PLACE_METATABLES) {
-    if (mb_push_place(L, (int)lua_tointeger(L, name) - 1, 0) && lua_getmetatable(L, -1)) lua_replace(L, top + 1);
-  } else if (mb_push_place(L, place, 0)) {
+    if (mb_push_place(L, (int)lua_tointeger(L, name) - 1, MB_PLACE_FOUND) && lua_getmetatable(L, -1)) lua_replace(L, top + 1);
+  } else if (mb_push_place(L, place, MB_PLACE_FOUND)) {
     lua_pushvalue(L, name);
     lua_rawget(L, top + 1);
     lua_replace(L, top + 1);
@@ -326,10 +326,10 @@ static void compare_all(struct changes *c) {
   struct mb_heap *h = c->h;
   lua_State *L = c->L;
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
-    int there = mb_push_place(L, place, 0);
+    int there = mb_push_place(L, place, MB_PLACE_FOUND);
     if (!there && h->replica->known[place]) lua_newtable(L); /* a metatable that has been taken away */
     if (there || h->replica->known[place]) compare(c, place);
-    if (place <= MB_PLACE_PACKAGE && mb_push_place(L, place, 0)) compare_metatable(c, MB_PLACE_METATABLES, place + 1);
+    if (place <= MB_PLACE_PACKAGE && mb_push_place(L, place, MB_PLACE_FOUND)) compare_metatable(c, MB_PLACE_METATABLES, place + 1);
   }
   compare_searchers(c);
   if (h->owner) {
@@ -359,9 +359,9 @@ static void watch_all(struct mb_heap *h, lua_State *L) {
   lua_newtable(L);
   lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_WATCHED]);
   for (int place = 0; place < MB_PLACE_SEARCHERS; place++) {
-    if (mb_push_place(L, place, 0)) watch(h, L);
+    if (mb_push_place(L, place, MB_PLACE_FOUND)) watch(h, L);
   }
-  if (mb_push_place(L, MB_PLACE_PACKAGE, 0)) {
+  if (mb_push_place(L, MB_PLACE_PACKAGE, MB_PLACE_FOUND)) {
     lua_getfield(L, -1, "searchers");
     watch(h, L);
     lua_pop(L, 1);

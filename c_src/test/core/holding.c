@@ -86,8 +86,8 @@ TEST(a_process_may_be_the_server_of_several_registries) {
   struct mb_process *p = plain_spawn(s);
   mb_pid other, target = plain_pid(plain_spawn(s));
   struct mb_bytes a = {"a", 1}, b = {"b", 1}, none = {"", 0};
-  CHECK(mb_registry_open(s, p, a, 0, target, none, &other) == 0);
-  CHECK(mb_registry_open(s, p, b, 0, target, none, &other) == 0);
+  CHECK(mb_registry_open(s, p, a, MB_KEYS_UNIQUE, target, none, &other) == 0);
+  CHECK(mb_registry_open(s, p, b, MB_KEYS_UNIQUE, target, none, &other) == 0);
   CHECK(mb_holdings_count(&rt, MB_HOLDING_REGISTRY) == 2 && mb_registry_count(s, a) == 0);
   mb_process_exit(s, p, rt.killed);
   CHECK(mb_registry_count(s, a) == MB_EREGISTRY && mb_registry_count(s, b) == MB_EREGISTRY);

@@ -136,13 +136,13 @@ static struct mb_process *spawn(struct mb_scheduler *s) {
 }
 
 /* A server, its registry, and the process that those registered there are linked to. */
-static struct mb_process *open_registry(struct mb_scheduler *s, const char *name, int duplicate,
+static struct mb_process *open_registry(struct mb_scheduler *s, const char *name, enum mb_keys keys,
                                         struct mb_process **link_target) {
   struct mb_process *server = spawn(s);
   mb_pid other;
   *link_target = spawn(s);
   (*link_target)->flags |= MB_LINKS_IGNORED;
-  CHECK(mb_registry_open(s, server, text(name), duplicate, pid_of(*link_target), text("l"), &other) == 0);
+  CHECK(mb_registry_open(s, server, text(name), keys, pid_of(*link_target), text("l"), &other) == 0);
   return server;
 }
 
@@ -152,7 +152,7 @@ TEST(in_a_storm_on_four_schedulers_no_unique_key_has_two_holders) {
   uv_thread_t threads[THREADS];
   rt.scheduler_count = THREADS;
   CHECK(mb_runtime_start(&rt) == 0);
-  server = open_registry(s, "storm", 0, &link_target);
+  server = open_registry(s, "storm", MB_KEYS_UNIQUE, &link_target);
   atomic_store(&living, MEMBERS);
   for (int i = 0; i < MEMBERS; i++) {
     struct mb_process *p = spawn(s);
@@ -205,12 +205,12 @@ static int take_away(struct mb_scheduler *s, struct mb_process *p, const char *r
 
 TEST(a_unique_key_is_one_process_s_until_it_exits_or_the_registry_closes) {
   struct mb_scheduler *s = begin();
-  struct mb_process *link_target, *server = open_registry(s, "u", 0, &link_target), *a = spawn(s), *b = spawn(s);
+  struct mb_process *link_target, *server = open_registry(s, "u", MB_KEYS_UNIQUE, &link_target), *a = spawn(s), *b = spawn(s);
   struct mb_address k = at("u", "k");
   unsigned char room[64];
   mb_pid who;
   CHECK(add(s, a, "nobody's", "k", "1") == MB_EREGISTRY);
-  CHECK(mb_registry_open(s, b, text("u"), 0, pid_of(b), text(""), &who) == MB_ENAME && who == pid_of(server));
+  CHECK(mb_registry_open(s, b, text("u"), MB_KEYS_UNIQUE, pid_of(b), text(""), &who) == MB_ENAME && who == pid_of(server));
   CHECK(mb_registry_listeners(s, text("u"), room, sizeof room) == 1 && room[0] == 'l');
   CHECK(mb_registry_link_target(s, text("u"), &who) == 0 && who == pid_of(link_target));
   CHECK(mb_registry_whereis(s, &k, &who) == 0 && who == 0);
@@ -252,7 +252,7 @@ TEST(a_duplicate_key_has_all_that_were_registered_in_order) {
   unsigned char room[256];
   uint32_t size;
   mb_pid who;
-  (void)open_registry(s, "d", 1, &link_target);
+  (void)open_registry(s, "d", MB_KEYS_DUPLICATE, &link_target);
   a = spawn(s);
   b = spawn(s);
   CHECK(add(s, a, "d", "k", "1") == 0 && add(s, b, "d", "k", "2") == 0 && add(s, a, "d", "k", "3") == 0);
@@ -284,9 +284,9 @@ TEST(metadata_stands_beside_the_keys) {
   struct mb_process *link_target, *a;
   struct mb_address meta = at("m", "k"), k = at("m", "k");
   struct mb_bytes one = text("1"), two = text("2");
-  (void)open_registry(s, "m", 0, &link_target);
+  (void)open_registry(s, "m", MB_KEYS_UNIQUE, &link_target);
   a = spawn(s);
-  meta.meta = 1;
+  meta.of = MB_KEY_OF_META;
   CHECK(mb_registry_set_meta(s, &meta, &one) == 0 && mb_registry_set_meta(s, &meta, &two) == 0);
   CHECK(strcmp(found(s, meta, 0), "2") == 0 && strcmp(found(s, k, 0), "") == 0);
   CHECK(add(s, a, "m", "k", "3") == 0 && strcmp(found(s, meta, 0), "2") == 0 && mb_registry_count(s, text("m")) == 1);
@@ -304,7 +304,7 @@ TEST(many_unique_keys_come_and_go) {
   struct mb_scheduler *s = begin();
   struct mb_process *link_target, *a;
   mb_pid who;
-  (void)open_registry(s, "many", 0, &link_target);
+  (void)open_registry(s, "many", MB_KEYS_UNIQUE, &link_target);
   a = spawn(s);
   for (int i = 0; i < COUNT; i++) {
     struct mb_address k = {.registry = text("many"), .key = {&i, sizeof i}};
@@ -329,7 +329,7 @@ TEST(many_duplicate_keys_come_and_go) {
   struct mb_scheduler *s = begin();
   struct mb_process *link_target, *p[3];
   mb_pid who;
-  (void)open_registry(s, "many", 1, &link_target);
+  (void)open_registry(s, "many", MB_KEYS_DUPLICATE, &link_target);
   for (int k = 0; k < 3; k++) p[k] = spawn(s);
   for (int i = 0; i < COUNT * 3; i++) {
     int key = i % COUNT;

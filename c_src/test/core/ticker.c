@@ -104,7 +104,7 @@ static void begin(void) {
   CHECK(mb_runtime_init(&rt, &upcalls, 50, 1) == 0);
   rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
   rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
-  CHECK(mb_ticker_init(&rt, 0) == 0);
+  CHECK(mb_ticker_init(&rt, MB_TICKER_FOR_ALL) == 0);
   for (int i = 0; i < 2; i++)
     CHECK(mb_spawn(&rt.schedulers[0], NULL, mb_signal_new(MB_MESSAGE, 0), MB_SPAWN_UNTIED, 0, i ? &p : &first) == 0);
   first->site = "here";

@@ -43,7 +43,7 @@ TEST(what_goes_into_a_backlog_comes_out_in_order_or_is_counted) {
       struct mb_record *e = mb_record_new(0, sizeof in + check_random() % BIG);
       memcpy(e->bytes, &in, sizeof in);
       in++;
-      if (!mb_backlog_put(&b, e, 0)) free(e);
+      if (!mb_backlog_put(&b, e, MB_MAY_DROP)) free(e);
     } else {
       struct mb_record *e = mb_backlog_take(&b, &missing);
       lost += missing;
@@ -84,7 +84,7 @@ static void reports(unsigned places) {
         memcpy(e->bytes, &n, sizeof n);
         in[n]++;
       }
-      if (!mb_backlog_put(&b, e, 0)) free(e);
+      if (!mb_backlog_put(&b, e, MB_MAY_DROP)) free(e);
     } else if ((e = mb_backlog_take(&b, &missing))) {
       unsigned n;
       if (e->alike && !e->size) {
@@ -117,8 +117,8 @@ TEST(the_last_entry_can_be_replaced) {
   uint64_t missing;
   for (int before = 0; before < 3; before++) {
     struct mb_record *old = mb_record_new(0, 10), *e = mb_record_new(1, 20);
-    for (int i = 0; i < before; i++) CHECK(mb_backlog_put(&b, mb_record_new(0, 5), 0));
-    CHECK(mb_backlog_put(&b, old, 0));
+    for (int i = 0; i < before; i++) CHECK(mb_backlog_put(&b, mb_record_new(0, 5), MB_MAY_DROP));
+    CHECK(mb_backlog_put(&b, old, MB_MAY_DROP));
     if (before == 2) free(mb_backlog_take(&b, &missing));
     CHECK(mb_backlog_replace(&b, e) == old);
     free(old);
