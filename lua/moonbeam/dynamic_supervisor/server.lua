@@ -13,7 +13,7 @@ local reply = core.reply
 
 local callbacks = {}
 
--- The first state for a supervisor's options | nil, reason.
+-- The state for a supervisor's options | nil, reason.
 local function first_state(options)
   local strategy, max, extra = options.strategy, options.max_children, options.extra_arguments
   if strategy ~= nil and strategy ~= "one_for_one" then return nil, {"invalid_strategy", strategy} end
@@ -26,29 +26,7 @@ local function first_state(options)
   return state
 end
 
-local function initialised(module, ...)
-  local n, tag, options = select("#", ...), ...
-  if tag == "ignore" and n == 1 then return "ignore" end
-  if tag ~= "ok" or n ~= 2 or type(options) ~= "table" then
-    return "stop", {"bad_return", {module, "init", n > 1 and {...} or tag}}
-  end
-  local state, reason = first_state(options)
-  if state == nil then return "error", {"supervisor_data", reason} end
-  return "ok", state
-end
-
---- The server of a module becomes a supervisor by what its init returned.
-function callbacks.take_over(module, ...)
-  supervision.enter()
-  return initialised(module, ...)
-end
-
---- @param arg table: options, or module and arg, for whose init the options are
-function callbacks.init(arg)
-  supervision.enter()
-  if arg.module then return initialised(arg.module, arg.module.init(arg.arg)) end
-  return initialised(nil, "ok", arg.options)
-end
+supervision.define_start(callbacks, 1, first_state, function(state) return "ok", state end)
 
 -- A process that a start function gives is one child, however often it is given.
 local function forget_other(list, pid, child)

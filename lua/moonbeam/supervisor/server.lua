@@ -16,7 +16,7 @@ local callbacks = {}
 local strategies = {one_for_one = true, one_for_all = true, rest_for_one = true}
 local auto_shutdowns = {never = true, any_significant = true, all_significant = true}
 
--- The first state for a supervisor's options, without children | nil, reason.
+-- The state for a supervisor's options, without children | nil, reason.
 local function first_state(options)
   local strategy, auto_shutdown = options.strategy, options.auto_shutdown
   if not strategies[strategy] then return nil, {"invalid_strategy", strategy} end
@@ -98,15 +98,9 @@ end
 
 local function stop_all(state) child_process.stop_in_order(state, children.newest_first(state.children)) end
 
-local function initialised(module, ...)
-  local n, tag, options, specs = select("#", ...), ...
-  if tag == "ignore" and n == 1 then return "ignore" end
-  if tag ~= "ok" or n ~= 3 or type(options) ~= "table" or type(specs) ~= "table" then
-    return "stop", {"bad_return", {module, "init", n > 1 and {...} or tag}}
-  end
-  local state, reason = first_state(options)
-  if state == nil then return "error", {"supervisor_data", reason} end
-  reason = add_specs(state, specs)
+-- The results of init.
+local function start_children(state, specs)
+  local reason = add_specs(state, specs)
   if reason ~= nil then return "error", {"start_spec", reason} end
   local failed, why = start_from(state, state.children.first)
   if failed then
@@ -116,18 +110,7 @@ local function initialised(module, ...)
   return "ok", state
 end
 
---- The server of a module becomes a supervisor by what its init returned.
-function callbacks.take_over(module, ...)
-  supervision.enter()
-  return initialised(module, ...)
-end
-
---- @param arg table: options and children, or module and arg, for whose init those are
-function callbacks.init(arg)
-  supervision.enter()
-  if arg.module then return initialised(arg.module, arg.module.init(arg.arg)) end
-  return initialised(nil, "ok", arg.options, arg.children)
-end
+supervision.define_start(callbacks, 2, first_state, start_children)
 
 local requests = {}
 

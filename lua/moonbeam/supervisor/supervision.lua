@@ -1,5 +1,5 @@
---- What every supervisor's server does when its children end: it counts restarts, makes them, and tries those again that
--- failed, without keeping other requests waiting.
+--- What every supervisor's server does when it starts, and when its children end: it counts restarts, makes them, and
+-- tries those again that failed, without keeping other requests waiting.
 --
 -- A supervisor's state has the fields children (children.lua), restarts (restarts.lua), and those of `state`.
 -- @module moonbeam.supervisor.supervision
@@ -11,18 +11,52 @@ local inspect = require "moonbeam.internal.inspect"
 local report = require "moonbeam.supervisor.report"
 local restarts = require "moonbeam.supervisor.restarts"
 
-local type = type
+local select, type = select, type
 
 local supervision = {}
 
---- The calling process is a supervisor from now on; its dictionary tells others so.
-function supervision.enter()
+-- The calling process is a supervisor from now on; its dictionary tells others so.
+local function enter()
   core.process_flag("trap_exit", true)
   core.process_put("$supervisor", true)
   core.enter_supervisor()
 end
 
---- A first state: restarts as the options say, no children | nil, reason.
+--- Give a server its beginning: init, of a table that has options and children, or module and arg, for whose init those
+-- are; and take_over, for the server of a module whose init has returned them.
+-- @param callbacks table to fill
+-- @param count how many tables a module's init gives: options, and perhaps children
+-- @param first_state function of options: a state | nil, reason
+-- @param start function of (state, children): what init returns
+function supervision.define_start(callbacks, count, first_state, start)
+  local function start_by(options, specs)
+    local state, reason = first_state(options)
+    if state == nil then return "error", {"supervisor_data", reason} end
+    return start(state, specs)
+  end
+
+  local function start_module(module, ...)
+    local n, tag, options, specs = select("#", ...), ...
+    if tag == "ignore" and n == 1 then return "ignore" end
+    if tag ~= "ok" or n ~= 1 + count or type(options) ~= "table" or count == 2 and type(specs) ~= "table" then
+      return "stop", {"bad_return", {module, "init", n > 1 and {...} or tag}}
+    end
+    return start_by(options, specs)
+  end
+
+  function callbacks.take_over(module, ...)
+    enter()
+    return start_module(module, ...)
+  end
+
+  function callbacks.init(arg)
+    enter()
+    if arg.module then return start_module(arg.module, arg.module.init(arg.arg)) end
+    return start_by(arg.options, arg.children)
+  end
+end
+
+--- A state to begin with: restarts as the options say, no children | nil, reason.
 function supervision.state(options)
   local window, reason = restarts.new(options)
   if window == nil then return nil, reason end
@@ -51,7 +85,7 @@ function supervision.reply_started(from, pid, info)
   return core.reply(from[1], from[2], pid, info)
 end
 
---- Give a server its callbacks.
+--- Give a server its other callbacks.
 -- @param callbacks table to fill
 -- @param requests functions by name, of (state, from, argument): they reply themselves, for answers are several values
 -- @param restart function of (state, child): start it again, and whom else; the child that could not be | nil
