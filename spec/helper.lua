@@ -69,6 +69,17 @@ function helper.setup()
   end)
 end
 
+--- Call inside describe: around every test there is a directory of its own.
+-- @param made function of the directory's path, called before each test
+function helper.with_directory(made)
+  local directory
+  busted.before_each(function()
+    directory = assert(mb.fs.mkdtemp())
+    made(directory)
+  end)
+  busted.after_each(function() assert(mb.fs.remove(directory, {recursive = true})) end)
+end
+
 -- The mailbox as text. Made by a process of its own: looking at a value may call its code, which need not return.
 local function mailbox()
   local inspect, exit = mb.inspect, mb.exit

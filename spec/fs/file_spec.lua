@@ -6,12 +6,7 @@ local helper = require "spec.helper"
 describe("a file", function()
   helper.setup()
   local directory, path
-
-  before_each(function()
-    directory = assert(fs.mkdtemp())
-    path = directory .. "/file"
-  end)
-  after_each(function() assert(fs.remove(directory, {recursive = true})) end)
+  helper.with_directory(function(made) directory, path = made, made .. "/file" end)
 
   local function open(mode) return assert(fs.open(path, mode)) end
 
@@ -356,14 +351,11 @@ end)
 
 describe("a process that is killed in the middle", function()
   helper.setup()
-  local directory, path
-
-  before_each(function()
-    directory = assert(fs.mkdtemp())
-    path = directory .. "/file"
+  local path
+  helper.with_directory(function(made)
+    path = made .. "/file"
     fs.write(path, ("line\n"):rep(100000))
   end)
-  after_each(function() assert(fs.remove(directory, {recursive = true})) end)
 
   -- Each is killed as soon as it waits, often before the pool has begun.
   local calls = {

@@ -6,12 +6,7 @@ local helper = require "spec.helper"
 describe("lines", function()
   helper.setup()
   local directory, path
-
-  before_each(function()
-    directory = assert(fs.mkdtemp())
-    path = directory .. "/file"
-  end)
-  after_each(function() assert(fs.remove(directory, {recursive = true})) end)
+  helper.with_directory(function(made) directory, path = made, made .. "/file" end)
 
   local function all(iterator, ...)
     local found = {}

@@ -6,9 +6,7 @@ local helper = require "spec.helper"
 describe("fs", function()
   helper.setup()
   local directory
-
-  before_each(function() directory = assert(fs.mkdtemp()) end)
-  after_each(function() assert(fs.remove(directory, {recursive = true})) end)
+  helper.with_directory(function(made) directory = made end)
 
   local function path(name) return directory .. "/" .. name end
 

@@ -7,9 +7,7 @@ local any = mb.any
 describe("fs.watch", function()
   helper.setup()
   local directory
-
-  before_each(function() directory = assert(fs.mkdtemp()) end)
-  after_each(function() assert(fs.remove(directory, {recursive = true})) end)
+  helper.with_directory(function(made) directory = made end)
 
   it("tells of what comes, changes and goes in a directory", function()
     local watcher = assert(fs.watch(directory))
