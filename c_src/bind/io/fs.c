@@ -1,14 +1,16 @@
 #include "io/fs.h"
 
 #include "heap/arguments.h"
+
 static int fs(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   lua_settop(L, 0);
   lua_newtable(L);
   mb_open_paths(h, L);
   mb_open_contents(h, L);
-  mb_open_file(h, L);
+  mb_open_opening(h, L);
   mb_open_fs_watch(h, L);
+  mb_open_file(h, L);
   return 1;
 }
 

@@ -6,11 +6,17 @@
 
 #include "heap/heap.h"
 
-/* Each adds its functions to the table on the top of the stack. */
+/* Each adds its functions to the table on the top of the stack: fs, */
 void mb_open_paths(struct mb_heap *h, lua_State *L);
 void mb_open_contents(struct mb_heap *h, lua_State *L);
-void mb_open_file(struct mb_heap *h, lua_State *L);
+void mb_open_opening(struct mb_heap *h, lua_State *L);
 void mb_open_fs_watch(struct mb_heap *h, lua_State *L);
+
+/* or the methods of files. */
+void mb_open_lines(struct mb_heap *h, lua_State *L);
+
+/* Make files' metatable. */
+void mb_open_file(struct mb_heap *h, lua_State *L);
 
 /* Function of moonbeam.core: fs() -> a new table with all of them. */
 void mb_open_fs(struct mb_heap *h, lua_State *L);
