@@ -1,5 +1,5 @@
-/* What the files about replicas share: known.c (what a heap knows), replica.c (finding and publishing what differs) and
- * adopt.c. */
+/* What the files about replicas share: known.c (what a heap knows), compare.c (what differs from that), replica.c
+ * (publishing it) and adopt.c. */
 #ifndef MB_REPLICA_INSIDE_H
 #define MB_REPLICA_INSIDE_H
 
@@ -28,6 +28,19 @@ int mb_replica_is_path(lua_State *L, int place, int name);
 
 /* Whether a place is one of the script's globals: the first heap has it, the others get it. */
 int mb_replica_is_of_script(int place);
+
+/* What has been found out: lists on the stack. */
+struct mb_changes {
+  struct mb_heap *h;
+  lua_State *L;
+  int first, now, later; /* stack indices of lists as they are published: what modules are found by comes first */
+  int kept;              /* place, name, value: of what cannot be copied */
+  lua_Integer tried;     /* bytes */
+};
+
+/* Add what differs in all places, and what the tables hold that this heap has published. May raise. */
+void mb_replica_compare(struct mb_changes *c);
+void mb_replica_compare_contents(struct mb_changes *c);
 
 /* Call f(h, argument) without letting an error out; 0, or its status with the error on the top of the stack. */
 int mb_replica_protected(struct mb_heap *h, lua_State *L, lua_CFunction f, void *data, int number);
