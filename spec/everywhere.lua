@@ -4,8 +4,8 @@ local assert = require "luassert"
 
 local everywhere = {}
 
---- Run a program on three schedulers, which prints "ok" when it is content: with `on(n, fn, ...)` a function's results come
--- from a new process on scheduler n.
+--- Run a program on three schedulers, which prints "ok" when it is content: with `on(n, fn, ...)` a function's results
+-- come from a new process on scheduler n.
 -- @param source of it
 -- @param[opt] files table of texts by the names of modules, which it can require
 function everywhere.holds(source, files)

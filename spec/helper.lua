@@ -19,7 +19,8 @@ helper.patience = 2000 * helper.scale
 
 helper.is_host = package.preload["moonbeam.core"] ~= nil
 
--- The log has what a spec's processes log, and nothing of slices that are long because the machine is busy: see `run`, too.
+-- The log has what a spec's processes log, and nothing of slices that are long because the machine is busy: see `run`,
+-- too.
 mb.long_schedule(0)
 
 local function drain()
@@ -144,8 +145,8 @@ function helper.until_waiting(pid)
   end
 end
 
---- Arrange what holds only when it has been done within so many ms, anew until it was: on a busy machine a step may take
--- longer than what it has to come before.
+--- Arrange what holds only when it has been done within so many ms, anew until it was: on a busy machine a step may
+-- take longer than what it has to come before.
 -- @return what arrange returns
 function helper.within(ms, arrange)
   while true do

@@ -11,7 +11,8 @@ function logging.listen()
   mb.Logger.configure{level = "info", handler = function(event) send(to, {"event", event}) end}
 end
 
---- Call inside describe, after helper.setup(): events of level info come to the test, and the log is as at first after it.
+--- Call inside describe, after helper.setup(): events of level info come to the test, and the log is as at first after
+-- it.
 function logging.setup()
   busted.before_each(logging.listen)
   busted.after_each(function()

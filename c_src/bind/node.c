@@ -60,8 +60,8 @@ static int prepare(lua_State *L) {
   return 0;
 }
 
-/* A Lua state with a heap of its own, on s, and with the library; what close_state needs besides is in *data. NULL when it
- * cannot be made, which has been said. The thread whose the state is from now on. */
+/* A Lua state with a heap of its own, on s, and with the library; what close_state needs besides is in *data. NULL when
+ * it cannot be made, which has been said. The thread whose the state is from now on. */
 static lua_State *new_state(struct mb_scheduler *s, void **data) {
   struct mb_node *n = mb_node_of(s);
   lua_State *L = n->setup.new_state(data);

@@ -64,7 +64,8 @@ static inline struct mb_node *mb_node_of(const struct mb_scheduler *s) {
   return (struct mb_node *)((char *)s->runtime - offsetof(struct mb_node, runtime));
 }
 
-/* End the program from inside of a process on s that cannot give up the processor and has MB_PRIVATE_LEFT. Does not return. */
+/* End the program from inside of a process on s that cannot give up the processor and has MB_PRIVATE_LEFT. Does not
+ * return. */
 _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
 
 /* The thread of a scheduler other than the first ends, from inside of a process that has been left. */

@@ -44,8 +44,8 @@
 /* Its address is a key in the registry. */
 static const char core_key;
 
-/* In stock Lua the functions of at_exit are called when the state closes, in a finalizer of the runtime's: what they run is
- * in processes all the same. */
+/* In stock Lua the functions of at_exit are called when the state closes, in a finalizer of the runtime's: what they
+ * run is in processes all the same. */
 static void run_last(struct mb_heap *h) {
   const unsigned char *collector = h->collector;
   if (!h->main_runs && !collector) return;

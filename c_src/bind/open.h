@@ -13,8 +13,8 @@ struct mb_heap *mb_heap_open(lua_State *L);
 struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_scheduler *s);
 
 /* Kill every process and close the schedulers, with clean-up code running; the state must be still open.
- * Nothing happens the second time. -1: a thread has not ended within a second; it goes on with what the node shares, which
- * is not freed. */
+ * Nothing happens the second time. -1: a thread has not ended within a second; it goes on with what the node shares,
+ * which is not freed. */
 int mb_heap_close(struct mb_heap *h);
 
 #endif

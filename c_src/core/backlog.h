@@ -4,8 +4,8 @@
  * is missing is missing in one piece. The count stands where the entries would have stood.
  *
  * Reports of crashes have a room of their own, as large as the others', so that no other entry can push them out. Above
- * that they are counted by the place that they have in common: a summary, an entry with a count, stands where the first of
- * them would have stood. Whoever shares a backlog between threads guards it. */
+ * that they are counted by the place that they have in common: a summary, an entry with a count, stands where the first
+ * of them would have stood. Whoever shares a backlog between threads guards it. */
 #ifndef MB_BACKLOG_H
 #define MB_BACKLOG_H
 
@@ -69,8 +69,9 @@ static inline int mb_backlog_any(const struct mb_backlog *b) { return b->head ||
 
 enum mb_pressure { MB_NO_PRESSURE, MB_PRESSED, MB_STALLED };
 
-/* Whether those who can wait should, before they put more: when it is more than half full, and who takes from it does so.
- * Adds to *rush the number of the rush, by which somebody who has waited in vain knows that it is still the same one. */
+/* Whether those who can wait should, before they put more: when it is more than half full, and who takes from it does
+ * so. Adds to *rush the number of the rush, by which somebody who has waited in vain knows that it is still the same
+ * one. */
 enum mb_pressure mb_backlog_pressure(struct mb_backlog *b, unsigned *rush);
 
 #endif

@@ -1,5 +1,5 @@
-/* SIGPIPE, which a write to a socket or pipe without a reader raises in the thread that writes: writes of libuv's are to
- * fail (EPIPE), those of C's stdio end the program, as in plain Lua (`script | head`). */
+/* SIGPIPE, which a write to a socket or pipe without a reader raises in the thread that writes: writes of libuv's are
+ * to fail (EPIPE), those of C's stdio end the program, as in plain Lua (`script | head`). */
 #ifndef MB_BROKEN_PIPE_H
 #define MB_BROKEN_PIPE_H
 

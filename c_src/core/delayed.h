@@ -1,10 +1,10 @@
 /* Delayed messages: what send_after sends. They stand in the timers of the scheduler whose process has sent them, its
  * maker, and end with the process that they are for.
  *
- * Where the target lives on the maker's scheduler, they are its holdings. Where it lives elsewhere, they are in the list of
- * a watch, one for each maker and target: the maker's map finds it by the target's pid, and it is a holding of the target.
- * When the target exits, before anybody hears of that, its watches are sent to their makers, which then free them with
- * their timers. A watch whose timers are over stays until then. Scheduler thread. */
+ * Where the target lives on the maker's scheduler, they are its holdings. Where it lives elsewhere, they are in the
+ * list of a watch, one for each maker and target: the maker's map finds it by the target's pid, and it is a holding of
+ * the target. When the target exits, before anybody hears of that, its watches are sent to their makers, which then
+ * free them with their timers. A watch whose timers are over stays until then. Scheduler thread. */
 #ifndef MB_DELAYED_H
 #define MB_DELAYED_H
 
@@ -25,8 +25,8 @@ int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, enum mb_delayed_then
 /* Free the watches that others have sent, linked by next_ended, with their timers. */
 void mb_watches_end(struct mb_scheduler *s, struct mb_watch *ended);
 
-/* The time of the delayed message that t belongs to has come, which ends it: to whom *signal is to be sent, the caller's
- * now; 0: to nobody. */
+/* The time of the delayed message that t belongs to has come, which ends it: to whom *signal is to be sent, the
+ * caller's now; 0: to nobody. */
 mb_pid mb_delayed_due(struct mb_scheduler *s, struct mb_timer *t, struct mb_signal **signal);
 
 /* Forget them all, with the map of them. */

@@ -10,8 +10,8 @@ enum {
 #endif
 };
 
-/* From now on the program's end is awaited for a while, then it ends with this status; unless the watch, NULL when there is
- * none, is given back before. Any thread. */
+/* From now on the program's end is awaited for a while, then it ends with this status; unless the watch, NULL when
+ * there is none, is given back before. Any thread. */
 struct mb_end_watch *mb_end_watch(unsigned ms, int status);
 
 void mb_end_unwatch(struct mb_end_watch *w);

@@ -1,10 +1,10 @@
-/* What ends with a process: whatever is to be told, given back or closed when it exits hangs on its slot as a holding, which
- * is embedded in the thing itself. Who has nothing pays nothing.
+/* What ends with a process: whatever is to be told, given back or closed when it exits hangs on its slot as a holding,
+ * which is embedded in the thing itself. Who has nothing pays nothing.
  *
- * Any thread puts a holding on a living process, or takes one away, under the process's lock. When the process exits, and
- * before anybody can hear of that, its own thread takes the whole list and calls `end` of each, the newest first and the
- * name last: who finds the name free finds all the rest gone. From the moment in which the list has been taken each
- * holding is that thread's: whoever wants to take one away then is told so, and leaves it alone. */
+ * Any thread puts a holding on a living process, or takes one away, under the process's lock. When the process exits,
+ * and before anybody can hear of that, its own thread takes the whole list and calls `end` of each, the newest first
+ * and the name last: who finds the name free finds all the rest gone. From the moment in which the list has been taken
+ * each holding is that thread's: whoever wants to take one away then is told so, and leaves it alone. */
 #ifndef MB_HOLDING_H
 #define MB_HOLDING_H
 
@@ -36,14 +36,14 @@ enum mb_holding_kind {
 
 struct mb_holding {
   struct mb_holding *next, **link; /* under the process's lock; link: what points to this */
-  /* The process, on s, exits: the holding is over, and nobody else's. Owner's thread, under no lock. May free it; takes no
-   * other holding off the process, and sends no signal. */
+  /* The process, on s, exits: the holding is over, and nobody else's. Owner's thread, under no lock. May free it; takes
+   * no other holding off the process, and sends no signal. */
   void (*end)(struct mb_scheduler *s, struct mb_process *p, struct mb_holding *h);
   uint8_t kind;
 };
 
-/* Put h, whose kind and end are set, on the process pid in slot p. 0, or MB_ENOPROC: it is dead. The thread of s, which may
- * be any scheduler: it counts there. */
+/* Put h, whose kind and end are set, on the process pid in slot p. 0, or MB_ENOPROC: it is dead. The thread of s, which
+ * may be any scheduler: it counts there. */
 int mb_holding_add(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, struct mb_holding *h);
 
 /* The same for a caller that has p's lock, and has found pid there and not exiting. */

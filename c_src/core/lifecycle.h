@@ -12,8 +12,8 @@ enum mb_spawn_ties {
   MB_SPAWN_ALIAS = 4      /* or, with MB_SPAWN_MONITORED, as MB_MONITOR_ALIAS */
 };
 
-/* Spawn. The start signal (kind MB_MESSAGE) is taken over, on failure too. parent: NULL for an untied one without; ref: of
- * the monitor, a new one of the caller's; 0: it is not monitored. 0, MB_ELIMIT or MB_ENOMEM. */
+/* Spawn. The start signal (kind MB_MESSAGE) is taken over, on failure too. parent: NULL for an untied one without; ref:
+ * of the monitor, a new one of the caller's; 0: it is not monitored. 0, MB_ELIMIT or MB_ENOMEM. */
 int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal *start, enum mb_spawn_ties ties,
              mb_ref ref, struct mb_process **out);
 

@@ -118,7 +118,8 @@ static int sleep_on_loop(struct mb_scheduler *s, uint64_t now) {
 
 enum blocking { MUST_NOT_BLOCK, MAY_BLOCK };
 
-/* Check timers, inboxes and the loop. With nothing to run afterwards, block, where that is allowed, until there may be. */
+/* Check timers, inboxes and the loop. With nothing to run afterwards, block, where that is allowed, until there may
+ * be. */
 static int check_events(struct mb_scheduler *s, enum blocking blocking) {
   uint64_t now = mb_now(s->runtime), first = UINT64_MAX;
   int waits, idle, err;

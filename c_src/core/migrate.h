@@ -1,8 +1,8 @@
 /* Giving processes that have not started to schedulers that have nothing to do.
  *
  * Only the owner gives, between two processes, so nobody else ever touches its queue. One that has started stays
- * where it is: its coroutine cannot leave its Lua state. Work that talks to itself stays together, since it spawns little
- * beyond what runs at once. */
+ * where it is: its coroutine cannot leave its Lua state. Work that talks to itself stays together, since it spawns
+ * little beyond what runs at once. */
 #ifndef MB_MIGRATE_H
 #define MB_MIGRATE_H
 

@@ -23,8 +23,8 @@ int mb_unparked(struct mb_scheduler *s);
 /* Something has been posted for s, or its `stop` or `noticed` was set. Any thread; async-signal-safe. */
 void mb_wake_scheduler(struct mb_scheduler *s);
 
-/* Something besides the schedulers could wake one from now on, or not any more: a job on a thread, say. Whoever posted what
- * it had to tell has done so before it is taken away. Any thread. */
+/* Something besides the schedulers could wake one from now on, or not any more: a job on a thread, say. Whoever posted
+ * what it had to tell has done so before it is taken away. Any thread. */
 void mb_waker_add(struct mb_runtime *rt);
 void mb_waker_remove(struct mb_runtime *rt);
 

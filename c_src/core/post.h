@@ -1,5 +1,5 @@
-/* The way to run something on another scheduler. It runs between two processes, in the order of posting, after every signal
- * that the poster has sent there before. */
+/* The way to run something on another scheduler. It runs between two processes, in the order of posting, after every
+ * signal that the poster has sent there before. */
 #ifndef MB_POST_H
 #define MB_POST_H
 

@@ -1,9 +1,9 @@
 /* What signals do: links, monitors, exits, and the way of every signal to its receiver.
  *
  * The signals from one process to another arrive in the order they were sent. Between two processes of one scheduler a
- * signal takes effect at once, on the receiver's own data, which nobody else touches; nothing is allocated unless it must
- * be kept. For a process elsewhere it goes to that process's inbox. Deaths never recurse: the dying are queued and the
- * reaper announces them one after the other. */
+ * signal takes effect at once, on the receiver's own data, which nobody else touches; nothing is allocated unless it
+ * must be kept. For a process elsewhere it goes to that process's inbox. Deaths never recurse: the dying are queued and
+ * the reaper announces them one after the other. */
 #ifndef MB_PROTOCOL_H
 #define MB_PROTOCOL_H
 

@@ -21,14 +21,17 @@ struct mb_upcalls {
   void (*share)(struct mb_scheduler *s);
   /* There is work for the other schedulers: mb_runtime_start and threads that run them, or scheduler_count 1. */
   void (*start)(struct mb_scheduler *s);
-  /* The running process has used up its slice, and the scheduler is wanted. Called in a signal handler on the scheduler's thread. */
+  /* The running process has used up its slice, and the scheduler is wanted. Called in a signal handler on the
+   * scheduler's thread. */
   void (*preempt)(struct mb_scheduler *s);
   /* mb_scheduler_notice was called. Between two processes. */
   void (*notice)(struct mb_scheduler *s);
-  /* The process, in slot p, has held its scheduler for so long that it seems to hang, and others wait for it. site: as in
-   * struct mb_process. 1: it has been told, which is done once per slice. On the ticker's thread, under its mutex. */
+  /* The process, in slot p, has held its scheduler for so long that it seems to hang, and others wait for it. site: as
+   * in struct mb_process. 1: it has been told, which is done once per slice. On the ticker's thread, under its
+   * mutex. */
   int (*stuck)(struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms);
-  /* A signal to a process of another node, which is taken over: every kind, as it is. NULL: pids of others are nobody's. */
+  /* A signal to a process of another node, which is taken over: every kind, as it is. NULL: pids of others are
+   * nobody's. */
   void (*remote)(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal);
 };
 

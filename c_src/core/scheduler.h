@@ -1,6 +1,7 @@
-/* A scheduler: one thread, one uv loop, one run queue, the timers of its processes; and what a process does there: wait, be
- * woken, use up its slice. Others reach it by what they post under its remote_lock: see protocol.h, migrate.h, post.h,
- * delayed.h, park.h. How it goes round: loop.h. All functions belong to the scheduler's thread unless said otherwise. */
+/* A scheduler: one thread, one uv loop, one run queue, the timers of its processes; and what a process does there:
+ * wait, be woken, use up its slice. Others reach it by what they post under its remote_lock: see protocol.h, migrate.h,
+ * post.h, delayed.h, park.h. How it goes round: loop.h. All functions belong to the scheduler's thread unless said
+ * otherwise. */
 #ifndef MB_SCHEDULER_H
 #define MB_SCHEDULER_H
 
@@ -106,10 +107,12 @@ static inline int mb_slice_is_overdue(const struct mb_scheduler *s) {
          atomic_load_explicit(&s->slice.number, memory_order_relaxed);
 }
 
-/* Whether somebody waits for this scheduler: a process that is ready, a timer that is due, something posted. Any thread. */
+/* Whether somebody waits for this scheduler: a process that is ready, a timer that is due, something posted. Any
+ * thread. */
 int mb_scheduler_awaited(const struct mb_scheduler *s, uint64_t now);
 
-/* Whether what runs there is to give way: the same, or the dead, the loop or the program want the scheduler. Any thread. */
+/* Whether what runs there is to give way: the same, or the dead, the loop or the program want the scheduler. Any
+ * thread. */
 int mb_scheduler_wanted(const struct mb_scheduler *s, uint64_t now);
 
 /* Let p, which is running in place, queue behind those that are ready. */
@@ -144,8 +147,8 @@ enum mb_where {
 /* Find it; the process itself when it is here, else NULL. */
 enum mb_where mb_locate(struct mb_scheduler *s, mb_pid pid, struct mb_process **here);
 
-/* Whether timers, inboxes and the loop are to be checked before the next process runs: a batch has run, a slice was cut,
- * or a tick has passed. */
+/* Whether timers, inboxes and the loop are to be checked before the next process runs: a batch has run, a slice was
+ * cut, or a tick has passed. */
 static inline int mb_check_due(const struct mb_scheduler *s) {
   return s->ran >= MB_BATCH || s->check_soon ||
          (s->ran > 0 && s->ticks != atomic_load_explicit(&s->slice.ticks, memory_order_relaxed));

@@ -67,8 +67,8 @@ void mb_thread_init(struct mb_thread *t) {
   (void)mb_thread_delay(t); /* from here on */
 }
 
-/* Whether the thread is on a processor at this moment. Where it has run for longer than asking takes, the caller has been
- * kept from its own meanwhile, by this thread maybe: then all is as before. */
+/* Whether the thread is on a processor at this moment. Where it has run for longer than asking takes, the caller has
+ * been kept from its own meanwhile, by this thread maybe: then all is as before. */
 static int is_running(struct mb_thread *t) {
   uint64_t before = processor_time(t);
   for (;; before = t->ran) {

@@ -119,7 +119,8 @@ static int pursue(struct mb_scheduler *s, const struct beat *beat) {
   int runs = state == MB_THREAD_RUNS;
   if (state == MB_THREAD_STILL && wanted && mb_thread_is_ready(&slice->thread)) {
     state = MB_THREAD_RUNS;
-    /* One that was seen to wait has been woken this moment, and its wait is not quite over: it is spared for a while. */
+    /* One that was seen to wait has been woken this moment, and its wait is not quite over: it is spared for a
+     * while. */
     runs = !slice->waits || slice->age > SPARED_MS * MS_NS;
   }
   slice->waits = !runs;

@@ -1,14 +1,14 @@
-/* The ticker: a thread that notices slices that last too long and preempts what runs there, by a signal to the scheduler's
- * thread; it tells every scheduler at work, too, that time has passed. It sleeps while nothing runs, and it is not
- * started before a runtime has two processes.
+/* The ticker: a thread that notices slices that last too long and preempts what runs there, by a signal to the
+ * scheduler's thread; it tells every scheduler at work, too, that time has passed. It sleeps while nothing runs, and it
+ * is not started before a runtime has two processes.
  *
  * A signal would end what a C library waits for, so none is sent to a thread that waits in the kernel, nor where nobody
  * wants the scheduler. A slice that computes and waits in turn is sampled more often, until it is met computing. What
  * holds a scheduler in spite of that is measured, and told.
  *
  * The signal's disposition belongs to the whole program. SIGURG is taken only when nobody else has it, no longer sent
- * when somebody has taken it over, and given back when the last runtime that uses it ends; its default is to be ignored,
- * so one that comes late does no harm. */
+ * when somebody has taken it over, and given back when the last runtime that uses it ends; its default is to be
+ * ignored, so one that comes late does no harm. */
 #ifndef MB_TICKER_H
 #define MB_TICKER_H
 
@@ -35,7 +35,8 @@ struct mb_slice {
    * scheduler has been found at work, relaxed: it only says that time passes. */
   _Atomic uint64_t overdue, since;
   atomic_uint ticks;
-  /* The longest stretch of slice `stretch_of` in which somebody waited and it could not be preempted: see mb_stretch. */
+  /* The longest stretch of slice `stretch_of` in which somebody waited and it could not be preempted: see
+   * mb_stretch. */
   _Atomic uint64_t stretch_of;
   atomic_uint stretch;
   /* The ticker's own, for slice `seen`. */

@@ -81,8 +81,8 @@ static void stat_target(struct mb_writer *w) {
   }
 }
 
-/* Write without waiting: how many bytes went. A reader that has gone takes everything, and nobody is killed. The mutex is
- * held. */
+/* Write without waiting: how many bytes went. A reader that has gone takes everything, and nobody is killed. The mutex
+ * is held. */
 static size_t write_now(struct mb_writer *w, const char *bytes, size_t size) {
   static const struct timespec no_time;
   sigset_t pipe, before;

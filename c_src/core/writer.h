@@ -1,9 +1,9 @@
 /* Writes the log's entries to a file descriptor, so that nobody waits for a slow terminal or a pipe that is not read.
  *
  * An entry is written at once where the system takes it at once. Where it does not, this entry and those that follow go
- * to a backlog, and a thread, started then, does the waiting. Each entry is one write, so entries do not interleave. What
- * does not fit into the backlog is dropped and counted, and the count is written where the entries are missing. When the
- * program exits, what is left is written, as long as the reader takes it. */
+ * to a backlog, and a thread, started then, does the waiting. Each entry is one write, so entries do not interleave.
+ * What does not fit into the backlog is dropped and counted, and the count is written where the entries are missing.
+ * When the program exits, what is left is written, as long as the reader takes it. */
 #ifndef MB_WRITER_H
 #define MB_WRITER_H
 
@@ -26,8 +26,8 @@ struct mb_writer_mark {
 /* Tell that the mark has been reached, and free it. Any thread. */
 void mb_writer_reach(struct mb_record *mark);
 
-/* The text about dropped entries; about reports, where `summary` is not NULL. Writes up to size bytes, returns how many.
- * Called on the writer's thread. */
+/* The text about dropped entries; about reports, where `summary` is not NULL. Writes up to size bytes, returns how
+ * many. Called on the writer's thread. */
 typedef size_t (*mb_writer_notice)(char *text, size_t size, uint64_t dropped, const struct mb_record *summary);
 
 /* Around each write, on the writer's thread: what begin gives is end's. While it is needed, all is written there, for
@@ -42,8 +42,8 @@ struct mb_writer_frame {
  * caller's. */
 struct mb_writer *mb_writer_new(int fd, size_t limit, mb_writer_notice notice, const struct mb_writer_frame *frame);
 
-/* Write the entry, which is taken over; it is dropped when the backlog is full. Any thread; waits for nothing but a short
- * lock. */
+/* Write the entry, which is taken over; it is dropped when the backlog is full. Any thread; waits for nothing but a
+ * short lock. */
 void mb_writer_put(struct mb_writer *w, struct mb_record *e);
 
 /* As mb_backlog_pressure. Any thread. */

@@ -1,6 +1,6 @@
-/* Tests are named cases, and a test program is all cases of its files: TEST(what_is_so) {...}, full of CHECKs. Each case runs
- * in a process of its own, so that one that fails, crashes or hangs is named and the others run on, and none finds what
- * another has left. Given names, the program runs those alone. */
+/* Tests are named cases, and a test program is all cases of its files: TEST(what_is_so) {...}, full of CHECKs. Each
+ * case runs in a process of its own, so that one that fails, crashes or hangs is named and the others run on, and none
+ * finds what another has left. Given names, the program runs those alone. */
 #ifndef MB_CHECK_H
 #define MB_CHECK_H
 

@@ -1,5 +1,5 @@
-/* A C module for the specs, as libraries are that keep the state which opens them: it calls functions there, like an event
- * loop's callbacks, and a signal handler of its sets a hook there, like luaposix's. */
+/* A C module for the specs, as libraries are that keep the state which opens them: it calls functions there, like an
+ * event loop's callbacks, and a signal handler of its sets a hook there, like luaposix's. */
 #include <lauxlib.h>
 #include <signal.h>
 #include <string.h>

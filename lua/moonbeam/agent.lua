@@ -4,9 +4,9 @@
 --    Agent.update(counter, function(n) return n + 1 end)
 --    print(Agent.get(counter))
 --
--- The functions given here run in the agent's process, one at a time; they and their results are copied. What takes long is
--- better done by the caller, for the others wait meanwhile. A call that fails exits as GenServer's do, and a function that
--- fails ends the agent. `{Agent, fn}` is a child, a name is the option `name`.
+-- The functions given here run in the agent's process, one at a time; they and their results are copied. What takes
+-- long is better done by the caller, for the others wait meanwhile. A call that fails exits as GenServer's do, and a
+-- function that fails ends the agent. `{Agent, fn}` is a child, a name is the option `name`.
 -- @module moonbeam.agent
 
 local check = require "moonbeam.internal.check"

@@ -4,8 +4,8 @@
 -- specification: they are known by their pids. When it stops, it tells all of them at once.
 --
 -- A supervisor of one's own is a module with `init(arg)`, which ends with `return DynamicSupervisor.init(options)`, or
--- returns "ignore"; `DynamicSupervisor.start_link(module, arg, {name = ...})` starts it, and so does `{Module, argument}` as a
--- child.
+-- returns "ignore"; `DynamicSupervisor.start_link(module, arg, {name = ...})` starts it, and so does `{Module,
+-- argument}` as a child.
 -- @module moonbeam.dynamic_supervisor
 
 local check = require "moonbeam.internal.check"
@@ -33,8 +33,8 @@ local argument_names = {
 --- Start a dynamic supervisor, linked to the caller. See Elixir's `DynamicSupervisor.start_link/1`.
 -- `start_link(module, arg, {name = ...})` starts one of your own, whose options are what module.init(arg) returns.
 -- @param[opt] opts table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5): one restart more
--- and it stops with "shutdown", extra_arguments (a sequence, put before those of every child's start function), strategy
--- ("one_for_one", the only one); or the module
+-- and it stops with "shutdown", extra_arguments (a sequence, put before those of every child's start function),
+-- strategy ("one_for_one", the only one); or the module
 -- @param[opt] arg for the module's init
 -- @param[opt] of_module table, for a module: name
 -- @return pid | nil, reason

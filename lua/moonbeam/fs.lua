@@ -5,9 +5,9 @@
 -- directory: /x", "ENOENT"`; arguments that no call can mean anything by raise. Paths are strings of any bytes but NUL,
 -- relative ones to the program's working directory.
 --
--- Whole files are read and written by `read`, `write` and `append`, line by line by `lines`; `open` gives a file that is
--- read and written in pieces. That belongs to the process that opened it, closes with it, and does not travel: send its
--- path, or what has been read from it.
+-- Whole files are read and written by `read`, `write` and `append`, line by line by `lines`; `open` gives a file that
+-- is read and written in pieces. That belongs to the process that opened it, closes with it, and does not travel: send
+-- its path, or what has been read from it.
 -- @module moonbeam.fs
 
 local core = require "moonbeam.core"
@@ -71,9 +71,9 @@ function fs.read(path)
 end
 
 --- Make this the contents of a file, which is made when it is missing. See Elixir's `File.write/3`.
--- With `atomic` whoever reads it sees the old contents or the new ones, whole: a new file takes the old one's place, with its
--- permissions. With `sync` they are on the disk when the call returns. The permissions of a new file are `mode`, an
--- integer or octal digits; "666" when left out, less what the umask says.
+-- With `atomic` whoever reads it sees the old contents or the new ones, whole: a new file takes the old one's place,
+-- with its permissions. With `sync` they are on the disk when the call returns. The permissions of a new file are
+-- `mode`, an integer or octal digits; "666" when left out, less what the umask says.
 -- @param path string
 -- @param data string, number or sequence of those
 -- @param[opt] opts table: append = true, atomic = true, sync = true, mode =
@@ -110,16 +110,17 @@ end
 -- Modes are those of `io.open`, "r" (at first), "w", "a", "r+", "w+", "a+", and "x" and "x+": a new file, which must
 -- not be there before. The methods of a file, each of which gives nil, text, code when it fails:
 --
--- * `file:read([what [, ms]])`: a line without its end (at first, "line" or "l"), a line with it ("L"), so many bytes (a
--- number), or the rest ("a"); at the end of the file nil, "EOF: end of file", "EOF", and "" of the rest. A pipe or device that
--- has nothing is waited for at most so long: nil, "ETIMEDOUT...", and what has come can be read later.
--- * `file:write(data...)` -> file: at the position, or at the end in mode "a". Each is a string, a number or a sequence.
+-- * `file:read([what [, ms]])`: a line without its end (at first, "line" or "l"), a line with it ("L"), so many bytes
+-- (a number), or the rest ("a"); at the end of the file nil, "EOF: end of file", "EOF", and "" of the rest. A pipe or
+-- device that has nothing is waited for at most so long: nil, "ETIMEDOUT...", and what has come can be read later.
+-- * `file:write(data...)` -> file: at the position, or at the end in mode "a". Each is a string, a number or a
+-- sequence.
 -- * `file:seek([whence [, offset]])` -> position: as in Lua.
 -- * `file:pread(n, offset)`, `file:pwrite(data, offset)`: elsewhere; the position stays.
 -- * `file:lines([what])`: an iterator; it raises when reading fails.
 -- * `file:sync()`, `file:datasync()` -> true: it is on the disk. `file:truncate(size)` -> true.
--- * `file:lock("exclusive" | "shared" [, ms])` -> true | nil, "ETIMEDOUT...": a lock on the whole file among all programs
--- that ask for one (see flock(2)); the process waits for it, at most so long. `file:unlock()` -> true.
+-- * `file:lock("exclusive" | "shared" [, ms])` -> true | nil, "ETIMEDOUT...": a lock on the whole file among all
+-- programs that ask for one (see flock(2)); the process waits for it, at most so long. `file:unlock()` -> true.
 -- * `file:stat()`: as `stat`. `file:close()` -> true; closing twice does nothing. To-be-closed variables close it, too.
 --
 -- A file that is closed raises, and so does another process's.
@@ -136,8 +137,8 @@ end
 -- assert(file:read("a") == "2\n")
 fs.open = c.open
 
---- The lines of a file, without their ends, one after the other in constant memory, for a `for` loop: as `io.lines`. Like
--- that it raises when the file cannot be opened or read. Blocks are read ahead while the lines are used.
+--- The lines of a file, without their ends, one after the other in constant memory, for a `for` loop: as `io.lines`.
+-- Like that it raises when the file cannot be opened or read. Blocks are read ahead while the lines are used.
 -- @param path string
 -- @param[opt="line"] what as for `file:read`
 -- @return what `for` takes
@@ -156,7 +157,8 @@ end
 -- @function stat
 -- @param path string
 -- @return table: type ("file", "directory", "link", "fifo", "socket", "char" or "block"), size, mode (the permissions),
--- uid, gid, ino, dev, nlink, rdev, blocks, blksize, and the times atime, mtime, ctime, birthtime in seconds | nil, text, code
+-- uid, gid, ino, dev, nlink, rdev, blocks, blksize, and the times atime, mtime, ctime, birthtime in seconds | nil,
+-- text, code
 -- @usage assert(fs.stat("/tmp").type == "directory")
 fs.stat = c.stat
 
@@ -186,9 +188,9 @@ function fs.readdir(path, opts)
   return c.readdir(path, check(opts, readdir_options, "fs.readdir", 2).types)
 end
 
---- All that is below a directory, for a `for` loop: path and type of each, a directory before what is in it. Directories are
--- read as the loop comes to them. Of one that cannot be read there is a third value, the failure's text; when that is the
--- first, `walk` raises.
+--- All that is below a directory, for a `for` loop: path and type of each, a directory before what is in it.
+-- Directories are read as the loop comes to them. Of one that cannot be read there is a third value, the failure's
+-- text; when that is the first, `walk` raises.
 -- @param path string: the directory, which is not among them
 -- @param[opt] opts table: depth = how many levels below it, follow = true: links to directories are directories
 -- @return what `for` takes
@@ -239,8 +241,8 @@ end
 
 --- Make a directory. See Elixir's `File.mkdir/1`.
 -- @param path string
--- @param[opt] opts table: parents = true makes those above it, too, and is content with one that is there; mode = permissions,
--- "777" at first, less what the umask says
+-- @param[opt] opts table: parents = true makes those above it, too, and is content with one that is there; mode =
+-- permissions, "777" at first, less what the umask says
 -- @return true | nil, text, code
 -- @usage
 -- fs.remove("/tmp/a", {recursive = true})
@@ -272,7 +274,8 @@ fs.rename = c.rename
 
 --- Remove a file, a link or an empty directory. See Elixir's `File.rm/1` and `File.rm_rf/1`.
 -- @param path string
--- @param[opt] opts table: recursive = true: with all that is in it, and content when there is nothing. Links are not followed
+-- @param[opt] opts table: recursive = true: with all that is in it, and content when there is nothing. Links are not
+-- followed
 -- @return true | nil, text, code
 -- @usage
 -- fs.mkdir_p("/tmp/rubbish/more")
@@ -377,9 +380,9 @@ function fs.mkstemp(path) return c.mkstemp(template(path)) end
 function fs.mkdtemp(path) return c.mkdtemp(template(path)) end
 
 --- Be told of changes to a file, or in a directory (not in those below it): the calling process gets messages
--- `{"fs", watcher, "change" | "rename", name}`, name being that of the file, until it ends or calls `unwatch`. "rename" is
--- said of what comes and goes: made, removed, renamed. Several changes may be told at once, or one several times; when
--- watching fails later on there is `{"fs", watcher, "error", code}`.
+-- `{"fs", watcher, "change" | "rename", name}`, name being that of the file, until it ends or calls `unwatch`. "rename"
+-- is said of what comes and goes: made, removed, renamed. Several changes may be told at once, or one several times;
+-- when watching fails later on there is `{"fs", watcher, "error", code}`.
 -- @function watch
 -- @param path string
 -- @return a reference, the watcher | nil, text, code

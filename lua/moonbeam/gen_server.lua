@@ -12,8 +12,8 @@
 --    format_status(status)              -> status: a table with state, message and reason, as reports show them
 --
 -- extra is ms (then handle_info("timeout", state) unless a message comes first), "hibernate" (no message is expected
--- soon: the last one is forgotten, and garbage is collected until the next comes) or {"continue", x}. Other results stop the
--- server with {"bad_return_value", v}.
+-- soon: the last one is forgotten, and garbage is collected until the next comes) or {"continue", x}. Other results
+-- stop the server with {"bad_return_value", v}.
 -- @module moonbeam.gen_server
 
 local core = require "moonbeam.core"
@@ -58,8 +58,8 @@ GenServer.start_link = client.start_link
 
 --- Send a request and wait for the reply. See Elixir's `GenServer.call/3`.
 -- Exits {reason, {"GenServer", "call", {server, ms}}} when no reply comes: "timeout", "noproc",
--- "calling_self", what the server died of, or a text: the request cannot be made where the server is, since a module that
--- it names cannot be loaded there, say. A late reply never reaches the mailbox.
+-- "calling_self", what the server died of, or a text: the request cannot be made where the server is, since a module
+-- that it names cannot be loaded there, say. A late reply never reaches the mailbox.
 -- @function call
 -- @param server pid, name or via table
 -- @param request any value; copied
@@ -187,16 +187,16 @@ function GenServer.replace_state(server, fn, ms)
   return client.system("replace_state", server, ms, 3, fn)
 end
 
---- What a server is doing: a table with status ("running" | "suspended"), module, name, pid, parent, traced, and state and
--- last_message as the server's format_status shows them. See Erlang's `sys:get_status/2`.
+--- What a server is doing: a table with status ("running" | "suspended"), module, name, pid, parent, traced, and state
+-- and last_message as the server's format_status shows them. See Erlang's `sys:get_status/2`.
 -- @param server pid, name or via table
 -- @param[opt=5000] ms
 -- @return table
 -- @usage assert(GenServer.get_status(Agent.start(function() return 1 end)).status == "running")
 function GenServer.get_status(server, ms) return client.system("get_status", server, ms, 2) end
 
---- Hold a server: it handles nothing but system requests and its parent's exit until `resume`; what comes meanwhile waits.
--- See Erlang's `sys:suspend/2`.
+--- Hold a server: it handles nothing but system requests and its parent's exit until `resume`; what comes meanwhile
+-- waits. See Erlang's `sys:suspend/2`.
 -- @param server pid, name or via table
 -- @param[opt=5000] ms
 -- @return true
@@ -238,14 +238,15 @@ end
 --- Load a module anew, on all schedulers, and let its running servers go on with the new code. See Elixir's
 -- `c:GenServer.code_change/3` and Erlang's `release_handler`.
 --
--- The module's table stays the same and gets the new functions, so whoever holds it calls those. Each server goes on with
--- the old code until, between two messages, it changes over: its state becomes what the new code's
--- code_change(old, state, extra) makes of it; old is the `vsn` field of the old code. A server whose code_change returns
--- "error", reason stops with {"code_change", reason}, and one whose code_change raises with the error: a supervisor
--- starts it with the new code. A module that cannot be loaded changes nothing.
+-- The module's table stays the same and gets the new functions, so whoever holds it calls those. Each server goes on
+-- with the old code until, between two messages, it changes over: its state becomes what the new code's
+-- code_change(old, state, extra) makes of it; old is the `vsn` field of the old code. A server whose code_change
+-- returns "error", reason stops with {"code_change", reason}, and one whose code_change raises with the error: a
+-- supervisor starts it with the new code. A module that cannot be loaded changes nothing.
 -- @param module the name that require knows, or the module's table
 -- @param[opt] extra for code_change
--- @param[opt=5000] ms integer >= 0 or "infinity": how long servers are waited for; those that are late change over later
+-- @param[opt=5000] ms integer >= 0 or "infinity": how long servers are waited for; those that are late change over
+-- later
 -- @return how many servers have changed over, and a sequence of {pid, reason} for those that have not | nil, message
 -- @usage
 -- package.loaded.counter = nil

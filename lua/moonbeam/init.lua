@@ -226,9 +226,10 @@ end
 mb.type = core.type
 
 --- Let a value travel by name, as the functions of modules do: on the other side it is what require(module).field is
--- there, not a copy. For sentinels; a module's fields that are empty tables with a metatable travel so by themselves. Call
--- it in the file of the module, so that it holds on every scheduler. Raises when the value is none that is copied (a
--- number, a pid ...), the name is not of that form, or there is no such module: it is neither loaded nor found by `require`.
+-- there, not a copy. For sentinels; a module's fields that are empty tables with a metatable travel so by themselves.
+-- Call it in the file of the module, so that it holds on every scheduler. Raises when the value is none that is copied
+-- (a number, a pid ...), the name is not of that form, or there is no such module: it is neither loaded nor found by
+-- `require`.
 -- @function name
 -- @param value table, function or userdata
 -- @param name string: the module, a dot and the field
@@ -254,10 +255,10 @@ mb.name = core.name
 mb.long_schedule = core.long_schedule
 
 --- How long the to-be-closed variables of a process that was killed may take to close; the environment variable
--- MOONBEAM_CLEANUP_TIMEOUT sets it at the start. They cannot wait, and nothing else runs on their scheduler meanwhile; what
--- takes longer is cut off and logged with the place. The same time has what shows a dying process's values in its report
--- (`__tostring`). A process that ends by itself, by an error or by `exit` closes its variables like any code: they may wait,
--- and take as long as they like.
+-- MOONBEAM_CLEANUP_TIMEOUT sets it at the start. They cannot wait, and nothing else runs on their scheduler meanwhile;
+-- what takes longer is cut off and logged with the place. The same time has what shows a dying process's values in its
+-- report (`__tostring`). A process that ends by itself, by an error or by `exit` closes its variables like any code:
+-- they may wait, and take as long as they like.
 -- @function cleanup_timeout
 -- @param[opt] ms integer from 0 to a day; 50 at first
 -- @return the ms before
@@ -267,18 +268,18 @@ mb.long_schedule = core.long_schedule
 -- assert(mb.cleanup_timeout(before) == 200)
 mb.cleanup_timeout = core.cleanup_timeout
 
---- Have a function called when the program ends: at the end of the script, by an error or os.exit, and by SIGTERM or SIGHUP.
--- The last one given is called first, with the exit status. See Elixir's `System.at_exit/1`.
+--- Have a function called when the program ends: at the end of the script, by an error or os.exit, and by SIGTERM or
+-- SIGHUP. The last one given is called first, with the exit status. See Elixir's `System.at_exit/1`.
 --
--- Each runs in a process of its own, with a copy of fn as it is now, and may wait; other processes still run, but for the
--- script's, which may have ended, and those of the supervisors after a signal. All of them together have the time that
--- `shutdown_timeout` says. From stock Lua they are called when the Lua state closes: at the end of the main chunk and by
--- os.exit(code, true); os.exit(code) ends at once there, and so does a signal.
+-- Each runs in a process of its own, with a copy of fn as it is now, and may wait; other processes still run, but for
+-- the script's, which may have ended, and those of the supervisors after a signal. All of them together have the time
+-- that `shutdown_timeout` says. From stock Lua they are called when the Lua state closes: at the end of the main chunk
+-- and by os.exit(code, true); os.exit(code) ends at once there, and so does a signal.
 --
 -- os.exit in a finalizer ends the program without them: no process can run on top of the garbage collector.
 --
--- Under the host, a function that calls os.exit(code) itself ends the program at once with that status, as `System.halt`
--- does: those given before it are not called.
+-- Under the host, a function that calls os.exit(code) itself ends the program at once with that status, as
+-- `System.halt` does: those given before it are not called.
 -- @function at_exit
 -- @param fn function of the exit status, which is nil from stock Lua; copied
 -- @return true
@@ -287,9 +288,9 @@ mb.cleanup_timeout = core.cleanup_timeout
 -- mb.at_exit(function(status) io.stderr:write("ended with ", tostring(status), "\n") end)
 mb.at_exit = core.at_exit
 
---- How long the functions of `at_exit` may take when the program ends, all together, and, after a signal, the supervisors
--- before that; the environment variable MOONBEAM_SHUTDOWN_TIMEOUT sets it at the start. What takes longer is killed, and
--- logged.
+--- How long the functions of `at_exit` may take when the program ends, all together, and, after a signal, the
+-- supervisors before that; the environment variable MOONBEAM_SHUTDOWN_TIMEOUT sets it at the start. What takes longer
+-- is killed, and logged.
 -- @function shutdown_timeout
 -- @param[opt] ms integer from 0 to a day; 10000 at first
 -- @return the ms before
@@ -300,8 +301,8 @@ mb.at_exit = core.at_exit
 mb.shutdown_timeout = core.shutdown_timeout
 
 --- How much there is of what could leak: processes, timers, names, messages, registries and what is registered there.
--- `blocking` are the calls of `blocking` that wait or run, `file` and `watcher` what `fs` has open, `process` programs of the
--- system's that run, `signal` those of its signals that processes listen to.
+-- `blocking` are the calls of `blocking` that wait or run, `file` and `watcher` what `fs` has open, `process` programs
+-- of the system's that run, `signal` those of its signals that processes listen to.
 -- @function census
 -- @return table of counts
 -- @usage assert(require("moonbeam").census().processes >= 1)
@@ -323,11 +324,11 @@ end
 
 --- Run a function in the Lua state of each scheduler, to set up what a module keeps in its own tables or in C, of which
 -- each scheduler has its own: settings, hooks, metatables.
--- It runs here at once, and elsewhere before the next process or message from here; on a scheduler that has not started,
--- before its first process. It is copied for that, with its upvalues; it finds and sets the globals that modules have.
--- Everywhere it is outside of any process, as a finalizer is: it may send, spawn, name and end processes; whatever is a
--- process's own (its pid, mailbox, dictionary, flags, links) raises, and so does waiting. An error raises here; elsewhere it
--- is logged, and the scheduler goes on.
+-- It runs here at once, and elsewhere before the next process or message from here; on a scheduler that has not
+-- started, before its first process. It is copied for that, with its upvalues; it finds and sets the globals that
+-- modules have. Everywhere it is outside of any process, as a finalizer is: it may send, spawn, name and end processes;
+-- whatever is a process's own (its pid, mailbox, dictionary, flags, links) raises, and so does waiting. An error raises
+-- here; elsewhere it is logged, and the scheduler goes on.
 -- @function on_scheduler_start
 -- @param fn function without arguments; its results are dropped
 -- @return true
@@ -348,23 +349,23 @@ end
 --- What the schedulers are doing, one entry each. See Erlang's `scheduler_wall_time`.
 -- @function schedulers
 -- @return sequence of tables: processes, run_queue (length), steals (processes taken over from others), wakeups (from
--- sleep), utilisation (0 to 1, since its start); its field blocking tells of the threads of `blocking`: limit, threads, busy
--- and queued (calls that wait for a thread)
+-- sleep), utilisation (0 to 1, since its start); its field blocking tells of the threads of `blocking`: limit, threads,
+-- busy and queued (calls that wait for a thread)
 -- @usage assert(#require("moonbeam").schedulers() >= 1)
 mb.schedulers = core.schedulers
 
 --- Run a function that blocks a thread on one of a pool: the calling process waits, and nobody else. For `io.popen`,
 -- `os.execute`, and C libraries that wait for a network, a disk or a database.
 --
--- fn and its arguments are copied, as by `spawn`, and so are the results. There is a Lua state with the modules on each thread,
--- which stays from call to call; what blocks there, a connection say, is opened, used and closed in one call, or kept in a
--- module of its own, and cannot be returned. What fn does is outside of any process: it may `send`, and log; `self`,
--- `receive`, `spawn` and the like raise there.
+-- fn and its arguments are copied, as by `spawn`, and so are the results. There is a Lua state with the modules on each
+-- thread, which stays from call to call; what blocks there, a connection say, is opened, used and closed in one call,
+-- or kept in a module of its own, and cannot be returned. What fn does is outside of any process: it may `send`, and
+-- log; `self`, `receive`, `spawn` and the like raise there.
 --
--- There are as many threads as cores, at least 4, or MOONBEAM_BLOCKING_THREADS of the environment; further calls wait in
--- order, as `schedulers` shows. A thread without work for 10 s ends. What fn raises is raised in the caller, a text with
--- the traceback from there. When the caller is killed, what has begun goes on and its result is dropped. The end of the
--- program does not wait for it longer than a second.
+-- There are as many threads as cores, at least 4, or MOONBEAM_BLOCKING_THREADS of the environment; further calls wait
+-- in order, as `schedulers` shows. A thread without work for 10 s ends. What fn raises is raised in the caller, a text
+-- with the traceback from there. When the caller is killed, what has begun goes on and its result is dropped. The end
+-- of the program does not wait for it longer than a second.
 -- @function blocking
 -- @param fn function
 -- @param ... its arguments
@@ -399,9 +400,9 @@ end
 
 --- Make a call that takes a callback one that waits: the way to use what is written for luv, the libuv binding, in
 -- processes. `require "luv"` gives the luv of the scheduler's own loop, whose callbacks run between processes.
--- fn gets a function `resume`, which it hands on as the callback, or calls in one. The calling process, and no other, waits
--- until that is called; it may be called at once, and later calls do nothing. fn may return a function that takes back
--- what was begun: it is called when the time is over, and when the process dies. What fn raises, the caller gets.
+-- fn gets a function `resume`, which it hands on as the callback, or calls in one. The calling process, and no other,
+-- waits until that is called; it may be called at once, and later calls do nothing. fn may return a function that takes
+-- back what was begun: it is called when the time is over, and when the process dies. What fn raises, the caller gets.
 -- @function await_uv
 -- @param fn function of resume
 -- @param[opt] ms integer >= 0 or "infinity": how long to wait

@@ -1,9 +1,10 @@
 --- Log entries, written to stderr as `12:01:02.345 [error] text`, or given to a handler. See Elixir's `Logger`.
 --
--- An entry below the level costs next to nothing. A terminal or a pipe that is slow delays no other process: what it does
--- not take at once waits, up to 4 MB of it, and a process that logs faster than entries are taken waits a little, too. What
--- does not fit is dropped, and an entry says how much. Reports of crashes have 4 MB of their own; above that, an entry says
--- how many more came from which place. When the program ends, what is left is written, as long as somebody takes it.
+-- An entry below the level costs next to nothing. A terminal or a pipe that is slow delays no other process: what it
+-- does not take at once waits, up to 4 MB of it, and a process that logs faster than entries are taken waits a little,
+-- too. What does not fit is dropped, and an entry says how much. Reports of crashes have 4 MB of their own; above that,
+-- an entry says how many more came from which place. When the program ends, what is left is written, as long as
+-- somebody takes it.
 -- @module moonbeam.logger
 
 local core = require "moonbeam.core"
@@ -61,16 +62,16 @@ end
 
 --- Configure the log, for all processes.
 --
--- A handler is a function of one event, a table with level, message (text), metadata, time (ms since 1970) and pid (nil when
--- a finalizer has logged it); it runs
--- in the logger's own process, one event at a time, and is copied there. Crashes come as `metadata.report`, a table with
--- kind = "crash", pid, reason and more. A handler that raises is reported, and the default takes over; one that is at an event
--- for a second while another handler waits for its place is killed and reported.
+-- A handler is a function of one event, a table with level, message (text), metadata, time (ms since 1970) and pid (nil
+-- when a finalizer has logged it); it runs in the logger's own process, one event at a time, and is copied there.
+-- Crashes come as `metadata.report`, a table with kind = "crash", pid, reason and more. A handler that raises is
+-- reported, and the default takes over; one that is at an event for a second while another handler waits for its place
+-- is killed and reported.
 --
--- A format is a text in which $time, $date, $level, $message, $metadata and $pid are replaced, or a function from an event to
--- text, which runs in the process that logs; "default" brings the first one back.
--- @param opts table: level = "debug" | "info" (at first) | "warning" | "error" | "none"; handler = function | "default";
--- format = string | function; metadata = sequence of keys that $metadata shows | "all"
+-- A format is a text in which $time, $date, $level, $message, $metadata and $pid are replaced, or a function from an
+-- event to text, which runs in the process that logs; "default" brings the first one back.
+-- @param opts table: level = "debug" | "info" (at first) | "warning" | "error" | "none"; handler = function |
+-- "default"; format = string | function; metadata = sequence of keys that $metadata shows | "all"
 -- @return the level before
 -- @usage
 -- local before = Logger.configure{level = "warning", format = "$date $time [$level] $metadata$message", metadata = {"user"}}

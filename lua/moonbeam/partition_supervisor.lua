@@ -65,8 +65,8 @@ function PartitionSupervisor.start_link(opts)
   }, {name = name})
 end
 
--- How many partitions the supervisor of a name has: {pid, count} by name, asked for once in each heap, and again when very
--- many have been asked for.
+-- How many partitions the supervisor of a name has: {pid, count} by name, asked for once in each heap, and again when
+-- very many have been asked for.
 local MOST_KNOWN = 1000
 local known, known_count = {}, 0
 

@@ -78,8 +78,8 @@ Process.list = core.process_list
 --- What is known of a process. See Elixir's `Process.info/2`.
 -- Keys: registered_name, status, message_queue_len, messages, links, monitored_by, monitors, trap_exit,
 -- dictionary, reductions, memory, current_location, current_stacktrace, initial_location,
--- scheduler, parent. Messages and dictionary are copies. memory is in bytes, about what the process's messages and all it
--- can reach take, modules and code left out; only the beginning of what is very large is counted.
+-- scheduler, parent. Messages and dictionary are copies. memory is in bytes, about what the process's messages and all
+-- it can reach take, modules and code left out; only the beginning of what is very large is counted.
 -- @function info
 -- @param pid
 -- @param[opt] key one, or a sequence of keys

@@ -11,11 +11,11 @@
 --     type = "worker" | "supervisor", significant = false}
 --
 -- or Module, or {Module, argument}, where Module.child_spec(argument) gives one; or else the child is what
--- Module.start_link(argument) starts, or, in a module without, GenServer.start_link(Module, argument): its id is the module's
--- field `name`, or the name by which `require` knows it, or "GenServer" ("GenServer 2" where there is one already).
--- A supervisor of one's own is a module with `init(arg)` that ends with `return Supervisor.init(children, options)`, or
--- returns "ignore"; `Supervisor.start_link(module, arg, {name = ...})` starts it, and so does `{Module, argument}` as a child,
--- which is of the type "supervisor" then.
+-- Module.start_link(argument) starts, or, in a module without, GenServer.start_link(Module, argument): its id is the
+-- module's field `name`, or the name by which `require` knows it, or "GenServer" ("GenServer 2" where there is one
+-- already). A supervisor of one's own is a module with `init(arg)` that ends with
+-- `return Supervisor.init(children, options)`, or returns "ignore"; `Supervisor.start_link(module, arg, {name = ...})`
+-- starts it, and so does `{Module, argument}` as a child, which is of the type "supervisor" then.
 --
 -- The start functions run in the supervisor, one after the other; they and their arguments are copied once.
 -- @module moonbeam.supervisor
@@ -110,8 +110,8 @@ end
 --- Add a child at the end and start it. See Elixir's `Supervisor.start_child/2`.
 -- @param supervisor pid, name or via table
 -- @param spec child
--- @return pid [, info] as the start function | "undefined" when that says "ignore" | nil, reason: {"already_started", pid},
--- "already_present", {reason, spec} when the start function failed, or what is wrong with spec
+-- @return pid [, info] as the start function | "undefined" when that says "ignore" | nil, reason: {"already_started",
+-- pid}, "already_present", {reason, spec} when the start function failed, or what is wrong with spec
 -- @usage
 -- local sup = Supervisor.start_link({}, {strategy = "one_for_one"})
 -- local agent = Supervisor.start_child(sup, {Agent, function() return 42 end})
@@ -183,8 +183,8 @@ local function is_arguments(x)
   return type(x) == "table" and type(x[1]) == "table" and type(x[2]) == "table" and x[2].strategy ~= nil
 end
 
---- The specification of a child: of a module or {module, argument}, of a supervisor's {children, options}, or a copy of a
--- specification; with some fields changed. See Elixir's `Supervisor.child_spec/2`.
+--- The specification of a child: of a module or {module, argument}, of a supervisor's {children, options}, or a copy of
+-- a specification; with some fields changed. See Elixir's `Supervisor.child_spec/2`.
 -- @param x child, or {children, options}
 -- @param[opt] overrides table of fields
 -- @return child specification

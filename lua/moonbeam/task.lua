@@ -3,9 +3,10 @@
 --    local task = Task.async(function(text) return #text end, "some text")
 --    print(Task.await(task))
 --
--- The function, its arguments and its results are copied. Only the process that has started a task, its owner, may wait for
--- it. A task of `async` is linked to its owner: whoever fails of them takes the other along. Where that must not be, there are
--- the tasks of a `Task.Supervisor`. `{Task, {fn, arguments...}}` is a child that runs once and is not restarted.
+-- The function, its arguments and its results are copied. Only the process that has started a task, its owner, may wait
+-- for it. A task of `async` is linked to its owner: whoever fails of them takes the other along. Where that must not
+-- be, there are the tasks of a `Task.Supervisor`. `{Task, {fn, arguments...}}` is a child that runs once and is not
+-- restarted.
 -- @module moonbeam.task
 
 local core = require "moonbeam.core"

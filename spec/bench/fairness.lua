@@ -1,5 +1,5 @@
--- Fairness on one scheduler: how late a process that sleeps 1 ms wakes beside ten busy loops, and how evenly eleven busy
--- loops share the processor.
+-- Fairness on one scheduler: how late a process that sleeps 1 ms wakes beside ten busy loops, and how evenly eleven
+-- busy loops share the processor.
 --
 --   moonbeam --schedulers 1 spec/bench/fairness.lua
 --

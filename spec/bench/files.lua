@@ -1,7 +1,7 @@
 -- fs beside io in lua5.4: moonbeam spec/bench/files.lua [MB = 1000] [rounds = 5]
 --
--- Each row is done by both in turn, in programs of their own; the ratios are medians, of the time and of the processor time,
--- and in brackets is the most memory that the program had. Each checks what it has read.
+-- Each row is done by both in turn, in programs of their own; the ratios are medians, of the time and of the processor
+-- time, and in brackets is the most memory that the program had. Each checks what it has read.
 local here, script = arg[-1], arg[0]
 
 local function work(name, path, size)

@@ -93,7 +93,8 @@ describe("globals", function()
     ]])
   end)
 
-  -- 100,000 names, each used twice. What grows with the square of them takes thousands of times as long as to compile them.
+  -- 100,000 names, each used twice. What grows with the square of them takes thousands of times as long as to compile
+  -- them.
   it("of a hundred thousand names are found at once", function()
     assert.equal("ok\n", run[[
       local lines = {}

@@ -18,7 +18,8 @@ describe("what modules hold", function()
     file:close()
   end
 
-  -- What a program prints. In it, there(f, ...) gives what f returns on the second scheduler, here(f, ...) on the first.
+  -- What a program prints. In it, there(f, ...) gives what f returns on the second scheduler, here(f, ...) on the
+  -- first.
   local function run(source)
     return (helper.run_script(([[
       local mb = require "moonbeam"

@@ -3,8 +3,8 @@
 --   lua5.4 spec/conformance/official.lua DIRECTORY [moonbeam]
 --
 -- DIRECTORY is `testes` of a checkout of Lua at v5.4.4. Every file that plain lua5.4 passes with _port and _soft is run
--- by a process that is preempted at every instruction, every 7, every 1000, and by time, beside one that is always busy.
--- Exit status: 0 when all that pass there pass here.
+-- by a process that is preempted at every instruction, every 7, every 1000, and by time, beside one that is always
+-- busy. Exit status: 0 when all that pass there pass here.
 
 local directory, moonbeam = arg[1], arg[2] or "build/release/bin/moonbeam"
 assert(directory, "usage: lua5.4 spec/conformance/official.lua DIRECTORY [moonbeam]")

@@ -1,4 +1,5 @@
--- What stands where: a file at the top of lua/moonbeam is public and has a page, what is inside of X is in the folder X.
+-- What stands where: a file at the top of lua/moonbeam is public and has a page, what is inside of X is in the folder
+-- X.
 local function files()
   local found = {}
   for path in assert(io.popen("find lua/moonbeam -name '*.lua'")):lines() do found[#found + 1] = path end

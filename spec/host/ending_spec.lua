@@ -11,8 +11,8 @@ local function write(source)
   return name
 end
 
--- Run a script and send it signals, each as soon as it has printed a word: "up", or what stands before the signal, as in
--- "HUP done:TERM". What it prints, and its status.
+-- Run a script and send it signals, each as soon as it has printed a word: "up", or what stands before the signal, as
+-- in "HUP done:TERM". What it prints, and its status.
 local function signalled(source, signals, environment)
   local name, out = write(source), os.tmpname()
   local text, code = helper.run(([[

@@ -1,9 +1,9 @@
 -- Checks that calls and includes of the C code run down only: lua5.4 layers.lua LIST [ROOM...]
 --
--- LIST, which the build writes (layers.txt), names the rooms, which are the targets, with their objects, and to which other
--- rooms each is linked: these are below it. What a file includes or calls is in its own room or in one below; in the rooms
--- that are given no files call each other in a circle. Prints for each room its largest circle of files, by calls and by
--- includes; then what is wrong, with exit status 1. 77: the objects cannot be read by this nm.
+-- LIST, which the build writes (layers.txt), names the rooms, which are the targets, with their objects, and to which
+-- other rooms each is linked: these are below it. What a file includes or calls is in its own room or in one below; in
+-- the rooms that are given no files call each other in a circle. Prints for each room its largest circle of files, by
+-- calls and by includes; then what is wrong, with exit status 1. 77: the objects cannot be read by this nm.
 
 local list_path, strict = arg[1], {}
 for i = 2, #arg do strict[arg[i]] = true end
@@ -75,7 +75,8 @@ end
 local wrong = {}
 local function complain(...) wrong[#wrong + 1] = string.format(...) end
 
--- Circles: Tarjan's strongly connected components. nodes: sorted names; edges[a][b]: a names b. Returns the largest one.
+-- Circles: Tarjan's strongly connected components. nodes: sorted names; edges[a][b]: a names b. Returns the largest
+-- one.
 local function largest_circle(nodes, edges)
   local index, low, stack, on, counter, largest = {}, {}, {}, {}, 0, {}
   local function visit(v)

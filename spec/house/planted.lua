@@ -1,5 +1,5 @@
--- Shows that layers.lua finds what it looks for: lua5.4 planted.lua CC NM. Two rooms of planted files, low and high above it,
--- are compiled and checked: as they should be, then each with one fault.
+-- Shows that layers.lua finds what it looks for: lua5.4 planted.lua CC NM. Two rooms of planted files, low and high
+-- above it, are compiled and checked: as they should be, then each with one fault.
 
 local cc, nm = arg[1], arg[2]
 local here = arg[0]:match "^(.*)/" or "."

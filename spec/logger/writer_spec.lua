@@ -9,8 +9,8 @@ local function script(source)
   return name
 end
 
--- Run it with stderr in a pipe that is not read before the program opens the file it is given, and to its end then: what was
--- written there.
+-- Run it with stderr in a pipe that is not read before the program opens the file it is given, and to its end then:
+-- what was written there.
 local function read_late(source, environment)
   local name, gate = script(source), os.tmpname()
   local text, code = helper.run(([[

@@ -1,7 +1,8 @@
 local helper = require "spec.helper"
 
 describe("the library", function()
-  -- The script keeps for itself what it needs, then `change` is applied to every function of Lua's that a script can reach.
+  -- The script keeps for itself what it needs, then `change` is applied to every function of Lua's that a script can
+  -- reach.
   local function run(change)
     return helper.run_script([[
       local mb = require "moonbeam" mb.import()

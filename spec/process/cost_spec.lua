@@ -16,8 +16,8 @@ local function cost(times, n, prepare, run)
   return took
 end
 
--- Sixteen times as many may cost a few times as much for each: memory is farther away. Their square costs sixteen times as
--- much. Both are the least of a few times, of which the small ones are as long as the large ones.
+-- Sixteen times as many may cost a few times as much for each: memory is farther away. Their square costs sixteen times
+-- as much. Both are the least of a few times, of which the small ones are as long as the large ones.
 local function grows_with_its_size(n, prepare, run)
   local few, many = math.huge, math.huge
   for _ = 1, 3 do

@@ -87,7 +87,8 @@ describe("a message for a waiting process", function()
     send(pid, "stop")
   end)
 
-  -- A table that is built in the call itself goes as it is: nobody else may have it, or be able to change what is in it.
+  -- A table that is built in the call itself goes as it is: nobody else may have it, or be able to change what is in
+  -- it.
   it("LUA-10 is not what the sender keeps, however the call is written", function()
     local me = self()
     local pid = waiting(function()

@@ -412,8 +412,8 @@ function storms.spawns(time)
   return ("%d processes, %.0f MiB after the first million, %.0f at the end"):format(born, early or now, now)
 end
 
--- Streams whose tasks end, fail, hang or are killed, and whose consumers read to the end, leave, raise or are killed. Those
--- that read on get every item once, in order, and nothing stays behind.
+-- Streams whose tasks end, fail, hang or are killed, and whose consumers read to the end, leave, raise or are killed.
+-- Those that read on get every item once, in order, and nothing stays behind.
 function storms.streams(time)
   local function work(n, how)
     if how == "fail" then exit("failed") end

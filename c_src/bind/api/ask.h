@@ -24,8 +24,8 @@ struct mb_query {
   mb_ref ref;
 };
 
-/* Ask, and wait: the value of the answer is the result of the caller, a C function that returns this. The query is copied.
- * Raises when the running process cannot wait, or memory is out here or there. */
+/* Ask, and wait: the value of the answer is the result of the caller, a C function that returns this. The query is
+ * copied. Raises when the running process cannot wait, or memory is out here or there. */
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query);
 
 #endif

@@ -21,8 +21,8 @@ enum mb_destination_forms {
   MB_NAMES_AND_NODES /* {name, node}, too */
 };
 
-/* The destination at a stack index that is no pid. Raises, naming argument `index` of the function, when it is of no form
- * that this takes. */
+/* The destination at a stack index that is no pid. Raises, naming argument `index` of the function, when it is of no
+ * form that this takes. */
 struct mb_destination mb_named_destination(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
                                            enum mb_destination_forms forms);
 

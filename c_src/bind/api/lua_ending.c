@@ -33,7 +33,8 @@ static int decode(lua_State *L) {
   return mb_decode(lua_touserdata(L, 1), L, s->data);
 }
 
-/* take_exit_function() -> the last one that was given and has not been taken: true, fn | false, message; nil: none is left */
+/* take_exit_function() -> the last one that was given and has not been taken: true, fn | false, message; nil: none is
+ * left */
 static int take_exit_function(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_ending *e = h->ending;

@@ -1,5 +1,5 @@
-/* io.input and io.output: each process has default files of its own. The library keeps one of each in the registry; there
- * are those of the process which has used them last. Until a process has set one, all have the standard ones. */
+/* io.input and io.output: each process has default files of its own. The library keeps one of each in the registry;
+ * there are those of the process which has used them last. Until a process has set one, all have the standard ones. */
 #include <lualib.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,8 +86,8 @@ static int is_line(lua_State *L, int at) {
   return *format == 'l' || *format == 'L';
 }
 
-/* Whether reading from f would make the process wait with its whole thread: it is standard input, of which nothing has been
- * read ahead, or no line when that is what shall be read. */
+/* Whether reading from f would make the process wait with its whole thread: it is standard input, of which nothing has
+ * been read ahead, or no line when that is what shall be read. */
 static int is_late(struct mb_heap *h, lua_State *L, FILE *f, int line) {
   size_t ahead;
   if (f != stdin) return 0;
@@ -137,8 +137,8 @@ static int file_read_on(lua_State *L, int status, lua_KContext unused) {
 
 static int file_read(lua_State *L) { return file_read_on(L, LUA_OK, 0); }
 
-/* The iterator of lines. Its first upvalues are the library's: the file, how many formats, whether it is closed at the end,
- * and the formats; behind them stands the library's function, which finds them where it expects them. */
+/* The iterator of lines. Its first upvalues are the library's: the file, how many formats, whether it is closed at the
+ * end, and the formats; behind them stands the library's function, which finds them where it expects them. */
 enum { LINES_FILE = 1, LINES_FORMATS, LINES_CLOSE, LINES_FIRST };
 
 static int next_line_on(lua_State *L, int status, lua_KContext unused) {

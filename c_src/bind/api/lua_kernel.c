@@ -37,8 +37,8 @@ static int caller(lua_State *L) {
 
 /* Spawning */
 
-/* Spawn with the function and arguments from stack index `first` on; ties and ref are mb_spawn's. What a finalizer spawns
- * has no parent. */
+/* Spawn with the function and arguments from stack index `first` on; ties and ref are mb_spawn's. What a finalizer
+ * spawns has no parent. */
 static mb_pid spawn_encoded(struct mb_heap *h, lua_State *L, int first, enum mb_spawn_ties ties, mb_ref ref) {
   struct mb_process *parent = ties ? mb_current(h, L) : mb_caller(h, L), *p;
   struct mb_signal *start;
@@ -153,7 +153,8 @@ static int process_spawn(lua_State *L) {
   return spawned(h, L, ref ? 2 : 1);
 }
 
-/* spawn_for(function, linked, entry, ...) -> pid: as spawn; a refusal of what follows names the function, the user's. */
+/* spawn_for(function, linked, entry, ...) -> pid: as spawn; a refusal of what follows names the function, the
+ * user's. */
 static int spawn_for(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   luaL_checkany(L, 3);
@@ -163,8 +164,8 @@ static int spawn_for(lua_State *L) {
   return spawned(h, L, 1);
 }
 
-/* spawn_async(function, linked, entry, ...) -> pid, ref: runs entry(owner, ref, ...), which may reply to ref. A refusal of
- * what follows names the function, the user's, unless it is false. */
+/* spawn_async(function, linked, entry, ...) -> pid, ref: runs entry(owner, ref, ...), which may reply to ref. A refusal
+ * of what follows names the function, the user's, unless it is false. */
 static int spawn_async(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   const char *function = lua_tostring(L, 1);

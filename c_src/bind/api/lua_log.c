@@ -54,8 +54,8 @@ static void note_in_vain(struct mb_log *log, uint16_t rush) {
 }
 
 /* An entry has been made: true. Who logs faster than entries are taken waits for a while, where it may, so that a burst
- * is not dropped; k: until when (ns), 0: not yet decided. Who has waited in vain, because nothing was taken any more, may
- * be the one that the handler waits for: it does not wait again in this rush, and when some have, nobody does. */
+ * is not dropped; k: until when (ns), 0: not yet decided. Who has waited in vain, because nothing was taken any more,
+ * may be the one that the handler waits for: it does not wait again in this rush, and when some have, nobody does. */
 static int logged(lua_State *L, int status, lua_KContext k) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = h->log;
@@ -78,8 +78,8 @@ static int logged(lua_State *L, int status, lua_KContext k) {
   return 1;
 }
 
-/* As mb_log, from Lua: value at index 1, metadata or nil at 2. Raises what a message's function raises. The function that
- * calls this returns what it returns. */
+/* As mb_log, from Lua: value at index 1, metadata or nil at 2. Raises what a message's function raises. The function
+ * that calls this returns what it returns. */
 static int log_value(struct mb_heap *h, lua_State *L, enum mb_log_level level, enum mb_log_source by) {
   if (mb_log_make_entry(h, L, level, by)) lua_callk(L, MB_EMIT_ARGUMENTS, 0, 0, logged);
   return logged(L, LUA_OK, 0);
@@ -138,7 +138,8 @@ static int log_write(lua_State *L) {
   return 0;
 }
 
-/* log_enter() -> whether the calling process, or a finalizer, was not at work on an entry; it is now, until log_leave() */
+/* log_enter() -> whether the calling process, or a finalizer, was not at work on an entry; it is now, until
+ * log_leave() */
 static int log_enter(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_caller(h, L);
@@ -187,8 +188,8 @@ static int log_event(lua_State *L) {
   return 1;
 }
 
-/* Whether somebody has to see to it that the one before gives way to the handler that has just been set. The caller holds
- * the mutex. */
+/* Whether somebody has to see to it that the one before gives way to the handler that has just been set. The caller
+ * holds the mutex. */
 static int needs_watch(struct mb_log *log) {
   const struct mb_record *first = log->events.head;
   int needs = !log->watched && first && (log->handling || first->kind != MB_EVENT_HANDLER);
@@ -196,8 +197,9 @@ static int needs_watch(struct mb_log *log) {
   return needs;
 }
 
-/* log_handler(fn | nil [, pid]) -> the pid that runs it, or false: nobody does yet, a new process is needed; and whether the
- * caller is to start one that asks log_overdue. With nil the process ends when it has handled what there is. */
+/* log_handler(fn | nil [, pid]) -> the pid that runs it, or false: nobody does yet, a new process is needed; and
+ * whether the caller is to start one that asks log_overdue. With nil the process ends when it has handled what there
+ * is. */
 static int log_handler(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = log_of(h);
@@ -238,8 +240,8 @@ static int log_handler(lua_State *L) {
   return 2;
 }
 
-/* log_overdue(turn | nil) -> nil: no handler waits any more, the caller's watch is over; or the number of the turn that the
- * one before it has, and the pid to be ended when that has been asked for before. */
+/* log_overdue(turn | nil) -> nil: no handler waits any more, the caller's watch is over; or the number of the turn that
+ * the one before it has, and the pid to be ended when that has been asked for before. */
 static int log_overdue(lua_State *L) {
   struct mb_log *log = log_of(mb_heap_of(L));
   int known = !lua_isnoneornil(L, 1);
@@ -303,9 +305,9 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
 /* (heap, bytes) -> value */
 static int decode(lua_State *L) { return mb_decode(lua_touserdata(L, 1), L, lua_touserdata(L, 2)); }
 
-/* Push the value of an entry that has been taken, and is the log's until the next call, and the place of a report: how many
- * values that are. 0, and an entry about it, when it cannot be made: a handler of which something cannot be loaded, or
- * memory is out. */
+/* Push the value of an entry that has been taken, and is the log's until the next call, and the place of a report: how
+ * many values that are. 0, and an entry about it, when it cannot be made: a handler of which something cannot be
+ * loaded, or memory is out. */
 static int push_value(struct mb_heap *h, lua_State *L, const struct mb_record *e) {
   lua_pushlstring(L, mb_record_place(e), e->place_size); /* first: what is run now may take the next one */
   if (mb_decode_loaded(h, L, (const unsigned char *)e->bytes) < 0) {
@@ -345,8 +347,8 @@ static int push_summary(lua_State *L) {
   return 1;
 }
 
-/* log_take() -> "event", event [, place] | "dropped", event | "handler", fn | "end" | nil: nothing yet, a message will tell.
- * What has been taken counts as handled at the next call. */
+/* log_take() -> "event", event [, place] | "dropped", event | "handler", fn | "end" | nil: nothing yet, a message will
+ * tell. What has been taken counts as handled at the next call. */
 static int log_take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
@@ -521,7 +523,8 @@ static int end_reported(lua_State *L) {
   return 0;
 }
 
-/* is_reported() -> whether the end whose reason the running process has got last, in an EXIT or a DOWN, has been logged */
+/* is_reported() -> whether the end whose reason the running process has got last, in an EXIT or a DOWN, has been
+ * logged */
 static int is_reported(lua_State *L) {
   lua_pushboolean(L, (mb_current(mb_heap_of(L), L)->private_flags & MB_PRIVATE_KNOWN) != 0);
   return 1;

@@ -14,9 +14,9 @@
 
 extern char **environ;
 
-/* Other threads may read the environment at any time, by getenv of the C library's, which takes no lock. So one that has been
- * changed is a new array, which takes the place of the old one at once, and neither old arrays nor old strings are freed:
- * a program sets few. */
+/* Other threads may read the environment at any time, by getenv of the C library's, which takes no lock. So one that
+ * has been changed is a new array, which takes the place of the old one at once, and neither old arrays nor old strings
+ * are freed: a program sets few. */
 static pthread_mutex_t environment = PTHREAD_MUTEX_INITIALIZER; /* partners: whoever changes it here */
 
 static size_t count_environment(void) {

@@ -31,8 +31,8 @@ static int lead(struct mb_heap *h, lua_State *L, mb_pid leader, int results) {
   return mb_worked(h, L, p, MB_COST_MESSAGE, results);
 }
 
-/* Whether writing so many bytes would make the process wait for the reader of standard output with its whole thread: what
- * stdio does not keep is written, and at least a page fits where anything does. */
+/* Whether writing so many bytes would make the process wait for the reader of standard output with its whole thread:
+ * what stdio does not keep is written, and at least a page fits where anything does. */
 static int is_late(struct mb_heap *h, lua_State *L, FILE *f, size_t size) {
   return f == stdout && (size == SIZE_MAX || __flbf(f) || __fpending(f) + size >= __fbufsize(f)) &&
          mb_ready_is_late(h, L, STDOUT_FILENO);

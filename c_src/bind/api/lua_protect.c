@@ -1,6 +1,6 @@
-/* pcall and xpcall, as the library's. The error by which a process that has been ended leaves code where Lua cannot yield,
- * and the interrupt of a prompt's line, are not the user's to catch: they are passed on, so that nothing but to-be-closed
- * variables runs. */
+/* pcall and xpcall, as the library's. The error by which a process that has been ended leaves code where Lua cannot
+ * yield, and the interrupt of a prompt's line, are not the user's to catch: they are passed on, so that nothing but
+ * to-be-closed variables runs. */
 #include "api/api.h"
 #include "code/stand_in.h"
 #include "heap/closing.h"

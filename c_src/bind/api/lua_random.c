@@ -1,6 +1,6 @@
-/* math.random and math.randomseed. The library keeps the state of one generator in a userdata, the functions' upvalue; in
- * there is that of the process which has used it last, the others' are among their private values. A process begins with a
- * seed of its own. */
+/* math.random and math.randomseed. The library keeps the state of one generator in a userdata, the functions' upvalue;
+ * in there is that of the process which has used it last, the others' are among their private values. A process begins
+ * with a seed of its own. */
 #include <string.h>
 #include <uv.h>
 
@@ -58,8 +58,8 @@ static void exchange(struct mb_heap *h, lua_State *L, mb_pid id, struct mb_proce
   lua_settop(L, top);
 }
 
-/* A finalizer calls f, a function of the library's: it has a generator that all finalizers of the heap share, so that nobody's
- * sequence depends on when it runs. Another finalizer cannot run meanwhile. */
+/* A finalizer calls f, a function of the library's: it has a generator that all finalizers of the heap share, so that
+ * nobody's sequence depends on when it runs. Another finalizer cannot run meanwhile. */
 static int call_outside(struct mb_heap *h, lua_State *L, lua_CFunction f) {
   unsigned char own[MB_RANDOM_SIZE];
   int status;
@@ -82,8 +82,8 @@ static int call_outside(struct mb_heap *h, lua_State *L, lua_CFunction f) {
   return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
-/* Call f, the library's, with the state of who calls. The functions here have the library's upvalue, so that it works in their
- * frame. */
+/* Call f, the library's, with the state of who calls. The functions here have the library's upvalue, so that it works
+ * in their frame. */
 static inline int call(lua_State *L, int seeds) {
   struct mb_heap *h = mb_heap_here(L);
   lua_CFunction f = seeds ? h->random->randomseed : h->random->random;
@@ -99,7 +99,8 @@ static inline int call(lua_State *L, int seeds) {
 static int do_random(lua_State *L) { return call(L, 0); }
 static int do_randomseed(lua_State *L) { return call(L, 1); }
 
-/* The library's function of this name, in the table on the top of the stack; NULL: somebody's own, without a generator. */
+/* The library's function of this name, in the table on the top of the stack; NULL: somebody's own, without a
+ * generator. */
 static lua_CFunction library_function(lua_State *L, const char *name) {
   int top = lua_gettop(L);
   lua_CFunction f = NULL;

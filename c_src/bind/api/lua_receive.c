@@ -166,7 +166,8 @@ static uint64_t after_deadline(struct mb_heap *h, lua_State *L, const char *func
   return deadline;
 }
 
-/* Push clause i of those at index 1, which have been checked, and its pattern. A matcher may have been changed since. */
+/* Push clause i of those at index 1, which have been checked, and its pattern. A matcher may have been changed
+ * since. */
 static void push_clause(struct mb_heap *h, lua_State *L, lua_Integer i) {
   if (lua_rawgeti(L, 1, i) != LUA_TTABLE)
     mb_bad_argument(h, L, "receive", 1, "clause %d is no table any more: the matcher has been changed", (int)i);
@@ -212,8 +213,8 @@ static int guard_holds(struct mb_heap *h, lua_State *L, int guard, int first) {
   return ok;
 }
 
-/* What select gives to Lua's side, which passes it on to a body: at most so many values as they are, then body and number.
- * Of more values, the first is a table of them all. */
+/* What select gives to Lua's side, which passes it on to a body: at most so many values as they are, then body and
+ * number. Of more values, the first is a table of them all. */
 enum { FEW_VALUES = 3, SELECTED = FEW_VALUES + 2 };
 
 /* Push what select gives when the values are those above `base` and `body` is the body's stack index, 0: none. */
@@ -233,7 +234,8 @@ static int selected(lua_State *L, int base, int body) {
   return SELECTED;
 }
 
-/* Try the value on the top of the stack, at `value`, against the clauses at index 1. 0, or SELECTED results were pushed. */
+/* Try the value on the top of the stack, at `value`, against the clauses at index 1. 0, or SELECTED results were
+ * pushed. */
 static int try_clauses(struct mb_heap *h, lua_State *L, lua_Integer shape, int value) {
   int clause = value + 1, pattern = value + 2;
   for (lua_Integer i = 1; i <= shape / SHAPE_ONE; i++) {
@@ -314,7 +316,8 @@ static int select_on(lua_State *L, int status, lua_KContext deadline) {
 
 static const char shape_key; /* its address is the key of the shape in a matcher's metatable */
 
-/* The shape that the metatable at index 2 stands for; -1: none. A matcher's that has travelled has a metatable of its own. */
+/* The shape that the metatable at index 2 stands for; -1: none. A matcher's that has travelled has a metatable of its
+ * own. */
 static lua_Integer shape_of_metatable(struct mb_heap *h, lua_State *L) {
   const void *identity = lua_topointer(L, 2);
   for (int i = 0; i < KNOWN_SHAPES; i++)

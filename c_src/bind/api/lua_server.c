@@ -1,5 +1,5 @@
-/* What is known of servers and tasks beside their state: ancestors and callers, and the module of a server, which may be
- * loaded anew.
+/* What is known of servers and tasks beside their state: ancestors and callers, and the module of a server, which may
+ * be loaded anew.
  *
  * A module that is loaded anew keeps its table, so that everybody who holds it calls the new functions. Servers do not
  * run that table itself but one that falls back on it (gen_server/reload.lua); at a reload that one is given the old
@@ -74,8 +74,8 @@ static int await_work(lua_State *L) {
   return 0;
 }
 
-/* enter_task(owner, callers | false): the calling process is a task from now on; its dictionary has "$callers", the owner
- * and then the owner's own. */
+/* enter_task(owner, callers | false): the calling process is a task from now on; its dictionary has "$callers", the
+ * owner and then the owner's own. */
 static int enter_task(lua_State *L) {
   enum { OWNER = 1, CALLERS, LIST };
   struct mb_heap *h = mb_heap_of(L);

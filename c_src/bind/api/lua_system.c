@@ -23,8 +23,9 @@ static int called(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L);
 }
 
-/* call_user(fn, ...) -> its results: how the library's functions call one of the user's in the caller's own process. What
- * that blames on its caller, as functions of C do and error("...", 2), has no line then, rather than one of the library's. */
+/* call_user(fn, ...) -> its results: how the library's functions call one of the user's in the caller's own process.
+ * What that blames on its caller, as functions of C do and error("...", 2), has no line then, rather than one of the
+ * library's. */
 static int call_user(lua_State *L) {
   luaL_checkany(L, 1);
   lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, called);
@@ -83,9 +84,8 @@ static int node_name(lua_State *L) {
   return 1;
 }
 
-/* census() -> {processes =, timers =, names =, messages =, registries =, registrations =, blocking =, and handles by kind: file =,
- * watcher =, process =, signal =, tcp =, pipe =, udp =,
- * listener =} */
+/* census() -> {processes =, timers =, names =, messages =, registries =, registrations =, blocking =, and handles by
+ * kind: file =, watcher =, process =, signal =, tcp =, pipe =, udp =, listener =} */
 static int census(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_runtime *rt = h->runtime;
@@ -132,8 +132,8 @@ static void set_pool(struct mb_heap *h, lua_State *L) {
   lua_setfield(L, -2, "blocking");
 }
 
-/* schedulers() -> {{processes =, run_queue =, steals =, wakeups =, utilisation =}..., blocking = {limit =, threads =, busy =,
- * queued =}} */
+/* schedulers() -> {{processes =, run_queue =, steals =, wakeups =, utilisation =}..., blocking = {limit =, threads =,
+ * busy =, queued =}} */
 static int schedulers(lua_State *L) {
   struct mb_runtime *rt = mb_heap_of(L)->runtime;
   uint32_t started = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */

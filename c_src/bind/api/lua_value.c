@@ -79,8 +79,8 @@ static int is_call(lua_State *L) {
 
 static const char *const kinds[] = {"string", "number", "integer", "boolean", "table", "func", "pid", "ref", NULL};
 
-/* is[key], which is none: a nil would shorten the pattern that it stands in. Whoever looks for the end of a sequence there
- * asks for numbers. */
+/* is[key], which is none: a nil would shorten the pattern that it stands in. Whoever looks for the end of a sequence
+ * there asks for numbers. */
 static int is_index(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
   if (lua_type(L, 2) != LUA_TSTRING) return 0;

@@ -1,7 +1,7 @@
-/* What Lua's library keeps once per state and each process has for itself: the generator of math.random, and the default
- * files of io. The library's own functions serve all processes: what belongs to the one that runs is put in its place
- * first. A process that uses neither has neither. The main chunk of a stock interpreter counts as one process, whichever it
- * is by now. A heap's own thread. */
+/* What Lua's library keeps once per state and each process has for itself: the generator of math.random, and the
+ * default files of io. The library's own functions serve all processes: what belongs to the one that runs is put in its
+ * place first. A process that uses neither has neither. The main chunk of a stock interpreter counts as one process,
+ * whichever it is by now. A heap's own thread. */
 #ifndef MB_OWN_H
 #define MB_OWN_H
 

@@ -1,5 +1,5 @@
-/* What other heaps have published is adopted before anything of theirs is decoded, or a module loaded: see replica.h, which
- * says how; the rooms below ask only whether. */
+/* What other heaps have published is adopted before anything of theirs is decoded, or a module loaded: see replica.h,
+ * which says how; the rooms below ask only whether. */
 #ifndef MB_ADOPT_H
 #define MB_ADOPT_H
 

@@ -159,8 +159,8 @@ static uint32_t instruction(const char *code, size_t i) {
   return v;
 }
 
-/* Returns whether something can be used by a distant name. Upvalue b of this function is upvalue map[b] of the outermost
- * one, -1: none of it. */
+/* Returns whether something can be used by a distant name. Upvalue b of this function is upvalue map[b] of the
+ * outermost one, -1: none of it. */
 static int scan_code(struct scan *s, const char *code, size_t size, const struct constants *k,
                       const int *map, size_t upvalues) {
   int distant = 0;

@@ -1,5 +1,5 @@
-/* C modules: libraries are opened and their openers (luaopen_...) called by one thread of the program at a time, because
- * their initialisation may not be thread-safe, and on the heap's main thread, because they may keep it. */
+/* C modules: libraries are opened and their openers (luaopen_...) called by one thread of the program at a time,
+ * because their initialisation may not be thread-safe, and on the heap's main thread, because they may keep it. */
 #ifndef MB_C_MODULES_H
 #define MB_C_MODULES_H
 

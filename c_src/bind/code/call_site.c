@@ -6,8 +6,8 @@
  *   SETLIST   a+2 ..       or SETFIELD a+2 .., or nothing if the table is empty
  *   CALL      a ..
  *
- * and a+2 is no variable: nothing but these instructions names it, and the called function has it for its own. The table
- * can be passed over only where it stands behind `and` or `or`: then a jump over it precedes NEWTABLE. */
+ * and a+2 is no variable: nothing but these instructions names it, and the called function has it for its own. The
+ * table can be passed over only where it stands behind `and` or `or`: then a jump over it precedes NEWTABLE. */
 #include "code/call_site.h"
 
 #include <lauxlib.h>

@@ -24,14 +24,14 @@ void mb_code_cache_free(struct mb_code_cache *c);
 /* As mb_code_cache_trim, when there is something to do. */
 void mb_code_cache_trim_now(struct mb_heap *h, lua_State *L);
 
-/* Empty the cache when it has grown too large: more than a number of entries, or of bytes. An encoding does so before it
- * begins, a decoding before it adds an entry. Not while a message is being encoded: its entries are in use. */
+/* Empty the cache when it has grown too large: more than a number of entries, or of bytes. An encoding does so before
+ * it begins, a decoding before it adds an entry. Not while a message is being encoded: its entries are in use. */
 static inline void mb_code_cache_trim(struct mb_heap *h, lua_State *L) {
   if (h->code_cache_full) mb_code_cache_trim_now(h, L);
 }
 
-/* The entry for a dump, made when there is none (*fresh = 1 then); for an encoding, and valid until that has ended. Raises
- * when memory is out or the dump is not of this Lua. */
+/* The entry for a dump, made when there is none (*fresh = 1 then); for an encoding, and valid until that has ended.
+ * Raises when memory is out or the dump is not of this Lua. */
 struct mb_code_entry *mb_code_cache_get(struct mb_heap *h, lua_State *L, const void *dump, size_t size,
                                    uint64_t hash, int *fresh);
 

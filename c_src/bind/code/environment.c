@@ -143,8 +143,8 @@ static int require_library(struct mb_heap *h, lua_State *L, const char *name, in
   return 1;
 }
 
-/* require; upvalue 1 is the library's own, its table `package`, or nil for a loader of somebody's own; 2 the heap, 3 the
- * library's function. */
+/* require; upvalue 1 is the library's own, its table `package`, or nil for a loader of somebody's own; 2 the heap, 3
+ * the library's function. */
 static int do_require(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, lua_upvalueindex(2));
   const char *name = luaL_checkstring(L, 1);

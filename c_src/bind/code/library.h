@@ -1,6 +1,6 @@
-/* The runtime's own modules, moonbeam.*: loaded ones are in a table of their own and not in package.loaded, which is the
- * program's. There they would be walked by whoever looks for modules, and by Lua for every name in a traceback. A module
- * gets into package.loaded when the program requires it.
+/* The runtime's own modules, moonbeam.*: loaded ones are in a table of their own and not in package.loaded, which is
+ * the program's. There they would be walked by whoever looks for modules, and by Lua for every name in a traceback. A
+ * module gets into package.loaded when the program requires it.
  *
  * The globals that their files see are copies of Lua's library as it was when the heap was opened, so nothing that a
  * program does to its globals, or to the tables `string`, `table` and so on, reaches the library. Owner's thread. */

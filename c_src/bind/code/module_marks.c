@@ -1,4 +1,5 @@
-/* What is known of modules' values at once: which objects have none of their names, and that names are not up to date. */
+/* What is known of modules' values at once: which objects have none of their names, and that names are not up to
+ * date. */
 #include "code/modules_inside.h"
 #include "core/hash.h"
 

@@ -30,7 +30,8 @@ int mb_modules_is_of_lua(const char *module) {
   return *module == '\0'; /* see standard.h */
 }
 
-/* Whether Lua's own searchpath(module, package[path]) finds a file. While the heap is opened, the one that is there is. */
+/* Whether Lua's own searchpath(module, package[path]) finds a file. While the heap is opened, the one that is there
+ * is. */
 static int on_path(struct mb_heap *h, lua_State *L, const char *module, const char *path) {
   static const char name[] = "package\0searchpath";
   int top = lua_gettop(L), package = top + 1, function = top + 2, found = 0;
@@ -148,8 +149,8 @@ const char *mb_modules_field_name(lua_State *L, const char *module, int key, siz
   return lua_tolstring(L, -1, size);
 }
 
-/* Whether Lua's library has the value at `index` under the name on the top of the stack. While the heap is opened, whatever
- * is there is. */
+/* Whether Lua's library has the value at `index` under the name on the top of the stack. While the heap is opened,
+ * whatever is there is. */
 static int is_standard(struct scan *k, int index) {
   lua_State *L = k->L;
   int is;
@@ -168,8 +169,8 @@ static int is_standard(struct scan *k, int index) {
 }
 
 /* Name the fields of the module table on the top of the stack. What a program puts into the tables of Lua's library is
- * no module's: it travels by value, or by the name that it has elsewhere. Constants count as they are when the module is
- * first seen: what is put there later is nobody else's. */
+ * no module's: it travels by value, or by the name that it has elsewhere. Constants count as they are when the module
+ * is first seen: what is put there later is nobody else's. */
 static void note_fields(struct scan *k, const char *module) {
   lua_State *L = k->L;
   int table = lua_gettop(L), of_lua = mb_modules_is_of_lua(module), fresh;
@@ -252,8 +253,8 @@ static int has_part(const char *names, const char *name) {
   return 0;
 }
 
-/* The value on the top of the stack is also module `name`: whoever loads it elsewhere loads all, in this order, since each
- * may have added to it. */
+/* The value on the top of the stack is also module `name`: whoever loads it elsewhere loads all, in this order, since
+ * each may have added to it. */
 static void note_module(struct scan *k, const char *name) {
   lua_State *L = k->L;
   int value = lua_gettop(L);
@@ -271,8 +272,8 @@ static void note_module(struct scan *k, const char *name) {
   lua_settop(L, value);
 }
 
-/* Whether what package.loaded has under this name, on the top of the stack, is the module that its loader made, and a file
- * stands behind it. */
+/* Whether what package.loaded has under this name, on the top of the stack, is the module that its loader made, and a
+ * file stands behind it. */
 static int is_module(struct scan *k, const char *name) {
   lua_State *L = k->L;
   int value = lua_gettop(L), replaced;
@@ -285,7 +286,8 @@ static int is_module(struct scan *k, const char *name) {
   return !replaced && is_backed(k->h, L, name);
 }
 
-/* Name the modules in the table at `loaded`, then what is in them: a module that is another's field has a name of its own. */
+/* Name the modules in the table at `loaded`, then what is in them: a module that is another's field has a name of its
+ * own. */
 static void scan_loaded(struct scan *k, int loaded, int (*is)(struct scan *, const char *)) {
   lua_State *L = k->L;
   int top = lua_gettop(L);
@@ -312,8 +314,8 @@ static void scan_loaded(struct scan *k, int loaded, int (*is)(struct scan *, con
   lua_settop(L, top);
 }
 
-/* Forget what is known of the names, keys of a table of the heap's, that are not in the table at `loaded`: whoever loads a
- * module of such a name makes it known again. */
+/* Forget what is known of the names, keys of a table of the heap's, that are not in the table at `loaded`: whoever
+ * loads a module of such a name makes it known again. */
 static void forget_others(struct scan *k, enum mb_heap_ref ref, int loaded) {
   lua_State *L = k->L;
   int table = lua_gettop(L) + 1;

@@ -1,9 +1,9 @@
 /* Values that travel by name: what loaded modules hold.
  *
  * A module is code and lives once in every heap, so its table, the functions found in it, its constants and tables
- * that serve as metatables are encoded as a name and resolved by require on the other side. This counts for the standard
- * library, the runtime's own modules and everything that a loader made and a file on package.path or package.cpath
- * stands behind; another table in package.loaded travels by value.
+ * that serve as metatables are encoded as a name and resolved by require on the other side. This counts for the
+ * standard library, the runtime's own modules and everything that a loader made and a file on package.path or
+ * package.cpath stands behind; another table in package.loaded travels by value.
  *
  *   name   := module [0 field]           the field of a module
  *   module := part {MB_NAME_AND part}    names of one table, in the order in which they were loaded
@@ -23,7 +23,8 @@ enum { MB_NAME_AND = 1, MB_NAME_MOST = 255 };
 struct mb_modules *mb_modules_new(void);
 void mb_modules_free(struct mb_modules *m);
 
-/* The heap is open: the C functions that are in the tables of Lua's library by now are Lua's, all else is the program's. */
+/* The heap is open: the C functions that are in the tables of Lua's library by now are Lua's, all else is the
+ * program's. */
 void mb_modules_settle(struct mb_heap *h, lua_State *L);
 
 /* New modules may have been loaded: look again before the next answer. */
@@ -60,15 +61,16 @@ int mb_modules_unseen(struct mb_heap *h, lua_State *L, int index);
 /* Whether a module, or the one that a name begins with, is part of Lua. */
 int mb_modules_is_of_lua(const char *module);
 
-/* Push the value behind a name: 1. 0, and nothing pushed, when a module would have to be loaded first, or asked by code of
- * its own. */
+/* Push the value behind a name: 1. 0, and nothing pushed, when a module would have to be loaded first, or asked by code
+ * of its own. */
 int mb_modules_loaded(struct mb_heap *h, lua_State *L, const char *name, size_t size);
 
-/* Push the value behind a name; code of the user's may run. Raises when the module cannot be loaded or lacks the field. */
+/* Push the value behind a name; code of the user's may run. Raises when the module cannot be loaded or lacks the
+ * field. */
 void mb_modules_resolve(struct mb_heap *h, lua_State *L, const char *name, size_t size);
 
-/* Let the value at `index` travel as a field of a module, or with field NULL as the module: a standard function that was
- * replaced by ours, another table of the module's. */
+/* Let the value at `index` travel as a field of a module, or with field NULL as the module: a standard function that
+ * was replaced by ours, another table of the module's. */
 void mb_modules_alias(struct mb_heap *h, lua_State *L, int index, const char *module,
                       const char *field);
 

@@ -1,5 +1,5 @@
-/* What is found in Lua's library, but is no field of its tables: iterators, metamethods, the methods of files, searchers.
- * It travels by a name of its own, see modules.h. */
+/* What is found in Lua's library, but is no field of its tables: iterators, metamethods, the methods of files,
+ * searchers. It travels by a name of its own, see modules.h. */
 #ifndef MB_STANDARD_H
 #define MB_STANDARD_H
 

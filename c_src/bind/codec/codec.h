@@ -57,21 +57,21 @@ enum { MB_ENCODED_HEADER = 5 };
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out);
 
-/* The `doing` of what is to become part of other heaps, see replica.h: the state's own globals are those of the heap that
- * decodes. mb_replica_trial: and no more than 64 KB. */
+/* The `doing` of what is to become part of other heaps, see replica.h: the state's own globals are those of the heap
+ * that decodes. mb_replica_trial: and no more than 64 KB. */
 extern const char mb_replica_all[], mb_replica_trial[], mb_replica_start[];
 
 /* As mb_encode, with the bytes in a new signal, which the caller owns. */
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,
                                    const char *doing, enum mb_signal_kind kind);
 
-/* Encoded bytes tell somebody of values, as reasons, entries of the log and what Process.info gives do: one value of a module
- * that cannot be made where they arrive does not take the rest along. */
+/* Encoded bytes tell somebody of values, as reasons, entries of the log and what Process.info gives do: one value of a
+ * module that cannot be made where they arrive does not take the rest along. */
 static inline void mb_encoded_tells(unsigned char *bytes) { bytes[0] |= MB_F_TOLD; }
 
-/* Push the values; returns how many. Raises when memory is out, or when a module cannot be loaded and the bytes do not tell
- * of values. The bytes must stay where they are meanwhile: loading a module runs code of the user's, which may take
- * messages. */
+/* Push the values; returns how many. Raises when memory is out, or when a module cannot be loaded and the bytes do not
+ * tell of values. The bytes must stay where they are meanwhile: loading a module runs code of the user's, which may
+ * take messages. */
 int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
 
 /* The same where no code but finalizers may run: -1, with nothing pushed, when a module would have to be loaded. */

@@ -34,8 +34,8 @@ static int get_global(lua_State *L) {
   return 1;
 }
 
-/* Push environment[name], both given; user code may run. Where that raises, as where globals have to be declared, there is
- * no such name: the code that is sent may never read it. */
+/* Push environment[name], both given; user code may run. Where that raises, as where globals have to be declared, there
+ * is no such name: the code that is sent may never read it. */
 static void push_global(struct mb_encoder *e, int environment, int name) {
   lua_State *L = e->L;
   struct mb_process *p;

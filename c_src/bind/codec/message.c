@@ -125,7 +125,8 @@ void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s)
 
 /* Reasons */
 
-/* The running process gets the reason: whether that has been logged is known to it from here on, see core.is_reported. */
+/* The running process gets the reason: whether that has been logged is known to it from here on, see
+ * core.is_reported. */
 static void note(struct mb_heap *h, const struct mb_reason *r) {
   struct mb_process *p = mb_running(h);
   if (p && r->reported)

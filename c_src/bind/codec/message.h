@@ -1,5 +1,5 @@
-/* The shapes of messages: what signals and reasons say, as Lua values. In what tells of values (see mb_encoded_tells), such
- * as a reason, a text stands for each that cannot be made. Owner's thread. */
+/* The shapes of messages: what signals and reasons say, as Lua values. In what tells of values (see mb_encoded_tells),
+ * such as a reason, a text stands for each that cannot be made. Owner's thread. */
 #ifndef MB_MESSAGE_H
 #define MB_MESSAGE_H
 
@@ -20,11 +20,12 @@ enum mb_making {
   MB_WITH_TEXTS    /* with texts for what is not loaded */
 };
 
-/* Push what s says: how many values; MB_UNMADE, with anything pushed, when a module would have to be loaded and may not.
- * Raises when memory is out, or a module cannot be loaded. */
+/* Push what s says: how many values; MB_UNMADE, with anything pushed, when a module would have to be loaded and may
+ * not. Raises when memory is out, or a module cannot be loaded. */
 int mb_message_make(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum mb_form form, enum mb_making how);
 
-/* Push a message that stays in the mailbox of any process of the heap, with texts for values of modules that are not loaded. */
+/* Push a message that stays in the mailbox of any process of the heap, with texts for values of modules that are not
+ * loaded. */
 void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s);
 
 /* Push a reason's value. Code of the user's may run; raises when memory is out. */

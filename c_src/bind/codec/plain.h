@@ -1,4 +1,5 @@
-/* Messages that C makes where no Lua may be entered, as in callbacks of the loop: one sequence of strings and references.
+/* Messages that C makes where no Lua may be entered, as in callbacks of the loop: one sequence of strings and
+ * references.
  *
  *   struct mb_plain m = mb_plain(3);
  *   mb_plain_text(&m, "fs");

@@ -63,8 +63,8 @@ static int is_own_function(struct mb_encoder *e, int index) {
   return mb_is_own(e->h, ar.source);
 }
 
-/* Push what the user calls value `i` of those that a process is spawned with. Tasks and servers begin in a function of the
- * library's, which gets two values of its own, perhaps more, and then the user's function or module. */
+/* Push what the user calls value `i` of those that a process is spawned with. Tasks and servers begin in a function of
+ * the library's, which gets two values of its own, perhaps more, and then the user's function or module. */
 static void push_root(struct mb_encoder *e, int i) {
   lua_State *L = e->L;
   int function = 0, skipped = 0;

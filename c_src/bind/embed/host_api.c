@@ -22,8 +22,8 @@
 #include "process/interrupt.h"
 #include "replica/replica.h"
 
-/* Run the library's first file, <directory of the executable>/../share/lua/5.4/moonbeam/init.lua: the host and its library
- * belong together. The module is on the top of the stack then. */
+/* Run the library's first file, <directory of the executable>/../share/lua/5.4/moonbeam/init.lua: the host and its
+ * library belong together. The module is on the top of the stack then. */
 static void load_library(lua_State *L) {
   char exe[4096];
   size_t size = sizeof exe;

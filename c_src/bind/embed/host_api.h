@@ -11,7 +11,8 @@ struct mb_host_options {
   lua_State *(*new_state)(void **data);
   void (*close_state)(lua_State *L, void *data);
   int no_halt;    /* run on after the script's process has ended */
-  /* mb_host_interrupt was called and nobody is in the foreground. Runs on the first state's thread, outside of processes. */
+  /* mb_host_interrupt was called and nobody is in the foreground. Runs on the first state's thread, outside of
+   * processes. */
   void (*unclaimed_interrupt)(lua_State *L);
 };
 
@@ -48,13 +49,13 @@ unsigned mb_host_stop(int number);
 /* From now on the program's end may take a while, then it ends with this status. */
 void mb_host_watch(int status);
 
-/* Before what is buffered is written out and main returns: the calling thread alone does that from now on, and waits for
- * ever if another one does. And exit, whatever other threads do. */
+/* Before what is buffered is written out and main returns: the calling thread alone does that from now on, and waits
+ * for ever if another one does. And exit, whatever other threads do. */
 void mb_host_leave(void);
 _Noreturn void mb_host_exit(int status);
 
-/* What the text of an error is made by has a second. Ended by the second function, also when it has raised. 1: it had to be
- * cut off. */
+/* What the text of an error is made by has a second. Ended by the second function, also when it has raised. 1: it had
+ * to be cut off. */
 void mb_host_bound(lua_State *L);
 int mb_host_unbound(lua_State *L);
 
@@ -64,13 +65,14 @@ void mb_host_pass_on(lua_State *L);
 /* Raise the error "interrupted!" in the process in the foreground. Async-signal-safe on the first state's thread. */
 void mb_host_interrupt(void);
 
-/* Whether the value at an index is what exit() raises, and raising it with the reason on the top of the stack, which has
- * been printed. */
+/* Whether the value at an index is what exit() raises, and raising it with the reason on the top of the stack, which
+ * has been printed. */
 int mb_host_is_exit(lua_State *L, int index);
 int mb_host_raise_exit(lua_State *L);
 
 /* Kill every process, end the threads, close the loops. 0: lua_close may follow; 1: it may not, for the program ends by
- * an os.exit that was not to close anything; -1: a thread did not end within a second, and the program has to as it is. */
+ * an os.exit that was not to close anything; -1: a thread did not end within a second, and the program has to as it
+ * is. */
 int mb_host_close(lua_State *L);
 
 #endif

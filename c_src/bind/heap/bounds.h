@@ -1,4 +1,5 @@
-/* Bounds that a program may set, of all heaps. Relaxed: it does not matter which of two processes sees a change first. */
+/* Bounds that a program may set, of all heaps. Relaxed: it does not matter which of two processes sees a change
+ * first. */
 #ifndef MB_BOUNDS_H
 #define MB_BOUNDS_H
 

@@ -1,13 +1,13 @@
 /* Clean-up code of the dead, and reports of their ends, which may call the user's code. It cannot be interrupted: the
- * scheduler does nothing else meanwhile. So its time is bounded (MOONBEAM_CLEANUP_TIMEOUT); what has not ended by then is
- * raised out at every instruction, and logged with the place. */
+ * scheduler does nothing else meanwhile. So its time is bounded (MOONBEAM_CLEANUP_TIMEOUT); what has not ended by then
+ * is raised out at every instruction, and logged with the place. */
 #ifndef MB_CLOSING_H
 #define MB_CLOSING_H
 
 #include "heap/heap.h"
 
-/* Such code runs from here on, on behalf of the scheduler's current process, with all of its time. May be nested: then the
- * time is that of the outermost. */
+/* Such code runs from here on, on behalf of the scheduler's current process, with all of its time. May be nested: then
+ * the time is that of the outermost. */
 void mb_closing_begin(struct mb_heap *h);
 void mb_closing_begin_for(struct mb_heap *h, uint64_t ns);
 void mb_closing_end(struct mb_heap *h);
@@ -26,15 +26,15 @@ void mb_closing_left(struct mb_heap *h);
  * the process, or inside the hook, where nothing could end it. */
 int mb_closing_raise(lua_State *L);
 
-/* How often what runs now is clean-up code of what an error that nobody may catch has left: of a process that has to leave,
- * or of an interrupted line of a prompt's. */
+/* How often what runs now is clean-up code of what an error that nobody may catch has left: of a process that has to
+ * leave, or of an interrupted line of a prompt's. */
 static inline int mb_unwinding(const struct mb_heap *h) {
   const struct mb_process *p = mb_running(h);
   return h->closing + (p && (p->private_flags & MB_PRIVATE_INTERRUPTED_AGAIN) != 0);
 }
 
-/* Whether such an error has come since mb_unwinding was `then`. Whatever catches errors of the user's code asks that first,
- * and when an error has been caught and this is true, raises it, or what stands for it, again. */
+/* Whether such an error has come since mb_unwinding was `then`. Whatever catches errors of the user's code asks that
+ * first, and when an error has been caught and this is true, raises it, or what stands for it, again. */
 static inline int mb_unwinding_since(const struct mb_heap *h, int then) { return mb_unwinding(h) > then; }
 
 /* Raise it again; it is on the top of the stack. */

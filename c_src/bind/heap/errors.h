@@ -34,8 +34,8 @@ void mb_push_where(struct mb_heap *h, lua_State *L);
 /* Raise the formatted text there (formats of lua_pushfstring). */
 int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...);
 
-/* What is encoded from here on was given to the library's function `function`, which a refusal will name; NULL: to nobody
- * in particular. */
+/* What is encoded from here on was given to the library's function `function`, which a refusal will name; NULL: to
+ * nobody in particular. */
 void mb_given_to(struct mb_heap *h, const char *function, enum mb_given_form form);
 
 /* Raise "bad argument #index to 'function' (text)" there. */
@@ -46,16 +46,17 @@ int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int i
 int mb_bad_type(struct mb_heap *h, lua_State *L, const char *function, int index,
                 const char *expected, int at);
 
-/* Push a text as errors quote it: the beginning of one that is longer than MB_SHORT, and "...". Returns what is pushed. */
+/* Push a text as errors quote it: the beginning of one that is longer than MB_SHORT, and "...". Returns what is
+ * pushed. */
 const char *mb_push_short(lua_State *L, const char *text);
 enum { MB_SHORT = 200 };
 
-/* Push the value at stack index `index`, a positive one, as errors show what they got: strings in quotes, tables and the
- * like by their type. Returns the text. */
+/* Push the value at stack index `index`, a positive one, as errors show what they got: strings in quotes, tables and
+ * the like by their type. Returns the text. */
 const char *mb_push_shown(struct mb_heap *h, lua_State *L, int index);
 
-/* An argument that is a table of options, or none: every key is one of `known`, which ends with NULL, or this raises with
- * the names there are. The twin of lua/moonbeam/internal/options.lua. */
+/* An argument that is a table of options, or none: every key is one of `known`, which ends with NULL, or this raises
+ * with the names there are. The twin of lua/moonbeam/internal/options.lua. */
 void mb_check_options(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
                       const char *const *known);
 

@@ -54,7 +54,8 @@ static int make(lua_State *L) {
   return 0;
 }
 
-/* Whether the word follows when the collector is stopped and goes on, and outside of a finalizer says that there is none. */
+/* Whether the word follows when the collector is stopped and goes on, and outside of a finalizer says that there is
+ * none. */
 static int follows(lua_State *L) {
   const struct shared *g = ((const struct thread *)L)->shared;
   void *data;

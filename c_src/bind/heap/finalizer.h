@@ -1,8 +1,8 @@
 /* Finalizers: whether the code that runs is one (__gc), or has been called by one.
  *
- * Lua's collector calls a finalizer wherever something is allocated, on the thread that runs by chance, and stops itself
- * meanwhile: that is what tells, whatever coroutines the finalizer resumes, since Lua 5.4.4. lua_gc says so; its word is
- * read where the collector keeps it, if this is a Lua whose layout is known. Owner's thread. */
+ * Lua's collector calls a finalizer wherever something is allocated, on the thread that runs by chance, and stops
+ * itself meanwhile: that is what tells, whatever coroutines the finalizer resumes, since Lua 5.4.4. lua_gc says so; its
+ * word is read where the collector keeps it, if this is a Lua whose layout is known. Owner's thread. */
 #ifndef MB_FINALIZER_H
 #define MB_FINALIZER_H
 

@@ -114,8 +114,8 @@ struct mb_heap {
   struct mb_sites *sites;
   struct mb_hook *hook;
   struct mb_long_slice *long_slice;
-  /* The thread where user code runs; NULL: nowhere. Shared with the signal handler, which runs on the same thread. Another
-   * one that asks for something has been resumed by code that does not know the runtime's yields. */
+  /* The thread where user code runs; NULL: nowhere. Shared with the signal handler, which runs on the same thread.
+   * Another one that asks for something has been resumed by code that does not know the runtime's yields. */
   lua_State *volatile running;
   /* Coroutines that only the scheduler goes on with: those inside which a process waits, and processes' own that user
    * code has seen. Address -> 1. */
@@ -167,8 +167,8 @@ struct mb_here {
 };
 extern _Thread_local struct mb_here mb_here;
 
-/* How many heaps have been closed. A state may be closed by another thread than it ran on, whose mb_here it is still: this
- * tells. Relaxed: whoever lets two threads use one state orders their accesses himself. */
+/* How many heaps have been closed. A state may be closed by another thread than it ran on, whose mb_here it is still:
+ * this tells. Relaxed: whoever lets two threads use one state orders their accesses himself. */
 extern atomic_uint mb_heaps_closed;
 
 /* Raise that the runtime has ended. */
@@ -234,8 +234,8 @@ static inline struct mb_heap *mb_process_heap(const struct mb_scheduler *s, cons
   return s->above;
 }
 
-/* The process with this pid that lives in the heap; NULL: there is none. Whoever touches a process by its heap's Lua state has
- * found it so. Scheduler thread. */
+/* The process with this pid that lives in the heap; NULL: there is none. Whoever touches a process by its heap's Lua
+ * state has found it so. Scheduler thread. */
 static inline struct mb_process *mb_process_in(const struct mb_heap *h, mb_pid pid) {
   return mb_process_here(h->scheduler, pid); /* likewise */
 }

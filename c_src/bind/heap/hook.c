@@ -79,8 +79,8 @@ static void take_off(struct mb_hook *t) {
   t->armed = NULL;
 }
 
-/* Set the hook by time. To give way, it fires at the next instruction; it hears of returns in any case, for the report of
- * what returns then. Where it may not yield, it waits for a return, and the user's own events go on. */
+/* Set the hook by time. To give way, it fires at the next instruction; it hears of returns in any case, for the report
+ * of what returns then. Where it may not yield, it waits for a return, and the user's own events go on. */
 void mb_hook_arm(struct mb_heap *h, lua_State *L, enum mb_hook_goal goal) {
   struct mb_hook *t = h->hook;
   sig_atomic_t busy = t->busy;

@@ -1,7 +1,7 @@
 /* Who has the hook of a Lua thread: there is one, for the runtime's, the user's and those of C libraries.
  *
- * Ours is armed by the ticker's signal, on the thread that runs, and taken off again; the user's fires under it, for its
- * own events. Or, for tests, it counts instructions and is always there. What it does when it fires is preemption's
+ * Ours is armed by the ticker's signal, on the thread that runs, and taken off again; the user's fires under it, for
+ * its own events. Or, for tests, it counts instructions and is always there. What it does when it fires is preemption's
  * (process/preempt.c). */
 #ifndef MB_HOOK_H
 #define MB_HOOK_H
@@ -65,8 +65,8 @@ void mb_hook_disarm(struct mb_hook *t);
 /* Let what runs give way at the next instruction where it may. Async-signal-safe on the scheduler's thread. */
 void mb_hook_now(struct mb_heap *h);
 
-/* Clean-up code of the dead runs or has ended, or C modules are there: let the ticker preempt what runs even where nobody
- * wants the scheduler, or no longer. */
+/* Clean-up code of the dead runs or has ended, or C modules are there: let the ticker preempt what runs even where
+ * nobody wants the scheduler, or no longer. */
 void mb_hook_attend(struct mb_heap *h);
 
 /* L is about to run user code: the hook goes there from now on. */
@@ -85,8 +85,8 @@ int mb_hook_has_user(lua_State *L);
 lua_Hook mb_hook_of_user(const struct mb_heap *h, lua_State *L, int *mask, int *count);
 
 /* Hand a hook that a library has set on the main thread to `to`, where user code runs or is about to: on the main
- * thread of this heap it would never fire. For every place where a process goes on. Async-signal-safe on the scheduler's
- * thread. */
+ * thread of this heap it would never fire. For every place where a process goes on. Async-signal-safe on the
+ * scheduler's thread. */
 void mb_main_give_hook(struct mb_heap *h, lua_State *to);
 
 static inline void mb_main_pass_hook(struct mb_heap *h, lua_State *to) {

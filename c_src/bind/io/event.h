@@ -11,8 +11,8 @@ struct mb_event {
   unsigned char *at;
 };
 
-/* Begin one of `items` items, the first two of which are `name` and the object; `room` bytes are enough for the strings among
- * the others. */
+/* Begin one of `items` items, the first two of which are `name` and the object; `room` bytes are enough for the strings
+ * among the others. */
 struct mb_event mb_event_begin(struct mb_object *o, const char *name, uint32_t items, size_t room);
 void mb_event_string(struct mb_event *e, const void *bytes, size_t size);
 void mb_event_integer(struct mb_event *e, int64_t value);

@@ -1,14 +1,14 @@
 /* Open files. One belongs to the process that opened it and closes with it.
  *
- * What it is asked for is done by a thread of the pool, one step at a time, and goes on when the process is killed meanwhile
- * or leaves its call by an error: what a step has brought is then in the file for the next one. While a step is under way,
- * the fields that are marked so are the pool's thread's; all others are the scheduler's thread's.
+ * What it is asked for is done by a thread of the pool, one step at a time, and goes on when the process is killed
+ * meanwhile or leaves its call by an error: what a step has brought is then in the file for the next one. While a step
+ * is under way, the fields that are marked so are the pool's thread's; all others are the scheduler's thread's.
  *
- * What may take for ever is none of the pool's: pipes and terminals are asked without waiting, and when they have nothing, the
- * loop says when they have (MB_FILE_AWAIT).
+ * What may take for ever is none of the pool's: pipes and terminals are asked without waiting, and when they have
+ * nothing, the loop says when they have (MB_FILE_AWAIT).
  *
- * Regular files are read and written at a position of ours, never the system's, so that what has been read ahead is where
- * it was. Memory goes when the userdata has been collected, the descriptor is closed and no step is under way. */
+ * Regular files are read and written at a position of ours, never the system's, so that what has been read ahead is
+ * where it was. Memory goes when the userdata has been collected, the descriptor is closed and no step is under way. */
 #ifndef MB_FILE_H
 #define MB_FILE_H
 
@@ -79,7 +79,8 @@ void mb_file_hold(struct mb_file *f, struct mb_process *p);
 /* Begin a step; none is under way. Who waits for it sets `waiter`. */
 void mb_file_begin(struct mb_file *f, enum mb_file_step step);
 
-/* After a read or write that has failed by UV_EAGAIN: begin MB_FILE_AWAIT for it, or when that is over, the same step again. */
+/* After a read or write that has failed by UV_EAGAIN: begin MB_FILE_AWAIT for it, or when that is over, the same step
+ * again. */
 void mb_file_go_on(struct mb_file *f);
 
 /* Nobody is interested in what is awaited any more. */
@@ -94,7 +95,8 @@ void mb_file_collect(struct mb_file *f, int alive);
 /* Bytes that have been read and not been taken. */
 static inline size_t mb_file_available(const struct mb_file *f) { return f->end - f->start; }
 
-/* Put what a read has brought behind them, before anything else is done with the file. No step is under way. 0, or UV_ENOMEM. */
+/* Put what a read has brought behind them, before anything else is done with the file. No step is under way. 0, or
+ * UV_ENOMEM. */
 int mb_file_absorb(struct mb_file *f);
 
 /* Take n of them. */

@@ -10,8 +10,8 @@ void mb_file_push_metatable(lua_State *L);
 /* Make the table on the top of the stack, which is popped, that metatable. */
 void mb_file_set_metatable(lua_State *L);
 
-/* Make a file that is not open, and the calling process's. Its userdata is put at stack index `at`, with nothing above. The
- * path is copied. Raises where the process cannot wait, and when memory is out. */
+/* Make a file that is not open, and the calling process's. Its userdata is put at stack index `at`, with nothing above.
+ * The path is copied. Raises where the process cannot wait, and when memory is out. */
 struct mb_file *mb_file_push_new(struct mb_heap *h, lua_State *L, const char *path, int at);
 
 /* What the userdata at an index has, NULL in it: collected. NULL: it is none. */
@@ -23,7 +23,8 @@ struct mb_file *mb_file_check(lua_State *L, enum mb_file_verb verb);
 /* Raise that it belongs to another process. */
 int mb_file_refuse_stranger(struct mb_heap *h, lua_State *L, enum mb_file_verb verb, const struct mb_file *f);
 
-/* What to read, an argument: a number of bytes, or enum mb_read_what; nil: a line. Raises naming function and argument. */
+/* What to read, an argument: a number of bytes, or enum mb_read_what; nil: a line. Raises naming function and
+ * argument. */
 lua_Integer mb_file_check_what(struct mb_heap *h, lua_State *L, int at, const char *function, int index);
 
 #endif

@@ -1,5 +1,5 @@
-/* What the methods of files do: each is a loop over steps (file.h), which begins one, waits, and sees what it has brought.
- * The process that the file belongs to, on its scheduler's thread. */
+/* What the methods of files do: each is a loop over steps (file.h), which begins one, waits, and sees what it has
+ * brought. The process that the file belongs to, on its scheduler's thread. */
 #ifndef MB_FILE_VERB_H
 #define MB_FILE_VERB_H
 
@@ -41,8 +41,8 @@ int mb_file_do(lua_State *L, enum mb_file_verb verb);
 /* Push the line that has been read ahead, if it is whole: 1, else 0. Raises when memory is out. */
 int mb_file_push_line(lua_State *L, struct mb_file *f, enum mb_read_what what);
 
-/* Begin to read a block ahead, a larger one the longer the line is that is there. No step is under way. Raises when memory
- * is out. */
+/* Begin to read a block ahead, a larger one the longer the line is that is there. No step is under way. Raises when
+ * memory is out. */
 void mb_file_read_ahead(lua_State *L, struct mb_file *f);
 
 /* Raise that it is closed; f: NULL when it is collected, too. */

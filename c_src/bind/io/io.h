@@ -1,8 +1,8 @@
 /* Input and output of one scheduler: what its heap keeps for it, and what its files share.
  *
- * Everything here sits on libuv handles of the scheduler's loop and belongs to its thread. The loop's callbacks run between
- * two processes and enter no Lua (but for luv's, see luv.c), so nothing can leave uv_run by an error: they store bytes and
- * a status in an object of C and wake the process that waits for it, which makes the values. */
+ * Everything here sits on libuv handles of the scheduler's loop and belongs to its thread. The loop's callbacks run
+ * between two processes and enter no Lua (but for luv's, see luv.c), so nothing can leave uv_run by an error: they
+ * store bytes and a status in an object of C and wake the process that waits for it, which makes the values. */
 #ifndef MB_IO_H
 #define MB_IO_H
 

@@ -1,5 +1,5 @@
-/* fs.watch: a process is told of changes to a file, or in a directory, by messages. A watcher is known by a reference; it
- * belongs to the process that made it and ends with it. */
+/* fs.watch: a process is told of changes to a file, or in a directory, by messages. A watcher is known by a reference;
+ * it belongs to the process that made it and ends with it. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>

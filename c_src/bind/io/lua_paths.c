@@ -34,7 +34,8 @@ static void release(struct mb_call *call) {
   mb_buffer_deinit(&c->entries);
 }
 
-/* The call of a function with one path, or two. The stack keeps its arguments, up to `top`, below the call's userdata. */
+/* The call of a function with one path, or two. The stack keeps its arguments, up to `top`, below the call's
+ * userdata. */
 static struct paths *begin(lua_State *L, const char *function, int count, int top, void (*run)(struct mb_call *),
                            int (*finish)(struct mb_heap *, lua_State *, struct mb_call *)) {
   struct mb_heap *h = mb_heap_of(L);

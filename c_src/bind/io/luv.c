@@ -57,7 +57,8 @@ static void report(struct mb_heap *h, lua_State *L, const char *place) {
   mb_log(h, L, MB_LOG_ERROR);
 }
 
-/* As luv's own does: call the function below the `nargs` values on the top. The number of results, or the negative status. */
+/* As luv's own does: call the function below the `nargs` values on the top. The number of results, or the negative
+ * status. */
 static int protected_call(struct mb_heap *h, lua_State *L, int nargs, int nresults) {
   int base = lua_gettop(L) - nargs, status;
   lua_Debug ar;
@@ -156,8 +157,8 @@ static int polled_on(lua_State *L, int status, lua_KContext deadline) {
   return 1;
 }
 
-/* run([mode = "default"]) -> whether the loop has something alive: waits until it has not, or stop has been called; "once":
- * or a callback has run; "nowait": for one poll of the loop. */
+/* run([mode = "default"]) -> whether the loop has something alive: waits until it has not, or stop has been called;
+ * "once": or a callback has run; "nowait": for one poll of the loop. */
 static int run_loop(lua_State *L) {
   static const char *const modes[] = {"default", "once", "nowait", NULL};
   struct mb_heap *h = mb_heap_of(L);
@@ -229,8 +230,8 @@ static int walk(lua_State *L) {
 
 enum { HANDLE_CLOSED = 2 }; /* a bit of uv_handle_t.flags in all of libuv 1 */
 
-/* The finalizer of a handle of luv's, upvalue 2 is luv's own, which frees what is closing at once. What is closing is held
- * by luv until it has closed, so here the state closes, and the loop must be done with the handle first. */
+/* The finalizer of a handle of luv's, upvalue 2 is luv's own, which frees what is closing at once. What is closing is
+ * held by luv until it has closed, so here the state closes, and the loop must be done with the handle first. */
 static int collect_handle(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
   uv_handle_t **handle = lua_touserdata(L, 1);

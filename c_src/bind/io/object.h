@@ -1,9 +1,11 @@
-/* Objects of C that stand for a libuv handle, belong to a process and are seen by Lua as userdata: sockets and the like.
+/* Objects of C that stand for a libuv handle, belong to a process and are seen by Lua as userdata: sockets and the
+ * like.
  *
- * An object lives as long as its userdata, its handle, or a request of libuv's that names it: each counts as a reference.
- * What it is for ends before: when it is closed, when the process that it belongs to exits, when its userdata is collected
- * and nothing can come of it any more. One that a message has named may stand in a mailbox, so it is not closed by that. Closing is the object's own (`close`), is done once, and leaves the handle to
- * libuv, whose callback drops the last reference.
+ * An object lives as long as its userdata, its handle, or a request of libuv's that names it: each counts as a
+ * reference. What it is for ends before: when it is closed, when the process that it belongs to exits, when its
+ * userdata is collected and nothing can come of it any more. One that a message has named may stand in a mailbox, so it
+ * is not closed by that. Closing is the object's own (`close`), is done once, and leaves the handle to libuv, whose
+ * callback drops the last reference.
  *
  * Each has a number that no other object of the program has. Messages that the runtime makes name an object by it (the
  * codec's MB_T_HANDLE): the receiver's heap finds the userdata, or makes one.
@@ -79,7 +81,8 @@ uint64_t mb_handle_id(struct mb_heap *h, lua_State *L, int index);
 /* Push what a message calls object `id`; when it is gone, one that is closed: of heap.push_handle. */
 void mb_object_push_id(struct mb_heap *h, lua_State *L, uint64_t id);
 
-/* The object at index 1 of a method of the type's, whose upvalue 2 is the metatable; raises when it is another value. */
+/* The object at index 1 of a method of the type's, whose upvalue 2 is the metatable; raises when it is another
+ * value. */
 struct mb_object *mb_object_check(lua_State *L, const char *method);
 
 /* The same, which belongs to the calling process, p; raises when it is another's. NULL: it is closed. */

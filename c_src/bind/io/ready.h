@@ -1,8 +1,8 @@
-/* Waiting until standard input has something, or standard output takes something: before a function of the C library's is
- * called that would wait there with its whole thread.
+/* Waiting until standard input has something, or standard output takes something: before a function of the C library's
+ * is called that would wait there with its whole thread.
  *
- * libuv makes what it watches non-blocking, which would hold for every program that has the descriptor. So each scheduler
- * has an epoll set of its own with the descriptor in it, and libuv watches that. */
+ * libuv makes what it watches non-blocking, which would hold for every program that has the descriptor. So each
+ * scheduler has an epoll set of its own with the descriptor in it, and libuv watches that. */
 #ifndef MB_READY_H
 #define MB_READY_H
 

@@ -1,8 +1,8 @@
 /* Waiting for an object of C: a socket, a request, a callback.
  *
- * The object keeps the pid of who waits for it, and whoever has news for it wakes that pid with mb_wake_waiter. Nothing has
- * to be undone when the wait ends otherwise, by a kill, an interrupt or its deadline: a pid that is gone is nobody, and
- * a process that is woken and waits for something else looks again. So the calls that wait are loops:
+ * The object keeps the pid of who waits for it, and whoever has news for it wakes that pid with mb_wake_waiter. Nothing
+ * has to be undone when the wait ends otherwise, by a kill, an interrupt or its deadline: a pid that is gone is nobody,
+ * and a process that is woken and waits for something else looks again. So the calls that wait are loops:
  *
  *   static int receive_on(lua_State *L, int status, lua_KContext deadline) {
  *     for (;;) {
@@ -33,8 +33,8 @@ static inline void mb_wake_waiter(struct mb_scheduler *s, mb_pid *waiter) {
 }
 
 /* Functions of moonbeam.core: deadline(ms, function, index) -> deadline; suspend(waiter, deadline) -> whether
- * the waiter, a table, is `over`, or the deadline has passed; resumer(waiter) -> a function that sets the waiter's `over`
- * and `values`, and wakes its `process`, wherever on this scheduler it is called. */
+ * the waiter, a table, is `over`, or the deadline has passed; resumer(waiter) -> a function that sets the waiter's
+ * `over` and `values`, and wakes its `process`, wherever on this scheduler it is called. */
 void mb_open_waiter(struct mb_heap *h, lua_State *L);
 
 #endif

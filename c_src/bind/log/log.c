@@ -200,9 +200,9 @@ static int prepare(lua_State *L) {
   return mb_log_make_entry(h, L, level, MB_LOG_BY_RUNTIME) ? 1 + MB_EMIT_ARGUMENTS : 0;
 }
 
-/* Call what stands at `function` with the arguments above it: a status as lua_pcall's, the error on the top of the stack.
- * With a text that is made, the user's values are not asked any more. What is left needs little time, but may have to
- * share it with others: it gets a second chance. */
+/* Call what stands at `function` with the arguments above it: a status as lua_pcall's, the error on the top of the
+ * stack. With a text that is made, the user's values are not asked any more. What is left needs little time, but may
+ * have to share it with others: it gets a second chance. */
 static int emit(struct mb_heap *h, lua_State *L, int function) {
   int status = LUA_OK;
   for (int tries = 0; tries < 2; tries++) {

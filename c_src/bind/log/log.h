@@ -1,9 +1,9 @@
 /* The log: where the entries of C and of Lua meet.
  *
- * An entry that the level lets through becomes a text for the writer's thread (core/writer.h), or, while a handler of the
- * user's is set, an event for the process that runs it. Events are encoded tables in a backlog of their own; the process
- * gets one message when there are some, and takes them out one by one. What it does not get to, because it dies or
- * raises, is written as text: no event depends on the handler's fate.
+ * An entry that the level lets through becomes a text for the writer's thread (core/writer.h), or, while a handler of
+ * the user's is set, an event for the process that runs it. Events are encoded tables in a backlog of their own; the
+ * process gets one message when there are some, and takes them out one by one. What it does not get to, because it dies
+ * or raises, is written as text: no event depends on the handler's fate.
  *
  * What entries say is made in Lua (logger/log.lua); without it, and where it fails, plain texts are made here. */
 #ifndef MB_LOG_H
@@ -81,21 +81,21 @@ enum { MB_EMIT_ARGUMENTS = 6, MB_EMIT_TEXT = 5, MB_EMIT_PLACE = 6 };
 /* Who logs: what a user logs is no report of the runtime's, whatever it looks like. */
 enum mb_log_source { MB_LOG_BY_USER, MB_LOG_BY_RUNTIME };
 
-/* An entry of the value at index 1 and the metadata at 2. It has been written when this returns 0; at 1 a function is left
- * to be called, with MB_EMIT_ARGUMENTS on the top of the stack: level, value, metadata, the kind of a report of the
- * runtime's, and the text and the place of a crash's. */
+/* An entry of the value at index 1 and the metadata at 2. It has been written when this returns 0; at 1 a function is
+ * left to be called, with MB_EMIT_ARGUMENTS on the top of the stack: level, value, metadata, the kind of a report of
+ * the runtime's, and the text and the place of a crash's. */
 int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, enum mb_log_source by);
 
-/* Let the writer write "HH:MM:SS.mmm [level] text"; time in ms since 1970; place: what a report has in common with those
- * like it, NULL: it is none. */
+/* Let the writer write "HH:MM:SS.mmm [level] text"; time in ms since 1970; place: what a report has in common with
+ * those like it, NULL: it is none. */
 void mb_log_write(struct mb_log *log, enum mb_log_level level, int64_t time, const char *text, size_t size,
                   const char *place);
 
 /* Let the writer write a text as it is. */
 void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, const char *place);
 
-/* The text that stands for dropped entries, or for the reports of a summary; "the handler" or "stderr": who has not taken
- * them. Returns its size. */
+/* The text that stands for dropped entries, or for the reports of a summary; "the handler" or "stderr": who has not
+ * taken them. Returns its size. */
 size_t mb_log_dropped(char *text, size_t size, uint64_t dropped, const struct mb_record *summary, const char *who);
 
 /* ms since 1970. */
@@ -118,7 +118,8 @@ enum mb_log_handlers { MB_HANDLERS_ALL, MB_HANDLERS_FUNCTIONS };
 /* How many of these wait for what was logged before they were set. The caller holds the mutex. */
 unsigned mb_log_successors(const struct mb_log *log, enum mb_log_handlers which);
 
-/* When p, which is dead, is the process that takes events: let another one write as text what is left. Owner's thread. */
+/* When p, which is dead, is the process that takes events: let another one write as text what is left. Owner's
+ * thread. */
 void mb_log_on_exit(struct mb_heap *h, struct mb_process *p);
 
 /* The script has ended: let the handler take what is left, for up to a second, and the writer write it. The thread of

@@ -154,8 +154,8 @@ static int start_writing(lua_State *L) {
   return 1;
 }
 
-/* Let a process write what the dead one has not handled, in its own time, and what is logged meanwhile behind it. 0: that
- * could not be. */
+/* Let a process write what the dead one has not handled, in its own time, and what is logged meanwhile behind it. 0:
+ * that could not be. */
 static int hand_over(struct mb_heap *h, lua_State *L) {
   struct mb_log *log = h->log;
   mb_pid pid = 0;

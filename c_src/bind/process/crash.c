@@ -27,7 +27,8 @@ static int is_ordinary(lua_State *L, int at) {
   return !strcmp(text, "normal") || !strcmp(text, "shutdown");
 }
 
-/* Log how p ends: why is at `reason`. An error's traceback is part of that; that of an exit is at `traceback`, else 0. */
+/* Log how p ends: why is at `reason`. An error's traceback is part of that; that of an exit is at `traceback`, else
+ * 0. */
 static void log_crash(struct mb_heap *h, lua_State *L, struct mb_process *p, int reason, int traceback) {
   mb_push_crash(h, L, p, reason);
   p->private_flags |= MB_PRIVATE_REPORTED;

@@ -50,8 +50,8 @@ void mb_leave_if_exiting(struct mb_heap *h, lua_State *L, struct mb_process *p);
 /* Raise what ends the main chunk, whose process has been ended: it is told the only way there is. */
 void mb_raise_main_exit(struct mb_heap *h, lua_State *L);
 
-/* Raise that what runs on L, outside of any process, cannot do what it has asked for: only a process can. For a finalizer,
- * whose errors Lua drops, logged once per place. */
+/* Raise that what runs on L, outside of any process, cannot do what it has asked for: only a process can. For a
+ * finalizer, whose errors Lua drops, logged once per place. */
 void mb_refuse_outside(struct mb_heap *h, lua_State *L);
 
 #endif

@@ -45,7 +45,8 @@ static int meet(struct copying *c, const void *table) {
   return 1;
 }
 
-/* Push a copy of the table at `index` if it is a small one of constants and such tables; else 0, the stack as before. */
+/* Push a copy of the table at `index` if it is a small one of constants and such tables; else 0, the stack as
+ * before. */
 static int copy_table(struct copying *c, int index) {
   lua_State *L = c->L;
   const void *identity = lua_topointer(L, index);
@@ -146,8 +147,8 @@ no:
   return 0;
 }
 
-/* Push the value at `index` as `copy` does; but if it is the last of the running function's arguments, and a table that the
- * caller has built for the call, it goes as it is. */
+/* Push the value at `index` as `copy` does; but if it is the last of the running function's arguments, and a table that
+ * the caller has built for the call, it goes as it is. */
 static int pass(struct mb_heap *h, lua_State *L, int index, int arguments) {
   int type = lua_type(L, index), items = MB_NOT_GIVEN;
   struct copying c;

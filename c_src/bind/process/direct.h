@@ -2,11 +2,11 @@
  * queued or decoded on the way.
  *
  * Only what copies simply goes this way: scalars, functions without upvalues, and few small tables of these without
- * metatable, none of which is met twice. A message that the sender builds in the call of send itself, as most do, is not
- * even copied: nobody else can have it (see call_site.h). The receiver offers its stack when it begins to wait; its mailbox holds nothing
- * then that it has not scanned. Requests and replies that have been sent so count as received. A message counts as
- * the next one in the mailbox: whoever wants to see the mailbox, or does not want the message, has it put there first.
- * Owner's thread. */
+ * metatable, none of which is met twice. A message that the sender builds in the call of send itself, as most do, is
+ * not even copied: nobody else can have it (see call_site.h). The receiver offers its stack when it begins to wait; its
+ * mailbox holds nothing then that it has not scanned. Requests and replies that have been sent so count as received. A
+ * message counts as the next one in the mailbox: whoever wants to see the mailbox, or does not want the message, has it
+ * put there first. Owner's thread. */
 #ifndef MB_DIRECT_H
 #define MB_DIRECT_H
 

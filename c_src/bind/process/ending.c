@@ -143,7 +143,8 @@ void mb_ending_on_exit(struct mb_heap *h, const struct mb_process *p) {
 
 /* By a signal and by os.exit */
 
-/* What is to be done first is done between two processes; otherwise nothing waits for those that cannot be interrupted. */
+/* What is to be done first is done between two processes; otherwise nothing waits for those that cannot be
+ * interrupted. */
 enum when { AT_ONCE, BETWEEN_PROCESSES };
 
 static void tell_first(struct mb_ending *e, enum when when) {

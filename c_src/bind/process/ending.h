@@ -1,9 +1,10 @@
-/* The end of the program. First what it has asked for: after a signal the supervisors that no other supervises stop, the
- * youngest first, and then the functions of at_exit are called. A process on the first scheduler does that
- * (internal/ending.lua), for shutdown_timeout at most. Then every process is killed, the threads end, and the states close.
+/* The end of the program. First what it has asked for: after a signal the supervisors that no other supervises stop,
+ * the youngest first, and then the functions of at_exit are called. A process on the first scheduler does that
+ * (internal/ending.lua), for shutdown_timeout at most. Then every process is killed, the threads end, and the states
+ * close.
  *
- * Whatever keeps the program from that, it ends, soon afterwards, with its status, and with what stdio has buffered written
- * out. */
+ * Whatever keeps the program from that, it ends, soon afterwards, with its status, and with what stdio has buffered
+ * written out. */
 #ifndef MB_ENDING_H
 #define MB_ENDING_H
 
@@ -54,11 +55,12 @@ struct mb_script_end {
 void mb_ending_init(struct mb_ending *e, struct mb_runtime *rt);
 void mb_ending_deinit(struct mb_ending *e);
 
-/* Whether p is a function of at_exit that is called: by os.exit it ends the program at once, with the status that it says,
- * and those that are left are not called. p's thread. */
+/* Whether p is a function of at_exit that is called: by os.exit it ends the program at once, with the status that it
+ * says, and those that are left are not called. p's thread. */
 int mb_ending_calls(const struct mb_ending *e, const struct mb_process *p);
 
-/* End the program with this status; at once, if a function of at_exit does so. The first one counts otherwise. Any thread. */
+/* End the program with this status; at once, if a function of at_exit does so. The first one counts otherwise. Any
+ * thread. */
 void mb_ending_exit(struct mb_ending *e, int status, enum mb_node_end how, int at_once);
 
 /* Whether the program is to end. Any thread. */

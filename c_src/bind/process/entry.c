@@ -46,8 +46,8 @@ void mb_push_traceback(lua_State *L, struct mb_process *p, lua_State *of, const 
   hide_entry(L, p, of);
 }
 
-/* The message handler: keeps the traceback, since the frames are gone when to-be-closed variables close, and hands on the
- * error as it is. An error of such a variable comes here again and replaces what was kept. */
+/* The message handler: keeps the traceback, since the frames are gone when to-be-closed variables close, and hands on
+ * the error as it is. An error of such a variable comes here again and replaces what was kept. */
 static int handle(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
   struct mb_process *p = h ? mb_running(h) : NULL;

@@ -1,6 +1,6 @@
-/* Interrupting: the error "interrupted!" is raised in a process, wherever it is, as lua does for SIGINT; pcall can catch
- * it. A line of a prompt's that goes on then is interrupted again a moment later, by an error that is passed on. A process
- * that runs meets it at its next event: any instruction, call or return; one that waits, in its wait. */
+/* Interrupting: the error "interrupted!" is raised in a process, wherever it is, as lua does for SIGINT; pcall can
+ * catch it. A line of a prompt's that goes on then is interrupted again a moment later, by an error that is passed on.
+ * A process that runs meets it at its next event: any instruction, call or return; one that waits, in its wait. */
 #ifndef MB_INTERRUPT_H
 #define MB_INTERRUPT_H
 
@@ -26,8 +26,8 @@ struct mb_interrupt {
 /* Interrupt a process of this scheduler, which is not running. */
 void mb_interrupt(struct mb_heap *h, struct mb_process *p);
 
-/* Interrupt the process in the foreground: at once if it runs, else when the scheduler has noticed. In a signal handler on
- * the scheduler's thread. */
+/* Interrupt the process in the foreground: at once if it runs, else when the scheduler has noticed. In a signal handler
+ * on the scheduler's thread. */
 void mb_interrupt_foreground(struct mb_heap *h);
 
 /* The upcall. */
@@ -39,8 +39,8 @@ void mb_set_foreground(struct mb_heap *h, mb_pid pid);
 /* p begins to run a line of a prompt's, or has done so. */
 void mb_interrupt_evaluating(struct mb_heap *h, struct mb_process *p, int begins);
 
-/* p is resumed on co, or about to wait for the answer to a reference, or 0: it fails there when it has been interrupted, and the
- * reference is forgotten. */
+/* p is resumed on co, or about to wait for the answer to a reference, or 0: it fails there when it has been
+ * interrupted, and the reference is forgotten. */
 void mb_interrupt_resumed(struct mb_heap *h, struct mb_process *p, lua_State *co);
 void mb_interrupt_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p, mb_ref asked);
 

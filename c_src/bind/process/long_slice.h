@@ -10,8 +10,8 @@ struct mb_long_slice {
   struct mb_map places; /* hash of the place -> 1 */
 };
 
-/* Report the present slice, which runs on `of`, when it is one: once per slice and per place. Uses the stack of L. Call it
- * while `of` is inside what may be to blame, or has just left that. */
+/* Report the present slice, which runs on `of`, when it is one: once per slice and per place. Uses the stack of L. Call
+ * it while `of` is inside what may be to blame, or has just left that. */
 void mb_long_slice_check(struct mb_heap *h, lua_State *L, lua_State *of);
 
 /* A slice has ended without giving way. */

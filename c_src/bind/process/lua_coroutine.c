@@ -15,8 +15,8 @@ static int is_runtime_yield(const struct mb_heap *h) {
 /* From here on only the scheduler goes on with co. Without memory for that nobody is kept from it. */
 static void hold(struct mb_heap *h, lua_State *co) { (void)mb_map_put(&h->held, (uintptr_t)co, 1); }
 
-/* Lua nests 200 C calls at most, resumes and protected calls together. So that recursive generators nest as deep as in plain
- * Lua, or nearly, only the outer ones have an entry; see entry.h. */
+/* Lua nests 200 C calls at most, resumes and protected calls together. So that recursive generators nest as deep as in
+ * plain Lua, or nearly, only the outer ones have an entry; see entry.h. */
 enum { MOST_ENTRIES = 16 };
 
 static void release(struct mb_heap *h, lua_State *co) { mb_map_remove(&h->held, (uintptr_t)co, NULL); }
@@ -25,7 +25,8 @@ static int is_held(const struct mb_heap *h, lua_State *co) {
   return h->held.count && mb_map_get(&h->held, (uintptr_t)co);
 }
 
-/* How many values below its arguments, but for the one that is called, a coroutine begins with; 0: it has begun, or ended. */
+/* How many values below its arguments, but for the one that is called, a coroutine begins with; 0: it has begun, or
+ * ended. */
 static int before_arguments(const struct mb_heap *h, lua_State *co) {
   lua_Debug ar;
   if (lua_status(co) != LUA_OK || lua_gettop(co) <= MB_WRAPPED_SLOTS || lua_getstack(co, 0, &ar)) return 0;
@@ -134,8 +135,8 @@ static int close_thread(struct mb_heap *h, lua_State *L, lua_State *co) {
   return status;
 }
 
-/* The results of a wrapped coroutine; its errors go on with the place added to a message. What they have left is closed by
- * now, or is here, where it may not wait. */
+/* The results of a wrapped coroutine; its errors go on with the place added to a message. What they have left is closed
+ * by now, or is here, where it may not wait. */
 static int unwrapped(lua_State *L, lua_State *co, int results) {
   int status;
   if (results >= 0) return results;

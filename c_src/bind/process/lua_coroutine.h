@@ -1,6 +1,6 @@
 /* The coroutine library for processes. A process's own coroutines behave as in plain Lua; when code inside
- * one waits or is preempted, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the same
- * way back: resume never takes it for a yield of the coroutine's. */
+ * one waits or is preempted, the runtime's yield is passed outward, from resume to resume, to the scheduler, and the
+ * same way back: resume never takes it for a yield of the coroutine's. */
 #ifndef MB_LUA_COROUTINE_H
 #define MB_LUA_COROUTINE_H
 

@@ -58,7 +58,8 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
     if (mb_closing_is_over(h, L)) cut(h, L);
     return 0;
   }
-  /* outside: a coroutine of a finalizer's, or what a scheduler starts with. What becomes of p waits until that has ended. */
+  /* outside: a coroutine of a finalizer's, or what a scheduler starts with. What becomes of p waits until that has
+   * ended. */
   if (!p || (outside && !h->configuring)) return 0;
   if (!can && !outside && p->state == MB_RUNNING && atomic_load_explicit(&p->inbox, memory_order_relaxed))
     mb_inbox_drain(s, p, mb_pid_of(p)); /* it may never leave here: let a kill from another scheduler reach it */
@@ -93,7 +94,8 @@ static void call_user(struct mb_heap *h, lua_State *L, lua_Debug *ar) {
 }
 
 /* Our hook where it was armed by time. The user's is called for its own events. After a yield at a function's first
- * instruction Lua would call a call hook again, so then the next event is waited for, unless there are ever new calls. */
+ * instruction Lua would call a call hook again, so then the next event is waited for, unless there are ever new
+ * calls. */
 static void armed_hook(struct mb_heap *h, struct mb_hook *t, lua_State *L, lua_Debug *ar) {
   int is_return = ar->event == LUA_HOOKRET, may_yield_here = ar->event == LUA_HOOKLINE || ar->event == LUA_HOOKCOUNT;
   int gives_way = t->goal == MB_GOAL_GIVE_WAY, can = mb_can_yield(h, L);

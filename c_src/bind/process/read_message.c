@@ -49,8 +49,8 @@ static int make_reason(lua_State *L) {
   return 1;
 }
 
-/* Nothing can be made of the request s: whoever waits for its answer hears so at once, as if p had died of the text on the top
- * of the stack. */
+/* Nothing can be made of the request s: whoever waits for its answer hears so at once, as if p had died of the text on
+ * the top of the stack. */
 static void refuse(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct mb_signal *s) {
   struct mb_signal *down = mb_signal_take(h->scheduler, MB_DOWN, 0);
   if (!down) return;
@@ -65,8 +65,8 @@ static void refuse(struct mb_heap *h, lua_State *L, struct mb_process *p, const 
   mb_signal_send(h->scheduler, s->from, down);
 }
 
-/* Free s, which is out of p's mailbox. Why it cannot be made is on the top of the stack: tell whom it concerns, and leave the
- * text. Raises in a task whose work it was: that has nothing else to do. */
+/* Free s, which is out of p's mailbox. Why it cannot be made is on the top of the stack: tell whom it concerns, and
+ * leave the text. Raises in a task whose work it was: that has nothing else to do. */
 static void drop(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s) {
   int top = lua_gettop(L), request = s->kind == MB_CALL || s->kind == MB_SYSTEM, status;
   int work = s->kind == MB_CALL && p->private_flags & MB_PRIVATE_AWAITS_WORK;

@@ -1,10 +1,10 @@
-/* Reading messages, and what becomes of those that cannot be made here: because a module that they name cannot be loaded in
- * this heap, or because memory is out.
+/* Reading messages, and what becomes of those that cannot be made here: because a module that they name cannot be
+ * loaded in this heap, or because memory is out.
  *
- * Making something of a signal may load modules, which is code of the user's: it may take messages itself. So a signal is
- * made with what is loaded first, when it can stay in the mailbox (only finalizers run, and these take nothing); and else
- * it is out of the mailbox meanwhile. What cannot be made is dropped and logged, a reason is replaced by a text. Owner's
- * thread. */
+ * Making something of a signal may load modules, which is code of the user's: it may take messages itself. So a signal
+ * is made with what is loaded first, when it can stay in the mailbox (only finalizers run, and these take nothing); and
+ * else it is out of the mailbox meanwhile. What cannot be made is dropped and logged, a reason is replaced by a text.
+ * Owner's thread. */
 #ifndef MB_READ_MESSAGE_H
 #define MB_READ_MESSAGE_H
 
@@ -12,9 +12,10 @@
 
 enum { MB_UNMADE_BEFORE = MB_UNMADE - 1 };
 
-/* Push what s, which is in p's mailbox, says: how many values. It stays there, the caller's to take before the next call
- * that may run code. MB_UNMADE: it cannot be made; it has been taken out, and a text that says why is on the top of the
- * stack. MB_UNMADE_BEFORE: the same, and it has raised before; nothing is pushed. p runs. Raises when memory is out. */
+/* Push what s, which is in p's mailbox, says: how many values. It stays there, the caller's to take before the next
+ * call that may run code. MB_UNMADE: it cannot be made; it has been taken out, and a text that says why is on the top
+ * of the stack. MB_UNMADE_BEFORE: the same, and it has raised before; nothing is pushed. p runs. Raises when memory is
+ * out. */
 int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form);
 
 /* Take a message that has been used out of the mailbox. */

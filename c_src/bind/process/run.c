@@ -125,8 +125,8 @@ static void forget(struct mb_heap *h, enum mb_heap_ref table, struct mb_process 
   lua_pop(h->runner, 1);
 }
 
-/* Run the pending to-be-closed variables of what has not come to its end; their errors are dropped. The coroutine is not used
- * again: Lua would keep the message handler of a call that was going on. */
+/* Run the pending to-be-closed variables of what has not come to its end; their errors are dropped. The coroutine is
+ * not used again: Lua would keep the message handler of a call that was going on. */
 static void close_coroutine(struct mb_heap *h, lua_State *co) {
   mb_closing_begin(h);
   mb_close_nested(h, co);

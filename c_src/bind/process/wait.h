@@ -5,14 +5,15 @@
 #include "process/current.h"
 
 /* Let the running process wait until it is woken or the deadline (ns, 0: none) has passed; it may be woken for other
- * reasons, so the caller checks again. A coroutine leaves here and goes on in k(ctx), or, when it has been woken by the one
- * that it ran nested, returns; a process without one runs the scheduler in place and returns. Raises where yielding
+ * reasons, so the caller checks again. A coroutine leaves here and goes on in k(ctx), or, when it has been woken by the
+ * one that it ran nested, returns; a process without one runs the scheduler in place and returns. Raises where yielding
  * is forbidden, when the process is being closed, and when it would wait for ever with nothing left to wake it. */
 void mb_block(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
               lua_KContext ctx, lua_KFunction k);
 
-/* As mb_block, with an offer (enum mb_offer, and the reference of the reply): what is sent directly is on the top of the
- * stack then. All of the mailbox has been scanned, and the stack is that of a C function which uses little of it. */
+/* As mb_block, with an offer (enum mb_offer, and the reference of the reply): what is sent directly is on the top of
+ * the stack then. All of the mailbox has been scanned, and the stack is that of a C function which uses little of
+ * it. */
 void mb_block_offering(struct mb_heap *h, lua_State *L, struct mb_process *p, uint64_t deadline,
                        lua_KContext ctx, lua_KFunction k, int offer, mb_ref awaited);
 
@@ -55,8 +56,8 @@ void mb_check_takes(struct mb_heap *h, lua_State *L);
 /* Whether a timeout may be left out, or nil: as "infinity". */
 enum mb_timeout { MB_TIMEOUT_REQUIRED, MB_TIMEOUT_OPTIONAL };
 
-/* A timeout argument in ms as a deadline in ns: 0 for none ("infinity", math.huge), MB_NO_TIME for 0 ms. A new wait of the
- * running process begins. Raises naming the argument. */
+/* A timeout argument in ms as a deadline in ns: 0 for none ("infinity", math.huge), MB_NO_TIME for 0 ms. A new wait of
+ * the running process begins. Raises naming the argument. */
 uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
                            enum mb_timeout needed);
 

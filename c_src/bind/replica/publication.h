@@ -1,4 +1,5 @@
-/* The publications of a node: what one heap has changed and all heaps are to have, in the order in which it became known.
+/* The publications of a node: what one heap has changed and all heaps are to have, in the order in which it became
+ * known.
  *
  * A publication is encoded and constant. It sets names; when later ones have set all of them anew, it goes: as many
  * are kept as there are names, at most, however often they change. A heap adopts those behind the last one it has

@@ -1,16 +1,16 @@
 /* Replicas: what the program changes in Lua's own tables, and the script's globals, in every heap.
  *
- * No hook tells of an assignment to a table. So before a process or a message goes to another scheduler the heap compares
- * the tables with what it knew of them, and publishes what differs (publication.h); a heap adopts what is new
- * to it before it decodes anything. So what has been changed before something was sent is there when that arrives.
- * Of two heaps that change one name, the later publication wins.
+ * No hook tells of an assignment to a table. So before a process or a message goes to another scheduler the heap
+ * compares the tables with what it knew of them, and publishes what differs (publication.h); a heap adopts what is new
+ * to it before it decodes anything. So what has been changed before something was sent is there when that arrives. Of
+ * two heaps that change one name, the later publication wins.
  *
- * The tables are those of Lua's library with their metatables, the methods of files, the metatables of the types that share one, and
- * package.preload and package.searchers. What tables hold that have been added there is compared by the heap that has
- * published them, and by no other: so each heap's copy has one source. The globals of the first heap, where the script runs, become the
- * globals of the others, which the modules there have; nobody but modules has them, and what those set themselves stays
- * where it is. What refers to a module that is not loaded there is made when it is first used. What cannot be
- * copied, or takes more than 64 KB, is missing elsewhere.
+ * The tables are those of Lua's library with their metatables, the methods of files, the metatables of the types that
+ * share one, and package.preload and package.searchers. What tables hold that have been added there is compared by the
+ * heap that has published them, and by no other: so each heap's copy has one source. The globals of the first heap,
+ * where the script runs, become the globals of the others, which the modules there have; nobody but modules has them,
+ * and what those set themselves stays where it is. What refers to a module that is not loaded there is made when it is
+ * first used. What cannot be copied, or takes more than 64 KB, is missing elsewhere.
  *
  * A heap's own thread. Nothing here raises. */
 #ifndef MB_REPLICA_H
@@ -54,8 +54,8 @@ void mb_replica_share(struct mb_scheduler *s);
 /* Adopt what others have published. */
 void mb_replica_adopt(struct mb_heap *h, lua_State *L);
 
-/* Push, as a string, the function at `index` for mb_replica_publish_start, to run in each heap. Raises at the caller when it
- * cannot be copied. */
+/* Push, as a string, the function at `index` for mb_replica_publish_start, to run in each heap. Raises at the caller
+ * when it cannot be copied. */
 void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index);
 void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index);
 

@@ -13,8 +13,8 @@ enum {
 };
 enum { MB_REPLICA_STRIDE = 4 }; /* values of a change in such a list */
 
-/* What is known of a place: the values of its names when they were published or adopted; and, at -1 - place, the hashes of
- * tables' contents. Strong: a value that was known is not another's address. */
+/* What is known of a place: the values of its names when they were published or adopted; and, at -1 - place, the hashes
+ * of tables' contents. Strong: a value that was known is not another's address. */
 void mb_replica_push_known(struct mb_heap *h, lua_State *L, int place);
 
 /* The value on the top of the stack (popped) is known as that of the name at `name`; nil: of nothing. */

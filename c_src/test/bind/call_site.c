@@ -1,4 +1,5 @@
-/* Call sites: that this Lua is one of those whose call sites are understood; what is said of them is tried out there. */
+/* Call sites: that this Lua is one of those whose call sites are understood; what is said of them is tried out
+ * there. */
 #include <lauxlib.h>
 
 #include "code/call_site.h"

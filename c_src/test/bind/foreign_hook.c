@@ -1,5 +1,5 @@
-/* A C function sets a hook of its own while the runtime's is armed, as signal handlers of other libraries do: the process is
- * preempted all the same, the other hook is called for its events, and a kill gets through. */
+/* A C function sets a hook of its own while the runtime's is armed, as signal handlers of other libraries do: the
+ * process is preempted all the same, the other hook is called for its events, and a kill gets through. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <time.h>

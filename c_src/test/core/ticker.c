@@ -1,6 +1,6 @@
-/* The ticker: it preempts a slice that lasts while somebody waits for the scheduler, not one that does not, nor one that
- * waits in the kernel; it tells of one that hangs; it sleeps while nothing runs; it takes the signal only when nobody else
- * has it, and gives it back. */
+/* The ticker: it preempts a slice that lasts while somebody waits for the scheduler, not one that does not, nor one
+ * that waits in the kernel; it tells of one that hangs; it sleeps while nothing runs; it takes the signal only when
+ * nobody else has it, and gives it back. */
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -35,8 +35,8 @@ static void outlast(unsigned n) {
   while ((int)(until - ticks()) > 0) CHECK(uv_hrtime() < limit);
 }
 
-/* A wait that a signal would end. A tick that has looked before it began and signals after that is none's fault, so one that
- * ends at once begins anew. */
+/* A wait that a signal would end. A tick that has looked before it began and signals after that is none's fault, so one
+ * that ends at once begins anew. */
 static void wait_in_kernel(struct mb_scheduler *s, long ms) {
   const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
   for (int tries = 0;; tries++) {
@@ -50,7 +50,8 @@ static void wait_in_kernel(struct mb_scheduler *s, long ms) {
   }
 }
 
-/* Runs until it is preempted, three times; then it ends. The other process, which then waits, is behind it meanwhile. */
+/* Runs until it is preempted, three times; then it ends. The other process, which then waits, is behind it
+ * meanwhile. */
 static void resume(struct mb_scheduler *s, struct mb_process *p) {
   int before = preemptions;
   uint64_t limit = uv_hrtime() + 5000000000ull;

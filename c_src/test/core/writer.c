@@ -68,8 +68,8 @@ TEST(what_goes_into_a_backlog_comes_out_in_order_or_is_counted) {
   CHECK(lost > 0 && in == out + lost && b.bytes == 0);
 }
 
-/* Entries with some numbers of reports among them, from more places than are told apart: no entry takes a report's room,
- * and no report is lost without being counted, by its place where there are few. */
+/* Entries with some numbers of reports among them, from more places than are told apart: no entry takes a report's
+ * room, and no report is lost without being counted, by its place where there are few. */
 static void reports(unsigned places) {
   struct mb_backlog b = {.limit = LIMIT};
   uint64_t missing, in[100] = {0}, out[100] = {0}, elsewhere = 0, sum_in = 0, sum_out = 0;

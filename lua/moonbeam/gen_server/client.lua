@@ -1,7 +1,7 @@
 --- The side of GenServer that asks: starting, calling and stopping servers.
 --
--- GenServer's own functions, and those of the modules that are built on it. These give the name of their own function as
--- the last argument, `user`: whom an error about the arguments names.
+-- GenServer's own functions, and those of the modules that are built on it. These give the name of their own function
+-- as the last argument, `user`: whom an error about the arguments names.
 -- @module moonbeam.gen_server.client
 
 local core = require "moonbeam.core"

@@ -1,8 +1,9 @@
 --- Loading a module anew under its running servers; see GenServer.reload.
 --
--- A server of a loaded module does not run the module's table but a stand-in for it, one per heap, which falls back on the
--- table. When the module is loaded anew its table gets the new fields, so that everybody calls the new functions, and the
--- stand-in gets the old ones; servers go on with it until each, between two messages, changes over with its state.
+-- A server of a loaded module does not run the module's table but a stand-in for it, one per heap, which falls back on
+-- the table. When the module is loaded anew its table gets the new fields, so that everybody calls the new functions,
+-- and the stand-in gets the old ones; servers go on with it until each, between two messages, changes over with its
+-- state.
 -- @module moonbeam.gen_server.reload
 
 local core = require "moonbeam.core"

@@ -56,8 +56,8 @@ local function finish_cycle()
   return true
 end
 
--- Collect this heap's garbage when a server is about to wait for long: two cycles when the first, which may have been going
--- on, finds little. What was left the last time does not make it start again.
+-- Collect this heap's garbage when a server is about to wait for long: two cycles when the first, which may have been
+-- going on, finds little. What was left the last time does not make it start again.
 local left_over = 0 -- KB
 
 local function compact()
@@ -226,8 +226,8 @@ local function take_name(name)
   return nil, core.process_whereis(name)
 end
 
---- A copy of a table with a mark: a server whose init returns it as its state goes on with another module of callbacks, and
--- the results of their `take_over(module, results of init...)`.
+--- A copy of a table with a mark: a server whose init returns it as its state goes on with another module of callbacks,
+-- and the results of their `take_over(module, results of init...)`.
 -- @param state table
 -- @param behaviour name of the module
 function server.become(state, behaviour)

@@ -1,7 +1,7 @@
 --- System requests: looking into a server and holding it, for debugging. See Erlang's `sys`.
 --
--- A server answers them between two messages, in the order in which they come. The first half runs in the server's process;
--- the functions of the second are GenServer's.
+-- A server answers them between two messages, in the order in which they come. The first half runs in the server's
+-- process; the functions of the second are GenServer's.
 -- @module moonbeam.gen_server.sys
 
 local core = require "moonbeam.core"

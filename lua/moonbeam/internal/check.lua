@@ -39,7 +39,8 @@ function check.timeout(ms, default, fname, index)
     'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got ' .. core.short(tostring(ms)))
 end
 
---- The results of a protected call. What it raised is raised with other names: where an argument is packed into another.
+--- The results of a protected call. What it raised is raised with other names: where an argument is packed into
+-- another.
 -- @param names sequence of patterns and what stands for each
 -- @param ok whether the call has succeeded
 -- @param ... its results, or what it raised

@@ -2,8 +2,8 @@
 --
 -- Modules that every program loads at its start require this only when there are options to check.
 --
--- Each name is known and each value fits, or the call raises at the user's line, with the names there are. The functions of
--- C have the same in mb_check_options.
+-- Each name is known and each value fits, or the call raises at the user's line, with the names there are. The
+-- functions of C have the same in mb_check_options.
 -- @module moonbeam.internal.options
 
 local core = require "moonbeam.core"
@@ -14,8 +14,8 @@ local type = type
 
 local options = {}
 
--- Rules: functions of a value, with the function's name and the argument's number for those that raise by themselves. They
--- return what is expected when the value does not fit, and what was got where that is not its text.
+-- Rules: functions of a value, with the function's name and the argument's number for those that raise by themselves.
+-- They return what is expected when the value does not fit, and what was got where that is not its text.
 
 local function any() end
 

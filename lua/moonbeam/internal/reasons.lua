@@ -33,8 +33,8 @@ function reasons.of_raised(e)
   return {{"error", e, debug.traceback(nil, 2)}}
 end
 
---- The reason, of what an xpcall with that handler has failed with. Lua calls no handler when memory is out, and gives up
--- one that fails itself: then this is the text of the error.
+--- The reason, of what an xpcall with that handler has failed with. Lua calls no handler when memory is out, and gives
+-- up one that fails itself: then this is the text of the error.
 -- @param failure {reason} or a text
 -- @return reason
 function reasons.caught(failure)

@@ -109,7 +109,8 @@ local function format(event)
   return table.concat(texts)
 end
 
---- Write an event as text. A formatter that fails is told of, and does without; what it logs itself is written as it is.
+--- Write an event as text. A formatter that fails is told of, and does without; what it logs itself is written as it
+-- is.
 -- @param event
 -- @param[opt] place of a report
 function log.write(event, place)
@@ -159,8 +160,8 @@ local function pass_on(level, value, metadata, kind, text, place)
   if not taken then log.write(event, place) end
 end
 
--- What is logged while an entry is made: by a format function, by the __tostring of a value. No code of the user's runs for
--- it, so one entry cannot become very many.
+-- What is logged while an entry is made: by a format function, by the __tostring of a value. No code of the user's runs
+-- for it, so one entry cannot become very many.
 local function write_plain(level, value)
   local kind = type(value)
   if kind == "number" or kind == "boolean" then
@@ -195,7 +196,8 @@ local function explain(e)
   return debug.traceback(value_text(e), 2)
 end
 
--- Handle an event; a handler that fails is told of, and the default handles this one and those that wait: the new handler.
+-- Handle an event; a handler that fails is told of, and the default handles this one and those that wait: the new
+-- handler.
 local function handle(handler, event, place)
   local ok, failure = xpcall(handler, explain, event, handler == log.write and place or nil)
   if ok then return handler end

@@ -1,13 +1,17 @@
 --- Reports: tables that tell of a death, for the log. Handlers get them as they are, people as text.
 --
--- A report has a `kind`, and only what the runtime has made is one: a user's table is logged as a table, whatever it has.
+-- A report has a `kind`, and only what the runtime has made is one: a user's table is logged as a table, whatever it
+-- has.
 --
--- * "crash": a process ends for a reason that is not ordinary. behaviour ("Process" when left out, "GenServer", "Task"),
---   pid, name, reason (as its DOWN says), error when it is an error's, traceback (a task's exit has one, too), spawned_at
---   ("file:line"), parent, callers and ancestors (sequences of pids and names); of servers also module, last_message, and
+-- * "crash": a process ends for a reason that is not ordinary. behaviour ("Process" when left out, "GenServer",
+-- "Task"),
+-- pid, name, reason (as its DOWN says), error when it is an error's, traceback (a task's exit has one, too), spawned_at
+-- ("file:line"), parent, callers and ancestors (sequences of pids and names); of servers also module, last_message, and
 --   state (text, cut short)
--- * "supervisor": something happened to a child that nobody else has told of. context ("child_terminated", "start_error",
---   "shutdown_error", or "shutdown": the limit of restarts is reached), supervisor (pid), name (the supervisor's), id, pid
+-- * "supervisor": something happened to a child that nobody else has told of. context ("child_terminated",
+-- "start_error",
+-- "shutdown_error", or "shutdown": the limit of restarts is reached), supervisor (pid), name (the supervisor's), id,
+-- pid
 --   (the child's), reason, start (text), restart, restarts (how many in the time), max_restarts, max_seconds
 -- * "trace": what a traced server does, see GenServer.trace. pid, name, event, text
 --

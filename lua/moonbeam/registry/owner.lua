@@ -1,8 +1,8 @@
 --- The process that those registered are linked to, a server. It outlives each of them, for their exits do not reach
 -- it, and ends with the registry. Besides it keeps the locks of `Registry.lock`.
 --
--- Whoever wants a lock is a client and stands in the lock's queue, the first of which holds it. A client leaves the queue,
--- wherever it stands, when it says so by the token it came with, or dies: all are monitored.
+-- Whoever wants a lock is a client and stands in the lock's queue, the first of which holds it. A client leaves the
+-- queue, wherever it stands, when it says so by the token it came with, or dies: all are monitored.
 -- @module moonbeam.registry.owner
 
 local core = require "moonbeam.core"

@@ -1,7 +1,7 @@
 --- The registry's own process: a server that the table belongs to, and that starts and stops the owner.
 --
--- It stands in the tree as a supervisor whose one child is the owner, and answers what a supervisor is asked. Whatever else
--- it gets does not end it: everybody registered would end with it.
+-- It stands in the tree as a supervisor whose one child is the owner, and answers what a supervisor is asked. Whatever
+-- else it gets does not end it: everybody registered would end with it.
 -- @module moonbeam.registry.server
 
 local core = require "moonbeam.core"

@@ -1,7 +1,7 @@
 --- Completion of what is typed at the prompt: names, fields and methods, and the modules that require finds.
 --
--- What stands before the cursor is read from there to the left, once, and no further than it matters. Values are looked at
--- without running any code: their metatables are followed from table to table only, and nothing is loaded.
+-- What stands before the cursor is read from there to the left, once, and no further than it matters. Values are looked
+-- at without running any code: their metatables are followed from table to table only, and nothing is loaded.
 -- @module moonbeam.shell.completion
 
 local core = require "moonbeam.core"
@@ -83,8 +83,8 @@ local function take_index(reversed, at)
   return at, nil
 end
 
--- The value of what stands at a place of a reversed text: a name, with fields and constant keys behind it, all of them there
--- already; nil for anything else.
+-- The value of what stands at a place of a reversed text: a name, with fields and constant keys behind it, all of them
+-- there already; nil for anything else.
 local function value_of(reversed, at, globals)
   local keys, key = {}, nil
   while true do

@@ -153,8 +153,9 @@ function helpers.processes(by)
   return process_table.new(key)
 end
 
---- Load a module's file again, for all processes, and let its servers change over: as `GenServer.reload`, for a prompt. A
--- module that has not been loaded is. Raises, with the old one in place, when the file cannot be loaded. See IEx's `r/1`.
+--- Load a module's file again, for all processes, and let its servers change over: as `GenServer.reload`, for a prompt.
+-- A module that has not been loaded is. Raises, with the old one in place, when the file cannot be loaded. See IEx's
+-- `r/1`.
 -- @param module its name, as for require
 -- @return the module
 function helpers.c(module)

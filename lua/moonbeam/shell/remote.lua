@@ -28,8 +28,8 @@ local MOST_SENT = 16 * 1024 * 1024 -- bytes of a frame that a client sends: more
 
 local function frame(letter, text) return string.pack("<s4", letter .. text) end
 
--- A function that takes bytes as they come and calls take(letter, text) for each frame that is complete. It returns true
--- where a frame is larger than `most`.
+-- A function that takes bytes as they come and calls take(letter, text) for each frame that is complete. It returns
+-- true where a frame is larger than `most`.
 local function reader(take, most)
   local buffer = ""
   return function(bytes)

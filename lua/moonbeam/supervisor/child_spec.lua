@@ -1,9 +1,9 @@
 --- Child specifications: what a supervisor may be given, and the child records it keeps of them.
 --
 -- A record has the fields start, restart and shutdown of its specification; id, where ids matter; and type, modules and
--- significant only where they differ from "worker", {} and false: there may be very many of them. For a module's child it
--- has two more: place, where the module is written; and open, what is decided by the started child, which is a supervisor
--- or not: "type", or "both" type and shutdown.
+-- significant only where they differ from "worker", {} and false: there may be very many of them. For a module's child
+-- it has two more: place, where the module is written; and open, what is decided by the started child, which is a
+-- supervisor or not: "type", or "both" type and shutdown.
 -- @module moonbeam.supervisor.child_spec
 
 local core = require "moonbeam.core"
@@ -21,8 +21,8 @@ local is_callable, is_natural = check.is_callable, check.is_natural
 --- Whether a table is a module of callbacks.
 function child_spec.is_module(x) return type(x) == "table" and is_callable(x.init) end
 
--- The metatable of specifications that are made for a module: whether the child is a supervisor will be seen when it has
--- started.
+-- The metatable of specifications that are made for a module: whether the child is a supervisor will be seen when it
+-- has started.
 local made_mt = {__made = true}
 
 local function is_made(spec)

@@ -1,7 +1,7 @@
 --- The children of a supervisor in the order of their start, found by pid in constant time.
 --
--- A child is a record of supervisor/child_spec.lua. Here it gains prev and next, its neighbours; pid, while it runs; and
--- retry, the number of the next attempt to restart it, while attempts go on.
+-- A child is a record of supervisor/child_spec.lua. Here it gains prev and next, its neighbours; pid, while it runs;
+-- and retry, the number of the next attempt to restart it, while attempts go on.
 -- @module moonbeam.supervisor.children
 
 local children = {}

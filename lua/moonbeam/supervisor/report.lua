@@ -28,8 +28,8 @@ local function log(state, context, child, reason)
   })
 end
 
---- Report that a child has ended, unless that has been: an error always is, and servers and tasks report their other ends.
--- A temporary child that is killed has ended as somebody wanted.
+--- Report that a child has ended, unless that has been: an error always is, and servers and tasks report their other
+-- ends. A temporary child that is killed has ended as somebody wanted.
 -- @param state the supervisor's: its window of restarts is `restarts`
 -- @param context "child_terminated" | "shutdown_error"
 -- @param child record; its pid is the one concerned
