@@ -65,8 +65,10 @@ static void *watch(void *data) {
     free(w);
     return NULL;
   }
-  fprintf(stderr, "moonbeam: the end of the program is cut off: something has kept it up for %u ms (a C function that does "
-                  "not return, or a finalizer)\n", w->ms);
+  fprintf(stderr,
+          "moonbeam: the end of the program is cut off: something has kept it up for %u ms (a C function that does "
+          "not return, or a finalizer)\n",
+          w->ms);
   mb_exit_now(w->status);
 }
 

@@ -267,7 +267,7 @@ static void close_own(uv_handle_t *h, void *data) {
 /* Leave the loop without a handle of the runtime's. */
 static void leave_loop(struct mb_scheduler *s) {
   uv_walk(s->loop, close_own, NULL);
-  for (int i = 0; i < 2; i++) poll_loop(s, UV_RUN_NOWAIT); /* uv_stop may have been called, and the first does nothing */
+  for (int i = 0; i < 2; i++) poll_loop(s, UV_RUN_NOWAIT); /* after uv_stop the first does nothing */
 }
 
 int mb_scheduler_take_loop(struct mb_scheduler *s, uv_loop_t *loop) {

@@ -73,10 +73,11 @@ void mb_share(struct mb_scheduler *s, unsigned least) {
   }
   if (!atomic_load_explicit(&rt->sleepers, memory_order_relaxed)) return;
   for (uint32_t i = 0; i < count; i++)
-    idle += &rt->schedulers[i] != s && atomic_load_explicit(&rt->schedulers[i].parked, memory_order_relaxed) != MB_AWAKE;
+    idle += &rt->schedulers[i] != s &&
+            atomic_load_explicit(&rt->schedulers[i].parked, memory_order_relaxed) != MB_AWAKE;
   if (!idle) return;
   if (rt->upcalls->share) rt->upcalls->share(s);
-  spare = s->ready.count - (s->ready.count + idle) / (idle + 1); /* what is left when all have as many, the rest for s */
+  spare = s->ready.count - (s->ready.count + idle) / (idle + 1); /* beyond an equal share, the rest for s */
   if (spare > s->embryos) spare = s->embryos;
   each = (spare + idle - 1) / idle;
   if (each > MOST_GIVEN) each = MOST_GIVEN;

@@ -90,7 +90,7 @@ struct mb_process {
    * has been put there, private_flags what private values it has. */
   void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
   void *offered;    /* where it takes something while it waits; NULL: from the mailbox only */
-  _Atomic(const char *) site; /* where it was spawned, "file:line", owned by the layer above; relaxed: the ticker looks */
+  _Atomic(const char *) site; /* where it was spawned, "file:line", the layer above's; relaxed, partner: the ticker */
 };
 
 /* The table: segments of slots, at most `limit` processes at once. */

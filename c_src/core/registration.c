@@ -135,8 +135,8 @@ static int put(struct mb_registry *r, const struct mb_address *at, struct mb_reg
 
 int mb_registration_any(const struct mb_process *p, const struct mb_registry *r) { return find(p, r) != NULL; }
 
-int mb_registration_add(struct mb_scheduler *s, struct mb_process *p, struct mb_registry *r, const struct mb_address *at,
-                        struct mb_bytes value, mb_pid *who) {
+int mb_registration_add(struct mb_scheduler *s, struct mb_process *p, struct mb_registry *r,
+                        const struct mb_address *at, struct mb_bytes value, mb_pid *who) {
   struct mb_registries *all = &s->runtime->registries;
   struct mb_membership *m = find(p, r), *fresh = NULL;
   mb_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);

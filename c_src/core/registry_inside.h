@@ -44,8 +44,8 @@ void mb_registry_release(struct mb_registries *all, struct mb_registry *r);
 
 /* What becomes of a registration besides the link, on p's thread: see registration.c. Put p under a key of r: 0 or an
  * error as mb_registry_add gives. */
-int mb_registration_add(struct mb_scheduler *s, struct mb_process *p, struct mb_registry *r, const struct mb_address *at,
-                        struct mb_bytes value, mb_pid *who);
+int mb_registration_add(struct mb_scheduler *s, struct mb_process *p, struct mb_registry *r,
+                        const struct mb_address *at, struct mb_bytes value, mb_pid *who);
 
 /* Whether p has something in r. */
 int mb_registration_any(const struct mb_process *p, const struct mb_registry *r);

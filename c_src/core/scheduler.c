@@ -4,7 +4,7 @@
 #include "runtime.h"
 
 static void set_head(struct mb_queue *q, struct mb_process *p) {
-  atomic_store_explicit(&q->head, p, memory_order_relaxed); /* partner: the ticker, which wants to know whether there is one */
+  atomic_store_explicit(&q->head, p, memory_order_relaxed); /* partner: the ticker, which asks whether there is one */
 }
 
 static int is_filled(const struct mb_queue *q) { return atomic_load_explicit(&q->head, memory_order_relaxed) != NULL; }

@@ -231,7 +231,8 @@ struct mb_writer *mb_writer_new(int fd, size_t limit, mb_writer_notice notice, c
 static struct mb_record *rest_of(struct mb_record *e, size_t wrote) {
   struct mb_record *rest = NULL;
   if (wrote == 0) return e;
-  if (wrote < e->size && (rest = mb_record_new(e->kind, e->size - wrote))) memcpy(rest->bytes, e->bytes + wrote, rest->size);
+  if (wrote < e->size && (rest = mb_record_new(e->kind, e->size - wrote)))
+    memcpy(rest->bytes, e->bytes + wrote, rest->size);
   free(e);
   return rest;
 }

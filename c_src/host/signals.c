@@ -73,7 +73,8 @@ void mb_watch_end(void) {
   host_thread = pthread_self();
   /* as nohup and the like want it, one that is ignored stays so */
   for (int i = 0; i < 2; i++)
-    if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) handle(numbers[i], on_terminate, SA_RESTART);
+    if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+      handle(numbers[i], on_terminate, SA_RESTART);
 }
 
 void mb_watch_interrupt(void) { handle(SIGINT, on_interrupt, 0); }

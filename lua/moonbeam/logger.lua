@@ -74,7 +74,9 @@ end
 -- "default"; format = string | function; metadata = sequence of keys that $metadata shows | "all"
 -- @return the level before
 -- @usage
--- local before = Logger.configure{level = "warning", format = "$date $time [$level] $metadata$message", metadata = {"user"}}
+-- local before = Logger.configure{
+--   level = "warning", format = "$date $time [$level] $metadata$message", metadata = {"user"},
+-- }
 -- assert(before == "info")
 -- Logger.error("shown with the user", {user = "ann"})
 -- @usage

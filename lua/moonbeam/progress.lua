@@ -11,8 +11,8 @@ Progress.__index = Progress
 local function draw(self)
   local share = math.min(1, self.count / self.total)
   local filled = math.floor(share * WIDTH)
-  io.stderr:write(string.format("\r\27[K%s[%s%s] %3d%%", self.label and self.label .. " " or "", string.rep("=", filled),
-    string.rep(" ", WIDTH - filled), math.floor(share * 100)))
+  io.stderr:write(string.format("\r\27[K%s[%s%s] %3d%%", self.label and self.label .. " " or "",
+    string.rep("=", filled), string.rep(" ", WIDTH - filled), math.floor(share * 100)))
   io.stderr:flush()
 end
 

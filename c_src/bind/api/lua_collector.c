@@ -6,7 +6,8 @@
 #include "heap/errors.h"
 
 static int is_setting(const char *option) {
-  static const char *const settings[] = {"stop", "restart", "incremental", "generational", "setpause", "setstepmul", NULL};
+  static const char *const settings[] = {"stop",     "restart",    "incremental", "generational",
+                                         "setpause", "setstepmul", NULL};
   for (int i = 0; settings[i]; i++)
     if (strcmp(option, settings[i]) == 0) return 1;
   return 0;
@@ -19,8 +20,10 @@ static int do_collectgarbage(lua_State *L) {
     struct mb_heap *h = mb_heap_here(L);
     struct mb_process *p = mb_running(h);
     if (p && !(p->flags & (MB_IN_PLACE | MB_SCRIPT)) && !h->configuring)
-      return mb_raise(h, L, "collectgarbage(\"%s\") is refused in a process, since it counts for all processes of the "
-                      "scheduler; call it in the script, or for every scheduler in moonbeam.on_scheduler_start", option);
+      return mb_raise(h, L,
+                      "collectgarbage(\"%s\") is refused in a process, since it counts for all processes of the "
+                      "scheduler; call it in the script, or for every scheduler in moonbeam.on_scheduler_start",
+                      option);
   }
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }

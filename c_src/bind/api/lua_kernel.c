@@ -143,7 +143,8 @@ static int process_spawn(lua_State *L) {
   if (p) {
     p->flags |= MB_PINNED;
     if (where != h->scheduler) {
-      if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) == 1) h->runtime->upcalls->start(h->scheduler);
+      if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) == 1)
+        h->runtime->upcalls->start(h->scheduler);
       if (atomic_load_explicit(&h->runtime->started, memory_order_acquire) > 1) /* else threads are out: it stays */
         place(h, L, p, where);
     }

@@ -285,7 +285,7 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
     } else {
       e = mb_backlog_take(&log->events, missing);
       if (e && e->kind != MB_EVENT_MARK && !e->alike) log->taken = e;
-      if (e && e->kind == MB_EVENT_HANDLER && e->size) log->leaving = 0; /* what the one before it has come to is over */
+      if (e && e->kind == MB_EVENT_HANDLER && e->size) log->leaving = 0; /* the one before it is over */
     }
   } else {
     log->roused = log->handling = 0;

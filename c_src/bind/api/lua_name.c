@@ -20,7 +20,8 @@ static int process_register(lua_State *L) {
   err = mb_register(h->scheduler, pid, name, (uint32_t)size);
   if (err == MB_ENOPROC)
     return mb_bad_argument(h, L, "Process.register", 1, "the process is not alive");
-  if (err == MB_ENAME) return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", mb_push_short(L, name));
+  if (err == MB_ENAME)
+    return mb_bad_argument(h, L, "Process.register", 2, "the name '%s' is taken", mb_push_short(L, name));
   if (err == MB_ENAMED) {
     struct mb_process *p = mb_process_table_lookup(&h->runtime->table, pid);
     if (!p || !mb_push_name(h, L, p)) lua_pushliteral(L, "?"); /* unregistered meanwhile */

@@ -177,9 +177,10 @@ static int pid(lua_State *L) {
 
 /* os_functions() -> a table of these */
 static int os_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"set_env", set_env}, {"get_env", get_env}, {"all_env", all_env}, {"cwd", cwd},
-                                       {"chdir", change_directory}, {"hostname", hostname}, {"hrtime", hrtime}, {"os", os},
-                                       {"memory", memory}, {"cpu", cpu}, {"pid", pid}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"set_env", set_env},        {"get_env", get_env},   {"all_env", all_env}, {"cwd", cwd},
+      {"chdir", change_directory}, {"hostname", hostname}, {"hrtime", hrtime},   {"os", os},
+      {"memory", memory},          {"cpu", cpu},           {"pid", pid},         {NULL, NULL}};
   lua_createtable(L, 0, sizeof functions / sizeof functions[0]);
   mb_set_functions(mb_heap_of(L), L, functions);
   return 1;

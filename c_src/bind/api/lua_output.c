@@ -57,7 +57,8 @@ static int print_on(lua_State *L, int status, lua_KContext unused) {
   const char *line;
   (void)status;
   (void)unused;
-  while (!leader && is_late(h, L, stdout, SIZE_MAX)) mb_ready_wait(h, L, h->scheduler->current, STDOUT_FILENO, print_on);
+  while (!leader && is_late(h, L, stdout, SIZE_MAX))
+    mb_ready_wait(h, L, h->scheduler->current, STDOUT_FILENO, print_on);
   if (n == 1 && !leader && lua_type(L, 1) == LUA_TSTRING) {
     line = lua_tolstring(L, 1, &size);
     print_line(line, size, 1);

@@ -69,7 +69,8 @@ static int take(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   uint64_t deadline = 0;
-  if (!lua_isnoneornil(L, 1) || h->uninterruptible) deadline = mb_check_deadline(h, L, 1, "receive", 1, MB_TIMEOUT_OPTIONAL);
+  if (!lua_isnoneornil(L, 1) || h->uninterruptible)
+    deadline = mb_check_deadline(h, L, 1, "receive", 1, MB_TIMEOUT_OPTIONAL);
   return take_or_wait(h, L, p, (lua_KContext)deadline);
 }
 
@@ -106,7 +107,8 @@ static int check_clause(struct mb_heap *h, lua_State *L, const char *function, i
       ok = is_callable(L, value);
     }
     if (!ok)
-      ill_formed(h, L, function, "clause %d is ill-formed: it is {pattern, [when = guard,] [body]}, guard and body functions", i);
+      ill_formed(h, L, function,
+                 "clause %d is ill-formed: it is {pattern, [when = guard,] [body]}, guard and body functions", i);
     lua_settop(L, key);
   }
   if (!has_pattern) ill_formed(h, L, function, "clause %d has no pattern", i);
@@ -275,7 +277,8 @@ static int select_timeout(struct mb_heap *h, lua_State *L, struct mb_process *p)
 static int select_on(lua_State *L, int status, lua_KContext deadline);
 
 /* Stack: clauses, their shape. */
-static int select_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_Integer shape, lua_KContext deadline) {
+static int select_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_Integer shape,
+                          lua_KContext deadline) {
   for (;;) {
     if (mb_take_direct(p)) {
       int results = try_clauses(h, L, shape, 3);

@@ -185,8 +185,8 @@ static int registry_update(lua_State *L) {
 /* Looking things up */
 
 /* What stands at an address, all or that of one process. The end of the copy. */
-static const unsigned char *find_entries(struct mb_heap *h, lua_State *L, const char *function, enum mb_key_of of, mb_pid only,
-                                 struct copy *c) {
+static const unsigned char *find_entries(struct mb_heap *h, lua_State *L, const char *function, enum mb_key_of of,
+                                         mb_pid only, struct copy *c) {
   copy_begin(c);
   for (;;) {
     struct mb_address at = check_address(h, L, function, of);

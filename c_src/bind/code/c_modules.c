@@ -78,7 +78,8 @@ void mb_open_c_modules(struct mb_heap *h, lua_State *L) {
   int top = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
-    (void)mb_stand_in(h, L, "package", "loadlib", load_library, MB_STAND_IN_HEAP | MB_STAND_IN_ORIGINAL | MB_STAND_IN_ANY);
+    (void)mb_stand_in(h, L, "package", "loadlib", load_library,
+                      MB_STAND_IN_HEAP | MB_STAND_IN_ORIGINAL | MB_STAND_IN_ANY);
     if (lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
       for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
         if (lua_iscfunction(L, -1)) {

@@ -36,8 +36,8 @@ static int load_module(struct mb_heap *h, lua_State *L, const char *module) {
   mb_push_ref(h, L, MB_REF_REQUIRE);
   lua_pushstring(L, module);
   if (mb_pcall(h, L, 1, 1) != LUA_OK)
-    luaL_error(L, MB_CANNOT_RECEIVE "module '%s' cannot be loaded on scheduler %d: %s", module, (int)h->scheduler->id + 1,
-               luaL_tolstring(L, -1, NULL));
+    luaL_error(L, MB_CANNOT_RECEIVE "module '%s' cannot be loaded on scheduler %d: %s", module,
+               (int)h->scheduler->id + 1, luaL_tolstring(L, -1, NULL));
   mb_modules_note_loaded(h, L, module);
   return 1;
 }

@@ -2,7 +2,8 @@
 
 #include "code/modules.h"
 
-int mb_stand_in(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f, enum mb_stand_in how) {
+int mb_stand_in(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f,
+                enum mb_stand_in how) {
   int table = lua_gettop(L), original = table + 1;
   luaL_checkstack(L, 8, NULL);
   if (lua_getfield(L, table, field) != LUA_TFUNCTION || !(how & MB_STAND_IN_ANY || lua_iscfunction(L, original))) {
@@ -19,7 +20,8 @@ int mb_stand_in(struct mb_heap *h, lua_State *L, const char *module, const char 
   return 1;
 }
 
-void mb_stand_in_all(struct mb_heap *h, lua_State *L, const char *module, const luaL_Reg *functions, enum mb_stand_in how) {
+void mb_stand_in_all(struct mb_heap *h, lua_State *L, const char *module, const luaL_Reg *functions,
+                     enum mb_stand_in how) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, module) == LUA_TTABLE) {
     for (const luaL_Reg *f = functions; f->name; f++) (void)mb_stand_in(h, L, module, f->name, f->func, how);

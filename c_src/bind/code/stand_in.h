@@ -16,9 +16,11 @@ enum mb_stand_in {
 /* Put f in the place of a field of the table on the top of the stack, `module` of Lua's library: who has kept the old
  * function finds that it travels as the new. module NULL: it does not travel by that name. 0: there is no such
  * function, and nothing has been done. */
-int mb_stand_in(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f, enum mb_stand_in how);
+int mb_stand_in(struct mb_heap *h, lua_State *L, const char *module, const char *field, lua_CFunction f,
+                enum mb_stand_in how);
 
 /* The same for functions of a module, if that is loaded. The stack stays. */
-void mb_stand_in_all(struct mb_heap *h, lua_State *L, const char *module, const luaL_Reg *functions, enum mb_stand_in how);
+void mb_stand_in_all(struct mb_heap *h, lua_State *L, const char *module, const luaL_Reg *functions,
+                     enum mb_stand_in how);
 
 #endif

@@ -46,7 +46,7 @@ enum {
 enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE, MB_L_UPVALUES };
 enum { MB_F_AGAIN = 1, MB_F_LATER = 2 }; /* FLAGS: such tags occur */
 enum { MB_F_MODULES = 4 };               /* and values of modules other than Lua's, in what replica.h encodes */
-enum { MB_F_TOLD = 8 };                  /* it tells of values: a module's that cannot be made is replaced by its text */
+enum { MB_F_TOLD = 8 };                  /* it tells of values: a text stands for one of a module's that cannot be made */
 enum { MB_E_BASE, MB_E_PRIVATE, MB_E_STATE };
 enum { MB_U_VALUE, MB_U_SHARED };        /* upvalue: a value follows | function number, index */
 enum { MB_ENCODED_HEADER = 5 };

@@ -354,6 +354,8 @@ static int decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes, e
 
 int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, LOADING); }
 
-int mb_decode_loaded(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, LOADED); }
+int mb_decode_loaded(struct mb_heap *h, lua_State *L, const unsigned char *bytes) {
+  return decode(h, L, bytes, LOADED);
+}
 
 int mb_decode_shown(struct mb_heap *h, lua_State *L, const unsigned char *bytes) { return decode(h, L, bytes, SHOWN); }

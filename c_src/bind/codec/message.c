@@ -121,7 +121,9 @@ int mb_message_make(struct mb_heap *h, lua_State *L, const struct mb_signal *s, 
   }
 }
 
-void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s) { (void)push_message(h, L, s, MB_WITH_TEXTS); }
+void mb_message_show(struct mb_heap *h, lua_State *L, const struct mb_signal *s) {
+  (void)push_message(h, L, s, MB_WITH_TEXTS);
+}
 
 /* Reasons */
 

@@ -149,7 +149,8 @@ void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f
   struct path p = {.L = L};
   const char *name = NULL, *stays = NULL; /* a userdata of the runtime's says what to do instead */
   mb_encoder_stack(e, 30);
-  if (lua_type(L, index) == LUA_TUSERDATA && luaL_getmetafield(L, index, "__stays") == LUA_TSTRING) stays = lua_tostring(L, -1);
+  if (lua_type(L, index) == LUA_TUSERDATA && luaL_getmetafield(L, index, "__stays") == LUA_TSTRING)
+    stays = lua_tostring(L, -1);
   if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) name = lua_tostring(L, -1);
   luaL_buffinit(L, &p.text);
   add_path(e, &p, f);

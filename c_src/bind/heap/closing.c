@@ -7,7 +7,8 @@
 
 void mb_closing_begin_for(struct mb_heap *h, uint64_t ns) {
   if (h->closing++) return;
-  if (atomic_load_explicit(&h->runtime->ticker.state, memory_order_relaxed) == MB_TICKER_READY) mb_ticker_need(h->runtime);
+  if (atomic_load_explicit(&h->runtime->ticker.state, memory_order_relaxed) == MB_TICKER_READY)
+    mb_ticker_need(h->runtime);
   mb_hook_attend(h);
   h->closing_ns = ns;
   mb_closing_renew(h);

@@ -121,7 +121,8 @@ static int is_known(lua_State *L, int index, const char *const *known) {
 
 static void unknown_option(struct mb_heap *h, lua_State *L, int key, const char *function, int index,
                            const char *const *known) {
-  const char *name = lua_type(L, key) == LUA_TSTRING ? mb_push_short(L, lua_tostring(L, key)) : mb_push_shown(h, L, key);
+  const char *name =
+      lua_type(L, key) == LUA_TSTRING ? mb_push_short(L, lua_tostring(L, key)) : mb_push_shown(h, L, key);
   const char *value = mb_push_shown(h, L, key + 1);
   lua_pushstring(L, *known ? "options: " : "there are none");
   for (int i = 0; known[i]; i++) {

@@ -51,7 +51,7 @@ enum mb_heap_ref {
   MB_REF_RESOLVED,  /* name -> module value */
   MB_REF_STANDARD,  /* name -> what is in Lua's library, see standard.h */
   MB_REF_BACKED,    /* module name -> whether a file stands behind it */
-  MB_REF_CONSTANTS, /* a module's constant -> its name; a module's table -> false: its constants have been noted; weak */
+  MB_REF_CONSTANTS, /* a module's constant -> its name; its table -> false: its constants have been noted; weak */
   MB_REF_ORIGINS,   /* module name -> what its loader gave; weak */
   MB_REF_ORDER,     /* module name -> its number among those that have been loaded */
   MB_REF_OWN_MODULES, /* module name -> the runtime's own module, see library.h */
@@ -92,10 +92,10 @@ struct mb_heap {
   void (*push_handle)(struct mb_heap *h, lua_State *L, uint64_t id); /* push the object that a message calls so */
   uint64_t (*handle_id)(struct mb_heap *h, lua_State *L, int index); /* 0: the userdata at `index` cannot travel */
   void (*opened)(struct mb_heap *h, lua_State *L, lua_CFunction opener, int index);
-  struct mb_pool_thread *blocking; /* it runs no processes, but what mb.blocking is given: see io/blocking.h; else NULL */
+  struct mb_pool_thread *blocking; /* it runs what mb.blocking is given: see io/blocking.h; else NULL */
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
-  lua_State *reporter; /* runs what reports a crash: the runner may be inside a hook, where nothing could cut that short */
+  lua_State *reporter; /* runs what reports a crash: in the runner, inside a hook, nothing could cut that short */
   struct mb_process *main; /* the main chunk's process in stock Lua, made when first needed */
   struct mb_reason *main_reason; /* why the last main process died */
   struct mb_reason *no_memory;   /* reason of a process that ran out of memory while dying of it */
@@ -108,7 +108,7 @@ struct mb_heap {
   int code_cache_full; /* to be emptied */
   int code_identity; /* mb_code_identity works here */
   int call_sites_known; /* mb_given_table works here */
-  const unsigned char *collector; /* see finalizer.h and outside.h: what says whether the code is outside of any process */
+  const unsigned char *collector; /* says whether the code is outside of any process: see finalizer.h and outside.h */
   const unsigned char *collector_kept; /* the collector's own, then */
   struct mb_modules *modules;
   struct mb_sites *sites;

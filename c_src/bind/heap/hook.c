@@ -15,7 +15,8 @@ enum {
 static void hook(lua_State *L, lua_Debug *ar) {
   struct mb_heap *h = mb_heap_here(L);
   struct mb_hook *t = h ? h->hook : NULL;
-  if (!t || !h->scheduler || (t->armed != L && t->every <= 0)) /* or left by mb_hook_await, or given to a new thread by Lua */
+  /* or left by mb_hook_await, or given to a new thread by Lua */
+  if (!t || !h->scheduler || (t->armed != L && t->every <= 0))
     lua_sethook(L, NULL, 0, 0);
   else
     t->event(h, L, ar);
@@ -148,7 +149,8 @@ uint64_t mb_hook_patience(const struct mb_heap *h, const struct mb_process *p) {
 static int is_kept_outside(const struct mb_heap *h, lua_State *L) {
   const struct mb_hook *t = h->hook;
   lua_Debug ar;
-  return t->goal == MB_GOAL_RETURN && !mb_can_yield(h, L) && lua_status(t->armed) == LUA_OK && lua_getstack(t->armed, 0, &ar);
+  return t->goal == MB_GOAL_RETURN && !mb_can_yield(h, L) && lua_status(t->armed) == LUA_OK &&
+         lua_getstack(t->armed, 0, &ar);
 }
 
 void mb_hook_enter(struct mb_heap *h, lua_State *L) {
@@ -169,8 +171,8 @@ void mb_hook_enter(struct mb_heap *h, lua_State *L) {
 
 void mb_hook_attend(struct mb_heap *h) {
   /* a hook of a library's may be due on the main thread; relaxed, partner: the ticker */
-  atomic_store_explicit(&h->scheduler->slice.attended, h->closing || (h->has_c_modules && h->hook->every != MB_PREEMPT_OFF),
-                        memory_order_relaxed);
+  atomic_store_explicit(&h->scheduler->slice.attended,
+                        h->closing || (h->has_c_modules && h->hook->every != MB_PREEMPT_OFF), memory_order_relaxed);
 }
 
 void mb_hook_leave(struct mb_heap *h) {

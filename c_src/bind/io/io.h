@@ -38,7 +38,8 @@ struct mb_io {
   struct mb_map by_id;      /* id -> object, all that there are */
   const struct mb_object_type *gone, *gone_traveller; /* what one counts as that is gone, by its id */
   const luaL_Reg *socket_methods; /* lua_socket.c's */
-  int (*arrived)(struct mb_heap *h, lua_State *L, uint64_t id); /* push one that travels; 0 and nothing pushed: it is none */
+  /* push one that travels; 0 and nothing pushed: it is none */
+  int (*arrived)(struct mb_heap *h, lua_State *L, uint64_t id);
   uint64_t (*id_of)(struct mb_heap *h, lua_State *L, int index); /* by which the userdata travels; 0: it does not */
   struct mb_object *giving; /* what is being given away */
   struct mb_object *lingering; /* closed, but for what is still to be written */

@@ -191,7 +191,8 @@ static void run_write(struct mb_call *call) {
     call->result = replace(c);
     return;
   }
-  fd = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC | (c->append ? O_APPEND : O_TRUNC), c->mode < 0 ? 0666 : (mode_t)c->mode);
+  fd = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC | (c->append ? O_APPEND : O_TRUNC),
+            c->mode < 0 ? 0666 : (mode_t)c->mode);
   call->result = fd < 0 ? -errno : fill(fd, c);
 }
 

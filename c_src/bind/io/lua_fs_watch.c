@@ -70,7 +70,8 @@ static int fs_watch(lua_State *L) {
     free(w);
     return mb_path_failure(L, err, path, NULL);
   }
-  err = mb_map_put(&h->io->watchers, w->ref, (uintptr_t)w) == 0 ? uv_fs_event_start(&w->handle, on_event, path, 0) : UV_ENOMEM;
+  err = mb_map_put(&h->io->watchers, w->ref, (uintptr_t)w) == 0 ? uv_fs_event_start(&w->handle, on_event, path, 0)
+                                                                : UV_ENOMEM;
   if (err) {
     end(w);
     return mb_path_failure(L, err, path, NULL);

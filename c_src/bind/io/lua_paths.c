@@ -39,7 +39,8 @@ static void release(struct mb_call *call) {
 static struct paths *begin(lua_State *L, const char *function, int count, int top, void (*run)(struct mb_call *),
                            int (*finish)(struct mb_heap *, lua_State *, struct mb_call *)) {
   struct mb_heap *h = mb_heap_of(L);
-  const char *path = mb_check_path(h, L, 1, function, 1), *other = count > 1 ? mb_check_path(h, L, 2, function, 2) : NULL;
+  const char *path = mb_check_path(h, L, 1, function, 1),
+             *other = count > 1 ? mb_check_path(h, L, 2, function, 2) : NULL;
   struct paths *c;
   lua_settop(L, top);
   c = mb_call_new(h, L, sizeof *c);
@@ -56,7 +57,9 @@ static int wait(lua_State *L) { return mb_call_wait(mb_heap_of(L), L, lua_gettop
 
 static void done(struct paths *c, int result) { c->call.result = result == 0 ? 0 : -errno; }
 
-static int failure(lua_State *L, const struct paths *c) { return mb_path_failure(L, c->call.result, c->path, c->other); }
+static int failure(lua_State *L, const struct paths *c) {
+  return mb_path_failure(L, c->call.result, c->path, c->other);
+}
 
 static int finish_true(struct mb_heap *h, lua_State *L, struct mb_call *call) {
   (void)h;
@@ -98,7 +101,8 @@ void mb_push_stat(lua_State *L, const uv_stat_t *st) {
   const struct {
     const char *name;
     const uv_timespec_t *value;
-  } times[] = {{"atime", &st->st_atim}, {"mtime", &st->st_mtim}, {"ctime", &st->st_ctim}, {"birthtime", &st->st_birthtim}};
+  } times[] = {
+      {"atime", &st->st_atim}, {"mtime", &st->st_mtim}, {"ctime", &st->st_ctim}, {"birthtime", &st->st_birthtim}};
   lua_createtable(L, 0, 15);
   lua_pushstring(L, type_name(st->st_mode));
   lua_setfield(L, -2, "type");
@@ -142,7 +146,8 @@ static int fs_lstat(lua_State *L) {
 
 static int finish_exists(struct mb_heap *h, lua_State *L, struct mb_call *call) {
   (void)h;
-  if (call->result < 0 && call->result != UV_ENOENT && call->result != UV_ENOTDIR) return failure(L, (struct paths *)call);
+  if (call->result < 0 && call->result != UV_ENOENT && call->result != UV_ENOTDIR)
+    return failure(L, (struct paths *)call);
   lua_pushboolean(L, call->result >= 0);
   return 1;
 }
@@ -256,7 +261,8 @@ static void run_copy(struct mb_call *call) {
       return;
     }
   }
-  call->result = uv_fs_copyfile(NULL, &request, c->path, c->other, UV_FS_COPYFILE_FICLONE | (c->flag ? UV_FS_COPYFILE_EXCL : 0), NULL);
+  call->result = uv_fs_copyfile(NULL, &request, c->path, c->other,
+                                UV_FS_COPYFILE_FICLONE | (c->flag ? UV_FS_COPYFILE_EXCL : 0), NULL);
   uv_fs_req_cleanup(&request);
 }
 

@@ -141,7 +141,8 @@ static void push_objects(struct mb_heap *h, lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->io->objects);
 }
 
-static void push_box(struct mb_heap *h, lua_State *L, struct mb_object *o, uint64_t id, const struct mb_object_type *type) {
+static void push_box(struct mb_heap *h, lua_State *L, struct mb_object *o, uint64_t id,
+                     const struct mb_object_type *type) {
   struct box *b;
   luaL_checkstack(L, 8, NULL);
   push_objects(h, L);
@@ -214,7 +215,9 @@ int mb_object_do_close(lua_State *L) {
   return 1;
 }
 
-uint64_t mb_handle_id(struct mb_heap *h, lua_State *L, int index) { return h->io->id_of ? h->io->id_of(h, L, index) : 0; }
+uint64_t mb_handle_id(struct mb_heap *h, lua_State *L, int index) {
+  return h->io->id_of ? h->io->id_of(h, L, index) : 0;
+}
 
 void mb_object_push_id(struct mb_heap *h, lua_State *L, uint64_t id) {
   const uint64_t *known = mb_map_get(&h->io->by_id, id);

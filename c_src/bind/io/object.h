@@ -25,7 +25,7 @@ struct mb_object_type {
   enum mb_holding_kind kind;   /* for the census, unless the object sets another */
   const luaL_Reg *methods;     /* NULL: io->socket_methods */
   const char *instead;         /* what a refusal to send it says at the end, or NULL */
-  void (*close)(struct mb_object *o, int how); /* enum mb_closing_how. It is open, and is marked closed when this returns */
+  void (*close)(struct mb_object *o, int how); /* enum mb_closing_how; it is marked closed when this returns */
   void (*free)(struct mb_object *o);           /* nobody has it any more: what it holds goes, and it */
   int (*is_idle)(const struct mb_object *o);   /* with its userdata gone nothing can come of it; NULL: always */
 };

@@ -112,9 +112,10 @@ static int check_signal(struct mb_heap *h, lua_State *L, const char *function) {
   int number;
   if (lua_type(L, 1) != LUA_TSTRING) return mb_bad_type(h, L, function, 1, "name of a signal", 1);
   number = mb_signal_number(lua_tostring(L, 1));
-  if (!number) return mb_bad_argument(h, L, function, 1, "there is no signal '%s'", mb_push_short(L, lua_tostring(L, 1)));
-  if (number == SIGKILL || number == SIGSTOP || number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL ||
-      number == SIGURG || number == SIGCHLD)
+  if (!number)
+    return mb_bad_argument(h, L, function, 1, "there is no signal '%s'", mb_push_short(L, lua_tostring(L, 1)));
+  if (number == SIGKILL || number == SIGSTOP || number == SIGSEGV || number == SIGBUS || number == SIGFPE ||
+      number == SIGILL || number == SIGURG || number == SIGCHLD)
     return mb_bad_argument(h, L, function, 1, "%s cannot be listened to: it is the %s", mb_signal_name(number),
                            number == SIGURG || number == SIGCHLD ? "runtime's own" : "system's");
   return number;
@@ -140,8 +141,11 @@ static int on_signal(lua_State *L) {
       mb_signal_free(message);
       return mb_no_memory(L);
     }
-    *l = (struct listener){.holding = {.kind = MB_HOLDING_SIGNAL, .end = end}, .runtime = h->runtime, .pid = mb_pid_of(p),
-                           .number = number, .message = message};
+    *l = (struct listener){.holding = {.kind = MB_HOLDING_SIGNAL, .end = end},
+                           .runtime = h->runtime,
+                           .pid = mb_pid_of(p),
+                           .number = number,
+                           .message = message};
     pthread_mutex_lock(&mutex);
     if (!listeners[number] && listen_to(number) != 0) {
       error = errno;

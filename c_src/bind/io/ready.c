@@ -31,7 +31,8 @@ static int watch(struct mb_heap *h, struct mb_ready *r, int fd, mb_pid pid) {
     struct epoll_event what = {.events = fd == STDIN_FILENO ? EPOLLIN : EPOLLOUT};
     r->fd = epoll_create1(EPOLL_CLOEXEC);
     if (r->fd < 0) return UV_EMFILE;
-    error = epoll_ctl(r->fd, EPOLL_CTL_ADD, fd, &what) != 0 ? UV_EPERM : uv_poll_init(h->scheduler->loop, &r->poll, r->fd);
+    error =
+        epoll_ctl(r->fd, EPOLL_CTL_ADD, fd, &what) != 0 ? UV_EPERM : uv_poll_init(h->scheduler->loop, &r->poll, r->fd);
     if (error) {
       close(r->fd);
       return error;

@@ -90,7 +90,8 @@ int mb_tree_remove(const char *path) {
     }
     depth--;
     closedir(level->directory);
-    if (unlinkat(depth ? dirfd(levels[depth - 1].directory) : AT_FDCWD, level->name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+    if (unlinkat(depth ? dirfd(levels[depth - 1].directory) : AT_FDCWD, level->name, AT_REMOVEDIR) != 0 &&
+        errno != ENOENT)
       err = -errno;
     free(level->name);
   }

@@ -5,7 +5,8 @@
 
 static int deadline(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  lua_pushinteger(L, (lua_Integer)mb_check_deadline(h, L, 1, luaL_checkstring(L, 2), (int)luaL_checkinteger(L, 3), MB_TIMEOUT_OPTIONAL));
+  lua_pushinteger(L, (lua_Integer)mb_check_deadline(h, L, 1, luaL_checkstring(L, 2), (int)luaL_checkinteger(L, 3),
+                                                    MB_TIMEOUT_OPTIONAL));
   return 1;
 }
 
@@ -65,6 +66,7 @@ static int resumer(lua_State *L) {
 }
 
 void mb_open_waiter(struct mb_heap *h, lua_State *L) {
-  static const luaL_Reg functions[] = {{"deadline", deadline}, {"suspend", suspend}, {"resumer", resumer}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"deadline", deadline}, {"suspend", suspend}, {"resumer", resumer}, {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }

@@ -5,9 +5,11 @@
 #include "core/pid.h"
 #include "log/crash_report.h"
 
-enum field { BEHAVIOUR, PID, NAME, REASON, ERROR, TRACEBACK, LAST_MESSAGE, STATE, SPAWNED_AT, PARENT, CALLERS, ANCESTORS, COUNT };
-static const char *const names[COUNT] = {"behaviour", "pid", "name", "reason", "error", "traceback", "last_message", "state",
-                                         "spawned_at", "parent", "callers", "ancestors"};
+enum field {
+  BEHAVIOUR, PID, NAME, REASON, ERROR, TRACEBACK, LAST_MESSAGE, STATE, SPAWNED_AT, PARENT, CALLERS, ANCESTORS, COUNT
+};
+static const char *const names[COUNT] = {"behaviour",    "pid",   "name",       "reason", "error",   "traceback",
+                                         "last_message", "state", "spawned_at", "parent", "callers", "ancestors"};
 
 /* Replace the value at a stack index by the text that the function at another gives for it. */
 static void shorten(lua_State *L, int at, int text_of) {

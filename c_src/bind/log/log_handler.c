@@ -183,8 +183,11 @@ static int report_end(lua_State *L) {
   char pid[MB_ID_TEXT];
   mb_pid_text(mb_pid_of(p), pid);
   if (lua_toboolean(L, 4)) {
-    lua_pushfstring(L, "Logger's handler, process %s, is cut off: it has been at one entry for %d ms, while another handler "
-                       "is to take its place; %s", pid, MB_LOG_PATIENCE_MS, next);
+    lua_pushfstring(
+        L,
+        "Logger's handler, process %s, is cut off: it has been at one entry for %d ms, while another handler "
+        "is to take its place; %s",
+        pid, MB_LOG_PATIENCE_MS, next);
   } else {
     mb_push_reason(h, L, p->reason);
     mb_push_inspect(h, L, -1);

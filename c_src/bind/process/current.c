@@ -43,7 +43,8 @@ static int push_called(struct mb_heap *h, lua_State *L, lua_Debug *user) {
 static int is_new(struct mb_refusals *r, uint64_t place) {
   for (int i = 0; i < MB_REFUSED_PLACES; i++) {
     uint64_t there = 0; /* relaxed: nothing else depends on it */
-    if (atomic_compare_exchange_strong_explicit(&r->places[i], &there, place, memory_order_relaxed, memory_order_relaxed))
+    if (atomic_compare_exchange_strong_explicit(&r->places[i], &there, place, memory_order_relaxed,
+                                                memory_order_relaxed))
       return 1;
     if (there == place) return 0;
   }
@@ -52,11 +53,14 @@ static int is_new(struct mb_refusals *r, uint64_t place) {
 
 void mb_refuse_outside(struct mb_heap *h, lua_State *L) {
   static const char *const whys[] = {
-      [MB_BY_START] = "a function of on_scheduler_start is outside of any process, whichever one is running: let it spawn a "
-                      "process that does this, or send a message to one",
-      [MB_BY_CALLBACK] = "a callback of the event loop is outside of any process: let it send a message to the process that "
-                         "shall do it",
-      [MB_BY_BLOCKING] = "what mb.blocking runs is outside of any process: let it return, or send, what a process shall do"};
+      [MB_BY_START] =
+          "a function of on_scheduler_start is outside of any process, whichever one is running: let it spawn a "
+          "process that does this, or send a message to one",
+      [MB_BY_CALLBACK] =
+          "a callback of the event loop is outside of any process: let it send a message to the process that "
+          "shall do it",
+      [MB_BY_BLOCKING] =
+          "what mb.blocking runs is outside of any process: let it return, or send, what a process shall do"};
   lua_Debug user;
   const char *function;
   uint64_t place;
@@ -69,8 +73,9 @@ void mb_refuse_outside(struct mb_heap *h, lua_State *L) {
     mb_raise(h, L, "%s: %s", function, whys[by]);
   place = mb_hash_bytes(function, strlen(function));
   mb_push_where(h, L);
-  lua_pushfstring(L, "%s: a finalizer (__gc) is outside of any process: let it send a message to the process that shall do it",
-                  function);
+  lua_pushfstring(
+      L, "%s: a finalizer (__gc) is outside of any process: let it send a message to the process that shall do it",
+      function);
   lua_concat(L, 2);
   if (line) place += mb_hash_bytes(user.short_src, strlen(user.short_src)) + 2 * mb_hash_u64((uint64_t)line);
   if (is_new(h->refusals, place | 1)) {

@@ -8,7 +8,7 @@ enum { MB_REFUSED_PLACES = 1000 };
 
 /* Of all heaps. */
 struct mb_refusals {
-  _Atomic uint64_t places[MB_REFUSED_PLACES]; /* hashes of those where a finalizer has been refused something; 0: none */
+  _Atomic uint64_t places[MB_REFUSED_PLACES]; /* hashes: a finalizer has been refused something there; 0: none */
 };
 
 /* As mb_current, when there is none, it is dying, or what calls is outside of any. */

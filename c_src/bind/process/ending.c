@@ -136,7 +136,8 @@ void mb_ending_script(struct mb_heap *h) {
 
 void mb_ending_on_exit(struct mb_heap *h, const struct mb_process *p) {
   struct mb_ending *e = h->ending;
-  if (h->scheduler->id != 0 || !e->process || e->process != mb_pid_of(p)) return; /* it lives there, and is that one's */
+  /* it lives on the first scheduler, and is that one's */
+  if (h->scheduler->id != 0 || !e->process || e->process != mb_pid_of(p)) return;
   e->process = 0;
   mb_scheduler_stop(h->scheduler);
 }

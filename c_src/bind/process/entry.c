@@ -36,7 +36,8 @@ static int hides(const struct mb_process *p, lua_State *of) {
 static void hide_entry(lua_State *L, const struct mb_process *p, lua_State *of) {
   size_t size;
   const char *text = lua_tolstring(L, -1, &size);
-  if (size < sizeof line - 1 || memcmp(text + size - (sizeof line - 1), line, sizeof line - 1) != 0 || !hides(p, of)) return;
+  if (size < sizeof line - 1 || memcmp(text + size - (sizeof line - 1), line, sizeof line - 1) != 0 || !hides(p, of))
+    return;
   lua_pushlstring(L, text, size - (sizeof line - 1));
   lua_remove(L, -2);
 }

@@ -68,7 +68,8 @@ static void hook(lua_State *L, lua_Debug *ar) {
     lua_sethook(L, NULL, 0, 0); /* Lua gave it to a new thread */
   if (!p) return;
   mb_hook_enter(h, L);
-  if ((!mb_outside(h, L) || mb_configures_itself(h)) && take(h, p)) luaL_error(L, "interrupted!"); /* lua's words, at lua's level */
+  if ((!mb_outside(h, L) || mb_configures_itself(h)) && take(h, p))
+    luaL_error(L, "interrupted!"); /* lua's words, at lua's level */
 }
 
 void mb_interrupt_foreground(struct mb_heap *h) {

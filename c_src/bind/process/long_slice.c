@@ -95,7 +95,8 @@ void mb_long_slice_ended(struct mb_heap *h, lua_State *L) {
   mb_long_slice_check(h, h->runner, L);
 }
 
-int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms) {
+int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb_scheduler *s, struct mb_process *p,
+                        mb_pid pid, const char *site, unsigned ms) {
   uint64_t limit = long_ns(b);
   char id[MB_ID_TEXT], text[TEXT_SIZE], *name;
   uint32_t size;
@@ -107,9 +108,8 @@ int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb
   written = snprintf(text, sizeof text,
                      "Process %s%s%.100s%s%s%.200s%s has held scheduler %d for %u ms in a call that does not "
                      "return, and others wait for it. Let what blocks run on a thread of its own: mb.blocking(fn, ...)",
-                     id, name ? " (" : "", name ? name : "", name ? ")" : "", site ? ", spawned at " : "", site ? site : "",
-                     site ? "," : "",
-                     (int)s->id + 1, ms);
+                     id, name ? " (" : "", name ? name : "", name ? ")" : "", site ? ", spawned at " : "",
+                     site ? site : "", site ? "," : "", (int)s->id + 1, ms);
   free(name);
   mb_log_write(log, MB_LOG_WARNING, mb_system_time(), text, (size_t)written, 0);
   return 1;

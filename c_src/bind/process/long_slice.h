@@ -18,7 +18,8 @@ void mb_long_slice_check(struct mb_heap *h, lua_State *L, lua_State *of);
 void mb_long_slice_ended(struct mb_heap *h, lua_State *L);
 
 /* The upcall of the ticker, about a slice that has not ended: on its thread, so without the heap. */
-int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb_scheduler *s, struct mb_process *p, mb_pid pid, const char *site, unsigned ms);
+int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb_scheduler *s, struct mb_process *p,
+                        mb_pid pid, const char *site, unsigned ms);
 
 /* Take and give the threshold: ms, 0 for never. */
 lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms);

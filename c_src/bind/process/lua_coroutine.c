@@ -204,7 +204,8 @@ static int co_yield(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
   int outside = process_of(h, L) != NULL;
   if (outside || mb_is_failing(h, L)) { /* as Lua's own: without a position */
-    lua_pushstring(L, outside ? "attempt to yield from outside a coroutine" : "attempt to yield across a C-call boundary");
+    lua_pushstring(L,
+                   outside ? "attempt to yield from outside a coroutine" : "attempt to yield across a C-call boundary");
     return lua_error(L);
   }
   return lua_yield(L, lua_gettop(L));

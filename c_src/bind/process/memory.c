@@ -88,7 +88,8 @@ static void visit_stack(struct walk *w, lua_State *co) {
   lua_Debug ar;
   int first = co == L; /* level 0 is the function that asks */
   w->bytes += SIZE_THREAD + SIZE_STACK;
-  for (int level = first; level < first + MOST_FRAMES && lua_checkstack(co, 2) && lua_getstack(co, level, &ar); level++) {
+  for (int level = first; level < first + MOST_FRAMES && lua_checkstack(co, 2) && lua_getstack(co, level, &ar);
+       level++) {
     int top = lua_gettop(L);
     w->bytes += SIZE_FRAME;
     lua_getinfo(co, "f", &ar);

@@ -76,7 +76,8 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   }
   mb_long_slice_check(h, L, L);
   if (!can) return 0;
-  if (h->hook->every == MB_PREEMPT_BY_TIME && !mb_scheduler_wanted(s, mb_now(h->runtime))) return 0; /* long, but nobody's harm */
+  if (h->hook->every == MB_PREEMPT_BY_TIME && !mb_scheduler_wanted(s, mb_now(h->runtime)))
+    return 0; /* long, but nobody's harm */
   if (p->reductions < s->reduction_limit) p->reductions = s->reduction_limit;
   if (p->flags & MB_IN_PLACE) {
     mb_run_others(h, L, p);

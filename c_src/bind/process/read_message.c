@@ -93,7 +93,8 @@ static void take_out(struct mb_heap *h, struct mb_process *p, struct mb_signal *
   mb_count(&h->scheduler->messages, -1);
 }
 
-static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
+static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s,
+                          enum mb_form form) {
   int top = lua_gettop(L), then = mb_unwinding(h), status;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   take_out(h, p, s);

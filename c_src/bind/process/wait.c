@@ -64,8 +64,10 @@ void mb_cannot_wait(struct mb_heap *h, lua_State *L, struct mb_process *p) {
     mb_raise(h, L, "cannot wait: this coroutine was resumed past the runtime (by a C library, or by a function of the "
                    "coroutine library that was kept from before moonbeam was loaded: load it first)");
   if (h->resetting)
-    mb_raise(h, L, "cannot wait: Lua closes this coroutine at once (coroutine.close), and nothing may wait in the to-be-closed "
-                   "variables of it: let the coroutine come to its end, or let a process that is spawned there wait");
+    mb_raise(
+        h, L,
+        "cannot wait: Lua closes this coroutine at once (coroutine.close), and nothing may wait in the to-be-closed "
+        "variables of it: let the coroutine come to its end, or let a process that is spawned there wait");
   mb_raise(h, L, "attempt to yield across a C-call boundary (a process cannot wait inside sort, "
                  "gsub, a metamethod called from C and the like)");
 }

@@ -22,7 +22,8 @@ TEST(the_collector_s_word_says_what_lua_gc_says) {
   static const char source[] =
       "local is, seen = is_finalizer, {}\n"
       "local function see() seen[#seen + 1] = is() end\n"
-      "local mt = {__gc = function() see() coroutine.wrap(see)() pcall(see) table.sort({2, 1}, function() see() end) end}\n"
+      "local mt = {__gc = function() see() coroutine.wrap(see)() pcall(see) table.sort({2, 1}, function() see() end) "
+      "end}\n"
       "see() setmetatable({}, mt) collectgarbage() see()\n"
       "collectgarbage('stop') see() collectgarbage('restart')\n"
       "setmetatable({}, mt) coroutine.wrap(function() collectgarbage('step', 10000) collectgarbage() see() end)()\n"

@@ -205,12 +205,14 @@ static int take_away(struct mb_scheduler *s, struct mb_process *p, const char *r
 
 TEST(a_unique_key_is_one_process_s_until_it_exits_or_the_registry_closes) {
   struct mb_scheduler *s = begin();
-  struct mb_process *link_target, *server = open_registry(s, "u", MB_KEYS_UNIQUE, &link_target), *a = spawn(s), *b = spawn(s);
+  struct mb_process *link_target, *server = open_registry(s, "u", MB_KEYS_UNIQUE, &link_target), *a = spawn(s),
+                                  *b = spawn(s);
   struct mb_address k = at("u", "k");
   unsigned char room[64];
   mb_pid who;
   CHECK(add(s, a, "nobody's", "k", "1") == MB_EREGISTRY);
-  CHECK(mb_registry_open(s, b, text("u"), MB_KEYS_UNIQUE, pid_of(b), text(""), &who) == MB_ENAME && who == pid_of(server));
+  CHECK(mb_registry_open(s, b, text("u"), MB_KEYS_UNIQUE, pid_of(b), text(""), &who) == MB_ENAME &&
+        who == pid_of(server));
   CHECK(mb_registry_listeners(s, text("u"), room, sizeof room) == 1 && room[0] == 'l');
   CHECK(mb_registry_link_target(s, text("u"), &who) == 0 && who == pid_of(link_target));
   CHECK(mb_registry_whereis(s, &k, &who) == 0 && who == 0);

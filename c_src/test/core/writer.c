@@ -12,7 +12,9 @@
 enum { LIMIT = 100000, BIG = 500, SMALL = 20 };
 
 static size_t notice(char *text, size_t size, uint64_t dropped, const struct mb_record *summary) {
-  if (summary) return (size_t)snprintf(text, size, "%llu like %.*s\n", (unsigned long long)dropped, (int)summary->size, summary->bytes);
+  if (summary)
+    return (size_t)snprintf(text, size, "%llu like %.*s\n", (unsigned long long)dropped, (int)summary->size,
+                            summary->bytes);
   return (size_t)snprintf(text, size, "dropped %llu\n", (unsigned long long)dropped);
 }
 
@@ -79,7 +81,8 @@ static void reports(unsigned places) {
       char place[16];
       unsigned n = check_random() % (2 * places);
       int size = snprintf(place, sizeof place, "%u", n);
-      e = n < places ? mb_record_report(0, check_random() % BIG + sizeof n, place, (size_t)size) : mb_record_new(0, BIG);
+      e = n < places ? mb_record_report(0, check_random() % BIG + sizeof n, place, (size_t)size)
+                     : mb_record_new(0, BIG);
       if (n < places) {
         memcpy(e->bytes, &n, sizeof n);
         in[n]++;

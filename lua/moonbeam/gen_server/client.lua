@@ -86,7 +86,9 @@ end
 function client.start(module, arg, opts, user) return start(false, "GenServer.start", module, arg, opts, user) end
 
 --- See GenServer.start_link.
-function client.start_link(module, arg, opts, user) return start(true, "GenServer.start_link", module, arg, opts, user) end
+function client.start_link(module, arg, opts, user)
+  return start(true, "GenServer.start_link", module, arg, opts, user)
+end
 
 local function fail(function_name, server, arguments, reason)
   return exit({reason, {"GenServer", function_name, {server, arguments}}})

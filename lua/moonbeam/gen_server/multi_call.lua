@@ -13,7 +13,8 @@ local function with_nodes(fname, nodes, ...)
   if type(nodes) == "table" then
     for i, node in ipairs(nodes) do
       if type(node) ~= "string" then
-        core.argument_error(fname, 1, string.format("sequence of nodes' names expected, got a %s at %d", core.type(node), i))
+        core.argument_error(fname, 1,
+          string.format("sequence of nodes' names expected, got a %s at %d", core.type(node), i))
       end
     end
     local name = ...

@@ -280,8 +280,10 @@ function server.run(owner, ref, module, arg, name, linked, ancestors)
   module = reload.enter(ancestors, module)
   local ok, holder = take_name(name)
   if not ok then return reply(owner, ref, "taken", holder) end
-  local s = {module = module, callbacks = module, name = name, parent = linked and owner or nil, state = nil, last = nil,
-    stopped = false}
+  local s = {
+    module = module, callbacks = module, name = name, parent = linked and owner or nil, state = nil, last = nil,
+    stopped = false,
+  }
   if type(module.init) ~= "function" then missing(s, "init") end
   return started(s, owner, ref, module.init(arg))
 end

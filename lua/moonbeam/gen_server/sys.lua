@@ -30,7 +30,8 @@ end
 local function tell_results(s, from, ...)
   local tag, first, second = ...
   if tag == "reply" then
-    tell(s, "reply", string.format("sent %s to %s, new state %s", report.short(first), tostring(from[1]), report.short(second)))
+    tell(s, "reply",
+      string.format("sent %s to %s, new state %s", report.short(first), tostring(from[1]), report.short(second)))
   elseif tag == "noreply" then
     tell(s, "state", "new state " .. report.short(first))
   else

@@ -20,7 +20,8 @@ return function(starter, ms)
   local waiter <close> = setmetatable({process = core.self()}, closing)
   local cancel = starter(core.resumer(waiter))
   if cancel ~= nil and type(cancel) ~= "function" then
-    core.raise_at_caller(string.format("await_uv: the function returned a %s, not a function that cancels", core.type(cancel)))
+    core.raise_at_caller(
+      string.format("await_uv: the function returned a %s, not a function that cancels", core.type(cancel)))
   end
   waiter.cancel = cancel
   if not core.suspend(waiter, deadline) then return nil, "ETIMEDOUT: connection timed out", "ETIMEDOUT" end

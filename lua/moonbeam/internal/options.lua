@@ -124,7 +124,8 @@ function options.check(opts, known, fname, index)
     if v ~= nil or option.required then
       local expected, got = option[2](v, fname, index)
       if expected then
-        core.argument_error(fname, index, string.format("%s%s is %s, got %s", known.label, option[1], expected, got or plain(v)))
+        core.argument_error(fname, index,
+          string.format("%s%s is %s, got %s", known.label, option[1], expected, got or plain(v)))
       end
     end
   end

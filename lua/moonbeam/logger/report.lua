@@ -55,9 +55,11 @@ local contexts = {
 
 function texts.supervisor(r)
   local supervisor = tostring(r.supervisor) .. (r.name and " (" .. r.name .. ")" or "")
-  return string.format("Child %s of Supervisor %s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s",
-    inspect(r.id == nil and r.pid or r.id), supervisor, contexts[r.context], reason_text(r.reason), inspect(r.pid), r.start,
-    r.restart, r.restarts, r.max_restarts, r.max_seconds), "Child of Supervisor " .. supervisor
+  local text = string.format(
+    "Child %s of Supervisor %s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s",
+    inspect(r.id == nil and r.pid or r.id), supervisor, contexts[r.context], reason_text(r.reason), inspect(r.pid),
+    r.start, r.restart, r.restarts, r.max_restarts, r.max_seconds)
+  return text, "Child of Supervisor " .. supervisor
 end
 
 function texts.trace(r) return r.text end

@@ -23,7 +23,8 @@ local function format_rule(v, fname, index)
   if type(v) == "string" then
     local unknown, names = log.unknown_part(v)
     if unknown then
-      core.argument_error(fname, index, string.format("format has $%s, which stands for nothing (there are %s)", unknown, names))
+      core.argument_error(fname, index,
+        string.format("format has $%s, which stands for nothing (there are %s)", unknown, names))
     end
   elseif not check.is_callable(v) then
     return "a string or a function", core.type(v)

@@ -12,8 +12,8 @@ local MOST_FIELDS = 100000 -- of a table are looked through
 local MOST_SHOWN = 500
 
 local keywords = {}
-for word in string.gmatch([[and break do else elseif end false for function goto if in local nil not or repeat return then true
-  until while]], "%a+") do keywords[word] = true end
+for word in string.gmatch([[and break do else elseif end false for function goto if in local nil not or repeat return
+  then true until while]], "%a+") do keywords[word] = true end
 
 -- The tables in which a field of a value is found: itself, then what its __index says, table by table.
 local function each_table(value)
@@ -78,7 +78,9 @@ local INDICES = {"%]%s*%d+%s*%[", "%]%s*\"[^\"\\]*\"%s*%[", "%]%s*'[^'\\]*'%s*%[
 local function take_index(reversed, at)
   for _, pattern in ipairs(INDICES) do
     local after, index = take(reversed, at, pattern)
-    if index then return after, string.match(index, "^%[%s*[\"'](.*)[\"']%s*%]$") or math.tointeger(string.match(index, "%d+")) end
+    if index then
+      return after, string.match(index, "^%[%s*[\"'](.*)[\"']%s*%]$") or math.tointeger(string.match(index, "%d+"))
+    end
   end
   return at, nil
 end

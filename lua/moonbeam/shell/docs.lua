@@ -71,7 +71,8 @@ end
 local function value_of(entry, module)
   local first = entry.tags[1]
   if first and first.name == "module" then return module end
-  local field = string.match(entry.code, "^function%s+[%w_]+[.:]([%w_]+)") or string.match(entry.code, "^[%w_]+%.([%w_]+)%s*=")
+  local field = string.match(entry.code, "^function%s+[%w_]+[.:]([%w_]+)")
+    or string.match(entry.code, "^[%w_]+%.([%w_]+)%s*=")
   return type(module) == "table" and field and module[field]
 end
 

@@ -19,8 +19,8 @@ function helpers.v(n)
   local number = state and n < 0 and state.n + n or n
   local found = state and state.results[number]
   if state and not found and number >= 1 and number < state.n then
-    core.argument_error("v", 1, string.format("the results of input %d are no longer kept, only those of the last %d inputs",
-      number, results.MOST))
+    core.argument_error("v", 1,
+      string.format("the results of input %d are no longer kept, only those of the last %d inputs", number, results.MOST))
   end
   if not found then core.argument_error("v", 1, string.format("v(%d) is out of bounds", n)) end
   return table.unpack(found, 1, found.n)
@@ -31,7 +31,8 @@ end
 -- @return pid
 function helpers.pid(text)
   if type(text) ~= "string" then core.argument_error("pid", 1, "string expected, got " .. core.type(text)) end
-  return core.pid(text) or core.argument_error("pid", 1, string.format("'%s' is no pid; one looks like 0.5.0", core.short(text)))
+  return core.pid(text)
+    or core.argument_error("pid", 1, string.format("'%s' is no pid; one looks like 0.5.0", core.short(text)))
 end
 
 local general = [[
@@ -148,7 +149,8 @@ end
 function helpers.processes(by)
   local key = process_table.keys[by or "reductions"]
   if not key then
-    core.argument_error("processes", 1, string.format('"reductions", "memory" or "mailbox" expected, got %s', inspect(by)))
+    core.argument_error("processes", 1,
+      string.format('"reductions", "memory" or "mailbox" expected, got %s', inspect(by)))
   end
   return process_table.new(key)
 end

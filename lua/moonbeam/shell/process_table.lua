@@ -20,7 +20,9 @@ process_table.mt = {
   __name = "processes",
   __tostring = function(rows)
     local lines = {""}
-    for n, column in ipairs(columns) do lines[1] = lines[1] .. (n > 1 and " " or "") .. string.format(column[2], column[1]) end
+    for n, column in ipairs(columns) do
+      lines[1] = lines[1] .. (n > 1 and " " or "") .. string.format(column[2], column[1])
+    end
     for _, row in ipairs(rows) do
       local cells = {}
       for n, column in ipairs(columns) do

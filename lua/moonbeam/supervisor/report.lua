@@ -14,7 +14,9 @@ local function is_error(reason) return type(reason) == "table" and reason[1] == 
 local function start_text(state, start)
   local extra = state.extra_arguments
   if type(start) ~= "table" then return "{" .. inspect(start) .. ", ...}" end
-  if extra and #extra > 0 then start = table.move(start, 2, #start, #extra + 2, table.move(extra, 1, #extra, 2, {start[1]})) end
+  if extra and #extra > 0 then
+    start = table.move(start, 2, #start, #extra + 2, table.move(extra, 1, #extra, 2, {start[1]}))
+  end
   return inspect(start, {depth = 2, limit = 20})
 end
 

@@ -97,10 +97,11 @@ end
 function process.refused(supervisor, reason)
   if core.type(supervisor) ~= "pid" then supervisor = inspect(supervisor) end
   if reason == "max_children" then
-    return core.raise_at_caller(string.format("the supervisor %s has its max_children tasks; start it with more, or run fewer " ..
-      "at a time (in a stream: max_concurrency)", supervisor))
+    return core.raise_at_caller(string.format("the supervisor %s has its max_children tasks; start it with more, or " ..
+      "run fewer at a time (in a stream: max_concurrency)", supervisor))
   end
-  return core.raise_at_caller(string.format("the supervisor %s has not started a task: %s", supervisor, inspect(reason)))
+  return core.raise_at_caller(
+    string.format("the supervisor %s has not started a task: %s", supervisor, inspect(reason)))
 end
 
 return process

@@ -17,13 +17,14 @@ local monitor = {}
 -- Start the task of an item, a packed sequence: pid, ref | nil, why the supervisor has refused.
 local function start(m, position, item)
   if not m.supervisor then
-    return core.spawn_async(false, true, process.stream, m.consumer, m.ref, position, m.callers, m.fn, unpack(item, 1, item.n))
+    return core.spawn_async(false, true, process.stream, m.consumer, m.ref, position, m.callers, m.fn,
+      unpack(item, 1, item.n))
   end
   local pid, reason = process.start_in(m.supervisor)
   if pid == nil then return nil, reason end
   if m.linked then core.link(pid) end
-  return pid, process.hand_over("Task.Supervisor.async_stream", pid, process.stream, m.consumer, m.ref, position, m.callers, m.fn,
-    unpack(item, 1, item.n))
+  return pid, process.hand_over("Task.Supervisor.async_stream", pid, process.stream, m.consumer, m.ref, position,
+    m.callers, m.fn, unpack(item, 1, item.n))
 end
 
 local function begin(m, item)
