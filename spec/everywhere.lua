@@ -31,7 +31,8 @@ function everywhere.holds(source, files)
       assert(type(results) == "table", "no answer")
       return table.unpack(results, 2, results.n)
     end
-  ]]):gsub("\n", " "):format(directory, helper.patience * 5) .. source .. "\nprint 'ok'", "2>&1", "MOONBEAM_SCHEDULERS=3")
+  ]]):gsub("\n", " "):format(directory, helper.patience * 5) .. source .. "\nprint 'ok'", "2>&1",
+    "MOONBEAM_SCHEDULERS=3")
   os.execute("rm -r " .. directory)
   assert.equal("ok\n", output)
 end

@@ -205,7 +205,8 @@ function helper.run_script(source, arguments, environment)
   local file = assert(io.open(name, "w"))
   file:write(source)
   file:close()
-  local output, code = helper.run((environment or "") .. " " .. helper.interpreter() .. " " .. name .. " " .. (arguments or ""))
+  local output, code = helper.run((environment or "") .. " " .. helper.interpreter() .. " " .. name .. " "
+    .. (arguments or ""))
   os.remove(name)
   return output, code
 end

@@ -1,7 +1,8 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
 local self, send, receive, any, exit = mb.self, mb.send, mb.receive, mb.any, mb.exit
-local Process, Agent, await, exit_reason, catch_exit = mb.Process, mb.Agent, helper.await, helper.exit_reason, helper.catch_exit
+local Process, Agent, await, exit_reason, catch_exit = mb.Process, mb.Agent, helper.await, helper.exit_reason,
+  helper.catch_exit
 
 local function agent(state) return assert(Agent.start(function() return state end)) end
 

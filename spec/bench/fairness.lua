@@ -27,7 +27,8 @@ spawn_link(function()
 end)
 local late = receive()
 local middle = median(late)
-print(("sleep(1) beside 10 busy loops: median %.1f ms late, worst %.1f ms (wanted < 15, < 60)"):format(middle, late[#late]))
+print(("sleep(1) beside 10 busy loops: median %.1f ms late, worst %.1f ms (wanted < 15, < 60)")
+  :format(middle, late[#late]))
 for _, pid in ipairs(busy) do Process.exit(pid, "kill") end
 
 for i = 1, 11 do
@@ -59,5 +60,6 @@ local _, ref = spawn_monitor(function()
   assert(expected == 1000000)
 end)
 local reason = receive{ {{"DOWN", ref, "process", any, any}, function(_, why) return why end} }
-print(("a generator of 1,000,000 items beside 3 busy loops: %s"):format(reason == "normal" and "none lost" or inspect(reason)))
+print(("a generator of 1,000,000 items beside 3 busy loops: %s")
+  :format(reason == "normal" and "none lost" or inspect(reason)))
 for _, pid in ipairs(hogs) do Process.exit(pid, "kill") end

@@ -67,7 +67,8 @@ local function compare(name, path, size, wanted)
     times[i], used[i], theirs[i], ours[i] = t2 / t1, u2 / u1, t1, t2
     most[1], most[2] = math.max(most[1], m1), math.max(most[2], m2)
   end
-  print(("%-6s io %8.1f ms (%7d KB)  fs %8.1f ms (%7d KB)  time %.2f, processor %.2f%s"):format(name, median(theirs), most[1],
+  print(("%-6s io %8.1f ms (%7d KB)  fs %8.1f ms (%7d KB)  time %.2f, processor %.2f%s")
+    :format(name, median(theirs), most[1],
     median(ours), most[2], median(times), median(used), wanted and ", wanted " .. wanted or ""))
 end
 

@@ -212,13 +212,15 @@ describe("a message", function()
       ["Supervisor.terminate_child"] = {Supervisor.terminate_child, "request: argument 2", static, sock},
       ["DynamicSupervisor.start_link"] = {DynamicSupervisor.start_link, 'spawn: argument 1, field "extra_arguments[1]"',
         {extra_arguments = {sock}}},
-      ["DynamicSupervisor.start_child"] = {DynamicSupervisor.start_child, 'request: argument 2, field "start[2]"', dynamic,
+      ["DynamicSupervisor.start_child"] = {
+        DynamicSupervisor.start_child, 'request: argument 2, field "start[2]"', dynamic,
         spec},
       ["Task.start"] = {Task.start, "spawn: argument 2", print, 1, sock},
       ["Task.start_link"] = {Task.start_link, "spawn: the function, " .. upvalue, bad},
       ["Task.async"] = {Task.async, "spawn: argument 1", print, sock},
       ["Task.Supervisor.async"] = {Task.Supervisor.async, "request: argument 2", tasks, print, 1, sock},
-      ["Task.Supervisor.async_nolink"] = {Task.Supervisor.async_nolink, 'request: argument 1, field "x.y"', tasks, print,
+      ["Task.Supervisor.async_nolink"] = {
+        Task.Supervisor.async_nolink, 'request: argument 1, field "x.y"', tasks, print,
         {x = {y = sock}}},
       ["Task.Supervisor.start_child"] = {Task.Supervisor.start_child, "request: the function, " .. upvalue, tasks, bad},
       ["Task.async_stream"] = {function(...) for _ in Task.async_stream(...) do break end end, "request: item 2",
@@ -234,7 +236,8 @@ describe("a message", function()
       assert.is_false(ok)
       local expected = case[2]:find("is a userdata") and case[2] or case[2] .. " is a userdata (FILE*)"
       assert.equal(expected .. ", given to " .. name,
-        message:match("^[^:]*codec_spec%.lua:%d+: cannot send (.*)$") or message:match("codec_spec%.lua:%d+: cannot (.*)$"))
+        message:match("^[^:]*codec_spec%.lua:%d+: cannot send (.*)$")
+          or message:match("codec_spec%.lua:%d+: cannot (.*)$"))
     end
     local ok, message = pcall(send, self(), sock) -- nothing of theirs is left
     assert.is_false(ok)

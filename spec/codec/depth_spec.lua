@@ -162,7 +162,8 @@ describe("the refusal of a value that is", function()
     assert.matches('field "begin%.x%.x%.x", %.%.%., field "x.*x%.last%[1%]" is a userdata', refusal{begin = value})
     local function f() return value end
     for _ = 1, 100 do value = {x = value} end
-    assert.error_matches(function() spawn(print, 1, f) end, 'cannot spawn: argument 2, %.%.%., .*x%.last%[1%]" is a userdata')
+    assert.error_matches(function() spawn(print, 1, f) end,
+      'cannot spawn: argument 2, %.%.%., .*x%.last%[1%]" is a userdata')
   end)
 
   it("under long names is short", function()

@@ -115,7 +115,8 @@ describe("what modules hold", function()
     assert.equal("true\ttrue\n", run([[
       local cache = require "codec".cache
       cache[1] = 1
-      print(here(function() return cache == require "codec".cache end), there(function() return cache == require "codec".cache end))
+      print(here(function() return cache == require "codec".cache end),
+        there(function() return cache == require "codec".cache end))
     ]]))
   end)
 

@@ -191,7 +191,8 @@ describe("a message that cannot be made", function()
     assert.same({}, logged)
   end)
 
-  local unmade = "(only_second.f, which cannot be made here: module 'only_second' cannot be loaded on scheduler 1: not on the first)"
+  local unmade = "(only_second.f, which cannot be made here: " ..
+      "module 'only_second' cannot be loaded on scheduler 1: not on the first)"
 
   it("is shown by Process.info of another scheduler's process without what cannot be made here", function()
     local logged, printed = run[[
@@ -266,7 +267,8 @@ describe("a message that cannot be made", function()
       for _, reason in ipairs(receive()) do print(reason[1], reason[2][1]) end
     ]]
     for i = 1, 2 do
-      assert.equal("shutdown\t(only_first.f, which cannot be made here: module 'only_first' cannot be loaded on scheduler 2: not here)",
+      assert.equal("shutdown\t(only_first.f, which cannot be made here: " ..
+      "module 'only_first' cannot be loaded on scheduler 2: not here)",
         printed[i])
     end
     assert.same({}, logged)

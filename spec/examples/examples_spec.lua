@@ -48,7 +48,8 @@ describe("examples", function()
     local port = server:read("l"):match("^listening on 127.0.0.1:(%d+)$")
     local clients = {}
     for i = 1, 20 do
-      clients[i] = ("(exec 3<>/dev/tcp/127.0.0.1/%d; echo hello %d >&3; read -r line <&3; echo \"$line\") &"):format(port, i)
+      clients[i] = ("(exec 3<>/dev/tcp/127.0.0.1/%d; echo hello %d >&3; read -r line <&3; echo \"$line\") &")
+        :format(port, i)
     end
     local script = assert(io.open(name, "w"))
     script:write(table.concat(clients, "\n"), "\nwait\n")
@@ -125,7 +126,8 @@ bob has heard
     end
 
     fs.write(log, "1\n2\n3\n4\n5")
-    local pid = helper.run(("%s examples/tail.lua -n 2 %s >%s 2>&1 & echo $!"):format(helper.interpreter(), log, out)):match "%d+"
+    local command = "%s examples/tail.lua -n 2 %s >%s 2>&1 & echo $!"
+    local pid = helper.run(command:format(helper.interpreter(), log, out)):match "%d+"
     await_output("3\n4\n")
     fs.append(log, "five\nsix")
     await_output("5five\n")

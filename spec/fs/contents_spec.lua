@@ -100,7 +100,8 @@ describe("whole files", function()
     raises("#3 to 'fs.write' %(unknown option appends = true; options: append, atomic, sync, mode%)",
       function() fs.write(path, "", {appends = true}) end)
     raises("#3 to 'fs.write' %(permissions.*got \"999\"", function() fs.write(path, "", {mode = "999"}) end)
-    raises("#3 to 'fs.write' %(append and atomic exclude each other", function() fs.write(path, "", {append = true, atomic = true}) end)
+    raises("#3 to 'fs.write' %(append and atomic exclude each other",
+      function() fs.write(path, "", {append = true, atomic = true}) end)
     assert.is_false(fs.exists(path))
   end)
 

@@ -167,7 +167,8 @@ describe("a file", function()
     local file <close> = open("w")
     assert.error_matches(function() mb.send(mb.self(), {f = {file}}) end,
       '^cannot send message: field "f%[1%]" is a userdata %(moonbeam.file%): a file belongs')
-    assert.error_matches(function() mb.spawn(function() return file:read() end) end, "cannot spawn: .*upvalue \"file\" is a userdata")
+    assert.error_matches(function() mb.spawn(function() return file:read() end) end,
+      "cannot spawn: .*upvalue \"file\" is a userdata")
   end)
 
   it("raises in another process", function()
@@ -182,7 +183,8 @@ describe("a file", function()
     local reason = helper.await_end(pid, ref)
     debug.getregistry()[name] = nil
     assert.is_false(reason[1])
-    assert.truthy(reason[2]:find("file:write: the file " .. path .. " belongs to " .. tostring(mb.self()), 1, true), reason[2])
+    assert.truthy(reason[2]:find("file:write: the file " .. path .. " belongs to " .. tostring(mb.self()), 1, true),
+      reason[2])
     assert.is_false(reason[3])
     assert.equal(file, file:write("still mine"))
   end)
@@ -321,7 +323,8 @@ end)
 describe("the end of the program", function()
   -- A luv that was loaded before has the loop, which goes on when the runtime has ended.
   for _, before in ipairs{"", 'local has, uv = pcall(require, "luv")\n'} do
-    it("comes while files are written, read and watched" .. (before == "" and "" or ", on the loop of a luv"), function()
+    local where = before == "" and "" or ", on the loop of a luv"
+    it("comes while files are written, read and watched" .. where, function()
       local directory = assert(fs.mkdtemp())
       local output, code = helper.run_script(before .. [[
         local mb = require "moonbeam"

@@ -18,7 +18,8 @@ describe("lines", function()
     local long = {}
     for i = 1, 3000 do long[i] = ("x"):rep(i % 257) .. i end
     local texts = {
-      "", "\n", "a", "a\n", "\n\n", "a\r\nb\0c\n", table.concat(long, "\n"), ("y"):rep(65536) .. "\n", ("y"):rep(65535) .. "\n" .. "z",
+      "", "\n", "a", "a\n", "\n\n", "a\r\nb\0c\n", table.concat(long, "\n"), ("y"):rep(65536) .. "\n",
+      ("y"):rep(65535) .. "\n" .. "z",
       ("z"):rep(300000) .. "\n" .. ("w"):rep(65537) .. "\nend", ("\n"):rep(70000),
       ("v"):rep(65536 * 2) .. "\n" .. ("u"):rep(65530) .. "\n12345\n6",
     }

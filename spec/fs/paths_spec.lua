@@ -26,7 +26,8 @@ describe("fs", function()
       assert.equal("directory", fs.stat(directory).type)
       assert.equal("fifo", fs.stat(path "pipe").type)
       assert.equal("char", fs.stat("/dev/null").type)
-      assert.same({n = 3, nil, "ENOENT: no such file or directory: " .. path "no", "ENOENT"}, table.pack(fs.stat(path "no")))
+      assert.same({n = 3, nil, "ENOENT: no such file or directory: " .. path "no", "ENOENT"},
+        table.pack(fs.stat(path "no")))
     end)
 
     it("is asked for existence", function()

@@ -19,7 +19,8 @@ describe("GenServer.multi_call", function()
   it("gives each node's reply, and the nodes without one", function()
     local pid = start("the server")
     assert.same({{ {NODE, "r"} }, {}}, {GenServer.multi_call("the server", "r")})
-    assert.same({{ {NODE, "r"} }, {"other@host"}}, {GenServer.multi_call({NODE, "other@host"}, "the server", "r", 5000)})
+    assert.same({{ {NODE, "r"} }, {"other@host"}},
+      {GenServer.multi_call({NODE, "other@host"}, "the server", "r", 5000)})
     assert.same({{}, {}}, {GenServer.multi_call({}, "the server", "r")})
     assert.same({{}, {NODE}}, {GenServer.multi_call("nobody", "r")})
     GenServer.stop(pid)
@@ -38,7 +39,8 @@ describe("GenServer.multi_call", function()
   it("refuses wrong arguments at the caller", function()
     for text, arguments in pairs{
       ["bad argument #1 to 'GenServer.multi_call' %(name expected, got number"] = {5, "r"},
-      ["bad argument #1 to 'GenServer.multi_call' %(sequence of nodes' names expected, got a number at 2"] = {{NODE, 5}, "n", "r"},
+      ["bad argument #1 to 'GenServer.multi_call' %(sequence of nodes' names expected, got a number at 2"] =
+        {{NODE, 5}, "n", "r"},
       ["bad argument #2 to 'GenServer.multi_call' %(name expected, got nil"] = {{NODE}},
       ["bad argument #4 to 'GenServer.multi_call' %(timeout_value"] = {"name", "r", -1},
     } do

@@ -144,7 +144,8 @@ describe("GenServer.reload", function()
 
   it("lets a supervisor start with the new code what could not change", function()
     local S = require(name)
-    local sup = assert(mb.Supervisor.start_link({{id = "s", start = {GenServer.start_link, S, 1}}}, {strategy = "one_for_one"}))
+    local sup = assert(mb.Supervisor.start_link({{id = "s", start = {GenServer.start_link, S, 1}}},
+      {strategy = "one_for_one"}))
     local pid = mb.Supervisor.which_children(sup)[1][2]
     local ref = mb.monitor(pid)
     write(version(2, 'function S.code_change() return "error", "no" end'))
@@ -160,7 +161,8 @@ describe("GenServer.reload", function()
     local S = require(name)
     local pid = assert(GenServer.start(S, 0))
     for source, text in pairs{
-      ["this is no Lua"] = "syntax error", ["error('at the start')"] = "at the start", ["return 5"] = "is a number, no table",
+      ["this is no Lua"] = "syntax error", ["error('at the start')"] = "at the start",
+      ["return 5"] = "is a number, no table",
     } do
       write(source)
       local ok, message = GenServer.reload(name)
@@ -179,7 +181,8 @@ describe("GenServer.reload", function()
     for _, bad in ipairs{5, true, {}} do
       ok, message = pcall(GenServer.reload, bad)
       assert.is_false(ok)
-      assert.matches("reload_spec.lua:%d+: bad argument #1 to 'GenServer.reload' %(a loaded module's name or table expected", message)
+      assert.matches("reload_spec.lua:%d+: bad argument #1 to 'GenServer.reload' "
+        .. "%(a loaded module's name or table expected", message)
     end
   end)
 

@@ -64,7 +64,8 @@ describe("GenServer.get_state", function()
     for text, call in pairs{
       ["bad argument #1 to 'GenServer.get_state' %(pid or name expected"] = function() GenServer.get_state(5) end,
       ["bad argument #2 to 'GenServer.get_state' %(timeout_value"] = function() GenServer.get_state(self(), -1) end,
-      ["bad argument #2 to 'GenServer.replace_state' %(function expected"] = function() GenServer.replace_state(self(), 1) end,
+      ["bad argument #2 to 'GenServer.replace_state' %(function expected"] =
+        function() GenServer.replace_state(self(), 1) end,
       ["bad argument #2 to 'GenServer.trace' %(boolean expected"] = function() GenServer.trace(self(), 1) end,
     } do
       local ok, message = pcall(call)

@@ -34,7 +34,8 @@ local tree = [[
   function Worker.terminate(reason, n) sleep(1) print("terminate", n, reason) end
   local function worker(n) return {id = n, start = {GenServer.start_link, Worker, n}} end
   Supervisor.start_link({worker(1), worker(2)}, {strategy = "one_for_one"})
-  local inner = {id = "inner", type = "supervisor", start = {Supervisor.start_link, {worker(3), worker(4)}, {strategy = "one_for_all"}}}
+  local inner = {id = "inner", type = "supervisor",
+    start = {Supervisor.start_link, {worker(3), worker(4)}, {strategy = "one_for_all"}}}
   Supervisor.start_link({inner, worker(5)}, {strategy = "one_for_one"})
   require "moonbeam".at_exit(function(status) print("at_exit", status) end)
   local _ <close> = setmetatable({}, {__close = function() print("the script is closed") end})
@@ -69,7 +70,8 @@ describe("SIGTERM and SIGHUP", function()
       local Worker = {}
       function Worker.init(n) Process.flag("trap_exit", true) return "ok", n end
       function Worker.terminate() print("terminate") sleep(600000) end
-      Supervisor.start_link({{id = 1, start = {GenServer.start_link, Worker, 1}, shutdown = "infinity"}}, {strategy = "one_for_one"})
+      Supervisor.start_link({{id = 1, start = {GenServer.start_link, Worker, 1}, shutdown = "infinity"}},
+        {strategy = "one_for_one"})
       print("up") sleep(600000)]], "TERM terminate:TERM")
     assert.equal("up\nterminate\n", text)
     assert.equal(143, code)
@@ -80,7 +82,8 @@ describe("SIGTERM and SIGHUP", function()
       local Worker = {}
       function Worker.init(n) Process.flag("trap_exit", true) return "ok", n end
       function Worker.terminate() while true do end end
-      Supervisor.start_link({{id = 1, start = {GenServer.start_link, Worker, 1}, shutdown = "infinity"}}, {strategy = "one_for_one"})
+      Supervisor.start_link({{id = 1, start = {GenServer.start_link, Worker, 1}, shutdown = "infinity"}},
+        {strategy = "one_for_one"})
       require "moonbeam".at_exit(function() print("at_exit") end)
       print("up") sleep(600000)]], "TERM", "MOONBEAM_SHUTDOWN_TIMEOUT=100")
     assert.matches("supervisor #PID<[%d.]+> is cut off after 100 ms", text)
@@ -270,7 +273,9 @@ describe("the end of a program", function()
       for _ = 1, 20 do
         spawn(function()
           Process.flag("trap_exit", true)
-          local _ <close> = setmetatable({}, {__close = function() for _ = 1, 100 do spawn(function() while true do end end) end end})
+          local _ <close> = setmetatable({}, {__close = function()
+            for _ = 1, 100 do spawn(function() while true do end end) end
+          end})
           KEEP = setmetatable({}, {__gc = function() pcall(spawn, function() end) end})
           while true do receive() end
         end)

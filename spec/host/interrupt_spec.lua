@@ -14,7 +14,8 @@ local prelude = [[
       interrupt()
     end)
     local ok, message = pcall(fn)
-    print(ok, (tostring(message):gsub("^.*: ", "")), #Process.info(me, "monitors") - monitors, #Process.info(me, "links") - links)
+    print(ok, (tostring(message):gsub("^.*: ", "")), #Process.info(me, "monitors") - monitors,
+      #Process.info(me, "links") - links)
   end
   -- A server that answers and starts when it is told.
   Slow = {}
@@ -23,7 +24,9 @@ local prelude = [[
 ]]
 
 local function run(source)
-  for _, environment in ipairs{"MOONBEAM_SCHEDULERS=1", "MOONBEAM_SCHEDULERS=4", "MOONBEAM_SCHEDULERS=4 MOONBEAM_PREEMPT=100"} do
+  for _, environment in ipairs{
+    "MOONBEAM_SCHEDULERS=1", "MOONBEAM_SCHEDULERS=4", "MOONBEAM_SCHEDULERS=4 MOONBEAM_PREEMPT=100",
+  } do
     assert.equal("false\tinterrupted!\t0\t0\n", (helper.run_script(prelude .. source, "", environment)))
   end
 end

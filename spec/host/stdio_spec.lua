@@ -7,7 +7,8 @@ local function run(source, before, after)
   local file = assert(io.open(name, "w"))
   file:write(source)
   file:close()
-  local output, code = helper.run(("%s MOONBEAM_SCHEDULERS=1 %s %s %s"):format(before, helper.interpreter(), name, after or ""))
+  local output, code = helper.run(("%s MOONBEAM_SCHEDULERS=1 %s %s %s")
+    :format(before, helper.interpreter(), name, after or ""))
   os.remove(name)
   return output, code
 end
@@ -38,7 +39,8 @@ describe("standard input", function()
 
   for expression, expected in pairs{
     ["io.read()"] = "one", ["io.stdin:read('L')"] = "one\n", ["io.read('n')"] = "nil", ["io.read(2, 'l')"] = "on",
-    ["io.lines()()"] = "one", ["io.stdin:lines('L')()"] = "one\n", ["io.read('a')"] = "one\ntwo\n", ["io.stdin:read(0)"] = "",
+    ["io.lines()()"] = "one", ["io.stdin:lines('L')()"] = "one\n", ["io.read('a')"] = "one\ntwo\n",
+    ["io.stdin:read(0)"] = "",
   } do
     it("lets the reader alone wait: " .. expression, function()
       assert.equal("waiting\nread\n" .. expected .. "\n", read(expression, "one\\ntwo\\n"))

@@ -33,7 +33,9 @@ for line in io.lines(list_path) do
     for item in value:gmatch "[^;]+" do room.objects[#room.objects + 1] = item end
   elseif key == "sources" then
     for item in value:gmatch "[^;]+" do
-      if item:find "%.c$" then room.sources[#room.sources + 1] = item:sub(1, 1) == "/" and item or root .. "/" .. item end
+      if item:find "%.c$" then
+        room.sources[#room.sources + 1] = item:sub(1, 1) == "/" and item or root .. "/" .. item
+      end
     end
   end
 end
@@ -228,7 +230,8 @@ for _, r in ipairs(order) do
   table.sort(r.sources)
   table.sort(include_nodes[r])
   local calls, includes = largest_circle(r.sources, call_edges), largest_circle(include_nodes[r], include_edges)
-  print(string.format("%-12s %3d sources, %3d files; largest circle by calls: %d%s; by includes: %d%s", r.name, #r.sources,
+  print(string.format("%-12s %3d sources, %3d files; largest circle by calls: %d%s; by includes: %d%s",
+    r.name, #r.sources,
                       #include_nodes[r], #calls, #calls > 0 and " (" .. names(calls) .. ")" or "", #includes,
                       #includes > 0 and " (" .. names(includes) .. ")" or ""))
   if strict[r.name] and #calls > 0 then
@@ -239,7 +242,9 @@ for _, r in ipairs(order) do
       end
     end
   end
-  if strict[r.name] and #includes > 0 then complain("%s: these files include each other: %s", r.name, names(includes)) end
+  if strict[r.name] and #includes > 0 then
+    complain("%s: these files include each other: %s", r.name, names(includes))
+  end
 end
 
 table.sort(wrong, function(a, b) return a < b end)

@@ -42,7 +42,8 @@ local function check(what, faults, strict, expected_status, expected)
   local list = assert(io.open(folder .. "/layers.txt", "w"))
   list:write("root ", folder, "\nnm ", nm, "\n")
   for _, room in ipairs{"low", "high"} do
-    list:write("room ", room, "\nlink ", room == "high" and "low" or "", "\ninclude ", folder, "/low;", folder, "/high\n",
+    list:write("room ", room, "\nlink ", room == "high" and "low" or "", "\ninclude ", folder, "/low;", folder,
+      "/high\n",
                "sources ", table.concat(sources[room], ";"), "\nobjects ", table.concat(objects[room], ";"), "\n")
   end
   list:close()

@@ -116,8 +116,9 @@ describe("the report of a server's crash", function()
     assert.matches("^stack traceback:", report.traceback)
     assert.matches(line, report.spawned_at, 1, true)
     assert.same({self()}, report.ancestors)
-    assert.matches('^GenServer #PID<[%d.]+> %("the server"%) terminating\n%*%* %(error%) [^\n]*bad cast\nstack traceback:.*\n'
-      .. 'Last message: {"do", 5}\nState: {secret = 1}\nspawned at [^\n]+\nancestors: #PID', event.message)
+    assert.matches('^GenServer #PID<[%d.]+> %("the server"%) terminating\n%*%* %(error%) [^\n]*bad cast\n'
+      .. 'stack traceback:.*\nLast message: {"do", 5}\nState: {secret = 1}\nspawned at [^\n]+\nancestors: #PID',
+      event.message)
   end)
 
   it("has a reason that is no error", function()
@@ -381,7 +382,8 @@ describe("the crash of a supervised process", function()
         if type(reason) == "string" then error(reason, 0) end
         return nil, reason
       end
-      assert.is_nil((mb.Supervisor.start_link({{id = "worker", start = {failing, raised}}}, {strategy = "one_for_one"})))
+      assert.is_nil((mb.Supervisor.start_link({{id = "worker", start = {failing, raised}}},
+        {strategy = "one_for_one"})))
       local report, event = logging.next_report()
       assert.equal("start_error", report.context)
       assert.matches(text, event.message)
@@ -391,7 +393,8 @@ describe("the crash of a supervised process", function()
 
   it("of a dynamic supervisor's child names it by its pid, with all arguments of its start", function()
     local supervisor = assert(mb.DynamicSupervisor.start_link{extra_arguments = {"an extra one"}})
-    local pid = assert(mb.DynamicSupervisor.start_child(supervisor, {id = 1, start = {plain, "its own"}, restart = "transient"}))
+    local pid = assert(mb.DynamicSupervisor.start_child(supervisor,
+      {id = 1, start = {plain, "its own"}, restart = "transient"}))
     mb.send(holder(), "boom")
     holder(pid)
     local report, event = logging.next_report()

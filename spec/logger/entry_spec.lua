@@ -99,7 +99,8 @@ describe("an entry", function()
   it("refuses arguments of the wrong type", function()
     for call, text in pairs{
       [function() Logger.error() end] = "bad argument #1 to 'Logger.error' %(message expected, got no value%)",
-      [function() Logger.info("text", "metadata") end] = "bad argument #2 to 'Logger.info' %(table of metadata expected",
+      [function() Logger.info("text", "metadata") end] =
+        "bad argument #2 to 'Logger.info' %(table of metadata expected",
       [function() Logger.metadata(1) end] = "bad argument #1 to 'Logger.metadata'",
       [function() Logger.configure(1) end] = "bad argument #1 to 'Logger.configure' %(table expected, got number%)",
       [function() Logger.configure{level = "loud"} end] = "unknown level loud",
@@ -209,7 +210,8 @@ describe("the text of an entry", function()
       mb.spawn_monitor(function() error("the crash") end)
       mb.receive()
     ]]
-    assert.matches("^formatted error by 1\nformatted error by 2\nformatted error Process #PID<[%d.]+> terminating\n", text)
+    assert.matches("^formatted error by 1\nformatted error by 2\nformatted error Process #PID<[%d.]+> terminating\n",
+      text)
     assert.matches("the crash", text)
   end)
 

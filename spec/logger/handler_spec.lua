@@ -6,7 +6,8 @@ local await = helper.await
 
 -- What a program prints, both streams, without the times.
 local function output_of(source, environment)
-  local output, code = helper.run_script('local mb = require "moonbeam"; local Logger = mb.Logger\n' .. source, "", environment)
+  local output, code = helper.run_script('local mb = require "moonbeam"; local Logger = mb.Logger\n' .. source, "",
+    environment)
   return output:gsub("%d%d:%d%d:%d%d%.%d%d%d", "TIME"), code
 end
 
@@ -145,8 +146,8 @@ describe("a handler that fails", function()
       print(mb.census().processes)
     ]]
     assert.equal(0, code)
-    assert.matches("TIME %[error%] Logger's handler failed; the default handler takes over\n%*%* %(error%) [^\n]*bad handler\n"
-      .. "stack traceback:", text)
+    assert.matches("TIME %[error%] Logger's handler failed; the default handler takes over\n%*%* %(error%) [^\n]*"
+      .. "bad handler\nstack traceback:", text)
     assert.matches("\nTIME %[error%] one\nTIME %[info%] two\nTIME %[error%] three\n", text)
     assert.matches("1\n", text)
   end)
@@ -199,8 +200,8 @@ end)
 describe("a handler that another one is to follow", function()
   helper.setup()
 
-  local CUT = "Logger's handler, process #PID<[%d.]+>, is cut off: it has been at one entry for 1000 ms, while another handler "
-    .. "is to take its place; the default handler "
+  local CUT = "Logger's handler, process #PID<[%d.]+>, is cut off: it has been at one entry for 1000 ms, "
+    .. "while another handler is to take its place; the default handler "
 
   for how, hang in pairs{waits = 'mb.receive{ {"never"} }', computes = "while true do end"} do
     it("and never comes to an end, is cut off after a second: it " .. how, function()

@@ -128,7 +128,8 @@ describe("an entry that is made by code that logs", function()
 
   -- The lines that a program writes to stderr.
   local function lines_of(source)
-    local text, code = helper.run_script("local mb = require 'moonbeam' local Logger = mb.Logger\n" .. source, "2>&1 >/dev/null")
+    local text, code = helper.run_script("local mb = require 'moonbeam' local Logger = mb.Logger\n" .. source,
+      "2>&1 >/dev/null")
     assert.equal(0, code)
     return text, select(2, text:gsub("\n", ""))
   end

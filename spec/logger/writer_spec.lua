@@ -65,7 +65,9 @@ describe("the log's writer", function()
   it("loses no entry of a burst to a reader that reads", function()
     local name = script[[
       for i = 1, 8 do
-        mb.spawn_monitor(function() for n = 1, 5000 do mb.Logger.info(("entry %d %d of a burst "):format(i, n) .. ("."):rep(300)) end end)
+        mb.spawn_monitor(function()
+          for n = 1, 5000 do mb.Logger.info(("entry %d %d of a burst "):format(i, n) .. ("."):rep(300)) end
+        end)
       end
       for i = 1, 8 do mb.receive() end
     ]]
@@ -99,7 +101,8 @@ describe("the log's writer", function()
 
   it("has written everything when the program ends, whichever way", function()
     for how, expected in pairs{
-      ["return"] = 0, ["os.exit(3)"] = 3, ["os.exit(3, true)"] = 3, ["error('the end', 0)"] = 1, ["mb.exit('reason')"] = 1,
+      ["return"] = 0, ["os.exit(3)"] = 3, ["os.exit(3, true)"] = 3, ["error('the end', 0)"] = 1,
+      ["mb.exit('reason')"] = 1,
     } do
       local output, code = helper.run_script(([[
         local mb = require "moonbeam"

@@ -164,7 +164,8 @@ describe("a process's own coroutines", function()
       for _ = 1, 3 do print(receive()) end
     ]]):format(directory), "", "MOONBEAM_SCHEDULERS=1") -- other schedulers load it afterwards
     os.execute("rm -r " .. directory)
-    assert.matches("^300\n[^\n]*cannot wait: this coroutine was resumed past the runtime[^\n]*\nthese travel as the new ones\n$", output)
+    assert.matches("^300\n[^\n]*cannot wait: this coroutine was resumed past the runtime[^\n]*\n"
+      .. "these travel as the new ones\n$", output)
   end)
 
   it("refuse to yield while they close what an error has left, as plain Lua's do", function()
@@ -179,7 +180,8 @@ describe("a process's own coroutines", function()
       end)
       local ok, e = pcall(f)
       assert(not ok and e == "e")
-      assert(seen[1] == false and seen[2] == "inner" and seen[3] == "attempt to yield across a C-call boundary", seen[3])
+      assert(seen[1] == false and seen[2] == "inner" and seen[3] == "attempt to yield across a C-call boundary",
+        seen[3])
     end)
   end)
 

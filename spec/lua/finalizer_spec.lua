@@ -79,7 +79,8 @@ describe("finalizers", function()
   it("are outside of any process: what only a process can do is refused", function()
     local me, other = self(), helper.idle()
     local only_a_process = {
-      {"self", self}, {"receive", receive, 0}, {"receive", receive, {{any}, after = 0}}, {"flush", mb.flush}, {"sleep", mb.sleep, 0},
+      {"self", self}, {"receive", receive, 0}, {"receive", receive, {{any}, after = 0}}, {"flush", mb.flush},
+      {"sleep", mb.sleep, 0},
       {"link", mb.link, other}, {"unlink", mb.unlink, other}, {"monitor", mb.monitor, other},
       {"demonitor", mb.demonitor, mb.make_ref()}, {"demonitor", mb.demonitor, mb.make_ref(), "flush"},
       {"spawn_link", mb.spawn_link, print}, {"spawn_monitor", mb.spawn_monitor, print}, {"exit", mb.exit, "reason"},
@@ -104,7 +105,8 @@ describe("finalizers", function()
         end
       end)
       send(me, {
-        "seen", failures, Process.get("kept"), Process.get("key") == nil, Process.info(self(), {"trap_exit", "links", "monitors"}),
+        "seen", failures, Process.get("kept"), Process.get("key") == nil,
+        Process.info(self(), {"trap_exit", "links", "monitors"}),
         receive(0),
       })
     end)
@@ -120,7 +122,8 @@ describe("finalizers", function()
   it("name the function that they called, and the way out", function()
     local _, message
     finalize(function() _, message = pcall(function() local got = receive(0) return got end) end)
-    assert.matches("finalizer_spec.lua:%d+: receive: a finalizer %(__gc%) is outside of any process: let it send", message)
+    assert.matches("finalizer_spec.lua:%d+: receive: a finalizer %(__gc%) is outside of any process: let it send",
+      message)
   end)
 
   it("may send, spawn, end others, and look at them", function()

@@ -77,7 +77,8 @@ done
   end)
 
   it("does not use what a script puts in their place", function()
-    assert.equal(expected, (run "function(name) return function() error('the script\\'s own ' .. name .. ' was called', 0) end end"))
+    assert.equal(expected,
+      (run "function(name) return function() error('the script\\'s own ' .. name .. ' was called', 0) end end"))
   end)
 
   it("shows a module that has not been loaded to pairs, whatever next is by then", function()

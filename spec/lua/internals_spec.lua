@@ -17,14 +17,16 @@ describe("internal modules", function()
       local values = {
         false, true, 0, 1, -1, 2, 1.5, 0 / 0, math.huge, -math.huge, math.mininteger, 2 ^ 53,
         "", "/no/such/directory/x", "normal", "infinity", "registry", "info", ("long"):rep(1000), "a zero \0 inside",
-        {}, {1, 2, 3}, {{}}, {{any}}, {{any, 1}}, {after = 1}, {1, after = "x"}, circle, {"via", Registry, {"registry", "key"}},
+        {}, {1, 2, 3}, {{}}, {{any}}, {{any, 1}}, {after = 1}, {1, after = "x"}, circle,
+        {"via", Registry, {"registry", "key"}},
         setmetatable({}, {__index = function() error "index" end, __tostring = function() error "tostring" end}),
         {link = true}, {scheduler = 99}, function() end, print, idle, dead, server, make_ref(), monitor(dead), any,
         is.string, is(function() error "predicate" end),
       }
       local by_name = {}
       -- what would end the program, starve it, or make files
-      local with_care = {end_with = "number", listen = "number", connect = "number", private_file = "number", process_exit = "table",
+      local with_care = {
+        end_with = "number", listen = "number", connect = "number", private_file = "number", process_exit = "table",
         memory_limit = "table"}
       local function allowed(f, a) return not with_care[f] or type(a) == with_care[f] or a == "" end
       local calls = 0

@@ -30,7 +30,7 @@ describe("a scheduler", function()
       end)
       receive{ {"done"} }
     ]], "2>&1", reporting)
-    local found = select(2, output:gsub("%[warning%] Process #PID<[%d.]+> %(hog%) has held scheduler %d+ for %d+ ms", ""))
+    local _, found = output:gsub("%[warning%] Process #PID<[%d.]+> %(hog%) has held scheduler %d+ for %d+ ms", "")
     assert.equal(1, found, output)
     assert.truthy(output:find("^50\n"), output)
     assert.truthy(output:find("stack traceback:\n\t[%w/_.]+:%d+: in function <"), output)
@@ -63,7 +63,8 @@ describe("a scheduler", function()
     local program = 'require "moonbeam".import() require "moonbeam".long_schedule(20)\n' .. somebody .. long_call
     local output = run_script(program, "2>&1", reporting)
     assert.equal(1, select(2, output:gsub("has held scheduler 1", "")), output)
-    assert.truthy(output:find("\n\t%[C%]: in [^\n]*find'\n[^\n]*:" .. line_of(program, "-- the long call") .. ": "), output)
+    assert.truthy(output:find("\n\t%[C%]: in [^\n]*find'\n[^\n]*:" .. line_of(program, "-- the long call") .. ": "),
+      output)
     assert.truthy(output:find("done\n", 1, true), output)
   end)
 
@@ -108,7 +109,8 @@ describe("a scheduler", function()
     ]], "2>&1", reporting)
     -- while it starts the other program it may be met computing, and then its return is seen
     local _, waited = output:gsub("has held scheduler 1 for %d%d%d ms while it waited inside a C function", "")
-    local _, seen = output:gsub("has held scheduler 1 for %d%d%d ms without[^\n]*\n[^\n]*\n[^\n]*\n%s*%[C%]: in [^\n]*execute'", "")
+    local report = "has held scheduler 1 for %d%d%d ms without[^\n]*\n[^\n]*\n[^\n]*\n%s*%[C%]: in [^\n]*execute'"
+    local _, seen = output:gsub(report, "")
     assert.equal(1, waited + seen, output)
   end)
 
@@ -129,8 +131,10 @@ describe("a scheduler", function()
         print(receive{ {"done"} })
       ]]):format(how .. "; echo slept >&2"), "2>&1 | tee " .. file, reporting))
     end
-    local output = hang(somebody, ("for i in $(seq 600); do grep -q 'has held' %s && break; sleep 0.1; done"):format(file))
-    local told, _, ms = output:find("warning] Process #PID<[%d.]+> %(server%), spawned at [^\n]*:4, has held scheduler 1 for (%d+) ms")
+    local output = hang(somebody,
+      ("for i in $(seq 600); do grep -q 'has held' %s && break; sleep 0.1; done"):format(file))
+    local told, _, ms = output:find("warning] Process #PID<[%d.]+> %(server%), spawned at [^\n]*:4, "
+      .. "has held scheduler 1 for (%d+) ms")
     local over = output:find("slept")
     assert.truthy(told and over and told < over, output)
     assert.is_true(tonumber(ms) >= 2000, output)
@@ -141,7 +145,8 @@ describe("a scheduler", function()
 
   it("reports no long slice where slices are counted, unless that is wanted", function()
     for setting, threshold in pairs{
-      ["MOONBEAM_PREEMPT="] = "50", ["MOONBEAM_PREEMPT=100"] = "0", ["MOONBEAM_PREEMPT=100 MOONBEAM_LONG_SCHEDULE=7"] = "7",
+      ["MOONBEAM_PREEMPT="] = "50", ["MOONBEAM_PREEMPT=100"] = "0",
+      ["MOONBEAM_PREEMPT=100 MOONBEAM_LONG_SCHEDULE=7"] = "7",
     } do
       assert.equal(threshold .. "\n", (run_script([[print(require "moonbeam".long_schedule())]], "",
         "MOONBEAM_LONG_SCHEDULE= " .. setting)))

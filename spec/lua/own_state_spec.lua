@@ -117,7 +117,10 @@ describe("the default files", function()
     io.output(name)
     local seen = {}
     for i = 1, 3 do
-      local pid = mb.spawn(function(me) io.write("child ", i, "\n") send(me, {i, Process.info(self(), "scheduler")}) end, self())
+      local pid = mb.spawn(function(me)
+        io.write("child ", i, "\n")
+        send(me, {i, Process.info(self(), "scheduler")})
+      end, self())
       local ref = mb.monitor(pid)
       helper.await{"DOWN", ref, "process", pid, mb.any}
       seen[i] = helper.await{i, mb.any}

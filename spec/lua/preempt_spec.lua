@@ -185,7 +185,8 @@ describe("preemption", function()
       })
       for _ = 1, 20 do
         local guard <close> = object
-        assert(object[20000] == 200010000 and object + 20000 == 200010000 and object < {} and object(20000) == 200010000)
+        assert(object[20000] == 200010000 and object + 20000 == 200010000 and object < {}
+          and object(20000) == 200010000)
         assert(object .. "" == "200010000")
         assert(select(2, pcall(work, 20000)) == 200010000)
         assert(guard)
@@ -219,9 +220,13 @@ describe("preemption", function()
         end
       end,
       ["coroutine inside gsub"] = function()
-        while true do text:gsub("%w+", coroutine.wrap(function(word) while true do word = coroutine.yield(word) end end)) end
+        while true do
+          text:gsub("%w+", coroutine.wrap(function(word) while true do word = coroutine.yield(word) end end))
+        end
       end,
-      ["gsub inside a coroutine"] = function() coroutine.wrap(function() while true do text:gsub("%w+", upper) end end)() end,
+      ["gsub inside a coroutine"] = function()
+        coroutine.wrap(function() while true do text:gsub("%w+", upper) end end)()
+      end,
       ["gsub with a line hook"] = function()
         debug.sethook(function() end, "l")
         while true do text:gsub("%w+", upper) end

@@ -26,7 +26,8 @@ describe("at_exit", function()
         ["package.preload.x = function() os.exit(7) end require 'x'"] = 7, ["receive()"] = 1,
         ["Process.exit(self(), 'kill')"] = 1,
         ["Process.spawn(function() os.exit(8) end, {scheduler = 2}) receive(600000)"] = 8,
-        ["Process.spawn(function() table.sort({1, 2}, function() os.exit(9) end) end, {scheduler = 2}) receive(600000)"] = 9,
+        ["local function sort() table.sort({1, 2}, function() os.exit(9) end) end " ..
+          "Process.spawn(sort, {scheduler = 2}) receive(600000)"] = 9,
       } do ends[how] = status end
     end
     for how, status in pairs(ends) do
@@ -49,8 +50,10 @@ describe("at_exit", function()
   if helper.is_host then
     it("is over when a function calls os.exit, however the program ends: those that are left are not called", function()
       for _, exits in ipairs{"os.exit(7)", "os.exit(7, true)", "table.sort({1, 2}, function() os.exit(7) end)"} do
-        for _, how in ipairs{"", 'error("e", 0)', "os.exit(4)", "Process.spawn(function() os.exit(4) end, {scheduler = 2}) receive()"} do
-          local text, code = ending(("mb.at_exit(function() print('exits') %s print('goes on') end) %s"):format(exits, how), 2)
+        for _, how in ipairs{"", 'error("e", 0)', "os.exit(4)",
+          "Process.spawn(function() os.exit(4) end, {scheduler = 2}) receive()"} do
+          local source = "mb.at_exit(function() print('exits') %s print('goes on') end) %s"
+          local text, code = ending(source:format(exits, how), 2)
           assert.matches("exits\n$", text)
           assert.equal(7, code)
         end
@@ -69,7 +72,8 @@ describe("at_exit", function()
   it("takes a copy, from any process and scheduler", function()
     local text = ending([[
       local value = "as it was"
-      local pid, ref = Process.spawn(function() mb.at_exit(function() print(value) end) end, {scheduler = 2, monitor = true})
+      local pid, ref = Process.spawn(function() mb.at_exit(function() print(value) end) end,
+        {scheduler = 2, monitor = true})
       receive()
       value = "changed"]], 2)
     assert.matches("^as it was\n", text)
@@ -87,6 +91,7 @@ describe("at_exit", function()
     local before = mb.shutdown_timeout(123)
     assert.equal(123, mb.shutdown_timeout(before))
     assert.is_false(pcall(mb.shutdown_timeout, -1))
-    assert.equal("77\n", (helper.run_script('print(require "moonbeam".shutdown_timeout())', "", "MOONBEAM_SHUTDOWN_TIMEOUT=77")))
+    assert.equal("77\n", (helper.run_script('print(require "moonbeam".shutdown_timeout())', "",
+      "MOONBEAM_SHUTDOWN_TIMEOUT=77")))
   end)
 end)

@@ -147,7 +147,8 @@ describe("the clean-up code of a process that ends by itself", function()
       local n = nil
       return n.x
     end
-    for _, call in ipairs{function(f) return f() end, function(f) return coroutine.wrap(function() return f() end)() end} do
+    local function in_coroutine(f) return coroutine.wrap(function() return f() end)() end
+    for _, call in ipairs{function(f) return f() end, in_coroutine} do
       local reason = exit_reason(function()
         local f = coroutine.wrap(failing)
         assert(f() == "yielded")
@@ -323,7 +324,9 @@ describe("the clean-up code of a process that is killed", function()
     end)
     await("up")
     Process.exit(pid, "kill")
-    local is_cut = mb.is(function(text) return type(text) == "string" and text:find("code is cut off", 1, true) ~= nil end)
+    local is_cut = mb.is(function(text)
+      return type(text) == "string" and text:find("code is cut off", 1, true) ~= nil
+    end)
     local level, text = await{any, is_cut}
     assert.equal("warning", level)
     assert.matches(tostring(pid), text, 1, true)
@@ -351,7 +354,8 @@ describe("the clean-up code of a process that is killed", function()
     await("closed")
     await{"DOWN", ref, "process", pid, "killed"}
     mb.cleanup_timeout(before)
-    assert.equal("70\n", (helper.run_script('print(require "moonbeam".cleanup_timeout())', "", "MOONBEAM_CLEANUP_TIMEOUT=70")))
+    assert.equal("70\n", (helper.run_script('print(require "moonbeam".cleanup_timeout())', "",
+      "MOONBEAM_CLEANUP_TIMEOUT=70")))
     assert.is_false(pcall(mb.cleanup_timeout, -1))
     assert.is_false(pcall(mb.cleanup_timeout, "x"))
   end)

@@ -168,8 +168,10 @@ describe("a message for a waiting process", function()
 
   it("LUA-10 arrives whole, built in the call or before", function()
     local me, two = self(), {2, {3}}
-    local pid = waiting(function() while receive{ {{"echo", any, any}, function(m, to) send(to, {"back", m}) return true end},
-                                                  {any} } ~= "stop" do end end)
+    local pid = waiting(function()
+      local function back(m, to) send(to, {"back", m}) return true end
+      while receive{ {{"echo", any, any}, back}, {any} } ~= "stop" do end
+    end)
     local function echo(m)
       local back = await{"back", any}
       assert.same(m, back)
@@ -177,10 +179,13 @@ describe("a message for a waiting process", function()
     send(pid, {"echo", {}, self()}) echo{}
     send(pid, {"echo", {1, two, n = two}, me}) echo{1, two, n = two}
     send(pid, {"echo", {1, two, {two, {}}}, me}) echo{1, two, {two, {}}}
-    send(pid, {"echo", {a = {b = {c = {}}}, [1.5] = {true}, [true] = "yes"}, me}) echo{a = {b = {c = {}}}, [1.5] = {true}, [true] = "yes"}
+    send(pid, {"echo", {a = {b = {c = {}}}, [1.5] = {true}, [true] = "yes"}, me})
+    echo{a = {b = {c = {}}}, [1.5] = {true}, [true] = "yes"}
     assert.same({2, {3}}, two)
-    assert.error_matches(function() send(pid, {"echo", {1, coroutine.create(print)}, me}) end, "cannot send message: .*coroutine")
-    assert.error_matches(function() send(pid, {two, two, coroutine.create(print)}) end, "cannot send message: .*coroutine")
+    assert.error_matches(function() send(pid, {"echo", {1, coroutine.create(print)}, me}) end,
+      "cannot send message: .*coroutine")
+    assert.error_matches(function() send(pid, {two, two, coroutine.create(print)}) end,
+      "cannot send message: .*coroutine")
     send(pid, "stop")
   end)
 

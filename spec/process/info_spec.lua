@@ -112,7 +112,9 @@ describe("Process.info", function()
     local line = debug.getinfo(waits, "S").linedefined
     assert.matches(":" .. line .. "$", Process.info(pid, "current_location"))
     local lines = {}
-    for at in Process.info(pid, "current_stacktrace"):gmatch("info_spec%.lua:(%d+): in") do lines[#lines + 1] = at - line end
+    for at in Process.info(pid, "current_stacktrace"):gmatch("info_spec%.lua:(%d+): in") do
+      lines[#lines + 1] = at - line
+    end
     assert.same({0, 2, 3, 5}, lines)
     send(pid, "end")
   end)

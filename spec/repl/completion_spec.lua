@@ -36,8 +36,10 @@ describe("completion", function()
 
   it("offers nothing where the value is not there yet", function()
     for _, text in ipairs{
-      "visit().", "visit().pri", "visit{}:pri", "visit'x'.pri", "rooms[i].pri", "rooms[visit()].pri", "rooms[2].", "rooms[1][2].",
-      "(rooms).", "({}).pri", "'text':pri", "trap.", "trap.pri", "trap:pri", "trap.field.pri", "1.", "1.pri", "rooms.1.pri",
+      "visit().", "visit().pri", "visit{}:pri", "visit'x'.pri", "rooms[i].pri", "rooms[visit()].pri", "rooms[2].",
+      "rooms[1][2].",
+      "(rooms).", "({}).pri", "'text':pri", "trap.", "trap.pri", "trap:pri", "trap.field.pri", "1.", "1.pri",
+      "rooms.1.pri",
       "9pri", "word:upper():lo", "visit:name.pri", "nobody.", "nobody.pri",
     } do
       assert.same({text, "", ""}, {text, complete(text)})
@@ -47,7 +49,9 @@ describe("completion", function()
   it("loads no file for what it is asked about", function()
     local loaded = {}
     for name in pairs(package.loaded) do loaded[name] = true end
-    for _, text in ipairs{"require 'moonbeam.partition_", "c('moonbeam.partition_", "require(\"spec.", "h('string.up"} do
+    for _, text in ipairs{
+      "require 'moonbeam.partition_", "c('moonbeam.partition_", "require(\"spec.", "h('string.up",
+    } do
       complete(text)
     end
     for name in pairs(package.loaded) do assert.is_true(loaded[name], name .. " was loaded") end

@@ -96,8 +96,9 @@ describe("editing at the prompt", function()
     t:enter("print('loops') while true do pcall(function() while true do end end) end", "\nloops$")
     t:press("C-c")
     t:await("%*%* %(error%) [^\n]*interrupted!\n.*\nmb%(3%)>$")
-    t:enter("do local c <close> = setmetatable({}, {__close = function() print('closed', pcall(error, 'own', 0)) end}) " ..
-      "print('repeats') repeat pcall(coroutine.wrap(function() while true do end end)) until false end", "\nrepeats$")
+    t:enter("do local c <close> = setmetatable({}, {__close = function() " ..
+      "print('closed', pcall(error, 'own', 0)) end}) print('repeats') " ..
+      "repeat pcall(coroutine.wrap(function() while true do end end)) until false end", "\nrepeats$")
     t:press("C-c")
     t:await("closed%s+false%s+own\n+%*%* %(error%) [^\n]*interrupted!\n.*\nmb%(3%)>$")
     t:enter("self() == me, x", "true\n1\nmb%(4%)>$")

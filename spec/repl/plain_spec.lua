@@ -49,7 +49,8 @@ describe("the prompt without a terminal", function()
     local output = helper.run(([[
       printf '%%s\n' \
         'me = self()' \
-        'function on(f) Process.spawn(function() send(me, table.pack(pcall(f))) end, {scheduler = 2}) return receive() end' \
+        'function run(f) send(me, table.pack(pcall(f))) end' \
+        'function on(f) Process.spawn(run, {scheduler = 2}, f) return receive() end' \
         'on(function() return pid("0.5.0") end)' \
         'on(function() return #processes() > 0 end)' \
         'on(function() h("Task.await") i(5) end)' \
@@ -90,7 +91,8 @@ describe("the prompt's helpers", function()
   end)
 
   it("v keeps the results of the last 20 inputs, and lets older ones go", function()
-    local lines = {'setmetatable({}, {__gc = function() print("collected") end, __tostring = function() return "it" end})'}
+    local lines = {'setmetatable({}, {__gc = function() print("collected") end, '
+      .. '__tostring = function() return "it" end})'}
     for i = 2, 20 do lines[i] = tostring(i) end
     lines[20] = "collectgarbage() print(v(1))" -- 20 inputs, the first among them
     lines[21] = "collectgarbage() collectgarbage() print('21 inputs')"
@@ -100,8 +102,8 @@ describe("the prompt's helpers", function()
     local output = feed(table.unpack(lines))
     assert.matches("^it\n2\n.*\n19\nit\n.*collected\n.*22 inputs\n", output)
     assert.matches("\n3\n$", output)
-    assert.matches("bad argument #1 to 'v' %(the results of input 1 are no longer kept, only those of the last 20 inputs%)",
-      output)
+    assert.matches("bad argument #1 to 'v' %(the results of input 1 are no longer kept, "
+      .. "only those of the last 20 inputs%)", output)
   end)
 
   it("pid reads the text of one", function()

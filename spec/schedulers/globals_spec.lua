@@ -20,7 +20,10 @@ describe("modules", function()
         assert(on(at, function() return require("reader").get("CONFIG").deep[1] end) == "value")
         assert(on(at, function() return require("reader").raw("arg")[2] end) == "two")
         assert(on(at, function() return require("reader").get("double")(5) end) == 15)
-        assert(on(at, function() local names = require("reader").names() return names.LEVEL and names.arg and names.print end))
+        assert(on(at, function()
+          local names = require("reader").names()
+          return names.LEVEL and names.arg and names.print
+        end))
       end
     ]], files)
   end)

@@ -250,7 +250,8 @@ describe("package", function()
       local searchpath = package.searchpath
       package.searchpath = nil
       for at = 1, 3 do
-        assert(on(at, function() return package.era .. package.tools.f() .. tostring(package.searchpath) end) == "nowfnil")
+        assert("nowfnil" ==
+          on(at, function() return package.era .. package.tools.f() .. tostring(package.searchpath) end))
       end
       package.searchpath, package.era = searchpath, nil
       assert(on(2, function() return package.era == nil and package.searchpath end) == searchpath)

@@ -107,8 +107,8 @@ describe("schedulers", function()
   it("are one in stock Lua unless start says otherwise", function()
     local build = os.getenv("MOONBEAM_BUILD") or "build/release"
     if os.getenv("MOONBEAM_BUILD") and build:find("san$") then return end -- no stock Lua loads a sanitized module
-    local lua = ("env -u MOONBEAM_SCHEDULERS LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./%s/lib/lua/5.4/?.so;;' lua5.4")
-      :format(build)
+    local lua = ("env -u MOONBEAM_SCHEDULERS LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' "
+      .. "LUA_CPATH='./%s/lib/lua/5.4/?.so;;' lua5.4"):format(build)
     assert.equal("1\n", (helper.run(lua .. [[ -e 'print(#require "moonbeam".schedulers())']])))
     assert.equal("3\n", (helper.run(lua .. [[ -e 'local mb = require "moonbeam" mb.start{schedulers = 3}
       mb.Process.spawn(function() end, {scheduler = 3}) print(#mb.schedulers())']])))

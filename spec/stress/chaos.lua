@@ -138,7 +138,9 @@ local function children_of(sup, which, expected)
   if #entries ~= expected then return nil, ("%s has %d children, not %d"):format(sup, #entries, expected) end
   for i, entry in ipairs(entries) do
     local id, pid = entry[1], entry[2]
-    if mb.type(pid) ~= "pid" or not Process.alive(pid) then return nil, ("%s: %s is %s"):format(sup, id, inspect(pid)) end
+    if mb.type(pid) ~= "pid" or not Process.alive(pid) then
+      return nil, ("%s: %s is %s"):format(sup, id, inspect(pid))
+    end
     if Process.info(pid, "parent") ~= Process.whereis(sup) then return nil, ("%s: %s is another's"):format(sup, id) end
     list[i] = pid
   end

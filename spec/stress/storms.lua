@@ -376,7 +376,8 @@ function storms.timers(time)
     check(expected == counted, "%d cancelled, %d counted", expected, counted)
     cancelled = cancelled + counted
   end)
-  check(fired + cancelled == rounds * groups * each, "%d timers, %d fired, %d cancelled", rounds * groups * each, fired, cancelled)
+  check(fired + cancelled == rounds * groups * each, "%d timers, %d fired, %d cancelled", rounds * groups * each, fired,
+    cancelled)
   return ("%d timers fired, %d were cancelled, in %d rounds"):format(fired, cancelled, rounds)
 end
 
@@ -439,7 +440,8 @@ function storms.streams(time)
     end
     local got = 0
     local function loop()
-      for ok, result in Task.async_stream(source, work, {max_concurrency = roll(8), timeout = 20, on_timeout = "kill_task"}) do
+      local options = {max_concurrency = roll(8), timeout = 20, on_timeout = "kill_task"}
+      for ok, result in Task.async_stream(source, work, options) do
         got = got + 1
         local failure = expected[given[got]]
         if result == "timeout" then failure = result end -- anyone may be late

@@ -55,7 +55,8 @@ describe("the intensity of restarts", function()
       worker.kill(pid, "boom")
       local kind
       kind, pid = mb.receive{
-        {{"start", any, any}, function(_, new) return "start", new end}, {{"EXIT", sup, "shutdown"}}, after = helper.patience,
+        {{"start", any, any}, function(_, new) return "start", new end}, {{"EXIT", sup, "shutdown"}},
+        after = helper.patience,
       }
       assert.is_not_nil(kind)
     until kind ~= "start"

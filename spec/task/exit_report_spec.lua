@@ -79,7 +79,8 @@ describe("a task that ends by an exit", function()
     local pid = Task.start(function() error("an error", 0) end)
     local report, event = report_of(pid)
     assert.equal("an error", report.error)
-    assert.matches("^Task #PID<[%d.]+> started from #PID<[%d.]+> terminating\n%*%* %(error%) an error\nstack", event.message)
+    assert.matches("^Task #PID<[%d.]+> started from #PID<[%d.]+> terminating\n%*%* %(error%) an error\nstack",
+      event.message)
   end)
 
   it("that waits too long for another one shows how", function()

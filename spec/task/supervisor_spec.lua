@@ -355,7 +355,8 @@ describe("Task.Supervisor", function()
   it("can be a child of a supervisor", function()
     local sup = mb.Supervisor.start_link({{Task.Supervisor, {name = "a task supervisor"}}}, {strategy = "one_for_one"})
     local entry = mb.Supervisor.which_children(sup)[1]
-    assert.same({"a task supervisor", Process.whereis("a task supervisor"), "supervisor"}, table.move(entry, 1, 3, 1, {}))
+    assert.same({"a task supervisor", Process.whereis("a task supervisor"), "supervisor"},
+      table.move(entry, 1, 3, 1, {}))
     assert.equal(1, Task.await(Task.Supervisor.async("a task supervisor", function() return 1 end)))
     mb.Supervisor.stop(sup)
     assert.equal("Task.Supervisor", Task.Supervisor.child_spec().id)

@@ -110,7 +110,8 @@ describe("a timer", function()
       end
     end, {scheduler = schedulers, link = true})
     for round = 1, 400 do
-      local target, ref = Process.spawn(function() mb.receive() end, {scheduler = 1 + round % schedulers, monitor = true})
+      local target, ref = Process.spawn(function() mb.receive() end,
+        {scheduler = 1 + round % schedulers, monitor = true})
       local timer = Process.send_after(target, {"idle", ("x"):rep(1000)}, 3600000)
       local other = Process.send_after(target, "idle", 3600000)
       send(witness, {"watch", target, other})
@@ -129,7 +130,8 @@ describe("a timer", function()
   it("TIMER-10 leaves nothing behind when it is made while its target dies", function()
     local schedulers = #mb.schedulers()
     for round = 1, 300 do
-      local target, ref = Process.spawn(function() mb.receive() end, {scheduler = 1 + round % schedulers, monitor = true})
+      local target, ref = Process.spawn(function() mb.receive() end,
+        {scheduler = 1 + round % schedulers, monitor = true})
       send(target, "end")
       for _ = 1, round % 20 do Process.send_after(target, "idle", 3600000) end
       await{"DOWN", ref, "process", target, "normal"}
