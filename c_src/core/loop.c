@@ -177,15 +177,18 @@ static void run(struct mb_scheduler *s, struct mb_process *p) {
 }
 
 int mb_run_nested(struct mb_scheduler *s, struct mb_process *p) {
+  struct mb_process *next = mb_next_ready(s);
   s->suspended_below = p;
-  run(s, mb_next_ready(s));
+  mb_take_ready(s, next);
+  run(s, next);
   if (s->dying.head && p->state != MB_EXITING) mb_reap(s);
   s->suspended_below = NULL;
   s->current = p;
-  if (s->ready.head != p || s->dying.head || s->check_soon || atomic_load_explicit(&s->stop, memory_order_relaxed) ||
+  if (mb_next_ready(s) != p || s->dying.head || s->check_soon || atomic_load_explicit(&s->stop, memory_order_relaxed) ||
       atomic_load_explicit(&s->noticed, memory_order_relaxed))
     return 0;
-  mb_slice_begin(s, mb_next_ready(s));
+  mb_take_ready(s, p);
+  mb_slice_begin(s, p);
   return 1;
 }
 
@@ -212,6 +215,7 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
       continue;
     }
     p = mb_next_ready(s);
+    mb_take_ready(s, p);
     if (p == in_place) {
       mb_slice_begin(s, p);
       return 0;

@@ -131,10 +131,12 @@ void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
   s->check_soon = 1;
 }
 
-struct mb_process *mb_next_ready(struct mb_scheduler *s) {
-  struct mb_process *p = s->ready.head;
+struct mb_process *mb_next_ready(const struct mb_scheduler *s) {
+  return atomic_load_explicit(&s->ready.head, memory_order_relaxed);
+}
+
+void mb_take_ready(struct mb_scheduler *s, struct mb_process *p) {
   mb_queue_remove(&s->ready, p);
   if (p->state == MB_EMBRYO) s->embryos--;
   s->ran++;
-  return p;
 }

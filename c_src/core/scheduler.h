@@ -154,7 +154,11 @@ static inline int mb_check_due(const struct mb_scheduler *s) {
          (s->ran > 0 && s->ticks != atomic_load_explicit(&s->slice.ticks, memory_order_relaxed));
 }
 
-/* Take the next process that is to run out of those that are ready; there is one. Nobody else chooses. */
-struct mb_process *mb_next_ready(struct mb_scheduler *s);
+/* The one of the ready processes that is to run next; NULL: there is none. Nobody else chooses, and nothing but its being
+ * chosen lets a process run: whoever chooses otherwise, by a seed, has another run, and no other core. */
+struct mb_process *mb_next_ready(const struct mb_scheduler *s);
+
+/* Take a process out of those that are ready: it is about to run. */
+void mb_take_ready(struct mb_scheduler *s, struct mb_process *p);
 
 #endif
