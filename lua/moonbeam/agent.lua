@@ -106,7 +106,7 @@ end
 -- @usage assert(Agent.stop(Agent.start(function() return 1 end)))
 function Agent.stop(agent, reason, ms) return client.stop(agent, reason, ms, "Agent.stop") end
 
---- How a supervisor starts an agent.
+--- How a supervisor starts an agent. See Elixir's `Agent.child_spec/1`.
 -- @param fn function of the first state
 -- @return child specification
 -- @usage assert(Agent.child_spec(function() return 1 end).id == "Agent")

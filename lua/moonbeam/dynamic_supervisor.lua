@@ -116,7 +116,7 @@ function DynamicSupervisor.stop(supervisor, reason, ms)
   return gen_client.stop(supervisor, reason, ms, "DynamicSupervisor.stop")
 end
 
---- How a supervisor starts a dynamic supervisor.
+--- How a supervisor starts a dynamic supervisor. See Elixir's `DynamicSupervisor.child_spec/1`.
 -- @param[opt] opts as for start_link
 -- @return child specification
 -- @usage assert(DynamicSupervisor.child_spec{name = "rooms"}.id == "rooms")

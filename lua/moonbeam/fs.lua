@@ -19,7 +19,7 @@ local insert, remove, sub = table.insert, table.remove, string.sub
 
 local fs = {}
 
-local function any() end -- C looks at it
+local function any() end -- C checks it
 
 -- The results of a call, when the file is closed.
 local function closing(file, ...)
@@ -90,7 +90,7 @@ function fs.write(path, data, opts)
 end
 
 --- Write behind what is in a file, which is made when it is missing. What several processes and programs append at once
--- does not mix, as far as the system writes it in one piece.
+-- does not mix, as far as the system writes it in one piece. See Elixir's `File.write/3` with `:append`.
 -- @param path string
 -- @param data string, number or sequence of those
 -- @param[opt] opts table: sync, mode, as for `write`
@@ -138,7 +138,8 @@ end
 fs.open = c.open
 
 --- The lines of a file, without their ends, one after the other in constant memory, for a `for` loop: as `io.lines`.
--- Like that it raises when the file cannot be opened or read. Blocks are read ahead while the lines are used.
+-- Like that it raises when the file cannot be opened or read. Blocks are read ahead while the lines are used. See
+-- Elixir's `File.stream!/3`.
 -- @param path string
 -- @param[opt="line"] what as for `file:read`
 -- @return what `for` takes

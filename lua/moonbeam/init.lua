@@ -98,12 +98,13 @@ function mb.receive(what)
   return unpack(a, 1, count)
 end
 
---- The pattern that matches everything and captures it.
+--- The pattern that matches everything and captures it, as a variable does in Elixir's patterns.
 -- @usage assert(select(2, match({any}, {5})) == 5)
 mb.any = core.any
 
 --- Patterns that match by type and capture: `is.string`, `is.number`, `is.integer`, `is.boolean`,
--- `is.table`, `is.func`, `is.pid`, `is.ref`; and `is(fn)`, which captures what fn says yes to.
+-- `is.table`, `is.func`, `is.pid`, `is.ref`; and `is(fn)`, which captures what fn says yes to. See Elixir's guards,
+-- `is_integer/1` and the like.
 -- @usage assert(match(is(function(v) return v == 3 end), 3))
 mb.is = core.is
 
@@ -129,7 +130,7 @@ mb.matcher = core.matcher
 
 --- End the calling process. See Elixir's `exit/1`.
 -- Raises an exit object, which pcall can catch: its field `reason` is the reason, and it prints as
--- `exit: reason`. To-be-closed variables close on the way.
+-- `exit: reason`. To-be-closed variables close on the way. It does not return.
 -- @function exit
 -- @param[opt="normal"] reason any value
 -- @usage

@@ -16,7 +16,7 @@ local RETRY_MS = 10 -- of a flush when very many wait
 
 --- Log at a level. A function is called for its result (or results: a message and metadata) only when the level is on.
 -- A table becomes a report: handlers find it in `event.metadata.report`. The event of a report of the runtime's own has
--- `kind` beside: "crash", "supervisor" or "trace".
+-- `kind` beside: "crash", "supervisor" or "trace". See Elixir's `Logger.debug/2`.
 -- @function debug
 -- @param message string, function, table, or another value
 -- @param[opt] metadata table, beside the process's own
@@ -24,7 +24,7 @@ local RETRY_MS = 10 -- of a flush when very many wait
 -- @usage Logger.debug(function() return "not built unless wanted" end)
 Logger.debug = core.log_debug
 
---- As `debug`, at the level of its name.
+--- As `debug`, at the level of its name. See Elixir's `Logger.info/2`.
 -- @function info
 -- @param message as for debug
 -- @param[opt] metadata table
@@ -32,7 +32,7 @@ Logger.debug = core.log_debug
 -- @usage Logger.info("something to know", {user = "ann"})
 Logger.info = core.log_info
 
---- As `debug`, at the level of its name.
+--- As `debug`, at the level of its name. See Elixir's `Logger.warning/2`.
 -- @function warning
 -- @param message as for debug
 -- @param[opt] metadata table
@@ -40,7 +40,7 @@ Logger.info = core.log_info
 -- @usage Logger.warning("something to know")
 Logger.warning = core.log_warning
 
---- As `debug`, at the level of its name.
+--- As `debug`, at the level of its name. See Elixir's `Logger.error/2`.
 -- @function error
 -- @param message as for debug
 -- @param[opt] metadata table
@@ -60,7 +60,7 @@ local function settings_with(opts)
   return {format = format, metadata = metadata}
 end
 
---- Configure the log, for all processes.
+--- Configure the log, for all processes. See Elixir's `Logger.configure/1`.
 --
 -- A handler is a function of one event, a table with level, message (text), metadata, time (ms since 1970) and pid (nil
 -- when a finalizer has logged it); it runs in the logger's own process, one event at a time, and is copied there.

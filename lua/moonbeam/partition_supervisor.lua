@@ -105,7 +105,7 @@ local function hash(key)
   return h
 end
 
---- The partition of a key: what makes this module usable in via tables.
+--- The partition of a key: what makes this module usable in via tables. See Elixir's `GenServer.whereis/1`.
 -- @param term {name, key}
 -- @return pid | nil
 -- @usage
@@ -122,7 +122,8 @@ function PartitionSupervisor.whereis_name(term)
   return core.process_whereis(server.name_of(name, (number and math.abs(number) or hash(key)) % count))
 end
 
---- What stands for the partition of a key wherever a server's name may stand.
+--- What stands for the partition of a key wherever a server's name may stand: Elixir's
+-- `{:via, PartitionSupervisor, {name, key}}`.
 -- @param name the supervisor's
 -- @param key any value; tables count by what they look like
 -- @return via table
@@ -157,7 +158,7 @@ function PartitionSupervisor.count_children(name) return Supervisor.count_childr
 -- assert(PartitionSupervisor.stop("counters"))
 function PartitionSupervisor.stop(name, reason, ms) return Supervisor.stop(name, reason, ms) end
 
---- How a supervisor starts a partition supervisor.
+--- How a supervisor starts a partition supervisor. See Elixir's `PartitionSupervisor.child_spec/1`.
 -- @param opts as for start_link
 -- @return child specification
 -- @usage

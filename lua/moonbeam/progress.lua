@@ -31,7 +31,7 @@ function Progress:step(n)
   return self
 end
 
---- The work is over: what was shown goes.
+--- The work is over: what was shown goes. Nothing is returned.
 -- @usage require("moonbeam").progress(10):done()
 function Progress:done()
   if self.shown and self.next > 0 then
@@ -41,7 +41,7 @@ function Progress:done()
   self.shown = false
 end
 
--- A new one; see `progress` of the module moonbeam.
+-- A new one. total: a number > 0; label: string or nil. See `progress` of the module moonbeam.
 function Progress.new(total, label)
   return setmetatable({total = total, label = label, count = 0, next = 0, shown = core.is_terminal(2)}, Progress)
 end

@@ -286,7 +286,7 @@ function Registry.whereis_name(term)
   return core.registry_whereis(reg, key, "Registry.whereis_name")
 end
 
---- Register the caller under a unique key.
+--- Register the caller under a unique key, as via tables do. See Erlang's `global:register_name/2`.
 -- @param term {registry, key [, value]}
 -- @param pid the caller's
 -- @return true | nil, pid of who has the key
@@ -305,7 +305,7 @@ function Registry.register_name(term, pid)
   return nil, reason[2]
 end
 
---- End the caller's registration under a key.
+--- End the caller's registration under a key, as via tables do. See Erlang's `global:unregister_name/1`.
 -- @param term {registry, key}
 -- @return true
 -- @usage
@@ -313,7 +313,7 @@ end
 -- assert(Registry.unregister_name{"rooms", "lobby"})
 function Registry.unregister_name(term) return Registry.unregister(check_term(term, "Registry.unregister_name")) end
 
---- Send to the process under a unique key; raises when there is none.
+--- Send to the process under a unique key; raises when there is none. See Erlang's `global:send/2`.
 -- @param term {registry, key}
 -- @param msg any value
 -- @return msg

@@ -338,7 +338,7 @@ end
 
 Task.Supervisor = require "moonbeam.task.supervisor"
 
---- How a supervisor starts a task. It is not restarted.
+--- How a supervisor starts a task. It is not restarted. See Elixir's `Task.child_spec/1`.
 -- @param work function, or {function, arguments...}
 -- @return child specification
 -- @usage

@@ -145,7 +145,7 @@ function TaskSupervisor.terminate_child(supervisor, pid)
   return client.terminate_child(supervisor, pid, "Task.Supervisor.terminate_child")
 end
 
---- Stop a supervisor and its tasks, which are told "shutdown".
+--- Stop a supervisor and its tasks, which are told "shutdown". See `DynamicSupervisor.stop`.
 -- @param supervisor pid, name or via table
 -- @param[opt="normal"] reason
 -- @param[opt="infinity"] ms
