@@ -1,6 +1,6 @@
 /* The time (ns, monotonic): nothing of the core or of the binding asks the system by itself.
  *
- * A runtime has a clock, which follows the system's. A test may let it stand: virtual time. Each look at it moves it by
+ * A runtime has a clock, which follows the system's. A test may let it stand: virtual time. Each reading moves it by
  * a microsecond, so that who waits for time to pass by computing sees it pass; and when nothing is left to run it goes
  * on to the next deadline at once, so that an hour takes no time and every run is like the last one. That is for one
  * scheduler without a ticker; what the system does (threads, descriptors) takes its own time. */

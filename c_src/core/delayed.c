@@ -180,7 +180,7 @@ no_memory:
   return MB_ENOMEM;
 }
 
-/* What others have sent to s is looked at first: who knows of a death finds the timers for the dead gone. */
+/* What others have sent to s is received first: who knows of a death finds the timers for the dead gone. */
 static void receive_ended(struct mb_scheduler *s) {
   struct mb_watch *ended;
   if (!atomic_load_explicit(&s->posted, memory_order_relaxed)) return;

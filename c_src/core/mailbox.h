@@ -22,7 +22,7 @@ void mb_mailbox_remove(struct mb_mailbox *m, struct mb_signal *s);
  * can match (0: any can), from the first that may carry it. */
 void mb_mailbox_rewind(struct mb_mailbox *m, mb_ref wanted);
 
-/* Remember that `ref` is new: a receive that wants it need not look at what is queued now. */
+/* Remember that `ref` is new: a receive that wants it need not scan what is queued now. */
 void mb_mailbox_mark(struct mb_mailbox *m, mb_ref ref);
 
 /* Free everything. Returns how many messages there were. */

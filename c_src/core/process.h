@@ -1,7 +1,7 @@
 /* A process's slot, and the table that holds the slots.
  *
  * Slots are type-stable: a slot's memory stays a slot for the life of the runtime, in segments that
- * never move, so any thread may look at a slot through a stale pid and find out that it is stale.
+ * never move, so any thread may read a slot through a stale pid and find out that it is stale.
  * Who may touch which field is said beside it. "Owner" is the thread of the scheduler the process
  * lives on. */
 #ifndef MB_PROCESS_H

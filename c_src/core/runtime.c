@@ -9,7 +9,7 @@
 #include "park.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/lsan_interface.h> /* it does not look into mapped memory by itself */
+#include <sanitizer/lsan_interface.h> /* it does not scan mapped memory by itself */
 #else
 #define __lsan_register_root_region(at, size) (void)0
 #define __lsan_unregister_root_region(at, size) (void)0

@@ -100,7 +100,7 @@ void mb_slice_begin(struct mb_scheduler *s, struct mb_process *p) {
   p->reductions++;
   s->reduction_limit = p->reductions + MB_SLICE_REDUCTIONS;
   s->current = p;
-  /* release: partner of the ticker, which looks at the number afterwards */
+  /* release: partner of the ticker, which reads the number afterwards */
   atomic_store_explicit(&s->slice.process, p, memory_order_release);
 }
 

@@ -154,8 +154,8 @@ static inline int mb_check_due(const struct mb_scheduler *s) {
          (s->ran > 0 && s->ticks != atomic_load_explicit(&s->slice.ticks, memory_order_relaxed));
 }
 
-/* The one of the ready processes that is to run next; NULL: there is none. Nobody else chooses, and nothing but its being
- * chosen lets a process run: whoever chooses otherwise, by a seed, has another run, and no other core. */
+/* The one of the ready processes that is to run next; NULL: there is none. Nobody else chooses: with another choice
+ * here, as by a seed, there is another run, and no other core. */
 struct mb_process *mb_next_ready(const struct mb_scheduler *s);
 
 /* Take a process out of those that are ready: it is about to run. */

@@ -67,7 +67,7 @@ struct mb_ticker {
   uv_cond_t cond;
   int initialized, quit; /* quit: under mutex */
   atomic_int state;      /* enum mb_ticker_state */
-  atomic_int reserved;   /* nobody is preempted for whoever wants the scheduler; relaxed; cleared when the program is to end */
+  atomic_int reserved;   /* whoever only wants the scheduler waits; relaxed; cleared when the program is to end */
   atomic_int asleep;     /* partner: mb_ticker_wake, which stores busy before it loads this */
 };
 

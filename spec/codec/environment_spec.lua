@@ -33,7 +33,7 @@ describe("a table of globals with an __index of its own", function()
     ]])
   end)
 
-  it("lends the names that it makes up", function()
+  it("passes on the names that it makes up", function()
     assert.equal("made up: first, nil\n", run[[
       setmetatable(_G, {__index = function(_, name)
         if name == "second" then error{"a table", "for an error"} end

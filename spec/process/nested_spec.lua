@@ -8,7 +8,7 @@ local Process, Task, Agent, await, reason_of = mb.Process, mb.Task, mb.Agent, he
 describe("a process that waits while one other is ready", function()
   helper.setup()
 
-  -- Begin `asker` with a timer: then no other waits below it, and it is the one that lends.
+  -- Begin `asker` with a timer: then no other waits below it, and it is the one on top of which the other runs.
   local function begin(asker)
     Process.send_after(asker, "begin", 1)
     return asker

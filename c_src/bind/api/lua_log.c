@@ -288,7 +288,7 @@ static struct mb_record *take(struct mb_heap *h, struct mb_process *p, const cha
       if (e && e->kind == MB_EVENT_HANDLER && e->size) log->leaving = 0; /* the one before it is over */
     }
   } else {
-    log->roused = log->handling = 0;
+    log->told = log->handling = 0;
     if (!atomic_load(&log->active) || log->leaving) {
       log->leaving = 0;
       atomic_store(&log->active, 0);

@@ -188,7 +188,7 @@ int mb_match(struct mb_heap *h, lua_State *L, int pattern, int value) {
   return match(h, L, pattern, value, 0);
 }
 
-/* A look at encoded bytes */
+/* Encoded bytes */
 
 /* Whether the value at p differs from the scalar at `index`; *next: what follows it, NULL when the encoded
  * value is not a scalar (then it is taken to differ only from one). */

@@ -34,7 +34,7 @@ int mb_given_table(lua_State *L, int arguments) {
   const struct frame *caller;
   const uint32_t *at;
   uint32_t table, last; /* its register; the instruction before the call */
-  /* A debugger may look at the arguments, and at what is being built. */
+  /* A debugger may read the arguments, and what is being built. */
   if (lua_gethookmask(L) & ~LUA_MASKCOUNT || !lua_getstack(L, 1, &ar)) return MB_NOT_GIVEN;
   caller = (const struct frame *)ar.i_ci;
   if (caller->status & FRAME_OF_C) return MB_NOT_GIVEN;

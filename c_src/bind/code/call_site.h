@@ -15,7 +15,7 @@ enum {
 };
 
 /* Whether the last argument of the C function that runs is a table which the calling code has built right there, as in
- * `send(pid, {"hello", n})` for a statement: then nobody else has it, and nobody will, short of looking at temporaries
+ * `send(pid, {"hello", n})` for a statement: then nobody else has it, and nobody will, short of reading temporaries
  * by debug.getlocal. `arguments`: how many the function has been given. The number n of items when they are its whole
  * contents, at 1 to n, nil or not; else one of the above. Only where mb_call_sites_known has said so. */
 int mb_given_table(lua_State *L, int arguments);

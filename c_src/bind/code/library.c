@@ -27,7 +27,7 @@ static void make_globals(struct mb_heap *h, lua_State *L) {
   globals = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, base)) {
-    /* package is looked at as the program has set it */
+    /* package is read as the program has set it */
     if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "package") != 0) {
       lua_pushvalue(L, -2);
       push_copy(L, lua_gettop(L) - 1);

@@ -46,7 +46,7 @@ enum {
 enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE, MB_L_UPVALUES };
 enum { MB_F_AGAIN = 1, MB_F_LATER = 2 }; /* FLAGS: such tags occur */
 enum { MB_F_MODULES = 4 };               /* and values of modules other than Lua's, in what replica.h encodes */
-enum { MB_F_TOLD = 8 };                  /* it tells of values: a text stands for one of a module's that cannot be made */
+enum { MB_F_TOLD = 8 };                  /* it tells of values: a text stands for a module's that cannot be made */
 enum { MB_E_BASE, MB_E_PRIVATE, MB_E_STATE };
 enum { MB_U_VALUE, MB_U_SHARED };        /* upvalue: a value follows | function number, index */
 enum { MB_ENCODED_HEADER = 5 };
@@ -77,7 +77,7 @@ int mb_decode(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
 /* The same where no code but finalizers may run: -1, with nothing pushed, when a module would have to be loaded. */
 int mb_decode_loaded(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
 
-/* The same, with a text in the place of each value whose module is not loaded: for looking at what is not taken. */
+/* The same, with a text in the place of each value whose module is not loaded: for showing what is not taken. */
 int mb_decode_shown(struct mb_heap *h, lua_State *L, const unsigned char *bytes);
 
 /* A reason from the value at `index`; a value that cannot travel is replaced by its inspect text.

@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-/* A value, a thread and the state that all threads share, as far as they are looked at: Lua 5.4.4 and later. */
+/* A value, a thread and the state that all threads share, as far as they are read: Lua 5.4.4 and later. */
 struct value {
   void *payload;
   unsigned char type;

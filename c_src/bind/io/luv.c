@@ -184,7 +184,7 @@ static int stop_loop(lua_State *L) {
   return 0;
 }
 
-/* What luv looks into when it finds a handle on the loop; this one is nil in Lua. */
+/* What luv reads when it finds a handle on the loop; this one is nil in Lua. */
 struct foreign {
   int ref, callbacks[2];
   void *context, *extra, *extra_gc;

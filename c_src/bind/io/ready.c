@@ -4,7 +4,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { NAP_NS = 10000000 }; /* what cannot be watched is looked at so often */
+enum { NAP_NS = 10000000 }; /* what cannot be watched is polled so often */
 
 int mb_ready_is_late(struct mb_heap *h, lua_State *L, int fd) {
   struct pollfd what = {.fd = fd, .events = fd == STDIN_FILENO ? POLLIN : POLLOUT};

@@ -46,7 +46,7 @@ struct mb_log {
   struct mb_backlog events;
   struct mb_record *taken; /* what the process is handling */
   int leaving;            /* the handler has ended: its process, or another, writes what there is, and ends then */
-  int roused;             /* it has been told, and has not found the backlog empty since */
+  int told;               /* it has been told, and has not found the backlog empty since */
   int handling;           /* the process has been given something, and has not asked for the next since */
   unsigned turns;         /* how often it has been given something */
   int watched;            /* a process sees to it that a handler does not hold up its successor */

@@ -18,7 +18,7 @@ int mb_log_event(struct mb_heap *h, struct mb_record *e) {
   struct mb_log *log = h->log;
   struct mb_signal *wake = mb_signal_take(h->scheduler, MB_MESSAGE, log->wake->size);
   struct mb_record *replaced = NULL;
-  int accepted, dropped = 0, rouse = 0;
+  int accepted, dropped = 0, tell = 0;
   mb_pid to;
   if (wake) memcpy(wake->data, log->wake->data, log->wake->size);
   pthread_mutex_lock(&log->mutex);
@@ -30,13 +30,13 @@ int mb_log_event(struct mb_heap *h, struct mb_record *e) {
     replaced = mb_backlog_replace(&log->events, e);
   } else if (accepted) {
     dropped = !mb_backlog_put(&log->events, e, e->kind == MB_EVENT_ENTRY ? MB_MAY_DROP : MB_KEEP);
-    rouse = wake && !log->roused;
-    if (rouse) log->roused = 1;
+    tell = wake && !log->told;
+    if (tell) log->told = 1;
   }
   pthread_mutex_unlock(&log->mutex);
   if (dropped) free(e);
   free(replaced);
-  if (rouse)
+  if (tell)
     mb_signal_send(h->scheduler, to, wake);
   else if (wake)
     mb_signal_give(h->scheduler, wake);
@@ -113,7 +113,7 @@ static void write_all_left(struct mb_heap *h, lua_State *L) {
   left = log->events;
   log->taken = NULL;
   log->events = (struct mb_backlog){.limit = left.limit};
-  log->roused = log->leaving = log->handling = 0;
+  log->told = log->leaving = log->handling = 0;
   atomic_store(&log->active, 0);
   atomic_store(&log->process, 0);
   pthread_mutex_unlock(&log->mutex);
@@ -169,7 +169,7 @@ static int hand_over(struct mb_heap *h, lua_State *L) {
   log->handling = 0;
   atomic_store(&log->process, pid);
   log->leaving = 1;
-  log->roused = 1; /* it looks without being told */
+  log->told = 1; /* it asks without being told */
   pthread_mutex_unlock(&log->mutex);
   return 1;
 }

@@ -1,4 +1,5 @@
-/* Runs that a seed decides: another mb_next_ready, which the linker puts in the place of the core's, is all they take. */
+/* Runs that a seed decides: all they take is another mb_next_ready, which the linker puts in the place of the
+ * core's. */
 #include <string.h>
 
 #include "test/plain.h"

@@ -8,7 +8,7 @@ local core = require "moonbeam.core"
 
 local completion = {}
 
-local MOST_FIELDS = 100000 -- of a table are looked through
+local MOST_FIELDS = 100000 -- of a table are scanned
 local MOST_SHOWN = 500
 
 local keywords = {}

@@ -98,7 +98,7 @@ local function evaluate(chunk, state, settings)
   return succeed(state, settings, table.unpack(outcome, 2, outcome.n))
 end
 
--- Let the library's modules have their fields: others load them when they use one, here they are looked at.
+-- Let the library's modules have their fields: others load them when they use one, here they are shown.
 local function load_modules()
   for _, value in next, require "moonbeam" do
     if type(value) == "table" then pairs(value) end

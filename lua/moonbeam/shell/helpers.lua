@@ -20,7 +20,8 @@ function helpers.v(n)
   local found = state and state.results[number]
   if state and not found and number >= 1 and number < state.n then
     core.argument_error("v", 1,
-      string.format("the results of input %d are no longer kept, only those of the last %d inputs", number, results.MOST))
+      string.format("the results of input %d are no longer kept, only those of the last %d inputs", number,
+        results.MOST))
   end
   if not found then core.argument_error("v", 1, string.format("v(%d) is out of bounds", n)) end
   return table.unpack(found, 1, found.n)
