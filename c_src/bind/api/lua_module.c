@@ -7,6 +7,7 @@
 #include "code/modules.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
+#include "heap/fields.h"
 
 /* Fill the module's table, at stack index 1, from its file, and take its metatable off. In one call from Lua, so that
  * no other process of the heap sees half of it. */
@@ -16,12 +17,7 @@ static void load(struct mb_heap *h, lua_State *L) {
   if (!luaL_getmetafield(L, 1, "__module")) return; /* somebody else has been here meanwhile */
   name = lua_tostring(L, -1);
   if (!mb_library_load(h, L, name)) luaL_error(L, "module '%s' not found: the library's files are gone", name);
-  lua_pushnil(L);
-  while (lua_next(L, -2)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, 1);
-  }
+  mb_fields_copy(L, lua_gettop(L), 1);
   mb_modules_alias(h, L, -1, name, NULL); /* the file's own table, which its functions have */
   if (!lua_getmetatable(L, -1)) lua_pushnil(L);
   lua_setmetatable(L, 1);
@@ -122,15 +118,9 @@ static int name(lua_State *L) {
 
 /* library_modules() -> those that are loaded, by name: a copy */
 static int library_modules(lua_State *L) {
-  lua_newtable(L);
   mb_push_ref(mb_heap_of(L), L, MB_REF_OWN_MODULES);
-  lua_pushnil(L);
-  while (lua_next(L, -2)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -5);
-  }
-  lua_pop(L, 1);
+  lua_newtable(L);
+  mb_fields_copy(L, lua_gettop(L) - 1, lua_gettop(L));
   return 1;
 }
 

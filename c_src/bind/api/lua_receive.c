@@ -10,6 +10,7 @@
 #include "heap/arguments.h"
 #include "heap/closing.h"
 #include "heap/errors.h"
+#include "heap/fields.h"
 #include "process/current.h"
 #include "process/direct.h"
 #include "process/read_message.h"
@@ -396,12 +397,7 @@ static int matcher(lua_State *L) {
   shape = check_clauses(h, L, "matcher");
   if (shape & SHAPE_AFTER) (void)after_deadline(h, L, "matcher");
   lua_createtable(L, (int)(shape / SHAPE_ONE), shape & SHAPE_AFTER);
-  lua_pushnil(L);
-  while (lua_next(L, 1)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, 2);
-  }
+  mb_fields_copy(L, 1, 2);
   push_metatable(h, L, shape);
   lua_setmetatable(L, 2);
   return 1;

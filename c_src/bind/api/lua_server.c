@@ -10,6 +10,7 @@
 #include "code/adopt.h"
 #include "code/modules.h"
 #include "heap/arguments.h"
+#include "heap/fields.h"
 #include "heap/inspect.h"
 #include "heap/private.h"
 #include "process/current.h"
@@ -149,13 +150,8 @@ static int servers_of(lua_State *L) {
 }
 
 /* Assign the fields of one table to another, and its metatable. */
-static void copy_fields(lua_State *L, int from, int to) {
-  lua_pushnil(L);
-  while (lua_next(L, from)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, to);
-  }
+static void assign(lua_State *L, int from, int to) {
+  mb_fields_copy(L, from, to);
   if (!lua_getmetatable(L, from)) lua_pushnil(L);
   lua_setmetatable(L, to);
 }
@@ -208,13 +204,13 @@ static int reload_module(lua_State *L) {
     return 2;
   }
   lua_pushvalue(L, OLD);
-  if (lua_rawget(L, RUNNING) == LUA_TTABLE) copy_fields(L, OLD, FROZEN);
+  if (lua_rawget(L, RUNNING) == LUA_TTABLE) assign(L, OLD, FROZEN);
   lua_pushvalue(L, OLD);
   lua_pushnil(L);
   lua_rawset(L, RUNNING);
   if (!lua_rawequal(L, NEW, OLD)) { /* it may have filled its old table by itself */
     clear_fields(L, OLD);
-    copy_fields(L, NEW, OLD);
+    assign(L, NEW, OLD);
   }
   lua_pushboolean(L, 1);
   return 1;

@@ -4,18 +4,14 @@
 #include <unistd.h>
 
 #include "code/modules.h"
+#include "heap/fields.h"
 
 static const char root[] = "moonbeam";
 
 /* Push a copy of the table at `index`; its metatable is left out. */
 static void push_copy(lua_State *L, int index) {
   lua_newtable(L);
-  lua_pushnil(L);
-  while (lua_next(L, index)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -4);
-  }
+  mb_fields_copy(L, index, lua_gettop(L));
 }
 
 static void make_globals(struct mb_heap *h, lua_State *L) {
