@@ -56,10 +56,10 @@ static void deliver_notice(struct mb_scheduler *s, struct mb_process *p, struct 
     mb_process_exit(s, p, s->runtime->killed);
 }
 
-/* An exit signal reaches p, by Process.exit or over a link. */
-static void exit_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid from,
-                         struct mb_reason *reason, int linked) {
-  if (linked) {
+/* An exit signal reaches p: MB_EXIT, by Process.exit, or MB_EXIT_LINK. */
+static void exit_arrives(struct mb_scheduler *s, struct mb_process *p, enum mb_signal_kind kind, mb_pid from,
+                         struct mb_reason *reason) {
+  if (kind == MB_EXIT_LINK) {
     uint64_t *entry = mb_map_get(&p->links, from);
     int active = entry && *entry == 0;
     if (entry) mb_map_remove(&p->links, from, NULL);
@@ -73,7 +73,7 @@ static void exit_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid fr
   if (p->flags & MB_TRAP_EXIT)
     deliver_notice(s, p, notice(MB_EXITED, from, 0, reason, NULL, 0));
   else if (reason->kind != MB_REASON_NORMAL ||
-           (!linked && from == atomic_load_explicit(&p->pid, memory_order_relaxed)))
+           (kind == MB_EXIT && from == atomic_load_explicit(&p->pid, memory_order_relaxed)))
     mb_process_exit(s, p, reason);
 }
 
@@ -145,7 +145,7 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
       break;
     case MB_EXIT:
     case MB_EXIT_LINK:
-      exit_arrives(s, p, signal->from, signal->reason, signal->kind == MB_EXIT_LINK);
+      exit_arrives(s, p, signal->kind, signal->from, signal->reason);
       break;
     case MB_DOWN:
       down_arrives(s, p, signal->from, signal->ref, signal->reason);
@@ -320,7 +320,7 @@ int mb_exit_signal(struct mb_scheduler *s, mb_pid from, mb_pid to, struct mb_rea
   struct mb_process *here = mb_process_here(s, to);
   struct mb_signal *signal;
   if (here) {
-    exit_arrives(s, here, from, reason, 0);
+    exit_arrives(s, here, MB_EXIT, from, reason);
     return 0;
   }
   signal = notice(MB_EXIT, from, 0, reason, NULL, 0);
@@ -454,7 +454,7 @@ void mb_announce_death(struct mb_scheduler *s, struct mb_process *p) {
     struct mb_process *t = mb_process_here(s, e->key);
     if (e->value != 0 && !t) continue; /* the other side has been told to unlink */
     if (t) {
-      exit_arrives(s, t, self, p->reason, 1);
+      exit_arrives(s, t, MB_EXIT_LINK, self, p->reason);
     } else {
       add_notice(s, &notices, e->key, notice(MB_EXIT_LINK, self, 0, p->reason, NULL, 0));
     }

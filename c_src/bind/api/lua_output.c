@@ -38,11 +38,13 @@ static int is_late(struct mb_heap *h, lua_State *L, FILE *f, size_t size) {
          mb_ready_is_late(h, L, STDOUT_FILENO);
 }
 
-static void print_line(const char *line, size_t size, int newline) {
+enum line_end { END_MISSING, END_THERE };
+
+static void print_line(const char *line, size_t size, enum line_end end) {
   const struct mb_screen *screen = mb_screen_begin(stdout);
   flockfile(stdout); /* partner: every thread that writes; no Lua inside */
   fwrite(line, 1, size, stdout);
-  if (newline) putc_unlocked('\n', stdout);
+  if (end == END_MISSING) putc_unlocked('\n', stdout);
   fflush(stdout);
   funlockfile(stdout);
   mb_screen_end(screen, MB_WRITTEN_LINE);
@@ -61,7 +63,7 @@ static int print_on(lua_State *L, int status, lua_KContext unused) {
     mb_ready_wait(h, L, h->scheduler->current, STDOUT_FILENO, print_on);
   if (n == 1 && !leader && lua_type(L, 1) == LUA_TSTRING) {
     line = lua_tolstring(L, 1, &size);
-    print_line(line, size, 1);
+    print_line(line, size, END_MISSING);
     return 0;
   }
   for (int i = 1; i <= n; i++) {
@@ -78,7 +80,7 @@ static int print_on(lua_State *L, int status, lua_KContext unused) {
   luaL_pushresult(&b);
   if (leader) return lead(h, L, leader, 0);
   line = lua_tolstring(L, -1, &size);
-  print_line(line, size, 0);
+  print_line(line, size, END_THERE);
   return 0;
 }
 

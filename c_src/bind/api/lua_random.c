@@ -84,9 +84,7 @@ static int call_outside(struct mb_heap *h, lua_State *L, lua_CFunction f) {
 
 /* Call f, the library's, with the state of who calls. The functions here have the library's upvalue, so that it works
  * in their frame. */
-static inline int call(lua_State *L, int seeds) {
-  struct mb_heap *h = mb_heap_here(L);
-  lua_CFunction f = seeds ? h->random->randomseed : h->random->random;
+static inline int call(struct mb_heap *h, lua_State *L, lua_CFunction f) {
   if (h->scheduler) {
     struct mb_process *p = h->scheduler->current;
     mb_pid id = mb_own_id(p);
@@ -96,8 +94,15 @@ static inline int call(lua_State *L, int seeds) {
   return f(L);
 }
 
-static int do_random(lua_State *L) { return call(L, 0); }
-static int do_randomseed(lua_State *L) { return call(L, 1); }
+static int do_random(lua_State *L) {
+  struct mb_heap *h = mb_heap_here(L);
+  return call(h, L, h->random->random);
+}
+
+static int do_randomseed(lua_State *L) {
+  struct mb_heap *h = mb_heap_here(L);
+  return call(h, L, h->random->randomseed);
+}
 
 /* The library's function of this name, in the table on the top of the stack; NULL: somebody's own, without a
  * generator. */
