@@ -1,0 +1,199 @@
+/* Connections: OpenSSL between two BIOs of memory. See tls.h. */
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/openssl.h"
+
+static void connection_free(struct mb_tls *tls) {
+  struct mb_connection *t = (struct mb_connection *)tls;
+  SSL_free(t->ssl); /* and the BIOs */
+  free(t->host);
+  free(t->name);
+  free(t->refusal);
+  if (t->choice) mb_tls_context_release(&t->choice->head);
+  mb_tls_context_release(t->head.context);
+  free(t);
+}
+
+/* Let a client expect a host: by its number, or by its name, which it asks for, too. */
+static int expect(struct mb_connection *t, const char *host) {
+  X509_VERIFY_PARAM *parameters = SSL_get0_param(t->ssl);
+  t->host = strdup(host);
+  if (!t->host) return -1;
+  X509_VERIFY_PARAM_set_hostflags(parameters,
+                                  X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  if (X509_VERIFY_PARAM_set1_ip_asc(parameters, host) == 1) return 0;
+  ERR_clear_error();
+  return SSL_set1_host(t->ssl, host) == 1 && SSL_set_tlsext_host_name(t->ssl, host) == 1 ? 0 : -1;
+}
+
+static struct mb_tls *connection_open(struct mb_tls_context *context, const char *host) {
+  struct mb_context *c = (struct mb_context *)context;
+  struct mb_connection *t = calloc(1, sizeof *t);
+  if (!t) return NULL;
+  t->head.functions = context->functions;
+  t->head.context = context;
+  mb_tls_context_retain(context);
+  t->ssl = SSL_new(c->ctx);
+  t->in = BIO_new(BIO_s_mem());
+  t->out = BIO_new(BIO_s_mem());
+  if (!t->ssl || !t->in || !t->out) {
+    BIO_free(t->in);
+    BIO_free(t->out);
+    connection_free(&t->head);
+    return NULL;
+  }
+  SSL_set_bio(t->ssl, t->in, t->out);
+  SSL_set_app_data(t->ssl, t);
+  if (c->is_server)
+    SSL_set_accept_state(t->ssl);
+  else
+    SSL_set_connect_state(t->ssl);
+  if (!host || expect(t, host) == 0) return &t->head;
+  connection_free(&t->head);
+  ERR_clear_error();
+  return NULL;
+}
+
+static int feed(struct mb_tls *tls, const void *bytes, size_t n) {
+  struct mb_connection *t = (struct mb_connection *)tls;
+  size_t room = sizeof t->first - t->first_size, done;
+  if (room > n) room = n;
+  memcpy(t->first + t->first_size, bytes, room);
+  t->first_size += room;
+  return n == 0 || BIO_write_ex(t->in, bytes, n, &done) == 1 ? 0 : -1;
+}
+
+static size_t pending(struct mb_tls *tls) { return BIO_ctrl_pending(((struct mb_connection *)tls)->out); }
+
+static size_t drain(struct mb_tls *tls, void *bytes, size_t n) {
+  size_t done;
+  return BIO_read_ex(((struct mb_connection *)tls)->out, bytes, n, &done) == 1 ? done : 0;
+}
+
+static enum mb_tls_state step(struct mb_tls *tls) {
+  struct mb_connection *t = (struct mb_connection *)tls;
+  int result;
+  if (t->head.state == MB_TLS_READY || t->head.state == MB_TLS_FAILED) return t->head.state;
+  ERR_clear_error();
+  result = SSL_do_handshake(t->ssl);
+  switch (result == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, result)) {
+    case SSL_ERROR_NONE:
+      return t->head.state = MB_TLS_READY;
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+      return t->head.state = MB_TLS_HANDSHAKE;
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB:
+      return t->head.state = MB_TLS_ASKS;
+    default:
+      mb_fail(t);
+      return MB_TLS_FAILED;
+  }
+}
+
+static const char *asked(const struct mb_tls *tls) { return ((const struct mb_connection *)tls)->name; }
+
+static void choose(struct mb_tls *tls, struct mb_tls_context *c, const char *refusal) {
+  struct mb_connection *t = (struct mb_connection *)tls;
+  if (t->answered) return;
+  t->answered = 1;
+  if (c) mb_tls_context_retain(c);
+  t->choice = (struct mb_context *)c;
+  if (refusal) t->refusal = strdup(refusal);
+}
+
+static size_t read_plain(struct mb_tls *tls, void *bytes, size_t n) {
+  struct mb_connection *t = (struct mb_connection *)tls;
+  size_t done = 0, some;
+  if (t->head.state != MB_TLS_READY) return 0;
+  ERR_clear_error();
+  while (done < n) {
+    int result = SSL_read_ex(t->ssl, (char *)bytes + done, n - done, &some);
+    if (result == 1) {
+      done += some;
+      continue;
+    }
+    switch (SSL_get_error(t->ssl, result)) {
+      case SSL_ERROR_WANT_READ:
+      case SSL_ERROR_WANT_WRITE:
+        break;
+      case SSL_ERROR_ZERO_RETURN:
+        t->head.ended = 1;
+        break;
+      default:
+        mb_fail(t);
+    }
+    break;
+  }
+  return done;
+}
+
+static int write_plain(struct mb_tls *tls, const void *bytes, size_t n) {
+  struct mb_connection *t = (struct mb_connection *)tls;
+  size_t done;
+  if (t->head.state != MB_TLS_READY) return -1;
+  ERR_clear_error();
+  if (n == 0 || SSL_write_ex(t->ssl, bytes, n, &done) == 1) return 0;
+  mb_fail(t);
+  return -1;
+}
+
+static void end(struct mb_tls *tls) {
+  struct mb_connection *t = (struct mb_connection *)tls;
+  if (t->head.state != MB_TLS_READY) return;
+  ERR_clear_error();
+  (void)SSL_shutdown(t->ssl);
+  ERR_clear_error();
+}
+
+static void copy(char *to, size_t room, const char *from) { snprintf(to, room, "%s", from ? from : ""); }
+
+static void facts(const struct mb_tls *tls, struct mb_tls_facts *f) {
+  const struct mb_connection *t = (const struct mb_connection *)tls;
+  const unsigned char *alpn;
+  unsigned size;
+  X509 *peer;
+  memset(f, 0, sizeof *f);
+  copy(f->server_name, sizeof f->server_name, t->host ? t->host : t->name);
+  if (t->head.state != MB_TLS_READY) return;
+  copy(f->version, sizeof f->version, SSL_get_version(t->ssl));
+  copy(f->cipher, sizeof f->cipher, SSL_get_cipher_name(t->ssl));
+  SSL_get0_alpn_selected(t->ssl, &alpn, &size);
+  if (size) memcpy(f->alpn, alpn, size < sizeof f->alpn ? size : sizeof f->alpn - 1);
+  peer = SSL_get1_peer_certificate(t->ssl);
+  if (peer) mb_certificate_facts(peer, f);
+  X509_free(peer);
+}
+
+extern const struct mb_tls_functions mb_tls_functions;
+
+static struct mb_tls_context *context_new(const struct mb_tls_options *o, struct mb_tls_error *e) {
+  struct mb_tls_context *c = mb_context_new(o, e);
+  if (c) c->functions = &mb_tls_functions;
+  return c;
+}
+
+/* The one name of the shared object's that is seen from outside. */
+__attribute__((visibility("default"))) const struct mb_tls_functions mb_tls_functions = {
+    .context_new = context_new,
+    .context_free = mb_context_free,
+    .open = connection_open,
+    .free = connection_free,
+    .feed = feed,
+    .pending = pending,
+    .drain = drain,
+    .step = step,
+    .asked = asked,
+    .choose = choose,
+    .read = read_plain,
+    .write = write_plain,
+    .end = end,
+    .facts = facts,
+};
+
+/* Threads of the program may be at work while it ends, so OpenSSL does not clean up after itself then. */
+__attribute__((constructor)) static void begin(void) { OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL); }
