@@ -29,6 +29,8 @@
 #include "io/luv.h"
 #include "io/os_signal.h"
 #include "io/object.h"
+#include "io/secure.h"
+#include "io/tls_context.h"
 #include "io/waiter.h"
 #include "log/log.h"
 #include "process/ending.h"
@@ -346,6 +348,8 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_os_signal(h, L);
   mb_open_os(h, L);
   mb_open_dial(h, L);
+  mb_open_tls_context(h, L);
+  mb_open_secure(h, L);
   lua_pushliteral(L, MOONBEAM_VERSION);
   lua_setfield(L, -2, "version");
   return 1;

@@ -27,19 +27,59 @@
 -- * `give_away(pid [, gift])` -> true: the process gets {"socket", socket, from, gift}; the socket is passive then. What has
 --   arrived and was not taken goes along. "ESRCH" when it is dead: the socket stays.
 --
+-- * `starttls(opts [, ms])`, `handshake([ms])`, `tls()`: see below.
+--
+-- With the option `tls` a connection is one of TLS, 1.2 or 1.3, on OpenSSL. `net.connect{host, port, tls = true}`
+-- connects to a server whose certificate is for that host and of an issuer that the system trusts (or those in the file
+-- that SSL_CERT_FILE names); `net.listen{host, port, tls = {cert = file, key = file}}` serves. Files are PEM: a chain
+-- with the server's own certificate first, and a key without a password (in the same file, if `key` is left out). Of a
+-- client:
+--
+-- * `verify` (true): false lets any server in; `ca`: a file with the certificates to trust instead of the system's;
+-- * `server_name`: whom to expect and to ask for, when it is not `host`;
+-- * `alpn`: names of protocols, the preferred one first; `cert`, `key`: the client's own.
+--
+-- Of a server, besides `cert`, `key` and `alpn` (its own order counts; a client that offers none of them is refused):
+--
+-- * `sni`: certificates by the name that clients ask for, {["a.example"] = {cert =, key =}, ["*.b.example"] = ...}, or
+--   a function of the name (nil: the client asks for none) that returns {cert =, key =}, or nil for `cert` itself. The
+--   function is copied, as those of spawn are, and runs in the process that makes the handshake, which may wait in it;
+-- * `verify_client`: true asks for a certificate of an issuer in the file `ca` and refuses who has none, "optional"
+--   lets such clients in;
+-- * `handshake_timeout` (10,000 ms): how long a handshake may take from its beginning, whatever the calls' own times.
+--
+-- `connect` makes the handshake within its timeout. `accept` does not, so a client that says nothing keeps no other
+-- waiting: the first call of `recv`, `send`, `shutdown`, `active` or `handshake([ms])` -> true does, in the process
+-- that owns the socket by then. A handshake that fails breaks the socket: later calls give the same failure.
+-- `starttls(opts [, ms])` -> true makes a plain socket one of TLS and makes the handshake, as a client, with
+-- `server_name` or `verify = false`, or with `server = true` as a server; what has arrived before and was not taken
+-- counts as TLS. `tls()` -> false for a plain socket, or a table: version, cipher, alpn, server_name, and peer, the other
+-- side's certificate if it has shown one, trusted or not: {subject =, issuer =, names =, serial =, fingerprint = of
+-- SHA-256, valid_from =, valid_until =}.
+--
+-- All other methods and messages are those of plain sockets (messages are called "tcp" here, too). `shutdown` and
+-- `close` say so to the other side (close_notify). Failures of TLS are:
+--
+-- * "ECERT": the other side's certificate is refused here; the text says why, whom it names and who was expected;
+-- * "ETLS": anything else that is no TLS or goes wrong in it, refusals of the other side's among them;
+-- * "ETRUNCATED": reading has come to an end that nobody has announced (no close_notify), so something may be missing;
+--   announced ends are "EOF". What has arrived before can still be read, but for "*a", which fails.
+--
 -- Of a listener: `accept([ms])` -> socket, `close()`, `sockname()`. It closes with the process that has made it.
 -- Of a UDP socket: `send(data, host, port [, ms])`, `recv([ms])` -> data, host, port, `active(mode)` with the messages
 -- {"udp", socket, host, port, data}, `sockname()`, `close()`. A host that is a name is looked up at each `send`, which waits for
 -- that, up to ms, and takes the first address of the socket's family; an address in numbers goes out at once. Hosts that are
 -- received are addresses in numbers.
 --
--- See Erlang's `gen_tcp`, `gen_udp` and `inet`.
+-- See Erlang's `gen_tcp`, `ssl`, `gen_udp` and `inet`.
 -- @module moonbeam.net
 
 local core = require "moonbeam.core"
 local options = require "moonbeam.internal.options"
 
 local net = {}
+
+local function tls() return require "moonbeam.net.tls" end -- when there is something for it
 
 -- The metatable of addresses.
 net.Address = {
@@ -92,6 +132,10 @@ local function port_rule(v)
   if math.type(v) ~= "integer" or v < 0 or v > 65535 then return "an integer from 0 to 65535" end
 end
 
+local function tls_rule(v)
+  if type(v) ~= "table" and type(v) ~= "boolean" then return "a table of options, true or false", core.type(v) end
+end
+
 -- Options whose host and port may be the first items, {host, port}: a table with both by name.
 local function named(opts)
   if opts[1] == nil and opts[2] == nil then return opts end
@@ -104,7 +148,7 @@ end
 
 local listen_options = options.of{
   {"host", host_rule}, {"port", port_rule}, {"path", path_rule}, {"backlog", options.integer(1)},
-  {"reuseaddr", options.boolean}, {"acceptors", options.integer(1)},
+  {"reuseaddr", options.boolean}, {"acceptors", options.integer(1)}, {"tls", tls_rule},
 }
 
 --- A listening socket. See Erlang's `gen_tcp:listen/2`.
@@ -117,7 +161,8 @@ local listen_options = options.of{
 -- Schedulers beyond n share. A Unix socket has one queue, whatever n is.
 -- @param opts `{host, port}`, or by name: host ("127.0.0.1" at first; "0.0.0.0" or "::" for all), port (0, or none: any
 -- that is free), or path for a Unix socket, a file which is removed when the listener closes; backlog (1024): how many
--- connections may wait, in each queue; reuseaddr (true); acceptors (1), of which there are no more than schedulers
+-- connections may wait, in each queue; reuseaddr (true); acceptors (1), of which there are no more than schedulers; tls, a
+-- table of a server's options, see above
 -- @return listener | nil, text, code
 -- @usage
 -- local listener = net.listen{port = 0}
@@ -151,16 +196,21 @@ function net.listen(opts)
   options.check(opts, listen_options, "net.listen", 1)
   local backlog = opts.backlog or 1024
   local acceptors = opts.acceptors or 1
-  if opts.path then return core.net_listen(opts.path, nil, backlog, false, acceptors) end
-  local found, text, code = addresses(opts.host or "127.0.0.1", nil, 0)
+  local context, found, text, code
+  if opts.tls then
+    context, text, code = tls().server_context(tls().check_server(opts.tls, "net.listen", 1))
+    if not context then return nil, text, code end
+  end
+  if opts.path then return core.net_listen(opts.path, nil, backlog, false, acceptors, context) end
+  found, text, code = addresses(opts.host or "127.0.0.1", nil, 0)
   if not found then return nil, text, code end
-  return core.net_listen(found[1], opts.port or 0, backlog, opts.reuseaddr ~= false, acceptors)
+  return core.net_listen(found[1], opts.port or 0, backlog, opts.reuseaddr ~= false, acceptors, context)
 end
 
 local connect_options = options.of{
   {"host", host_rule}, {"port", port_rule}, {"path", path_rule}, {"timeout", options.timeout}, {"nodelay", options.boolean},
   {"keepalive", options.any}, {"high_water", options.integer(1)}, {"line_limit", options.integer(1)},
-  {"family", families}, {"local_host", host_rule}, {"local_port", port_rule},
+  {"family", families}, {"local_host", host_rule}, {"local_port", port_rule}, {"tls", tls_rule},
 }
 
 local set_later = {"nodelay", "keepalive", "high_water", "line_limit"}
@@ -181,7 +231,8 @@ end
 -- The addresses of a name are tried in turn, IPv6 and IPv4, until one accepts.
 -- @param host a name or an address; or "unix:/path"; or a table with all options, and host and port or path
 -- @param port integer
--- @param[opt] opts timeout = ms in all, family = "inet" | "inet6", local_host =, local_port =, and those of `set`
+-- @param[opt] opts timeout = ms in all, family = "inet" | "inet6", local_host =, local_port =, those of `set`, and
+-- tls = true or a table of a client's options, see above
 -- @return socket | nil, text, code
 -- @usage
 -- local socket, text, code = net.connect("localhost", 1, {timeout = 1000})
@@ -197,19 +248,32 @@ function net.connect(host, port, opts)
   end
   opts = options.check(opts, connect_options, "net.connect", at)
   local deadline = core.deadline(opts.timeout, "net.connect", at)
-  if path then
-    local socket, text, code = core.net_connect(path, nil, deadline)
-    if not socket then return nil, text, code end
-    return set(socket, opts)
+  if not path then
+    check_host(host, "net.connect", 1)
+    check_port(port, "net.connect", at == 1 and 1 or 2)
   end
-  check_host(host, "net.connect", 1)
-  check_port(port, "net.connect", at == 1 and 1 or 2)
-  local found, text, code = addresses(host, opts.family, deadline)
+  local context, expected, found, socket, text, code
+  if opts.tls then
+    local wanted = tls().check_client(opts.tls, "net.connect", at)
+    expected = tls().expected(wanted, not path and host, "net.connect", at)
+    context, text, code = tls().client_context(wanted)
+    if not context then return nil, text, code end
+  end
+  local function connected()
+    set(socket, opts)
+    if not context then return socket end
+    return tls().connected(socket, context, expected, deadline)
+  end
+  if path then
+    socket, text, code = core.net_connect(path, nil, deadline)
+    if not socket then return nil, text, code end
+    return connected()
+  end
+  found, text, code = addresses(host, opts.family, deadline)
   if not found then return nil, text, code end
-  local socket
   for _, address in ipairs(found) do
     socket, text, code = core.net_connect(address, port, deadline, opts.local_host, opts.local_port)
-    if socket then return set(socket, opts) end
+    if socket then return connected() end
     if code == "ETIMEDOUT" or code == "ECANCELED" then break end
   end
   return nil, text or "EADDRNOTAVAIL: address not available", code or "EADDRNOTAVAIL"

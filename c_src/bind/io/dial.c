@@ -12,6 +12,7 @@
 #include "io/listener.h"
 #include "io/lookup.h"
 #include "io/socket.h"
+#include "io/tls_context.h"
 #include "io/udp.h"
 
 /* Connecting */
@@ -105,7 +106,7 @@ static int do_connect(lua_State *L) {
 
 /* Listening */
 
-/* listen(host | path, port | nil, backlog, reuseaddr, acceptors) -> listener: host is a numeric address */
+/* listen(host | path, port | nil, backlog, reuseaddr, acceptors [, context of TLS]) -> listener: host is a numeric address */
 static int do_listen(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
@@ -115,6 +116,7 @@ static int do_listen(lua_State *L) {
   lua_Integer acceptors = luaL_checkinteger(L, 5);
   uint32_t schedulers = h->runtime->scheduler_count;
   struct sockaddr_storage internet;
+  if (!lua_isnoneornil(L, 6)) options.tls = mb_tls_context_at(L, 6);
   options.acceptors = acceptors < schedulers ? (unsigned)acceptors : schedulers;
   if (lua_isnoneornil(L, 2)) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

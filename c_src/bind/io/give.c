@@ -23,11 +23,21 @@ struct parcel {
   mb_pid receiver;
   struct mb_signal *message;
   uint64_t id;
-  int fd, is_pipe, ended, broken, shut, error;
+  struct mb_tls *tls; /* taken from the socket, or NULL */
+  uint64_t secure_until;
+  int fd, is_pipe, ended, broken, shut, secured, error;
   size_t high_water, line_limit;
   size_t size;
   unsigned char bytes[]; /* unread */
 };
+
+/* The giver's socket has its TLS again, unless it has been closed meanwhile. */
+static void give_back(struct mb_socket *mine, struct parcel *g) {
+  if (mine->object.closed)
+    mb_tls_free(g->tls);
+  else
+    mine->tls = g->tls;
+}
 
 /* Back on the giver's scheduler: what has been taken is closed here, which the other side does not notice. */
 static void answered(struct mb_scheduler *s, struct mb_posted *posted) {
@@ -37,6 +47,7 @@ static void answered(struct mb_scheduler *s, struct mb_posted *posted) {
   mine->given = g->error;
   if (g->error) {
     close(g->fd);
+    give_back(mine, g);
     if (g->message) mb_signal_free(g->message);
   } else {
     mb_object_close(&mine->object, MB_CLOSE_AT_ONCE);
@@ -60,6 +71,9 @@ static int take(struct mb_scheduler *s, struct mb_process *p, struct parcel *g) 
     return error;
   }
   new->object.mailed = 1;
+  new->tls = g->tls;
+  new->secure_until = g->secure_until;
+  new->secured = (uint8_t)g->secured;
   new->ended = g->ended;
   new->broken = g->broken;
   new->shut = (uint8_t)g->shut;
@@ -75,6 +89,7 @@ static void come_back(struct mb_scheduler *s, struct parcel *g) {
   close(g->fd);
   mine->giving = 0;
   mine->given = UV_ESRCH;
+  give_back(mine, g);
   if (mine->object.closed) {
     mine->given = UV_ECANCELED;
   } else if (p && mb_object_give(&mine->object, p, g->receiver) == 0) {
@@ -151,10 +166,12 @@ static int send_away(struct mb_heap *h, lua_State *L, struct mb_socket *s, struc
   mb_socket_stop(s);
   *g = (struct parcel){.posted = {.run = arrived}, .from = h->scheduler, .socket = s, .receiver = pid,
                        .message = message, .id = s->object.id, .fd = fd, .is_pipe = s->is_pipe, .ended = s->ended,
-                       .broken = s->broken, .shut = s->shut, .high_water = s->high_water, .line_limit = s->line_limit,
+                       .broken = s->broken, .shut = s->shut, .tls = s->tls, .secured = s->secured,
+                       .secure_until = s->secure_until, .high_water = s->high_water, .line_limit = s->line_limit,
                        .size = s->size};
   if (s->size) memcpy(g->bytes, s->bytes + s->start, s->size);
   s->giving = 1;
+  s->tls = NULL; /* the parcel's, which goes to another thread */
   mb_object_retain(&s->object);
   mb_post(to, &g->posted);
   return give_on(L, LUA_OK, 0);

@@ -313,6 +313,10 @@ static int push_accepted(struct mb_heap *h, lua_State *L, struct mb_process *p, 
     return mb_failure(L, error);
   }
   error = mb_socket_open(s, fd);
+  if (!error && shared->tls) {
+    struct mb_tls *tls = shared->tls->functions->open(shared->tls, NULL);
+    error = tls ? mb_socket_secure(s, tls) : UV_ENOMEM;
+  }
   if (error) {
     mb_object_close(&s->object, MB_CLOSE_AT_ONCE);
     return mb_failure(L, error);

@@ -5,7 +5,10 @@
  * What the schedulers share is counted (listening.h); each has an object of its own, which has a part of that as its own from
  * when a process first accepts there, and watches it while one waits in accept. The watch tells as long as a connection is
  * there, so a process that was woken and does not take it, since it has ended or timed out meanwhile, keeps it from nobody:
- * the next one is woken. With several acceptors it goes on without any, for those of other schedulers. */
+ * the next one is woken. With several acceptors it goes on without any, for those of other schedulers.
+ *
+ * Accepting does not wait for a handshake of TLS: that is made by whoever uses the connection (secure.h), so that a
+ * client which says nothing keeps no other waiting. */
 #ifndef MB_LISTENER_H
 #define MB_LISTENER_H
 

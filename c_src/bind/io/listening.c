@@ -173,6 +173,8 @@ int mb_listening_open(struct mb_listenings *all, uint64_t id, const struct socka
   l->size = sizeof l->address;
   (void)getsockname(part->fd, (struct sockaddr *)&l->address, &l->size); /* a port that was free */
   add(l, part);
+  if (options.tls) mb_tls_context_retain(options.tls);
+  l->tls = options.tls;
   mb_lock_take(&all->lock);
   l->next = all->first;
   all->first = l;
@@ -236,6 +238,7 @@ void mb_listening_release(struct mb_listenings *all, struct mb_listening *l) {
     next = part->next;
     free_part(part);
   }
+  mb_tls_context_release(l->tls);
   free(l->path);
   free(l);
 }

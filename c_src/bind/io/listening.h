@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "core/lock.h"
+#include "tls/tls.h"
 
 enum { MB_MOST_SPARE = 64 };
 
@@ -41,6 +42,7 @@ struct mb_listening {
   uint64_t id;
   unsigned acceptors;        /* parts there may be */
   int backlog, reuse;
+  struct mb_tls_context *tls; /* of what connections are TLS, a reference, or NULL; constant */
   char *path;                /* of a Unix socket, removed when it closes; or NULL */
   struct sockaddr_storage address;
   socklen_t size;
@@ -56,6 +58,7 @@ struct mb_listen_options {
   int backlog;
   int reuse;          /* SO_REUSEADDR */
   unsigned acceptors; /* 1 at least */
+  struct mb_tls_context *tls; /* of what connections are TLS, or NULL; borrowed */
 };
 
 /* Listen on an address, with one reference. 0 or an error of libuv's. Any thread, as all of these. */

@@ -7,6 +7,7 @@
 #include "heap/errors.h"
 #include "io/address.h"
 #include "io/give.h"
+#include "io/secure.h"
 #include "io/socket.h"
 
 enum { PIECE = 65536 /* bytes that are queued at once */ };
@@ -55,7 +56,7 @@ static int take(lua_State *L, struct mb_socket *s, enum what what, size_t n) {
       if (s->ended == UV_EOF) return push_bytes(L, s, s->size);
       break;
   }
-  return s->ended ? mb_failure(L, s->ended) : 0;
+  return s->ended ? mb_socket_failure(L, s, s->ended) : 0;
 }
 
 /* How many bytes may be unread while somebody waits for this. */
@@ -75,6 +76,12 @@ static int receive_on(lua_State *L, int status, lua_KContext deadline) {
     size_t n = (size_t)lua_tointeger(L, 3);
     int results;
     if (!s) return mb_object_gone(L, waited);
+    results = mb_secure(h, L, s, p, (uint64_t)deadline, receive_on);
+    if (results < 0) return -results;
+    if (!results) {
+      waited = 1;
+      continue;
+    }
     results = take(L, s, what, n);
     if (!results && mb_deadline_passed(h, (uint64_t)deadline)) results = mb_failure(L, UV_ETIMEDOUT);
     if (results) {
@@ -130,8 +137,8 @@ static int receive(lua_State *L) {
 
 /* send */
 
-static int sent_failure(lua_State *L, int error, size_t taken) {
-  (void)mb_failure(L, error);
+static int sent_failure(lua_State *L, const struct mb_socket *s, int error, size_t taken) {
+  (void)mb_socket_failure(L, s, error);
   lua_pushinteger(L, (lua_Integer)taken);
   return 4;
 }
@@ -145,8 +152,17 @@ static int send_on(lua_State *L, int status, lua_KContext deadline) {
     struct mb_socket *s = (struct mb_socket *)mb_object_own(h, L, p, "send");
     size_t size, taken = (size_t)lua_tointeger(L, 3);
     const char *text = lua_tolstring(L, 2, &size);
-    int error = s ? s->broken : 0;
+    int error = s ? s->broken : 0, ready;
     if (!s) return mb_object_gone(L, waited);
+    ready = mb_secure(h, L, s, p, (uint64_t)deadline, send_on);
+    if (ready < 0) {
+      lua_pushinteger(L, 0);
+      return -ready + 1;
+    }
+    if (!ready) {
+      waited = 1;
+      continue;
+    }
     if (!error && s->shut) error = UV_EPIPE;
     if (!error && taken < size && mb_socket_queued(s) == 0) {
       long n = mb_socket_write_now(s, text + taken, size - taken);
@@ -164,7 +180,7 @@ static int send_on(lua_State *L, int status, lua_KContext deadline) {
     if (error || taken == size) {
       s->object.waiter = 0;
       if (waited) uv_unref(&s->uv.handle);
-      if (error) return sent_failure(L, error, taken);
+      if (error) return sent_failure(L, s, error, taken);
       lua_pushboolean(L, 1);
       return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
     }
@@ -213,10 +229,26 @@ static int result(lua_State *L, int error) {
   return 1;
 }
 
-static int do_shutdown(lua_State *L) {
+/* Stack: 1 socket. */
+static int shutdown_on(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_socket *s = (struct mb_socket *)mb_object_own(h, L, mb_current(h, L), "shutdown");
-  return s ? result(L, mb_socket_shutdown(s)) : mb_object_gone(L, 0);
+  for (int waited = status == LUA_YIELD;; waited = 1) {
+    struct mb_process *p = mb_current_still(h, L);
+    struct mb_socket *s = (struct mb_socket *)mb_object_own(h, L, p, "shutdown");
+    int ready, error;
+    if (!s) return mb_object_gone(L, waited);
+    ready = mb_secure(h, L, s, p, (uint64_t)unused, shutdown_on);
+    if (ready < 0) return -ready;
+    if (!ready) continue;
+    error = mb_socket_shutdown(s);
+    return error ? mb_socket_failure(L, s, error) : result(L, 0);
+  }
+}
+
+static int do_shutdown(lua_State *L) {
+  (void)mb_current(mb_heap_of(L), L);
+  lua_settop(L, 1);
+  return shutdown_on(L, LUA_OK, 0);
 }
 
 static int push_name(lua_State *L, const char *method, int peer) {
@@ -252,14 +284,35 @@ static int check_active(struct mb_heap *h, lua_State *L, int at, const char *fun
   return (int)n;
 }
 
+/* Stack: 1 socket, 2 mode, 3 whether it counts. */
+static int activate_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_of(L);
+  for (int waited = status == LUA_YIELD;; waited = 1) {
+    struct mb_process *p = mb_current_still(h, L);
+    struct mb_socket *s = (struct mb_socket *)mb_object_own(h, L, p, "active");
+    int active = (int)lua_tointeger(L, 2), ready = 1;
+    if (!s) return mb_object_gone(L, waited);
+    if (active) ready = mb_secure(h, L, s, p, (uint64_t)unused, activate_on);
+    if (ready < 0) return -ready;
+    if (!ready) continue;
+    mb_socket_activate(s, active, lua_toboolean(L, 3));
+    return mb_worked(h, L, p, MB_COST_MESSAGE, result(L, 0));
+  }
+}
+
+static int activate(lua_State *L, int active, int counts) {
+  lua_settop(L, 1);
+  lua_pushinteger(L, active);
+  lua_pushboolean(L, counts);
+  return activate_on(L, LUA_OK, 0);
+}
+
 static int do_active(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
-  struct mb_socket *s = (struct mb_socket *)mb_object_own(h, L, p, "active");
-  int counts, active = check_active(h, L, 2, "active", &counts);
-  if (!s) return mb_object_gone(L, 0);
-  mb_socket_activate(s, active, counts);
-  return mb_worked(h, L, p, MB_COST_MESSAGE, result(L, 0));
+  int counts, active;
+  (void)mb_object_own(h, L, mb_current(h, L), "active");
+  active = check_active(h, L, 2, "active", &counts);
+  return activate(L, active, counts);
 }
 
 static size_t check_size(struct mb_heap *h, lua_State *L, const char *name) {
@@ -274,12 +327,12 @@ static int set(lua_State *L) {
   static const char *const known[] = {"nodelay", "keepalive", "high_water", "line_limit", "active", NULL};
   struct mb_heap *h = mb_heap_of(L);
   struct mb_socket *s = (struct mb_socket *)mb_object_own(h, L, mb_current(h, L), "set");
-  int error = 0, counts = 0, active = 0, activate;
+  int error = 0, counts = 0, active = 0, changes_mode;
   if (!lua_istable(L, 2)) mb_bad_type(h, L, "set", 1, "table of options", 2);
   lua_settop(L, 2);
   mb_check_options(h, L, 2, "set", 1, known);
-  activate = lua_getfield(L, 2, "active") != LUA_TNIL;
-  if (activate) active = check_active(h, L, 3, "set", &counts);
+  changes_mode = lua_getfield(L, 2, "active") != LUA_TNIL;
+  if (changes_mode) active = check_active(h, L, 3, "set", &counts);
   if (!s) return mb_object_gone(L, 0);
   if (lua_getfield(L, 2, "high_water") != LUA_TNIL) s->high_water = check_size(h, L, "high_water");
   if (lua_getfield(L, 2, "line_limit") != LUA_TNIL) s->line_limit = check_size(h, L, "line_limit");
@@ -294,8 +347,7 @@ static int set(lua_State *L) {
       error = uv_tcp_keepalive(&s->uv.tcp, 1, (unsigned)check_size(h, L, "keepalive"));
   }
   if (error) return mb_failure(L, error);
-  if (activate) mb_socket_activate(s, active, counts);
-  return result(L, 0);
+  return changes_mode ? activate(L, active, counts) : result(L, 0);
 }
 
 static int getfd(lua_State *L) {
@@ -312,4 +364,6 @@ const luaL_Reg mb_socket_methods[] = {{"recv", receive},       {"send", do_send}
                                       {"peername", peername},  {"sockname", sockname},
                                       {"active", do_active},   {"set", set},
                                       {"give_away", mb_socket_give_away}, {"getfd", getfd},
+                                      {"handshake", mb_secure_handshake}, {"tls", mb_secure_tls},
+                                      {"starttls", mb_secure_starttls},
                                       {NULL, NULL}};

@@ -27,6 +27,32 @@ static void note_interest(struct mb_socket *s) {
     uv_unref(&s->uv.handle);
 }
 
+/* Errors */
+
+static const char *name_of(int error, char *name, size_t room) {
+  switch (error) {
+    case MB_ETLS: return "ETLS";
+    case MB_ECERT: return "ECERT";
+    case MB_ETRUNCATED: return "ETRUNCATED";
+    default: return uv_err_name_r(error, name, room);
+  }
+}
+
+int mb_socket_failure(lua_State *L, const struct mb_socket *s, int error) {
+  char name[32];
+  if (error == MB_ETRUNCATED)
+    return mb_failure_text(L, "ETRUNCATED", "the connection has ended without close_notify: something may be missing");
+  if (error != MB_ETLS && error != MB_ECERT) return mb_failure(L, error);
+  return mb_failure_text(L, name_of(error, name, sizeof name),
+                         s->tls && s->tls->text[0] ? s->tls->text : "the other side has closed in the handshake");
+}
+
+void mb_socket_break(struct mb_socket *s, int error) {
+  mb_socket_stop(s);
+  if (!s->ended) s->ended = error;
+  if (!s->broken) s->broken = error;
+}
+
 /* Unread bytes */
 
 int mb_socket_put(struct mb_socket *s, const void *bytes, size_t n) {
@@ -63,8 +89,8 @@ static void send_end(struct mb_socket *s) {
   if (!s->active || s->told) return;
   s->told = 1;
   if (s->ended != UV_EOF) {
-    char name[32];
-    uv_err_name_r(s->ended, name, sizeof name);
+    char room[32];
+    const char *name = name_of(s->ended, room, sizeof room);
     e = mb_event_begin(&s->object, "tcp_error", 3, strlen(name));
     mb_event_string(&e, name, strlen(name));
     (void)mb_event_send(&s->object, &e);
@@ -100,6 +126,80 @@ void mb_socket_activate(struct mb_socket *s, int active, int counts) {
     mb_socket_read(s, s->high_water);
 }
 
+/* TLS */
+
+struct write {
+  uv_write_t request;
+  struct mb_socket *socket;
+  char bytes[];
+};
+
+static int put_out(struct write *w, struct mb_socket *s, size_t n);
+
+/* Queue what the filter has to send. 0 or an error. */
+static int flush(struct mb_socket *s) {
+  size_t n = s->tls->functions->pending(s->tls);
+  struct write *w = n ? malloc(sizeof *w + n) : NULL;
+  if (n == 0) return 0;
+  if (!w) return UV_ENOMEM;
+  return put_out(w, s, s->tls->functions->drain(s->tls, w->bytes, n));
+}
+
+static int tls_error(const struct mb_socket *s) { return s->tls->is_about_certificates ? MB_ECERT : MB_ETLS; }
+
+static int deliver(struct mb_socket *s, const void *bytes, size_t n) {
+  return s->active ? send_bytes(s, bytes, n) : mb_socket_put(s, bytes, n);
+}
+
+/* Deliver the plain bytes of what has been fed. 0, or how reading ends. The buffer is used. */
+static int decrypt(struct mb_socket *s) {
+  size_t n;
+  int error;
+  while ((n = s->tls->functions->read(s->tls, s->object.io->buffer, MB_READ_SIZE)) > 0) {
+    error = deliver(s, s->object.io->buffer, n);
+    if (error) return error;
+  }
+  error = flush(s); /* an alert, or the answer to new keys */
+  if (error && !s->shut && !s->broken) s->broken = error;
+  if (s->tls->state != MB_TLS_FAILED) return s->tls->ended ? UV_EOF : 0;
+  s->broken = tls_error(s);
+  return s->broken;
+}
+
+int mb_socket_secure(struct mb_socket *s, struct mb_tls *tls) {
+  int error = s->size && tls->functions->feed(tls, s->bytes + s->start, s->size) != 0 ? UV_ENOMEM : 0;
+  if (error) {
+    mb_tls_free(tls);
+    return error;
+  }
+  mb_socket_stop(s);
+  if (s->size) mb_socket_take(s, s->size);
+  s->tls = tls;
+  s->secure_until = 0;
+  return 0;
+}
+
+int mb_socket_handshake(struct mb_socket *s) {
+  enum mb_tls_state state = s->broken ? MB_TLS_FAILED : s->tls->functions->step(s->tls);
+  int error = s->broken;
+  if (!error) error = flush(s);
+  if (!error && state == MB_TLS_READY) {
+    int ended = decrypt(s);
+    s->secured = 1;
+    if (!ended && s->ended == UV_EOF) ended = MB_ETRUNCATED;
+    if (ended) s->ended = ended;
+    return 1;
+  }
+  if (!error && state == MB_TLS_FAILED)
+    error = tls_error(s);
+  else if (!error && state == MB_TLS_HANDSHAKE && s->ended)
+    error = s->ended == UV_EOF ? MB_ETLS : s->ended;
+  if (!error) return 0;
+  if (!s->broken) (void)mb_socket_shutdown(s); /* behind the alert */
+  mb_socket_break(s, error);
+  return error;
+}
+
 /* Reading */
 
 static void on_room(uv_handle_t *handle, size_t wanted, uv_buf_t *buffer) {
@@ -108,12 +208,22 @@ static void on_room(uv_handle_t *handle, size_t wanted, uv_buf_t *buffer) {
   *buffer = uv_buf_init((char *)io->buffer, MB_READ_SIZE);
 }
 
+/* Bytes for the filter. 0, or how reading ends. */
+static int arrived(struct mb_socket *s, const void *bytes, size_t n) {
+  if (s->tls->functions->feed(s->tls, bytes, n) != 0) return UV_ENOMEM;
+  if (s->tls->state == MB_TLS_READY) return decrypt(s);
+  mb_socket_stop(s); /* until the owner has taken a step */
+  return 0;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   struct mb_socket *s = of_handle(stream);
   if (n == 0) return;
   if (n > 0) {
-    int error = s->active ? send_bytes(s, buffer->base, (size_t)n) : mb_socket_put(s, buffer->base, (size_t)n);
+    int error = s->tls ? arrived(s, buffer->base, (size_t)n) : deliver(s, buffer->base, (size_t)n);
     if (error) n = error;
+  } else if (n == UV_EOF && s->secured) {
+    n = MB_ETRUNCATED;
   }
   if (n < 0) {
     s->ended = (int)n;
@@ -143,12 +253,6 @@ void mb_socket_stop(struct mb_socket *s) {
 
 /* Writing */
 
-struct write {
-  uv_write_t request;
-  struct mb_socket *socket;
-  char bytes[];
-};
-
 size_t mb_socket_queued(const struct mb_socket *s) { return uv_stream_get_write_queue_size(&s->uv.stream); }
 
 static void on_written(uv_write_t *request, int status) {
@@ -163,6 +267,7 @@ static void on_written(uv_write_t *request, int status) {
 long mb_socket_write_now(struct mb_socket *s, const char *bytes, size_t n) {
   uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes, (unsigned)(n > 0x40000000 ? 0x40000000 : n));
   long done;
+  if (s->tls) return 0;
   mb_pipe_may_break = 1;
   done = uv_try_write(&s->uv.stream, &buffer, 1);
   mb_pipe_may_break = 0;
@@ -170,14 +275,11 @@ long mb_socket_write_now(struct mb_socket *s, const char *bytes, size_t n) {
   return done == UV_EAGAIN ? 0 : done;
 }
 
-int mb_socket_queue(struct mb_socket *s, const char *bytes, size_t n) {
-  struct write *w = malloc(sizeof *w + n);
-  uv_buf_t buffer;
+/* Queue the n bytes in w, which is taken over. */
+static int put_out(struct write *w, struct mb_socket *s, size_t n) {
+  uv_buf_t buffer = uv_buf_init(w->bytes, (unsigned)n);
   int error;
-  if (!w) return UV_ENOMEM;
-  memcpy(w->bytes, bytes, n);
   w->socket = s;
-  buffer = uv_buf_init(w->bytes, (unsigned)n);
   mb_pipe_may_break = 1; /* it is written at once when nothing is queued */
   error = uv_write(&w->request, &s->uv.stream, &buffer, 1, on_written);
   mb_pipe_may_break = 0;
@@ -186,6 +288,25 @@ int mb_socket_queue(struct mb_socket *s, const char *bytes, size_t n) {
   else
     mb_object_retain(&s->object);
   return error;
+}
+
+int mb_socket_queue(struct mb_socket *s, const char *bytes, size_t n) {
+  struct write *w;
+  if (s->tls) {
+    if (s->tls->functions->write(s->tls, bytes, n) == 0) return flush(s);
+    return s->broken = tls_error(s);
+  }
+  w = malloc(sizeof *w + n);
+  if (!w) return UV_ENOMEM;
+  memcpy(w->bytes, bytes, n);
+  return put_out(w, s, n);
+}
+
+/* To the other side's filter. */
+static void say_end(struct mb_socket *s) {
+  if (!s->tls || s->shut || s->broken) return;
+  s->tls->functions->end(s->tls);
+  (void)flush(s);
 }
 
 struct shutdown {
@@ -207,6 +328,7 @@ int mb_socket_shutdown(struct mb_socket *s) {
   struct shutdown *d;
   int error;
   if (s->shut) return 0;
+  say_end(s);
   d = malloc(sizeof *d);
   if (!d) return UV_ENOMEM;
   d->socket = s;
@@ -269,15 +391,19 @@ static void close_socket(struct mb_object *o, int how) {
   s->bytes = NULL;
   s->start = s->size = s->room = 0;
   uv_ref(&s->uv.handle);
+  if (how == MB_CLOSE_IN_ORDER) say_end(s);
   if (how == MB_CLOSE_IN_ORDER && mb_socket_queued(s) > 0 && !s->broken && (s->shut || mb_socket_shutdown(s) == 0))
     linger(s);
   else
     close_handle(s);
+  mb_tls_free(s->tls); /* what it had to send is queued */
+  s->tls = NULL;
 }
 
 static void free_socket(struct mb_object *o) {
   struct mb_socket *s = (struct mb_socket *)o;
   free(s->bytes);
+  mb_tls_free(s->tls);
   free(s);
 }
 

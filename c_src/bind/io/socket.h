@@ -1,18 +1,30 @@
 /* Connected sockets, TCP and Unix: bytes in both directions over libuv's streams.
  *
  * Once somebody has asked for bytes, reading goes on in the background up to a bound, so that a process finds what has
- * arrived while it did something else; then it is stopped until some have been taken. In an active mode what arrives goes
- * to the owner's mailbox instead. Writing is tried at once; what the kernel does not take is queued as a copy, a piece at a
- * time, while its sender waits, so a queue is never longer than the high-water mark and a piece.
+ * arrived while it did something else; then it is stopped until some have been taken. In an active mode what arrives
+ * goes to the owner's mailbox instead. Writing is tried at once; what the kernel does not take is queued as a copy, a
+ * piece at a time, while its sender waits, so a queue is never longer than the high-water mark and a piece.
  *
  * Who closes a socket does not wait for its queue: it lingers, belonging to nobody, until that is written or LINGER_MS
- * have passed. */
+ * have passed.
+ *
+ * With TLS, the filter stands between the stream and all this: unread, in messages and counted are plain bytes, queued
+ * are those of the filter. Callbacks decrypt; the handshake is made step by step by the owner's calls (secure.h), for
+ * which a callback only keeps what has arrived. */
 #ifndef MB_SOCKET_H
 #define MB_SOCKET_H
 
 #include "io/object.h"
+#include "tls/tls.h"
 
 enum { MB_ACTIVE_ALWAYS = -1 };
+
+/* Errors beside libuv's, which mb_socket_failure knows. */
+enum {
+  MB_ETLS = -10001,      /* TLS has failed; the filter says why */
+  MB_ECERT = -10002,     /* a certificate was refused */
+  MB_ETRUNCATED = -10003 /* the connection has ended, and TLS has not */
+};
 
 struct mb_socket {
   struct mb_object object;
@@ -30,8 +42,11 @@ struct mb_socket {
   size_t line_limit;
   int active;        /* 0; MB_ACTIVE_ALWAYS; or for so many messages more */
   int counts;        /* the active mode is a number: its end is told */
-  int ended;         /* reading has ended by this error of libuv's, UV_EOF among them */
+  int ended;         /* reading has ended by this error, UV_EOF among them */
   int broken;        /* writing has */
+  struct mb_tls *tls;    /* its own, or NULL: plain */
+  uint64_t secure_until; /* ns: the handshake is to be done by then; 0: it has not begun */
+  uint8_t secured; /* the handshake is done */
   uint8_t is_pipe;
   uint8_t connecting;
   uint8_t reading;
@@ -49,6 +64,19 @@ struct mb_socket *mb_socket_new(struct mb_heap *h, struct mb_process *p, int is_
 /* Let it be the connection fd, which is taken over, on failure too. 0 or an error of libuv's. */
 int mb_socket_open(struct mb_socket *s, int fd);
 
+/* Let it be TLS from here on: what is unread is the other side's first part of it. Takes tls over. 0 or UV_ENOMEM. */
+int mb_socket_secure(struct mb_socket *s, struct mb_tls *tls);
+
+/* Go on with the handshake as far as what has arrived goes. 1: it is done; 0: not yet, or tls->state is MB_TLS_ASKS; or
+ * an error which has broken the socket. */
+int mb_socket_handshake(struct mb_socket *s);
+
+/* Nothing more is read or written, because of this error. */
+void mb_socket_break(struct mb_socket *s, int error);
+
+/* Push the three values of a failure for an error of this socket's. */
+int mb_socket_failure(lua_State *L, const struct mb_socket *s, int error);
+
 /* Read in the background until `bound` bytes are unread, unless reading has ended. */
 void mb_socket_read(struct mb_socket *s, size_t bound);
 
@@ -61,7 +89,7 @@ void mb_socket_take(struct mb_socket *s, size_t n);
 /* Append to the unread bytes. 0 or UV_ENOMEM. */
 int mb_socket_put(struct mb_socket *s, const void *bytes, size_t n);
 
-/* Write what the kernel takes at once: how many bytes, or an error of libuv's. Nothing may be queued. */
+/* Write what the kernel takes at once: how many bytes, or an error of libuv's; with TLS 0. Nothing may be queued. */
 long mb_socket_write_now(struct mb_socket *s, const char *bytes, size_t n);
 
 /* Queue a copy. 0 or an error. */
@@ -70,7 +98,7 @@ int mb_socket_queue(struct mb_socket *s, const char *bytes, size_t n);
 /* How many bytes are queued. */
 size_t mb_socket_queued(const struct mb_socket *s);
 
-/* Half-close, after what is queued. 0 or an error. */
+/* Half-close, after what is queued; with TLS, say so to the other side. 0 or an error. */
 int mb_socket_shutdown(struct mb_socket *s);
 
 /* It lingers no longer. */
