@@ -1,7 +1,9 @@
 #include "broken_pipe.h"
 
+#include <errno.h>
 #include <pthread.h>
-#include <stddef.h>
+#include <time.h>
+#include <unistd.h>
 
 _Thread_local volatile sig_atomic_t mb_pipe_may_break;
 
@@ -21,3 +23,22 @@ static void set_handler(void) {
 }
 
 void mb_broken_pipe_await(void) { pthread_once(&once, set_handler); }
+
+ssize_t mb_write_quietly(int fd, const void *bytes, size_t size) {
+  static const struct timespec no_time;
+  sigset_t pipe, before, waiting;
+  ssize_t wrote;
+  int error, theirs = 0; /* one that waits already, which it can do only where it is blocked */
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  if (sigismember(&before, SIGPIPE)) theirs = sigpending(&waiting) == 0 && sigismember(&waiting, SIGPIPE);
+  do wrote = write(fd, bytes, size);
+  while (wrote < 0 && errno == EINTR);
+  error = errno;
+  if (wrote < 0 && error == EPIPE && !theirs)
+    while (sigtimedwait(&pipe, NULL, &no_time) < 0 && errno == EINTR) continue;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = error;
+  return wrote;
+}

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "broken_pipe.h"
+
 enum {
   STALL_MS = 1000,   /* a reader that takes nothing for so long is given up by who waits for the end */
   DRAIN_MS = 5000,   /* and so long at most in all */
@@ -84,8 +86,6 @@ static void stat_target(struct mb_writer *w) {
 /* Write without waiting: how many bytes went. A reader that has gone takes everything, and nobody is killed. The mutex
  * is held. */
 static size_t write_now(struct mb_writer *w, const char *bytes, size_t size) {
-  static const struct timespec no_time;
-  sigset_t pipe, before;
   ssize_t wrote;
   stat_target(w);
   if (w->way == THREAD_ONLY) return 0;
@@ -93,18 +93,11 @@ static size_t write_now(struct mb_writer *w, const char *bytes, size_t size) {
     write_all(w->fd, bytes, size);
     return size;
   }
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe, &before);
   if (w->way == SOCKET)
-    wrote = send(w->fd, bytes, size, MSG_DONTWAIT);
+    wrote = send(w->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
   else
-    wrote = write(w->now_fd, bytes, size);
-  if (wrote < 0 && errno == EPIPE) {
-    wrote = (ssize_t)size;
-    if (!sigismember(&before, SIGPIPE)) (void)sigtimedwait(&pipe, NULL, &no_time); /* ours, which waits */
-  }
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+    wrote = mb_write_quietly(w->now_fd, bytes, size);
+  if (wrote < 0 && errno == EPIPE) wrote = (ssize_t)size;
   return wrote > 0 ? (size_t)wrote : 0;
 }
 

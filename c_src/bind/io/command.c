@@ -1,10 +1,12 @@
 #include "io/command.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/broken_pipe.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
 #include "io/failure.h"
@@ -104,10 +106,10 @@ static void stop_feeding(struct mb_command *c) {
 
 static void on_feed(uv_poll_t *poll, int status, int events) {
   struct mb_command *c = COMMAND(poll, feed);
-  ssize_t n = mb_program_write(c->feed_fd, c->input + c->fed, c->input_size - c->fed);
+  ssize_t n = mb_write_quietly(c->feed_fd, c->input + c->fed, c->input_size - c->fed);
   (void)status;
   (void)events;
-  if (n == UV_EAGAIN) return;
+  if (n < 0 && errno == EAGAIN) return;
   if (n > 0) c->fed += (size_t)n;
   if (n < 0 || c->fed == c->input_size) stop_feeding(c); /* it may well end without having read all */
 }

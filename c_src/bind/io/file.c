@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/broken_pipe.h"
 #include "io/waiter.h"
 
 /* Memory */
@@ -167,31 +166,12 @@ static int64_t read_block(struct mb_file *f, int64_t at) {
   return (int64_t)got;
 }
 
-/* As write, but that a pipe without a reader is an error and no signal, which would end the program. */
-static ssize_t write_quietly(int fd, const char *bytes, size_t size) {
-  sigset_t pipe, before;
-  ssize_t n;
-  int err;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  n = write(fd, bytes, size);
-  err = errno;
-  if (n < 0 && err == EPIPE) {
-    struct timespec none = {0};
-    while (sigtimedwait(&pipe, NULL, &none) < 0 && errno == EINTR) continue;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  errno = err;
-  return n;
-}
-
 static int64_t write_block(struct mb_file *f) {
   size_t done = f->written;
   int64_t result = 0;
   while (done < f->want) {
     ssize_t n = f->seekable && !f->append ? pwrite(f->fd, f->block + done, f->want - done, f->at + (int64_t)done)
-                : f->waits                ? write_quietly(f->fd, f->block + done, f->want - done)
+                : f->waits                ? mb_write_quietly(f->fd, f->block + done, f->want - done)
                                           : write(f->fd, f->block + done, f->want - done);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {

@@ -40,19 +40,3 @@ void mb_program_close(int fds[], int count) {
     fds[i] = -1;
   }
 }
-
-ssize_t mb_program_write(int fd, const void *bytes, size_t size) {
-  static const struct timespec no_time;
-  sigset_t pipe, before;
-  ssize_t wrote;
-  int error;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  do wrote = write(fd, bytes, size);
-  while (wrote < 0 && errno == EINTR);
-  error = errno;
-  if (wrote < 0 && error == EPIPE && !sigismember(&before, SIGPIPE)) (void)sigtimedwait(&pipe, NULL, &no_time);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return wrote < 0 ? uv_translate_sys_error(error) : wrote;
-}

@@ -27,7 +27,4 @@ int mb_program_pipe(int fds[2]);
 /* Close what is open of them, which is not -1. */
 void mb_program_close(int fds[], int count);
 
-/* Write without waiting and without SIGPIPE to a descriptor that does not block: how many bytes, or an error of libuv's. */
-ssize_t mb_program_write(int fd, const void *bytes, size_t size);
-
 #endif
