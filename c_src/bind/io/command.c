@@ -277,7 +277,6 @@ static int run_on(lua_State *L, int status, lua_KContext deadline) {
     struct mb_process *p = mb_current_still(h, L);
     int done = is_done(c) || c->error, late = !done && mb_deadline_passed(h, (uint64_t)deadline), results;
     if (done || late) {
-      const char *name = mb_signal_name(c->signal);
       if (c->error) late = 0;
       let_go(c);
       if (c->error || late) {
@@ -290,10 +289,8 @@ static int run_on(lua_State *L, int status, lua_KContext deadline) {
       push_output(L, &c->outputs[1]);
       results += 2;
       if (!c->error && !late && c->signal) {
-        if (name)
-          lua_pushstring(L, name);
-        else
-          lua_pushfstring(L, "%d", c->signal);
+        char name[MB_SIGNAL_NAME];
+        lua_pushstring(L, mb_signal_text(c->signal, name));
         results++;
       }
       return mb_worked(h, L, p, MB_COST_MESSAGE, results);
@@ -303,35 +300,19 @@ static int run_on(lua_State *L, int status, lua_KContext deadline) {
   }
 }
 
-/* Push a userdata with the strings of the sequence at `index` as a vector. */
-static char **push_vector(lua_State *L, int index) {
-  lua_Integer n = (lua_Integer)lua_rawlen(L, index);
-  char **vector = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *vector, 0);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, index, i);
-    vector[i - 1] = (char *)(uintptr_t)luaL_checkstring(L, -1); /* which stays in the sequence */
-    lua_pop(L, 1);
-  }
-  vector[n] = NULL;
-  return vector;
-}
-
 /* run({cmd, args...}, {"NAME=value"...} | nil, cwd | nil, stdin | nil, stderr, timeout): what the library has checked */
 static int run(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   uint64_t deadline = mb_check_deadline(h, L, 6, "system.run", 3, MB_TIMEOUT_OPTIONAL);
-  struct mb_program_spec spec = {.on_exit = on_exit_of, .directory = lua_tostring(L, 3)};
+  struct mb_program_spec spec = {.on_exit = on_exit_of};
   size_t size;
   const char *input = lua_tolstring(L, 4, &size);
   int standard_error = (int)lua_tointeger(L, 5), error;
   struct mb_command *c;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_argcheck(L, lua_rawlen(L, 1) > 0, 1, "the program expected");
   if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
   lua_settop(L, 6);
-  spec.arguments = push_vector(L, 1);
-  if (lua_istable(L, 2)) spec.environment = push_vector(L, 2);
+  mb_program_check(L, &spec);
   c = new_command(h, L, p);
   if (input) {
     c->input = malloc(size ? size : 1);
@@ -341,10 +322,8 @@ static int run(lua_State *L) {
   }
   error = start(c, &spec, standard_error);
   if (error) {
-    char name[32], text[128];
     let_go(c);
-    lua_pushfstring(L, "%s: %s", uv_strerror_r(error, text, sizeof text), spec.arguments[0]);
-    return mb_failure_text(L, uv_err_name_r(error, name, sizeof name), lua_tostring(L, -1));
+    return mb_program_failure(L, &spec, error);
   }
   lua_replace(L, 1);
   lua_settop(L, 1);

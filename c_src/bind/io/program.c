@@ -2,10 +2,45 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <lauxlib.h>
 #include <signal.h>
-#include <time.h>
+#include <stdint.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "io/failure.h"
+
+/* Push a userdata with the strings of the sequence at `index` as a vector. */
+static char **push_vector(lua_State *L, int index) {
+  lua_Integer n = (lua_Integer)lua_rawlen(L, index);
+  char **vector = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *vector, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, index, i);
+    vector[i - 1] = (char *)(uintptr_t)luaL_checkstring(L, -1); /* which stays in the sequence */
+    lua_pop(L, 1);
+  }
+  vector[n] = NULL;
+  return vector;
+}
+
+void mb_program_check(lua_State *L, struct mb_program_spec *spec) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argcheck(L, lua_rawlen(L, 1) > 0, 1, "the program expected");
+  spec->arguments = push_vector(L, 1);
+  spec->environment = lua_istable(L, 2) ? push_vector(L, 2) : NULL;
+  spec->directory = lua_tostring(L, 3);
+}
+
+int mb_program_failure(lua_State *L, const struct mb_program_spec *spec, int error) {
+  const char *culprit = spec->arguments[0];
+  char name[32], text[128];
+  struct stat st;
+  if (spec->directory && (error == UV_ENOENT || error == UV_EACCES || error == UV_ENOTDIR) &&
+      (stat(spec->directory, &st) != 0 || !S_ISDIR(st.st_mode) || access(spec->directory, X_OK) != 0))
+    culprit = spec->directory;
+  lua_pushfstring(L, "%s: %s", uv_strerror_r(error, text, sizeof text), culprit);
+  return mb_failure_text(L, uv_err_name_r(error, name, sizeof name), lua_tostring(L, -1));
+}
 
 int mb_program_start(uv_loop_t *loop, uv_process_t *process, const struct mb_program_spec *spec, uv_close_cb on_close) {
   uv_stdio_container_t stdio[3];

@@ -5,6 +5,7 @@
 #ifndef MB_PROGRAM_H
 #define MB_PROGRAM_H
 
+#include <lua.h>
 #include <uv.h>
 
 struct mb_program_spec {
@@ -14,6 +15,13 @@ struct mb_program_spec {
   uv_exit_cb on_exit;
   int fds[3]; /* the program's; -1: /dev/null */
 };
+
+/* Fill in what stands on the stack: 1 {program, argument...}, 2 {"NAME=value"...} or nil, 3 the directory or nil, which
+ * stay there as long as the spec is used. Pushes what keeps the rest. Raises. */
+void mb_program_check(lua_State *L, struct mb_program_spec *spec);
+
+/* Push the three values of a failure to start it, by an error of libuv's; returns 3. */
+int mb_program_failure(lua_State *L, const struct mb_program_spec *spec, int error);
 
 /* Start it. 0 or an error of libuv's, with `process` closed by `on_close` then. The descriptors stay the caller's. */
 int mb_program_start(uv_loop_t *loop, uv_process_t *process, const struct mb_program_spec *spec, uv_close_cb on_close);

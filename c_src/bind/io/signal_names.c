@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -28,4 +29,11 @@ const char *mb_signal_name(int number) {
   for (int i = 0; i < COUNT; i++)
     if (signals[i].number == number) return signals[i].name;
   return NULL;
+}
+
+const char *mb_signal_text(int number, char room[MB_SIGNAL_NAME]) {
+  const char *name = mb_signal_name(number);
+  if (name) return name;
+  snprintf(room, MB_SIGNAL_NAME, "%d", number);
+  return room;
 }
