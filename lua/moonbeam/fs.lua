@@ -73,7 +73,8 @@ end
 --- Make this the contents of a file, which is made when it is missing. See Elixir's `File.write/3`.
 -- With `atomic` whoever reads it sees the old contents or the new ones, whole: a new file takes the old one's place,
 -- with its permissions. With `sync` they are on the disk when the call returns. The permissions of a new file are
--- `mode`, an integer or octal digits; "666" when left out, less what the umask says.
+-- `mode`, an integer or octal digits; "666" when left out, less what the umask says. A pipe or device that is there
+-- is written to as fast as it takes what comes: the process waits for that, alone, and without a bound but its own end.
 -- @param path string
 -- @param data string, number or sequence of those
 -- @param[opt] opts table: append = true, atomic = true, sync = true, mode =
@@ -114,7 +115,7 @@ end
 -- (a number), or the rest ("a"); at the end of the file nil, "EOF: end of file", "EOF", and "" of the rest. A pipe or
 -- device that has nothing is waited for at most so long: nil, "ETIMEDOUT...", and what has come can be read later.
 -- * `file:write(data...)` -> file: at the position, or at the end in mode "a". Each is a string, a number or a
--- sequence.
+-- sequence. A pipe or device that takes nothing is waited for without a bound.
 -- * `file:seek([whence [, offset]])` -> position: as in Lua.
 -- * `file:pread(n, offset)`, `file:pwrite(data, offset)`: elsewhere; the position stays.
 -- * `file:lines([what])`: an iterator; it raises when reading fails.

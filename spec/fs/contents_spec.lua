@@ -146,4 +146,22 @@ describe("whole files", function()
     assert.is_true(fs.write(pipe, ("y"):rep(200000)))
     assert.equal(200000, #helper.await{"read", mb.is.string})
   end)
+
+  it("go to pipes that nobody reads, and nobody is held up but who writes, until that is killed", function()
+    local pipe = directory .. "/pipe"
+    assert(os.execute("mkfifo '" .. pipe .. "'"))
+    local held <close> = assert(fs.open(pipe, "r+")) -- has it open, and does not read
+    local writers = {}
+    for i = 1, 10 do -- more than the pool has threads
+      writers[i] = mb.spawn(function() fs.write(pipe, ("y"):rep(200000)) end)
+    end
+    for _, writer in ipairs(writers) do helper.until_waiting(writer) end
+    assert.equal("fifo", fs.stat(pipe).type) -- the pool is free
+    assert.equal("yyy", held:read(3))
+    for _, writer in ipairs(writers) do
+      local ref = mb.monitor(writer)
+      Process.exit(writer, "kill")
+      helper.await{"DOWN", ref, "process", writer, "killed"}
+    end
+  end)
 end)
