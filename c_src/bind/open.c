@@ -26,6 +26,7 @@
 #include "io/command.h"
 #include "io/io.h"
 #include "io/dial.h"
+#include "io/lua_program.h"
 #include "io/luv.h"
 #include "io/os_signal.h"
 #include "io/object.h"
@@ -345,6 +346,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_blocking(h, L);
   mb_open_fs(h, L);
   mb_open_command(h, L);
+  mb_open_program(h, L);
   mb_open_os_signal(h, L);
   mb_open_os(h, L);
   mb_open_dial(h, L);

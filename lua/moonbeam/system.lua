@@ -1,9 +1,9 @@
 --- The system: other programs, its signals, the environment, and what there is to know of the machine. See Elixir's `System`.
 --
--- A program that `run` starts is waited for by the calling process alone. It leads a session of its own: what ends it ends all
--- that it has started, and Ctrl-C on the terminal does not reach it. What fails for reasons outside of the program gives nil, a
--- text and the name of the error, `nil, "ENOENT: no such file or directory: x", "ENOENT"`; arguments that no call can mean
--- anything by raise.
+-- `run` starts a program and lets the calling process alone wait for its end, `spawn` one that runs beside the process.
+-- Either leads a session of its own: what ends it ends all that it has started, and Ctrl-C on the terminal does not
+-- reach it. What fails for reasons outside of the program gives nil, a text and the name of the error,
+-- `nil, "ENOENT: no such file or directory: x", "ENOENT"`; arguments that no call can mean anything by raise.
 -- @module moonbeam.system
 
 local core = require "moonbeam.core"
@@ -44,6 +44,23 @@ local function environment(v)
 end
 
 local standard_errors = {pipe = 0, stdout = 1, inherit = 2}
+
+-- Where a standard stream of a program leads, by C's numbers.
+local ways = {pipe = 0, [true] = 0, null = 1, [false] = 1, inherit = 2, stdout = 3}
+
+local function stream(v)
+  if not ways[v] or v == "stdout" then return 'true, false, "pipe", "null" or "inherit"' end
+end
+
+local function error_stream(v)
+  if not ways[v] then return 'true, false, "pipe", "null", "stdout" or "inherit"' end
+end
+
+local spawn_options = options.of{
+  {"stdin", stream}, {"stdout", stream}, {"stderr", error_stream}, {"cwd", text}, {"env", environment},
+}
+
+local function way(stream_option) return ways[stream_option == nil or stream_option] end
 
 local run_options = options.of{
   {"stdin", function(v) if type(v) ~= "string" then return "a string", core.type(v) end end}, {"cwd", text},
@@ -99,6 +116,49 @@ function system.run(cmd, args, opts)
   if code == nil then return nil, out, err, more, last end -- nil, text, code, printed, printed as errors
   if more ~= nil then return code, out, err, more end
   return code, out, err
+end
+
+--- Start a program that runs beside the calling process. See Elixir's `Port.open/2`.
+--
+-- It is found, and given its arguments, as by `run`. Its standard streams are pipes, whose other ends are sockets of
+-- the calling process, as those of `net`, but of one direction each: read in any of the ways there are, given away,
+-- closed. What it has printed can be read when it has ended, too. What nobody reads stays in the pipe, and when that is
+-- full, with 64 KiB, the program waits: let an output that will not be read lead elsewhere.
+--
+-- When it has ended, the message {"program_exit", program, code} comes, or {"program_exit", program, code, signal} of
+-- one that a signal has ended, behind those of what it had printed to active sockets. `wait` gives the same in the
+-- place of the message, which it takes away when that is there already.
+--
+-- The program belongs to the calling process. When that exits, in whatever way, the program is killed (SIGKILL) with
+-- all that it has started; so one that shall end in order is told so, and waited for, before. What it has left running
+-- when it ended by itself runs on.
+--
+-- What a program has:
+--
+-- * `pid`: its number. `stdin`, `stdout`, `stderr`: the sockets, nil where there is none. `stdin:shutdown()` or
+-- `close()` is the end of what it reads.
+-- * `wait([ms])` -> code [, signal] | nil, text, code: its end, waited for at most so long. The code of one that a
+-- signal has ended is 128 and the signal's number, as that of `run`.
+-- * `kill([signal])` -> true | nil, text, code: send it and all that it has started "SIGTERM", or another signal.
+-- "ESRCH": it has ended.
+-- * `close()` -> true: kill it (SIGKILL) with all that it has started, and close its sockets; no message comes.
+-- To-be-closed variables do this.
+-- @param cmd string
+-- @param[opt] args sequence of strings and numbers
+-- @param[opt] opts table: stdin, stdout, stderr = "pipe" or true, as when left out | "null" or false | "inherit" (this
+-- program's) and, of stderr, | "stdout" (among what it prints); cwd, env as for `run`
+-- @return program | nil, text, code
+-- @usage
+-- local program <close> = assert(system.spawn("cat"))
+-- program.stdin:send("one\ntwo\n")
+-- assert(program.stdout:recv("line") == "one")
+-- program.stdin:shutdown()
+-- assert(program.stdout:recv("*a") == "two\n")
+-- assert(receive{ {{"program_exit", program, any}} } == 0)
+function system.spawn(cmd, args, opts)
+  local all = command(cmd, args, "system.spawn")
+  opts = options.check(opts, spawn_options, "system.spawn", 3)
+  return core.spawn_program(all, merged(opts.env), opts.cwd, way(opts.stdin), way(opts.stdout), way(opts.stderr))
 end
 
 --- Have a signal of the system's sent to the calling process, as the message {"signal", name}, until it exits or says

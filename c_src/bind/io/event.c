@@ -45,6 +45,14 @@ void mb_event_integer(struct mb_event *e, int64_t value) {
   e->at += 8;
 }
 
+int mb_event_is(const struct mb_signal *s, const struct mb_object *o, const char *name) {
+  const unsigned char *at = s->data + MB_ENCODED_HEADER + ITEM; /* behind the beginning of the table */
+  uint32_t n = (uint32_t)strlen(name);
+  return s->kind == MB_MESSAGE && s->size >= MB_ENCODED_HEADER + 3 * ITEM + n && at[0] == MB_T_STRING &&
+         memcmp(at + 1, &n, 4) == 0 && memcmp(at + 5, name, n) == 0 && at[5 + n] == MB_T_HANDLE &&
+         memcmp(at + 6 + n, &o->id, 8) == 0;
+}
+
 int mb_event_send(struct mb_object *o, struct mb_event *e) {
   if (!e->signal) return UV_ENOMEM;
   *e->at = MB_T_NIL; /* no metatable */

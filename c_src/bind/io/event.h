@@ -17,6 +17,9 @@ struct mb_event mb_event_begin(struct mb_object *o, const char *name, uint32_t i
 void mb_event_string(struct mb_event *e, const void *bytes, size_t size);
 void mb_event_integer(struct mb_event *e, int64_t value);
 
+/* Whether a message, in a mailbox, is one of the object's by that name. */
+int mb_event_is(const struct mb_signal *s, const struct mb_object *o, const char *name);
+
 /* Send it to the object's owner, or drop it when there is none. 0, or UV_ENOMEM with nothing sent. */
 int mb_event_send(struct mb_object *o, struct mb_event *e);
 

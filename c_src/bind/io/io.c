@@ -17,8 +17,11 @@ struct mb_io *mb_io_new(struct mb_heap *h) {
 
 void mb_io_settle(struct mb_io *io) {
   uint32_t cursor = 0;
-  for (const struct mb_entry *e; (e = mb_map_next(&io->by_id, &cursor));)
-    mb_object_close((struct mb_object *)(uintptr_t)e->value, MB_CLOSE_AT_ONCE);
+  for (const struct mb_entry *e; (e = mb_map_next(&io->by_id, &cursor));) {
+    struct mb_object *o = (struct mb_object *)(uintptr_t)e->value;
+    mb_object_close(o, MB_CLOSE_AT_ONCE);
+    if (o->type->settle) o->type->settle(o);
+  }
   while (io->lingering) mb_socket_end_lingering(io->lingering);
 }
 

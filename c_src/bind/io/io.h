@@ -36,7 +36,7 @@ struct mb_io {
   /* See object.h. */
   int objects;              /* registry reference of {id = userdata}, weak; LUA_NOREF before the first */
   struct mb_map by_id;      /* id -> object, all that there are */
-  const struct mb_object_type *gone, *gone_traveller; /* what one counts as that is gone, by its id */
+  const struct mb_object_type *gone, *gone_traveller, *gone_program; /* what one counts as that is gone, by its id */
   const luaL_Reg *socket_methods; /* lua_socket.c's */
   /* push one that travels; 0 and nothing pushed: it is none */
   int (*arrived)(struct mb_heap *h, lua_State *L, uint64_t id);

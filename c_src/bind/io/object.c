@@ -94,7 +94,7 @@ static int push_text(lua_State *L) {
   struct box *b = lua_touserdata(L, 1);
   const char *name = "object";
   if (luaL_getmetafield(L, 1, "__name") == LUA_TSTRING) name = lua_tostring(L, -1);
-  lua_pushfstring(L, "#%s<%I>", name, (LUAI_UACINT)(b ? b->id & ~MB_TRAVELLER : 0));
+  lua_pushfstring(L, "#%s<%I>", name, (LUAI_UACINT)(b ? b->id & (MB_PROGRAM_ID - 1) : 0));
   return 1;
 }
 
@@ -121,6 +121,11 @@ static void push_metatable(struct mb_heap *h, lua_State *L, const struct mb_obje
     lua_setfield(L, -3, "__close");
   else
     lua_pop(L, 1);
+  if (type->index) {
+    lua_pushlightuserdata(L, h);
+    lua_insert(L, -2);
+    lua_pushcclosure(L, type->index, 2);
+  }
   lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
@@ -151,7 +156,7 @@ static void push_box(struct mb_heap *h, lua_State *L, struct mb_object *o, uint6
     return;
   }
   lua_pop(L, 1);
-  b = lua_newuserdatauv(L, sizeof *b, 0);
+  b = lua_newuserdatauv(L, sizeof *b, type->values);
   *b = (struct box){NULL, id};
   push_metatable(h, L, type);
   lua_setmetatable(L, -2);
@@ -231,5 +236,7 @@ void mb_object_push_id(struct mb_heap *h, lua_State *L, uint64_t id) {
   if (known && !(id & MB_TRAVELLER && ((const struct mb_object *)(uintptr_t)*known)->closed)) /* collected here */
     mb_object_push(h, L, (struct mb_object *)(uintptr_t)*known);
   else if (!h->io->arrived(h, L, id))
-    push_box(h, L, NULL, id, id & MB_TRAVELLER ? h->io->gone_traveller : h->io->gone);
+    push_box(h, L, NULL, id, id & MB_TRAVELLER    ? h->io->gone_traveller
+                             : id & MB_PROGRAM_ID ? h->io->gone_program
+                                                  : h->io->gone);
 }

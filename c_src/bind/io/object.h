@@ -24,10 +24,13 @@ struct mb_object_type {
   const char *name;            /* "socket": of its userdata, in errors */
   enum mb_holding_kind kind;   /* for the census, unless the object sets another */
   const luaL_Reg *methods;     /* NULL: io->socket_methods */
+  lua_CFunction index;         /* __index in the place of the table of methods, which is its upvalue 2; or NULL */
+  int values;                  /* user values of its userdata */
   const char *instead;         /* what a refusal to send it says at the end, or NULL */
   void (*close)(struct mb_object *o, int how); /* enum mb_closing_how; it is marked closed when this returns */
   void (*free)(struct mb_object *o);           /* nobody has it any more: what it holds goes, and it */
   int (*is_idle)(const struct mb_object *o);   /* with its userdata gone nothing can come of it; NULL: always */
+  void (*settle)(struct mb_object *o);         /* the loop ends: of what is closed the handle goes; NULL: it has gone */
 };
 
 enum mb_closing_how {
@@ -49,7 +52,9 @@ struct mb_object {
   uint8_t mailed; /* a message has named it, and may still be in a mailbox */
 };
 
-#define MB_TRAVELLER ((uint64_t)1 << 62) /* a bit in the id of what is the same on every scheduler */
+/* Bits in the id, which tell what one is that is gone. */
+#define MB_TRAVELLER ((uint64_t)1 << 62) /* the same on every scheduler: listeners */
+#define MB_PROGRAM_ID ((uint64_t)1 << 61)
 
 /* A number for a new object. Any thread. */
 uint64_t mb_object_id(void);

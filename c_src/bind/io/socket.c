@@ -1,7 +1,9 @@
 #include "io/socket.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/broken_pipe.h"
@@ -120,10 +122,8 @@ void mb_socket_activate(struct mb_socket *s, int active, int counts) {
   s->counts = counts;
   note_interest(s);
   if (active && s->size && send_bytes(s, s->bytes + s->start, s->size) == 0) mb_socket_take(s, s->size);
-  if (s->ended && !s->size)
-    send_end(s);
-  else if (active)
-    mb_socket_read(s, s->high_water);
+  if (active) mb_socket_read(s, s->high_water);
+  if (s->ended && !s->size) send_end(s);
 }
 
 /* TLS */
@@ -235,6 +235,23 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   mb_wake_waiter(s->object.io->heap->scheduler, &s->object.waiter);
 }
 
+void mb_socket_catch_up(struct mb_socket *s) {
+  uv_buf_t room = uv_buf_init((char *)s->object.io->buffer, MB_READ_SIZE);
+  uv_os_fd_t fd;
+  int left, last;
+  if (s->object.closed || !s->active || !s->reading) return;
+  if (uv_fileno(&s->uv.handle, &fd) != 0 || ioctl(fd, FIONREAD, &left) != 0) return;
+  do { /* what comes meanwhile, as from others that write to it, is left to the loop; the last read finds the end */
+    ssize_t n;
+    last = left <= 0;
+    do n = read(fd, room.base, room.len);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN) return;
+    left -= (int)n;
+    on_read(&s->uv.stream, n > 0 ? n : n == 0 ? UV_EOF : uv_translate_sys_error(errno), &room);
+  } while (!last && s->active && s->reading);
+}
+
 void mb_socket_read(struct mb_socket *s, size_t bound) {
   int error;
   s->bound = bound;
@@ -318,9 +335,11 @@ static void close_handle(struct mb_socket *s);
 
 static void on_shut(uv_shutdown_t *request, int status) {
   struct mb_socket *s = ((struct shutdown *)request)->socket;
-  (void)status;
   free(request);
-  if (s->object.closed) close_handle(s); /* it has lingered for this */
+  if (s->object.closed)
+    close_handle(s); /* it has lingered for this */
+  else if (status == UV_ENOTSOCK)
+    mb_object_close(&s->object, MB_CLOSE_AT_ONCE);
   mb_object_release(&s->object);
 }
 

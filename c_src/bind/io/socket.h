@@ -1,4 +1,4 @@
-/* Connected sockets, TCP and Unix: bytes in both directions over libuv's streams.
+/* Connected sockets, TCP and Unix: bytes in both directions over libuv's streams. A pipe is one with one direction.
  *
  * Once somebody has asked for bytes, reading goes on in the background up to a bound, so that a process finds what has
  * arrived while it did something else; then it is stopped until some have been taken. In an active mode what arrives
@@ -80,6 +80,9 @@ int mb_socket_failure(lua_State *L, const struct mb_socket *s, int error);
 /* Read in the background until `bound` bytes are unread, unless reading has ended. */
 void mb_socket_read(struct mb_socket *s, size_t bound);
 
+/* In an active mode: what has arrived by now becomes messages at once, before the loop comes to it. */
+void mb_socket_catch_up(struct mb_socket *s);
+
 /* No reading any more. */
 void mb_socket_stop(struct mb_socket *s);
 
@@ -98,7 +101,7 @@ int mb_socket_queue(struct mb_socket *s, const char *bytes, size_t n);
 /* How many bytes are queued. */
 size_t mb_socket_queued(const struct mb_socket *s);
 
-/* Half-close, after what is queued; with TLS, say so to the other side. 0 or an error. */
+/* Half-close, after what is queued; with TLS, say so to the other side; a pipe is closed. 0 or an error. */
 int mb_socket_shutdown(struct mb_socket *s);
 
 /* It lingers no longer. */
