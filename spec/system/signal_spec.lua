@@ -77,6 +77,26 @@ describe("system.on_signal", function()
     assert.equal(128 + 15, code)
   end)
 
+  it("does not hear of sockets that nobody reads, which fail, also when nobody listens any more", function()
+    local output = helper.run_script([[
+      local mb = require "moonbeam"
+      local function write_to_nobody()
+        local program <close> = mb.system.spawn("true")
+        program:wait()
+        print((select(3, program.stdin:send("x"))))
+      end
+      mb.system.on_signal("SIGPIPE")
+      write_to_nobody()
+      print(mb.receive(0))
+      os.execute("kill -PIPE " .. mb.system.pid())
+      print(mb.inspect(mb.receive()))
+      mb.system.off_signal("SIGPIPE")
+      write_to_nobody()
+      print("not ended")
+    ]])
+    assert.equal('EPIPE\nnil\ttimeout\n{"signal", "SIGPIPE"}\nEPIPE\nnot ended\n', output)
+  end)
+
   it("is a reason to wait: no deadlock", function()
     local output = helper.run_script([[
       local mb = require "moonbeam"

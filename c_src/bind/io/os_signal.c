@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/codec.h"
+#include "core/broken_pipe.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
 #include "io/failure.h"
@@ -34,6 +35,7 @@ static struct mb_scheduler *_Atomic noticing;
 static void on_signal_arrives(int number) {
   struct mb_scheduler *s = atomic_load(&noticing);
   int saved = errno;
+  if (number == SIGPIPE && mb_pipe_may_break) return; /* that write fails, and is no signal */
   atomic_store(&pending[number], 1);
   atomic_store(&any_pending, 1);
   if (s) mb_scheduler_notice(s);
@@ -43,6 +45,7 @@ static void on_signal_arrives(int number) {
 static int listen_to(int number) {
   struct sigaction action = {.sa_handler = on_signal_arrives, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
+  if (number == SIGPIPE) mb_broken_pipe_await(); /* so that what comes back is what sockets count on */
   return sigaction(number, &action, &before[number]);
 }
 
