@@ -85,8 +85,7 @@ static int receive_on(lua_State *L, int status, lua_KContext deadline) {
     results = take(L, s, what, n);
     if (!results && mb_deadline_passed(h, (uint64_t)deadline)) results = mb_failure(L, UV_ETIMEDOUT);
     if (results) {
-      s->object.waiter = 0;
-      if (waited) uv_unref(&s->uv.handle);
+      mb_socket_waited(s);
       mb_socket_read(s, s->high_water);
       return mb_worked(h, L, p, MB_COST_MESSAGE, results);
     }
@@ -178,8 +177,7 @@ static int send_on(lua_State *L, int status, lua_KContext deadline) {
     }
     if (!error && taken < size && mb_deadline_passed(h, (uint64_t)deadline)) error = UV_ETIMEDOUT;
     if (error || taken == size) {
-      s->object.waiter = 0;
-      if (waited) uv_unref(&s->uv.handle);
+      mb_socket_waited(s);
       if (error) return sent_failure(L, s, error, taken);
       lua_pushboolean(L, 1);
       return mb_worked(h, L, p, MB_COST_MESSAGE, 1);

@@ -29,6 +29,11 @@ static void note_interest(struct mb_socket *s) {
     uv_unref(&s->uv.handle);
 }
 
+void mb_socket_waited(struct mb_socket *s) {
+  s->object.waiter = 0;
+  note_interest(s);
+}
+
 /* Errors */
 
 static const char *name_of(int error, char *name, size_t room) {

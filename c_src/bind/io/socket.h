@@ -104,6 +104,9 @@ size_t mb_socket_queued(const struct mb_socket *s);
 /* Half-close, after what is queued; with TLS, say so to the other side; a pipe is closed. 0 or an error. */
 int mb_socket_shutdown(struct mb_socket *s);
 
+/* Nobody waits for it any more. */
+void mb_socket_waited(struct mb_socket *s);
+
 /* It lingers no longer. */
 void mb_socket_end_lingering(struct mb_object *o);
 
