@@ -228,6 +228,34 @@ static int result(lua_State *L, int error) {
 }
 
 /* Stack: 1 socket. */
+static int flush_on(lua_State *L, int status, lua_KContext deadline) {
+  struct mb_heap *h = mb_heap_of(L);
+  int waited = status == LUA_YIELD;
+  for (;;) {
+    struct mb_process *p = mb_current_still(h, L);
+    struct mb_socket *s = (struct mb_socket *)mb_object_own(h, L, p, "flush");
+    int error = s ? s->broken : 0;
+    if (!s) return mb_object_gone(L, waited);
+    if (!error && mb_socket_queued(s) && mb_deadline_passed(h, (uint64_t)deadline)) error = UV_ETIMEDOUT;
+    if (error || !mb_socket_queued(s)) {
+      mb_socket_waited(s);
+      return error ? mb_socket_failure(L, s, error) : mb_worked(h, L, p, MB_COST_MESSAGE, result(L, 0));
+    }
+    uv_ref(&s->uv.handle);
+    waited = 1;
+    mb_object_wait(h, L, &s->object, p, (uint64_t)deadline, flush_on);
+  }
+}
+
+static int do_flush(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  uint64_t deadline = mb_check_deadline(h, L, 2, "flush", 1, MB_TIMEOUT_OPTIONAL);
+  (void)mb_current(h, L);
+  lua_settop(L, 1);
+  return flush_on(L, LUA_OK, (lua_KContext)deadline);
+}
+
+/* Stack: 1 socket. */
 static int shutdown_on(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_of(L);
   for (int waited = status == LUA_YIELD;; waited = 1) {
@@ -358,10 +386,10 @@ static int getfd(lua_State *L) {
 }
 
 const luaL_Reg mb_socket_methods[] = {{"recv", receive},       {"send", do_send},
-                                      {"shutdown", do_shutdown}, {"close", mb_object_do_close},
-                                      {"peername", peername},  {"sockname", sockname},
-                                      {"active", do_active},   {"set", set},
-                                      {"give_away", mb_socket_give_away}, {"getfd", getfd},
-                                      {"handshake", mb_secure_handshake}, {"tls", mb_secure_tls},
-                                      {"starttls", mb_secure_starttls},
+                                      {"flush", do_flush},     {"shutdown", do_shutdown},
+                                      {"close", mb_object_do_close}, {"peername", peername},
+                                      {"sockname", sockname},  {"active", do_active},
+                                      {"set", set},            {"give_away", mb_socket_give_away},
+                                      {"getfd", getfd},        {"handshake", mb_secure_handshake},
+                                      {"tls", mb_secure_tls},  {"starttls", mb_secure_starttls},
                                       {NULL, NULL}};
