@@ -1,4 +1,4 @@
--- A tour from spawn to Agent, each step printed. Run it with `moonbeam examples/tour.lua`.
+-- A tour from spawn to servers on the network, each step printed. Run it with `moonbeam examples/tour.lua`.
 require("moonbeam").import()
 
 local function title(text) print("\n-- " .. text) end
@@ -92,3 +92,51 @@ local agent = Agent.start_link(function() return {} end)
 Agent.update(agent, function(map) map.hello = "world" end)
 print("hello is", inspect(Agent.get(agent, function(map) return map.hello end)))
 Agent.stop(agent)
+
+title("A server of lines over TCP: an acceptor and a task for each connection, under a supervisor")
+local function serve(socket)
+  local line = socket:recv("line")
+  if not line then return end
+  socket:send(line .. "\n")
+  return serve(socket)
+end
+
+local function accept(listener)
+  local socket = listener:accept()
+  local child = Task.Supervisor.start_child("connections", function()
+    serve((receive{ {{"socket", any, any}} }))
+  end)
+  socket:give_away(child)
+  return accept(listener)
+end
+
+local listener = net.listen{"127.0.0.1", 0} -- any port that is free
+local supervisor = Supervisor.start_link({
+  {Task.Supervisor, {name = "connections"}},
+  Supervisor.child_spec({Task, {accept, listener}}, {id = "acceptor", restart = "permanent"}),
+}, {strategy = "one_for_one"})
+
+local clients = {}
+local function connect() table.insert(clients, (net.connect("127.0.0.1", listener:sockname().port))) end
+
+local function ask(i, text)
+  clients[i]:send(text .. "\n")
+  print("client " .. i .. " reads", (clients[i]:recv("line")))
+end
+
+for _ = 1, 3 do connect() end
+for i = 3, 1, -1 do ask(i, "hello from " .. i) end
+
+title("A connection that ends leaves the others alone")
+clients[2]:close()
+ask(1, "still here")
+
+title("The acceptor is killed: another one takes its place, and connections go on")
+Process.exit(Supervisor.which_children(supervisor)[1][2], "kill")
+connect()
+ask(4, "hello from a new one")
+ask(3, "still here")
+
+title("The supervisor stops, and all connections with it")
+Supervisor.stop(supervisor)
+print("client 1 reads", select(3, clients[1]:recv("line")))
