@@ -16,7 +16,7 @@ end
 local function without_numbers(text) return (text:gsub("#PID<[%d.]+>", "#PID<>")) end
 
 describe("the programs in the documentation", function()
-  for _, path in ipairs{"README.md", "docs/anti-patterns.md"} do
+  for _, path in ipairs{"README.md", "docs/io.md", "docs/anti-patterns.md"} do
     for _, program in ipairs(programs(path)) do
       it(("print what they say: %s:%d"):format(path, program.line), function()
         local preamble = program.code:find("require", 1, true) and "" or "require('moonbeam').import()\n"
