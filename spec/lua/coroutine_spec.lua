@@ -197,6 +197,29 @@ describe("a process's own coroutines", function()
     end)
   end)
 
+  it("have the tracebacks of plain Lua, at any depth", function()
+    local function deep(levels, from)
+      if levels == 0 then return (debug.traceback("text", from)) end
+      return (deep(levels - 1, from))
+    end
+    -- A created coroutine has its function at the bottom, nothing below it.
+    local function plain(...) return select(2, coroutine.resume(coroutine.create(deep), ...)) end
+    in_process(function()
+      for levels = 0, 50, 2 do
+        for from = -1, levels + 3 do
+          local wanted = plain(levels, from)
+          assert(coroutine.wrap(deep)(levels, from) == wanted)
+        end
+      end
+    end)
+    for levels = 15, 27 do
+      local _, ref = mb.spawn_monitor(function() mb.exit(deep(levels, 1)) end)
+      local process = receive{ {{"DOWN", ref, "process", any, any}, function(_, text) return text end} }
+      local in_coroutine = coroutine.wrap(function() return (deep(levels, 1)) end)()
+      assert.equal(in_coroutine:gsub("[^\n]*$", ""), (process:gsub("[^\n]*$", "")))
+    end
+  end)
+
   it("nest nearly as deep as in plain Lua", function()
     in_process(function()
       local n = 0
