@@ -79,6 +79,45 @@ static struct text get_string(struct reader *r) {
   return t;
 }
 
+/* A function's parts, in the order in which they stand. */
+
+/* What comes before its constants: its instructions, *size of them. */
+static const char *get_code(struct reader *r, int depth, size_t *size) {
+  *size = 0;
+  if (depth > NEST) r->bad = 1;
+  if (r->bad) return NULL;
+  (void)get_string(r);
+  (void)get_int(r);
+  (void)get_int(r);
+  (void)get(r, 3);
+  *size = get_count(r);
+  return get(r, *size * 4);
+}
+
+/* A constant: its type, and the text of one that is a string. */
+static unsigned get_constant(struct reader *r, struct text *string) {
+  unsigned type = get_byte(r);
+  if (type == K_FLOAT || type == K_INTEGER)
+    (void)get(r, 8);
+  else if (type == K_SHORT || type == K_LONG)
+    *string = get_string(r);
+  return type;
+}
+
+/* Upvalue descriptors and inner functions follow; then lines and locals, and then the names of upvalues. */
+static void skip_lines_and_locals(struct reader *r) {
+  (void)get(r, get_count(r));
+  for (size_t i = get_count(r); i > 0 && !r->bad; i--) {
+    (void)get_int(r);
+    (void)get_int(r);
+  }
+  for (size_t i = get_count(r); i > 0 && !r->bad; i--) {
+    (void)get_string(r);
+    (void)get_int(r);
+    (void)get_int(r);
+  }
+}
+
 enum { DISTANT = 256 }; /* in the place of an upvalue's number */
 
 /* What the scan finds, before it is put in order. */
@@ -209,14 +248,7 @@ static void scan_function(struct scan *s, const int *outer, size_t outer_count, 
   const char *code;
   size_t size, n;
   int map[256];
-  if (depth > NEST) r->bad = 1;
-  if (r->bad) return;
-  (void)get_string(r);
-  (void)get_int(r);
-  (void)get_int(r);
-  (void)get(r, 3);
-  size = get_count(r);
-  code = get(r, size * 4);
+  code = get_code(r, depth, &size);
   k.count = get_count(r);
   if (r->bad) return;
   k.at = calloc(k.count + 1, sizeof *k.at);
@@ -225,13 +257,8 @@ static void scan_function(struct scan *s, const int *outer, size_t outer_count, 
     return;
   }
   for (size_t i = 0; i < k.count && !r->bad; i++) {
-    unsigned type = get_byte(r);
-    if (type == K_FLOAT || type == K_INTEGER) {
-      (void)get(r, 8);
-    } else if (type == K_SHORT || type == K_LONG) {
-      k.at[i].string = get_string(r);
-      k.distant |= k.at[i].distant = type == K_LONG || i >= MOST_SHORT_KEYS;
-    }
+    unsigned type = get_constant(r, &k.at[i].string);
+    if (type == K_LONG || (type == K_SHORT && i >= MOST_SHORT_KEYS)) k.distant = k.at[i].distant = 1;
   }
   n = get_count(r);
   if (n > 255) r->bad = 1;
@@ -248,16 +275,7 @@ static void scan_function(struct scan *s, const int *outer, size_t outer_count, 
   free(k.at);
   for (size_t functions = get_count(r); functions > 0 && !r->bad; functions--)
     scan_function(s, map, n, depth + 1);
-  (void)get(r, get_count(r));
-  for (size_t i = get_count(r); i > 0 && !r->bad; i--) {
-    (void)get_int(r);
-    (void)get_int(r);
-  }
-  for (size_t i = get_count(r); i > 0 && !r->bad; i--) {
-    (void)get_string(r);
-    (void)get_int(r);
-    (void)get_int(r);
-  }
+  skip_lines_and_locals(r);
   n = get_count(r);
   for (size_t i = 0; i < n && !r->bad; i++) {
     struct text name = get_string(r);
@@ -319,21 +337,10 @@ void mb_code_free(struct mb_code *c) { free(c); }
 /* Skip a function; *upvalues: where its upvalue descriptors start, *count of them. */
 static void skip_function(struct reader *r, const char **upvalues, size_t *count,
                           const char **inner, size_t *inner_size, int depth) {
+  struct text unused;
   size_t n;
-  if (depth > NEST) r->bad = 1;
-  if (r->bad) return;
-  (void)get_string(r);
-  (void)get_int(r);
-  (void)get_int(r);
-  (void)get(r, 3);
-  (void)get(r, get_count(r) * 4);
-  for (n = get_count(r); n > 0 && !r->bad; n--) {
-    unsigned type = get_byte(r);
-    if (type == K_FLOAT || type == K_INTEGER)
-      (void)get(r, 8);
-    else if (type == K_SHORT || type == K_LONG)
-      (void)get_string(r);
-  }
+  (void)get_code(r, depth, &n);
+  for (n = get_count(r); n > 0 && !r->bad; n--) (void)get_constant(r, &unused);
   n = get_count(r);
   if (upvalues) {
     *upvalues = r->at;
@@ -348,16 +355,7 @@ static void skip_function(struct reader *r, const char **upvalues, size_t *count
       *inner_size = (size_t)(r->at - start);
     }
   }
-  (void)get(r, get_count(r));
-  for (n = get_count(r); n > 0 && !r->bad; n--) {
-    (void)get_int(r);
-    (void)get_int(r);
-  }
-  for (n = get_count(r); n > 0 && !r->bad; n--) {
-    (void)get_string(r);
-    (void)get_int(r);
-    (void)get_int(r);
-  }
+  skip_lines_and_locals(r);
   for (n = get_count(r); n > 0 && !r->bad; n--) (void)get_string(r);
 }
 
