@@ -273,10 +273,7 @@ static void push_scheduler(struct mb_heap *h, lua_State *L, struct mb_process *p
 
 static void push_parent(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   (void)h;
-  if (p->parent)
-    mb_push_id(L, p->parent);
-  else
-    lua_pushnil(L);
+  mb_push_id_or_nil(L, p->parent);
 }
 
 /* What there is to know of a process. */

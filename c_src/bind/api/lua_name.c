@@ -52,10 +52,7 @@ static int process_whereis(lua_State *L) {
   if (lua_type(L, 1) != LUA_TSTRING) return mb_bad_type(h, L, "Process.whereis", 1, "name", 1);
   name = lua_tolstring(L, 1, &size);
   pid = mb_names_find(&h->runtime->names, name, (uint32_t)size);
-  if (pid)
-    mb_push_id(L, pid);
-  else
-    lua_pushnil(L);
+  mb_push_id_or_nil(L, pid);
   return 1;
 }
 

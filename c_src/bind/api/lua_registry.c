@@ -278,10 +278,7 @@ static int registry_whereis(lua_State *L) {
   struct mb_address at = check_address(h, L, function, MB_KEY_OF_PROCESSES);
   mb_pid pid;
   check(h, L, function, mb_registry_whereis(h->scheduler, &at, &pid));
-  if (pid)
-    mb_push_id(L, pid);
-  else
-    lua_pushnil(L);
+  mb_push_id_or_nil(L, pid);
   return 1;
 }
 

@@ -248,6 +248,14 @@ static inline void mb_push_id(lua_State *L, uint64_t id) {
   lua_pushlightuserdata(L, (void *)(uintptr_t)id);
 }
 
+/* The same, nil for 0. */
+static inline void mb_push_id_or_nil(lua_State *L, uint64_t id) {
+  if (id)
+    mb_push_id(L, id);
+  else
+    lua_pushnil(L);
+}
+
 /* The pid or reference at a stack index, 0 when it is something else. The address of a full userdata is
  * aligned, so it has none of the tags. */
 static inline mb_pid mb_to_pid(lua_State *L, int i) {
