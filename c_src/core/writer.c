@@ -1,19 +1,16 @@
 #include "writer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "broken_pipe.h"
+#include "outlet.h"
 
 enum {
   STALL_MS = 1000,   /* a reader that takes nothing for so long is given up by who waits for the end */
@@ -23,7 +20,6 @@ enum {
 };
 
 struct mb_writer {
-  int fd;
   mb_writer_notice notice;
   const struct mb_writer_frame *frame;
   pthread_mutex_t mutex; /* guards all below. Partners: who puts, who drains, the thread */
@@ -37,11 +33,7 @@ struct mb_writer {
   unsigned draining;    /* how many wait for progress */
   int running, ending;
   pthread_t thread;
-  /* Writing at once: to what the descriptor was when it was last asked. */
-  enum { UNKNOWN, FILE_LIKE, NON_BLOCKING, SOCKET, THREAD_ONLY } way;
-  dev_t device;
-  ino_t inode;
-  int now_fd; /* NON_BLOCKING: the same pipe or terminal, opened again: the flag belongs to this one alone */
+  struct mb_outlet outlet;
   struct mb_writer *next; /* under `exits` */
 };
 
@@ -65,39 +57,18 @@ static void write_all(int fd, const char *bytes, size_t size) {
   }
 }
 
-/* See what the descriptor is, and how it can be written to without waiting. The mutex is held. */
-static void stat_target(struct mb_writer *w) {
-  struct stat st;
-  char path[64];
-  if (fstat(w->fd, &st) != 0) st = (struct stat){0};
-  if (w->way != UNKNOWN && st.st_dev == w->device && st.st_ino == w->inode) return;
-  if (w->now_fd >= 0) close(w->now_fd);
-  w->now_fd = -1;
-  w->device = st.st_dev;
-  w->inode = st.st_ino;
-  w->way = S_ISREG(st.st_mode) ? FILE_LIKE : S_ISSOCK(st.st_mode) ? SOCKET : THREAD_ONLY;
-  if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
-    snprintf(path, sizeof path, "/proc/self/fd/%d", w->fd);
-    w->now_fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (w->now_fd >= 0) w->way = NON_BLOCKING;
-  }
-}
-
 /* Write without waiting: how many bytes went. A reader that has gone takes everything, and nobody is killed. The mutex
  * is held. */
 static size_t write_now(struct mb_writer *w, const char *bytes, size_t size) {
+  enum mb_outlet_way way = mb_outlet_look(&w->outlet);
   ssize_t wrote;
-  stat_target(w);
-  if (w->way == THREAD_ONLY) return 0;
-  if (w->way == FILE_LIKE) {
-    write_all(w->fd, bytes, size);
+  if (way == MB_OUTLET_ASKED) return 0;
+  if (way == MB_OUTLET_FILE) {
+    write_all(w->outlet.fd, bytes, size);
     return size;
   }
-  if (w->way == SOCKET)
-    wrote = send(w->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-  else
-    wrote = mb_write_quietly(w->now_fd, bytes, size);
-  if (wrote < 0 && errno == EPIPE) wrote = (ssize_t)size;
+  wrote = mb_outlet_write(&w->outlet, bytes, size);
+  if (wrote == -EPIPE) wrote = (ssize_t)size;
   return wrote > 0 ? (size_t)wrote : 0;
 }
 
@@ -106,7 +77,7 @@ static void write_cancellable(struct mb_writer *w, const char *bytes, size_t siz
   const void *begun = w->frame ? w->frame->begin() : NULL;
   int before;
   pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
-  write_all(w->fd, bytes, size);
+  write_all(w->outlet.fd, bytes, size);
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
   if (w->frame) w->frame->end(begun);
 }
@@ -201,8 +172,7 @@ struct mb_writer *mb_writer_new(int fd, size_t limit, mb_writer_notice notice, c
   struct mb_writer *w = calloc(1, sizeof *w);
   pthread_condattr_t monotonic;
   if (!w) return NULL;
-  w->fd = fd;
-  w->now_fd = -1;
+  mb_outlet_init(&w->outlet, fd, MB_OUTLET_QUIET);
   w->notice = notice;
   w->frame = frame;
   w->backlog.limit = limit;
@@ -247,7 +217,7 @@ void mb_writer_put(struct mb_writer *w, struct mb_record *e) {
     }
   }
   pthread_mutex_unlock(&w->mutex);
-  if (late && e->kind == MB_WRITE_TEXT) write_all(w->fd, e->bytes, e->size);
+  if (late && e->kind == MB_WRITE_TEXT) write_all(w->outlet.fd, e->bytes, e->size);
   if (e) entry_end(e);
 }
 
@@ -309,7 +279,7 @@ void mb_writer_free(struct mb_writer *w) {
     struct mb_record *e = mb_backlog_take(&w->backlog, &missing);
     if (e) entry_end(e);
   }
-  if (w->now_fd >= 0) close(w->now_fd);
+  mb_outlet_deinit(&w->outlet);
   pthread_mutex_destroy(&w->mutex);
   pthread_cond_destroy(&w->filled);
   pthread_cond_destroy(&w->progress);
