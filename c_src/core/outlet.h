@@ -1,8 +1,9 @@
 /* Writing to a descriptor without waiting, whatever it is and whoever else has it.
  *
- * A flag that makes a descriptor non-blocking would hold for every program that has it. So a pipe or terminal is opened again, and
- * the flag belongs to that alone. What cannot be opened again is asked whether it takes something, and then given what a
- * pipe takes at once when it takes anything. The caller sees to it that one thread at a time uses an outlet. */
+ * A flag that makes a descriptor non-blocking would hold for every program that has it. So a pipe or terminal is
+ * opened again, and the flag belongs to that alone. What cannot be opened again is asked whether it takes something,
+ * and then given what a pipe takes at once when it takes anything. The caller sees to it that one thread at a time
+ * uses an outlet. */
 #ifndef MB_OUTLET_H
 #define MB_OUTLET_H
 

@@ -7,6 +7,7 @@
 
 #include "codec/buffer.h"
 #include "host/signals.h"
+#include "io/standard_input.h"
 
 static struct {
   mb_input_event event;
@@ -32,6 +33,7 @@ static void tell(const char *line, size_t size) {
 }
 
 static void take(void) {
+  mb_stdin_give_back();
   while (in.wanted && ready()) {
     int c = getc(stdin);
     if (c == EOF && in.line.size == 0) {

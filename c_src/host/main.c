@@ -1,4 +1,5 @@
 /* The interpreter `moonbeam`: lua's command line, with the script as a process. */
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "host/say.h"
 #include "host/script.h"
 #include "host/signals.h"
+#include "io/standard_output.h"
 #include "moonbeam.h"
 
 static int panic(lua_State *L) {
@@ -95,12 +97,19 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
   return status;
 }
 
+/* A standard stream that is closed stays so to whoever uses it, but nothing else that is opened becomes it. */
+static void occupy_closed(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv) {
   struct mb_options o = {.actions = calloc((size_t)argc + 1, sizeof *o.actions)};
   const char *bad = "", *why = "";
   void *allocator;
   lua_State *L;
   int status;
+  occupy_closed();
   if (argc > 0 && argv[0][0]) mb_program = argv[0];
   L = o.actions ? new_state(&allocator) : NULL;
   if (!L) {
@@ -127,6 +136,7 @@ int main(int argc, char **argv) {
   close_state(L, allocator);
   free(o.actions);
   mb_host_leave();
+  mb_stdout_finish();
   fflush(stdout);
   mb_editor_close();
   mb_channel_end();

@@ -2,12 +2,12 @@
  * there are those of the process which has used them last. Until a process has set one, all have the standard ones. */
 #include <lualib.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "api/own.h"
 #include "code/stand_in.h"
 #include "heap/private.h"
+#include "io/standard_input.h"
 #include "io/ready.h"
 #include "process/current.h"
 
@@ -79,78 +79,91 @@ static int call_library(lua_State *L) {
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-/* Whether the format at a stack index is that of a line. */
-static int is_line(lua_State *L, int at) {
-  const char *format = lua_type(L, at) == LUA_TSTRING ? lua_tostring(L, at) : "";
-  if (*format == '*') format++;
-  return *format == 'l' || *format == 'L';
-}
-
-/* Whether reading from f would make the process wait with its whole thread: it is standard input, of which nothing has
- * been read ahead, or no line when that is what shall be read. */
-static int is_late(struct mb_heap *h, lua_State *L, FILE *f, int line) {
-  size_t ahead;
-  if (f != stdin) return 0;
-  ahead = (size_t)(f->_IO_read_end - f->_IO_read_ptr);
-  if (ahead && !(line && !memchr(f->_IO_read_ptr, '\n', ahead))) return 0;
-  return mb_ready_is_late(h, L, STDIN_FILENO);
-}
-
 /* The open file at a stack index; NULL: it is none. */
 static FILE *file_at(lua_State *L, int at) {
   luaL_Stream *stream = luaL_testudata(L, at, LUA_FILEHANDLE);
   return stream && stream->closef ? stream->f : NULL;
 }
 
+/* Read standard input for the calling process, which alone waits, by the `count` formats from stack index `first`
+ * on. The library is to read: MB_READS_ITSELF. k goes on, from the beginning. */
+enum { MB_READS_ITSELF = -1 };
+
+static int read_input(struct mb_heap *h, lua_State *L, int first, int count, lua_KFunction k) {
+  struct mb_process *p = mb_running(h);
+  int got, watched = 1;
+  if (!h->scheduler || mb_outside(h, L) || !mb_can_wait(h, L) || !mb_stdin_is_slow()) {
+    mb_stdin_give_back();
+    return MB_READS_ITSELF;
+  }
+  for (;;) {
+    got = mb_stdin_read(L, first, count);
+    if (got >= 0) break;
+    if (got == MB_STDIN_LATE && watched > 0) {
+      watched = mb_ready_watch(h, p, &mb_stdin_stream, 0); /* and look again */
+    } else if (got == MB_STDIN_MORE) {
+      if (p->flags & MB_IN_PLACE) {
+        mb_run_others(h, L, p);
+      } else {
+        h->preempted = 1;
+        lua_yieldk(L, 0, 0, k);
+      }
+    } else {
+      mb_ready_wait(h, L, p, got == MB_STDIN_BUSY ? -1 : watched, 0, k);
+      watched = 1;
+    }
+  }
+  mb_ready_forget(h, p, STDIN_FILENO);
+  if (mb_stdin_is_left()) mb_ready_tell(STDIN_FILENO);
+  return mb_worked(h, L, p, MB_COST_MESSAGE, got);
+}
+
 /* io.read(...) */
 static int read_on(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_here(L);
-  FILE *f;
-  int line = lua_gettop(L) == 0 || (lua_gettop(L) == 1 && is_line(L, 1));
+  int results = MB_READS_ITSELF;
   (void)status;
   (void)unused;
-  for (;;) {
-    mb_use_files(h, L);
-    lua_getfield(L, LUA_REGISTRYINDEX, keys[0]);
-    f = file_at(L, -1);
+  mb_use_files(h, L);
+  lua_getfield(L, LUA_REGISTRYINDEX, keys[0]);
+  if (file_at(L, -1) == stdin) {
     lua_pop(L, 1);
-    if (!f || !is_late(h, L, f, line)) return lua_tocfunction(L, lua_upvalueindex(1))(L);
-    mb_ready_wait(h, L, mb_running(h), STDIN_FILENO, read_on);
+    results = read_input(h, L, 1, lua_gettop(L), read_on);
+  } else {
+    lua_pop(L, 1);
   }
+  return results == MB_READS_ITSELF ? lua_tocfunction(L, lua_upvalueindex(1))(L) : results;
 }
 
 static int call_read(lua_State *L) { return read_on(L, LUA_OK, 0); }
 
 /* file:read(...) */
 static int file_read_on(lua_State *L, int status, lua_KContext unused) {
-  struct mb_heap *h = mb_heap_here(L);
-  FILE *f = file_at(L, 1);
-  int line = lua_gettop(L) == 1 || (lua_gettop(L) == 2 && is_line(L, 2));
+  int results = MB_READS_ITSELF;
   (void)status;
   (void)unused;
-  while (f && is_late(h, L, f, line)) {
-    mb_ready_wait(h, L, mb_running(h), STDIN_FILENO, file_read_on);
-    f = file_at(L, 1); /* another process may have closed it */
-  }
-  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+  if (file_at(L, 1) == stdin) results = read_input(mb_heap_here(L), L, 2, lua_gettop(L) - 1, file_read_on);
+  return results == MB_READS_ITSELF ? lua_tocfunction(L, lua_upvalueindex(1))(L) : results;
 }
 
 static int file_read(lua_State *L) { return file_read_on(L, LUA_OK, 0); }
 
-/* The iterator of lines. Its first upvalues are the library's: the file, how many formats, whether it is closed at the
- * end, and the formats; behind them stands the library's function, which finds them where it expects them. */
+/* The iterator of lines of standard input. Its first upvalues are the library's: the file, how many formats, whether
+ * it is closed at the end, which this file never is, and the formats; behind them stands the library's function,
+ * which finds them where it expects them. */
 enum { LINES_FILE = 1, LINES_FORMATS, LINES_CLOSE, LINES_FIRST };
 
 static int next_line_on(lua_State *L, int status, lua_KContext unused) {
-  struct mb_heap *h = mb_heap_here(L);
-  int formats = (int)lua_tointeger(L, lua_upvalueindex(LINES_FORMATS));
-  int line = formats == 0 || (formats == 1 && is_line(L, lua_upvalueindex(LINES_FIRST)));
-  luaL_Stream *stream = lua_touserdata(L, lua_upvalueindex(LINES_FILE));
+  int formats = (int)lua_tointeger(L, lua_upvalueindex(LINES_FORMATS)), results;
   (void)status;
   (void)unused;
-  while (stream->closef && is_late(h, L, stream->f, line))
-    mb_ready_wait(h, L, mb_running(h), STDIN_FILENO, next_line_on);
-  return lua_tocfunction(L, lua_upvalueindex(LINES_FIRST + formats))(L);
+  lua_settop(L, 1);
+  luaL_checkstack(L, formats, "too many arguments");
+  for (int i = 0; i < formats; i++) lua_pushvalue(L, lua_upvalueindex(LINES_FIRST + i));
+  results = read_input(mb_heap_here(L), L, 2, formats, next_line_on);
+  if (results == MB_READS_ITSELF) return lua_tocfunction(L, lua_upvalueindex(LINES_FIRST + formats))(L);
+  if (lua_toboolean(L, -results)) return results;
+  return results > 1 ? luaL_error(L, "%s", lua_tostring(L, -results + 1)) : 0;
 }
 
 static int next_line(lua_State *L) { return next_line_on(L, LUA_OK, 0); }

@@ -1,9 +1,9 @@
 /* Output: what one call of print, io.write or file:write writes stays together, whichever thread writes beside it. What
  * goes to standard output goes to the process's leader instead, if it has one. */
+#include <errno.h>
 #include <lualib.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -11,6 +11,8 @@
 #include "code/stand_in.h"
 #include "codec/codec.h"
 #include "core/screen.h"
+#include "heap/errors.h"
+#include "io/standard_output.h"
 #include "io/ready.h"
 #include "process/wait.h"
 
@@ -31,67 +33,77 @@ static int lead(struct mb_heap *h, lua_State *L, mb_pid leader, int results) {
   return mb_worked(h, L, p, MB_COST_MESSAGE, results);
 }
 
-/* Whether writing so many bytes would make the process wait for the reader of standard output with its whole thread:
- * what stdio does not keep is written, and at least a page fits where anything does. */
-static int is_late(struct mb_heap *h, lua_State *L, FILE *f, size_t size) {
-  return f == stdout && (size == SIZE_MAX || __flbf(f) || __fpending(f) + size >= __fbufsize(f)) &&
-         mb_ready_is_late(h, L, STDOUT_FILENO);
+/* Wait until what the ticket stands for has gone (see standard_output.h), where the process can wait, it alone; as
+ * mb_stdout_state, but never 0. k goes on with the ticket. */
+static int wait_for(struct mb_heap *h, lua_State *L, uint64_t ticket, lua_KFunction k) {
+  int waits = h && h->scheduler && !mb_outside(h, L) && mb_can_wait(h, L), watched = 1, state;
+  if (!waits) return mb_stdout_await(ticket);
+  while ((state = mb_stdout_state(ticket)) == 0) {
+    struct mb_process *p = h->scheduler->current;
+    if (watched > 0) {
+      watched = mb_ready_watch(h, p, &mb_stdout_stream, ticket); /* and look again */
+    } else {
+      mb_ready_wait(h, L, p, watched, (lua_KContext)ticket, k);
+      watched = 1;
+    }
+  }
+  mb_ready_forget(h, h->scheduler->current, STDOUT_FILENO);
+  return state;
 }
 
-enum line_end { END_MISSING, END_THERE };
-
-static void print_line(const char *line, size_t size, enum line_end end) {
+static void print_line(const char *line, size_t size) {
   const struct mb_screen *screen = mb_screen_begin(stdout);
   flockfile(stdout); /* partner: every thread that writes; no Lua inside */
   fwrite(line, 1, size, stdout);
-  if (end == END_MISSING) putc_unlocked('\n', stdout);
+  putc_unlocked('\n', stdout);
   fflush(stdout);
   funlockfile(stdout);
   mb_screen_end(screen, MB_WRITTEN_LINE);
 }
 
-static int print_on(lua_State *L, int status, lua_KContext unused) {
+/* Its line is at stack index 1, without the newline, if context is 0. Whether it arrives is not said. */
+static int print_on(lua_State *L, int status, lua_KContext context) {
+  struct mb_heap *h = mb_heap_find(L);
+  uint64_t ticket = (uint64_t)context;
+  (void)status;
+  if (ticket) (void)wait_for(h, L, ticket, print_on);
+  while (!ticket || ticket == MB_STDOUT_FULL) {
+    ticket = mb_stdout_write(L, 1, 1, 1, 1);
+    if (ticket == MB_STDOUT_NO_MEMORY) return mb_no_memory(L);
+    (void)wait_for(h, L, ticket, print_on);
+  }
+  return 0;
+}
+
+/* print(...): one write of the whole line. No upvalues, as the library's has none. */
+static int do_print(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
   mb_pid leader = leader_of(h, L);
   int n = lua_gettop(L);
   luaL_Buffer b;
   size_t size;
   const char *line;
-  (void)status;
-  (void)unused;
-  while (!leader && is_late(h, L, stdout, SIZE_MAX))
-    mb_ready_wait(h, L, h->scheduler->current, STDOUT_FILENO, print_on);
-  if (n == 1 && !leader && lua_type(L, 1) == LUA_TSTRING) {
-    line = lua_tolstring(L, 1, &size);
-    print_line(line, size, END_MISSING);
-    return 0;
+  if (n != 1 || leader || lua_type(L, 1) != LUA_TSTRING) {
+    for (int i = 1; i <= n; i++) {
+      luaL_tolstring(L, i, NULL);
+      lua_replace(L, i);
+    }
+    luaL_buffinit(L, &b);
+    for (int i = 1; i <= n; i++) {
+      if (i > 1) luaL_addchar(&b, '\t');
+      lua_pushvalue(L, i);
+      luaL_addvalue(&b);
+    }
+    if (leader) luaL_addchar(&b, '\n');
+    luaL_pushresult(&b);
+    if (leader) return lead(h, L, leader, 0);
+    if (n > 0) lua_replace(L, 1);
+    lua_settop(L, 1);
   }
-  for (int i = 1; i <= n; i++) {
-    luaL_tolstring(L, i, NULL);
-    lua_replace(L, i);
-  }
-  luaL_buffinit(L, &b);
-  for (int i = 1; i <= n; i++) {
-    if (i > 1) luaL_addchar(&b, '\t');
-    lua_pushvalue(L, i);
-    luaL_addvalue(&b);
-  }
-  luaL_addchar(&b, '\n');
-  luaL_pushresult(&b);
-  if (leader) return lead(h, L, leader, 0);
-  line = lua_tolstring(L, -1, &size);
-  print_line(line, size, END_THERE);
+  if (mb_stdout_is_slow(stdout)) return print_on(L, LUA_OK, 0);
+  line = lua_tolstring(L, 1, &size);
+  print_line(line, size);
   return 0;
-}
-
-/* print(...): one write of the whole line. No upvalues, as the library's has none. */
-static int do_print(lua_State *L) { return print_on(L, LUA_OK, 0); }
-
-/* How many bytes the strings from stack index `first` on are. */
-static size_t size_from(lua_State *L, int first) {
-  size_t all = 0;
-  for (int i = first; i <= lua_gettop(L); i++) all += lua_rawlen(L, i);
-  return all;
 }
 
 /* Write the strings above the file, which is at stack index 1. */
@@ -134,13 +146,30 @@ static void check_strings(lua_State *L, int first) {
   }
 }
 
-static int file_write_on(lua_State *L, int status, lua_KContext unused) {
+/* Slow standard output and what is written to it are on the stack; it is given, or what has failed. */
+static int write_on(lua_State *L, int status, lua_KContext context) {
+  struct mb_heap *h = mb_heap_find(L);
+  uint64_t ticket = (uint64_t)context;
+  int state = ticket ? wait_for(h, L, ticket, write_on) : 0;
+  (void)status;
+  while (!state || ticket == MB_STDOUT_FULL) {
+    ticket = mb_stdout_write(L, 2, lua_gettop(L), 0, 0);
+    if (ticket == MB_STDOUT_NO_MEMORY) return mb_no_memory(L);
+    state = wait_for(h, L, ticket, write_on);
+  }
+  if (state < 0) {
+    errno = -state;
+    return luaL_fileresult(L, 0, NULL);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* The file and strings are on the stack. */
+static int write_strings(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
   FILE *f = ((luaL_Stream *)lua_touserdata(L, 1))->f;
-  (void)status;
-  (void)unused;
-  while (is_late(h, L, f, size_from(L, 2)) && !leader_of(h, L))
-    mb_ready_wait(h, L, h->scheduler->current, STDOUT_FILENO, file_write_on);
+  if (mb_stdout_is_slow(f) && !leader_of(h, L)) return write_on(L, LUA_OK, 0);
   return write_all(h, L);
 }
 
@@ -149,7 +178,7 @@ static int file_write(lua_State *L) {
   luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
   if (!stream || !stream->closef) return lua_tocfunction(L, lua_upvalueindex(1))(L);
   check_strings(L, 2);
-  return file_write_on(L, LUA_OK, 0);
+  return write_strings(L);
 }
 
 /* io.write(...); upvalue 1 as above. */
@@ -165,15 +194,52 @@ static int io_write(lua_State *L) {
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
   }
   lua_insert(L, 1);
-  return file_write_on(L, LUA_OK, 0);
+  return write_strings(L);
+}
+
+/* file:flush(), file:setvbuf(...) and file:seek(...) of standard output: the library's function, upvalue 1, finds
+ * that nothing is left to be written. */
+static int settle_on(lua_State *L, int status, lua_KContext context) {
+  int state = wait_for(mb_heap_find(L), L, (uint64_t)context, settle_on);
+  (void)status;
+  if (state > 0) return lua_tocfunction(L, lua_upvalueindex(1))(L);
+  errno = -state;
+  return luaL_fileresult(L, 0, NULL);
+}
+
+static int settle(lua_State *L) {
+  uint64_t ticket = mb_stdout_flush();
+  return ticket == MB_STDOUT_NO_MEMORY ? mb_no_memory(L) : settle_on(L, LUA_OK, (lua_KContext)ticket);
+}
+
+static int file_settle(lua_State *L) {
+  const luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
+  if (stream && stream->closef && mb_stdout_is_slow(stream->f)) return settle(L);
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/* io.flush() */
+static int io_flush(lua_State *L) {
+  const luaL_Stream *stream;
+  int slow;
+  mb_use_files(mb_heap_here(L), L);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
+  stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
+  slow = stream && stream->closef && mb_stdout_is_slow(stream->f);
+  lua_pop(L, 1);
+  return slow ? settle(L) : lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 void mb_open_output(struct mb_heap *h, lua_State *L) {
-  static const luaL_Reg base[] = {{"print", do_print}, {NULL, NULL}}, io[] = {{"write", io_write}, {NULL, NULL}};
+  static const luaL_Reg base[] = {{"print", do_print}, {NULL, NULL}},
+                        io[] = {{"write", io_write}, {"flush", io_flush}, {NULL, NULL}},
+                        methods[] = {{"write", file_write}, {"flush", file_settle}, {"setvbuf", file_settle},
+                                     {"seek", file_settle}, {NULL, NULL}};
   int top = lua_gettop(L);
   mb_stand_in_all(h, L, "_G", base, MB_STAND_IN_BARE);
   mb_stand_in_all(h, L, "io", io, MB_STAND_IN_ORIGINAL);
   if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE && lua_getfield(L, -1, "__index") == LUA_TTABLE)
-    (void)mb_stand_in(h, L, NULL, "write", file_write, MB_STAND_IN_ORIGINAL);
+    for (const luaL_Reg *m = methods; m->name; m++)
+      (void)mb_stand_in(h, L, NULL, m->name, m->func, MB_STAND_IN_ORIGINAL);
   lua_settop(L, top);
 }

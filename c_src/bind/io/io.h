@@ -8,6 +8,7 @@
 
 #include "core/core.h"
 #include "core/holding.h"
+#include "core/post.h"
 #include "heap/heap.h"
 
 struct mb_command;
@@ -20,8 +21,13 @@ struct mb_object_type;
 struct mb_ready {
   uv_poll_t poll;
   struct mb_scheduler *scheduler; /* NULL: not watched yet */
+  const struct mb_ready_stream *stream;
   int fd;                         /* the epoll set */
-  struct mb_map waiting;          /* pids */
+  struct mb_map waiting;          /* pid -> ticket, see standard_output.h */
+  /* For those of other schedulers. */
+  struct mb_ready *next; /* under ready.c's mutex */
+  struct mb_posted told; /* on its way while `posted` */
+  atomic_int posted, awaited; /* awaited: somebody waits */
 };
 
 struct mb_io {
