@@ -261,6 +261,20 @@ describe("standard input", function()
       assert.matches("<joe>", (helper.run(("cat %sout"):format(directory))))
     end)
   end)
+
+  it("is a process's own to redirect inside of blocking, too", function()
+    local output = with_file("inside\n", function(name)
+      return run(([[
+        local mb = require "moonbeam"
+        print(mb.blocking(function(name)
+          io.input(name)
+          return io.read(), io.input():close()
+        end, %q))
+        print(mb.blocking(function() return io.input() == io.stdin and io.read() end))
+      ]]):format(name), "echo outside |")
+    end)
+    assert.equal("inside\ttrue\noutside\n", output)
+  end)
 end)
 
 describe("standard output", function()

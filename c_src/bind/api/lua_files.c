@@ -198,10 +198,10 @@ static int call_lines(lua_State *L) {
 static int call_setter(lua_State *L) {
   struct mb_heap *h = mb_heap_here(L);
   int sets = !lua_isnoneornil(L, 1), results;
-  if (sets && h->scheduler && mb_outside(h, L)) mb_refuse_outside(h, L);
+  if (sets && h->scheduler && !h->blocking && mb_outside(h, L)) mb_refuse_outside(h, L);
   mb_use_files(h, L);
   results = lua_tocfunction(L, lua_upvalueindex(1))(L);
-  if (sets && h->scheduler) keep_files(h, L);
+  if (sets && h->scheduler && !h->blocking) keep_files(h, L);
   return results;
 }
 

@@ -92,6 +92,16 @@ static int with_traceback(lua_State *L) {
   return 1;
 }
 
+/* Each job has the standard default files at first: what one has set is its own. */
+static void use_standard_files(struct mb_heap *h, lua_State *L) {
+  mb_push_ref(h, L, MB_REF_STANDARD_FILES);
+  lua_rawgeti(L, -1, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, "_IO_input");
+  lua_rawgeti(L, -1, 2);
+  lua_setfield(L, LUA_REGISTRYINDEX, "_IO_output");
+  lua_pop(L, 1);
+}
+
 /* (heap, job) -> the reply, true and the results of the job's function */
 static int run_job(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
@@ -99,6 +109,7 @@ static int run_job(lua_State *L) {
   int n;
   lua_settop(L, 0);
   lua_pushboolean(L, 1);
+  use_standard_files(h, L);
   mb_replica_refresh(h, L);
   n = mb_decode(h, L, job->data);
   lua_call(L, n - 1, LUA_MULTRET);
