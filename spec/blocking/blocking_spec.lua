@@ -6,12 +6,12 @@ local Process = mb.Process
 describe("blocking", function()
   helper.setup()
 
-  it("gives what the function returns, nils included", function()
+  it("BLOCK-01 gives what the function returns, nils included", function()
     assert.same({n = 3, 1, nil, "x"}, table.pack(mb.blocking(function(...) return ... end, 1, nil, "x")))
     assert.same({n = 0}, table.pack(mb.blocking(function() end)))
   end)
 
-  it("copies upvalues, globals and tables as spawn does, modules by name", function()
+  it("BLOCK-02 copies upvalues, globals and tables as spawn does, modules by name", function()
     local factor, list = 3, {1, 2, {3}}
     local got = mb.blocking(function(given)
       given[4] = list[3][1] * factor
@@ -25,7 +25,7 @@ describe("blocking", function()
     assert.equal(5, mb.blocking(setmetatable({}, {__call = function(_, n) return n + 1 end}), 4))
   end)
 
-  it("stops nobody: processes of the same scheduler run meanwhile", function()
+  it("BLOCK-03 stops nobody: processes of the same scheduler run meanwhile", function()
     local me, send = mb.self(), mb.send
     local name = os.tmpname()
     -- the program ends when another process of this scheduler has run
@@ -52,7 +52,7 @@ describe("blocking", function()
     assert.equal("hello", text)
   end)
 
-  it("runs several at once, and the rest in order of arrival", function()
+  it("BLOCK-04 runs several at once, and the rest in order of arrival", function()
     local me, send, blocking = mb.self(), mb.send, mb.blocking
     local n = 3 * (mb.schedulers().blocking.limit)
     for i = 1, n do mb.spawn(function() send(me, {"got", (blocking(function(x) return x * 2 end, i))}) end) end
@@ -61,7 +61,7 @@ describe("blocking", function()
     assert.equal(n * (n + 1), sum)
   end)
 
-  it("raises the function's error in the caller, with place and traceback", function()
+  it("BLOCK-05 raises the function's error in the caller, with place and traceback", function()
     local ok, e = pcall(mb.blocking, function() error("broken") end)
     assert.is_false(ok)
     assert.matches("blocking_spec.lua:%d+: broken", e)
@@ -76,14 +76,14 @@ describe("blocking", function()
     assert.is_nil(e)
   end)
 
-  it("raises when a result cannot travel, naming it", function()
+  it("BLOCK-06 raises when a result cannot travel, naming it", function()
     local ok, e = pcall(mb.blocking, function() return {deep = coroutine.create(print)} end)
     assert.is_false(ok)
     assert.matches("cannot return from blocking", e)
     assert.matches("deep", e)
   end)
 
-  it("raises at once when an argument cannot travel, or there is no function", function()
+  it("BLOCK-06 raises at once when an argument cannot travel, or there is no function", function()
     local ok, e = pcall(mb.blocking, function() end, coroutine.create(print))
     assert.is_false(ok)
     assert.matches("blocking_spec.lua:%d+: cannot call blocking", e)
@@ -92,7 +92,7 @@ describe("blocking", function()
     assert.matches("blocking_spec.lua:%d+: bad argument #1 to 'blocking' %(function expected, got number%)", e)
   end)
 
-  it("is outside of any process: what needs one raises, naming blocking", function()
+  it("BLOCK-07 is outside of any process: what needs one raises, naming blocking", function()
     local calls = {
       self = function(m) m.self() end, receive = function(m) m.receive() end, sleep = function(m) m.sleep(1) end,
       spawn = function(m) m.spawn(function() end) end, link = function(m) m.link(m.self()) end,
@@ -106,7 +106,7 @@ describe("blocking", function()
     end
   end)
 
-  it("can send from there", function()
+  it("BLOCK-07 can send from there", function()
     local me, send = mb.self(), mb.send
     mb.blocking(function() send(me, {"progress", 50}) end)
     assert.equal(50, helper.await{"progress", mb.any})
@@ -122,7 +122,7 @@ describe("blocking", function()
     end))
   end)
 
-  it("drops the result of a caller that was killed, and goes on", function()
+  it("BLOCK-08 drops the result of a caller that was killed, and goes on", function()
     local name = os.tmpname()
     local blocking = mb.blocking
     local pid = mb.spawn(function()
@@ -188,7 +188,7 @@ describe("blocking", function()
 end)
 
 describe("blocking and the program", function()
-  it("is a reason to wait: no deadlock", function()
+  it("BLOCK-09 is a reason to wait: no deadlock", function()
     local output, code = helper.run_script([[
       local mb = require "moonbeam"
       print(mb.blocking(function() os.execute("sleep 0.2") return "done" end))
@@ -209,7 +209,7 @@ describe("blocking and the program", function()
     if helper.is_host then assert.matches("deadlock", output) else assert.equal("deadlock\n", output) end
   end)
 
-  it("does not keep the program from ending", function()
+  it("BLOCK-10 does not keep the program from ending", function()
     local started = mb.monotonic_time()
     local output, code = helper.run_script([[
       local mb = require "moonbeam"
@@ -233,7 +233,7 @@ describe("blocking and the program", function()
     assert.equal("1\n2\n", output)
   end)
 
-  it("has as many threads as are asked for", function()
+  it("BLOCK-04 has as many threads as are asked for", function()
     local output = helper.run_script([[print(require("moonbeam").schedulers().blocking.limit)]], "",
       "MOONBEAM_BLOCKING_THREADS=7")
     assert.equal("7\n", output)

@@ -8,7 +8,7 @@ describe("whole files", function()
   local directory, path
   helper.with_directory(function(made) directory, path = made, made .. "/file" end)
 
-  it("are read as they were written, whatever the bytes", function()
+  it("FS-01 are read as they were written, whatever the bytes", function()
     local bytes = {}
     for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
     for _, data in ipairs{"", "x", "a\0b\r\n\0", table.concat(bytes), ("0123456789"):rep(100000)} do
@@ -26,21 +26,21 @@ describe("whole files", function()
     assert.equal("12", fs.read(path))
   end)
 
-  it("grow by append", function()
+  it("FS-02 grow by append", function()
     assert.is_true(fs.append(path, "one\n"))
     assert.is_true(fs.append(path, {"two", "\n"}))
     assert.is_true(fs.write(path, "three\n", {append = true}))
     assert.equal("one\ntwo\nthree\n", fs.read(path))
   end)
 
-  it("have the permissions that were asked for", function()
+  it("FS-04 have the permissions that were asked for", function()
     fs.write(path, "", {mode = 384})
     assert.equal(384, fs.stat(path).mode)
     fs.write(path .. "2", "", {mode = "640", sync = true})
     assert.equal(tonumber("640", 8), fs.stat(path .. "2").mode)
   end)
 
-  it("are replaced whole", function()
+  it("FS-03 are replaced whole", function()
     fs.write(path, "old", {mode = "600"})
     local reader <close> = assert(fs.open(path))
     assert.is_true(fs.write(path, "new", {atomic = true, sync = true}))
@@ -52,7 +52,7 @@ describe("whole files", function()
     assert.same({"file"}, fs.readdir(directory))
   end)
 
-  it("are replaced where a link leads, and the link stays", function()
+  it("FS-03 are replaced where a link leads, and the link stays", function()
     fs.write(path, "old")
     fs.symlink("file", directory .. "/link")
     assert.is_true(fs.write(directory .. "/link", "new", {atomic = true}))
@@ -60,13 +60,13 @@ describe("whole files", function()
     assert.equal("new", fs.read(path))
   end)
 
-  it("leave nothing behind when they cannot be replaced", function()
+  it("FS-03 leave nothing behind when they cannot be replaced", function()
     fs.mkdir(path)
     assert.equal("EISDIR", select(3, fs.write(path, "x", {atomic = true})))
     assert.same({"file"}, fs.readdir(directory))
   end)
 
-  it("fail with text and code", function()
+  it("FS-05 fail with text and code", function()
     local data, text, code = fs.read(path)
     assert.is_nil(data)
     assert.equal("ENOENT: no such file or directory: " .. path, text)
@@ -91,7 +91,7 @@ describe("whole files", function()
     assert.error_matches(function() fs.read("a\0b") end, "^bad argument #1 to 'fs.read' %(a path has no NUL")
   end)
 
-  it("raise on wrong arguments at the caller", function()
+  it("FS-06 raise on wrong arguments at the caller", function()
     local function raises(text, fn) assert.error_matches(fn, "^bad argument " .. text) end
     raises("#1 to 'fs.read' %(path, a string, expected, got nil%)", function() fs.read() end)
     raises("#1 to 'fs.write' %(path, a string, expected, got table%)", function() fs.write({}, "") end)
@@ -116,7 +116,7 @@ describe("whole files", function()
     assert.matches("^spec/fs/contents_spec.lua:%d+: file:write: the file .* is closed", text)
   end)
 
-  it("let others run meanwhile", function()
+  it("FS-07 let others run meanwhile", function()
     local data = ("x"):rep(10000000)
     local other = Process.spawn(function()
       while true do mb.sleep(0) end
@@ -130,7 +130,7 @@ describe("whole files", function()
     Process.exit(other, "kill")
   end)
 
-  it("come through pipes, and nobody is held up", function()
+  it("FS-07 come through pipes, and nobody is held up", function()
     local me = mb.self()
     local pipe = directory .. "/pipe"
     assert(os.execute("mkfifo '" .. pipe .. "'"))

@@ -14,7 +14,7 @@ describe("lines", function()
     return found
   end
 
-  it("are those of io.lines", function()
+  it("FS-14 are those of io.lines", function()
     local long = {}
     for i = 1, 3000 do long[i] = ("x"):rep(i % 257) .. i end
     local texts = {
@@ -42,7 +42,7 @@ describe("lines", function()
     assert.same({"abc", "def", "g"}, all(fs.lines(path, 3)))
   end)
 
-  it("leave the file closed at the end, at a break and at an error", function()
+  it("FS-14 leave the file closed at the end, at a break and at an error", function()
     fs.write(path, "a\nb\n")
     for _ in fs.lines(path) do end
     assert.equal(0, mb.census().file)
@@ -70,7 +70,7 @@ describe("lines", function()
     assert.error_matches(function() fs.lines(1) end, "^bad argument #1 to 'fs.open'")
   end)
 
-  it("take no memory for what has been read", function()
+  it("FS-14 take no memory for what has been read", function()
     local file <close> = assert(fs.open(path, "w"))
     for _ = 1, 20 do file:write(("0123456789abcde\n"):rep(65536)) end
     collectgarbage()

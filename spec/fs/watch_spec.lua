@@ -9,7 +9,7 @@ describe("fs.watch", function()
   local directory
   helper.with_directory(function(made) directory = made end)
 
-  it("tells of what comes, changes and goes in a directory", function()
+  it("FS-20 tells of what comes, changes and goes in a directory", function()
     local watcher = assert(fs.watch(directory))
     assert.equal("reference", mb.type(watcher))
     fs.write(directory .. "/file", "")
@@ -43,7 +43,7 @@ describe("fs.watch", function()
     assert.equal(0, mb.census().watcher)
   end)
 
-  it("ends with its process", function()
+  it("FS-20 ends with its process", function()
     local me = mb.self()
     local pid = mb.spawn(function(path)
       local watcher = assert(mb.fs.watch(path))
@@ -61,7 +61,7 @@ describe("fs.watch", function()
     assert.is_false(fs.unwatch(watcher))
   end)
 
-  it("is a reason to wait", function()
+  it("FS-21 is a reason to wait", function()
     local output, code = helper.run_script(([[
       local mb = require "moonbeam"
       mb.import()

@@ -8,12 +8,12 @@ local has_luv, uv = pcall(require, "luv")
 describe("await_uv", function()
   helper.setup()
 
-  it("gives what resume was given, nils included", function()
+  it("LUV-08 gives what resume was given, nils included", function()
     assert.same({n = 3, 1, nil, "x"}, table.pack(mb.await_uv(function(resume) resume(1, nil, "x") end)))
     assert.same({n = 0}, table.pack(mb.await_uv(function(resume) resume() end)))
   end)
 
-  it("waits until another process resumes, while others run", function()
+  it("LUV-08 waits until another process resumes, while others run", function()
     local resumed
     local got = {mb.await_uv(function(resume)
       -- a function of the same heap, in place of a callback of the loop
@@ -27,14 +27,14 @@ describe("await_uv", function()
     resumed("too late")
   end)
 
-  it("is late: nil, and what was begun is cancelled", function()
+  it("LUV-09 is late: nil, and what was begun is cancelled", function()
     local cancelled = 0
     local value, text, code = mb.await_uv(function() return function() cancelled = cancelled + 1 end end, 5)
     assert.same({nil, "ETIMEDOUT: connection timed out", "ETIMEDOUT"}, {value, text, code})
     assert.equal(1, cancelled)
   end)
 
-  it("does not cancel what was done", function()
+  it("LUV-09 does not cancel what was done", function()
     local cancelled = 0
     mb.await_uv(function(resume)
       resume()
@@ -43,7 +43,7 @@ describe("await_uv", function()
     assert.equal(0, cancelled)
   end)
 
-  it("cancels when the process is killed", function()
+  it("LUV-09 cancels when the process is killed", function()
     local me, send = mb.self(), mb.send
     local await_uv = mb.await_uv
     local pid = mb.spawn(function()
@@ -54,7 +54,7 @@ describe("await_uv", function()
     helper.await("cancelled")
   end)
 
-  it("raises the starter's error at the caller, and wrong arguments", function()
+  it("LUV-10 raises the starter's error at the caller, and wrong arguments", function()
     assert.has_error(function() mb.await_uv(function() error({"mine"}) end) end, {"mine"})
     local ok, text = pcall(mb.await_uv, 5)
     assert.is_false(ok)
@@ -75,7 +75,7 @@ describe("await_uv", function()
     Process.exit(pid, "kill")
   end)
 
-  it("cannot be sent away", function()
+  it("LUV-11 cannot be sent away", function()
     mb.await_uv(function(resume)
       local ok, text = pcall(mb.send, mb.self(), resume)
       assert.is_false(ok)

@@ -17,13 +17,13 @@ describe("luv", function()
     end)
   end
 
-  it("calls back while the process waits for a message", function()
+  it("LUV-01 calls back while the process waits for a message", function()
     local me = mb.self()
     timer(1, function() mb.send(me, "from the loop") end)
     assert.equal("from the loop", helper.await(mb.any))
   end)
 
-  it("calls back while other processes compute", function()
+  it("LUV-01 calls back while other processes compute", function()
     local me = mb.self()
     local busy = mb.spawn(function() while true do end end)
     timer(1, function() mb.send(me, "called") end)
@@ -31,7 +31,7 @@ describe("luv", function()
     Process.exit(busy, "kill")
   end)
 
-  it("calls back outside of any process: sending, spawning and ending others work", function()
+  it("LUV-02 calls back outside of any process: sending, spawning and ending others work", function()
     local me, send = mb.self(), mb.send
     local victim = helper.idle()
     local ref = mb.monitor(victim)
@@ -45,7 +45,7 @@ describe("luv", function()
     assert.equal("shot", helper.await{"DOWN", ref, "process", victim, mb.any})
   end)
 
-  it("calls back where nothing can wait", function()
+  it("LUV-02 calls back where nothing can wait", function()
     local me = mb.self()
     local calls = {
       receive = function() mb.receive() end, sleep = function() mb.sleep(1) end, self = function() mb.self() end,
@@ -58,7 +58,7 @@ describe("luv", function()
     end
   end)
 
-  it("logs an error of a callback's with where that was made, and goes on", function()
+  it("LUV-03 logs an error of a callback's with where that was made, and goes on", function()
     local logging = require "spec.logging"
     logging.listen()
     local me = mb.self()
@@ -73,7 +73,7 @@ describe("luv", function()
   end)
 
   describe("run", function()
-    it("waits until the loop has nothing alive, and stops nobody", function()
+    it("LUV-04 waits until the loop has nothing alive, and stops nobody", function()
       local done, count = false, 0
       local me, send, sleep = mb.self(), mb.send, mb.sleep
       local other = mb.spawn(function()
@@ -143,7 +143,7 @@ describe("luv", function()
     assert.equal("directory", kind)
   end)
 
-  it("walks its own handles only", function()
+  it("LUV-05 walks its own handles only", function()
     local t = uv.new_timer()
     local seen = {}
     uv.walk(function(handle) seen[#seen + 1] = handle end)
@@ -193,7 +193,7 @@ end)
 describe("luv and the program", function()
   if not has_luv then return pending("luv is not installed (Debian: lua-luv)") end
 
-  it("ends with handles open and closing", function()
+  it("LUV-07 ends with handles open and closing", function()
     local output, code = helper.run_script([[
       local mb = require "moonbeam"
       local uv = require "luv"
@@ -220,7 +220,7 @@ describe("luv and the program", function()
     assert.equal(0, code)
   end)
 
-  it("keeps a script from being called deadlocked", function()
+  it("LUV-06 keeps a script from being called deadlocked", function()
     local output, code = helper.run_script([[
       local mb = require "moonbeam"
       local uv = require "luv"

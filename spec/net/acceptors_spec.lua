@@ -52,7 +52,7 @@ describe("a listener with acceptors", function()
     for _ = 1, #mb.schedulers() do helper.await{"closed", mb.any} end
   end
 
-  it("spreads connections over all schedulers", function()
+  it("NET-26 spreads connections over all schedulers", function()
     local listener = assert(net.listen{port = 0, acceptors = 64})
     serve(listener)
     local had = connect(listener:sockname(), 200)
@@ -109,7 +109,7 @@ describe("a listener with acceptors", function()
     end, {link = true, scheduler = 1}))
   end
 
-  it("leaves no connection where nobody accepts any more", function()
+  it("NET-26 leaves no connection where nobody accepts any more", function()
     local listener = assert(net.listen{port = 0, acceptors = #mb.schedulers()})
     for i = 1, #mb.schedulers() do accept_once(listener, i) end
     local pid = accept_all(listener)
@@ -130,7 +130,7 @@ describe("a listener with acceptors", function()
     helper.await{"closed", 1}
   end)
 
-  it("leaves no connection to who does something else", function()
+  it("NET-26 leaves no connection to who does something else", function()
     local listener = assert(net.listen{port = 0, acceptors = #mb.schedulers()})
     local me, send, receive = mb.self(), mb.send, mb.receive
     local busy = Process.spawn(function()
@@ -178,7 +178,7 @@ describe("a listener with acceptors", function()
     fails("ECONNREFUSED", net.connect("127.0.0.1", port))
   end)
 
-  it("closes with its owner", function()
+  it("NET-18 closes with its owner", function()
     local me, send, receive, listen = mb.self(), mb.send, mb.receive, net.listen
     local owner = mb.spawn(function()
       send(me, {"listener", listen{port = 0, acceptors = 4}})

@@ -15,7 +15,7 @@ describe("a socket", function()
   helper.setup()
   before_each(function() client, server = support.pair() end)
 
-  it("whose peer has reset it says so, on reading and on writing", function()
+  it("NET-12 whose peer has reset it says so, on reading and on writing", function()
     server:send("never read")
     mb.sleep(5)
     client:close() -- with unread bytes: a reset
@@ -25,7 +25,7 @@ describe("a socket", function()
     fails(code, server:send("x"))
   end)
 
-  it("whose reader is gone fails, and is no signal, which what is printed for nobody is still", function()
+  it("NET-12 whose reader is gone fails, and is no signal, which what is printed for nobody is still", function()
     local output = helper.run_script([[
       require "moonbeam".import()
       local listener = net.listen{"127.0.0.1", 0}
@@ -41,7 +41,7 @@ describe("a socket", function()
     assert.equal("sent to nobody, and the program ended\n", output)
   end)
 
-  it("that is active says so by messages", function()
+  it("NET-14 that is active says so by messages", function()
     server:active(true)
     server:send("never read")
     mb.sleep(5)
@@ -50,7 +50,7 @@ describe("a socket", function()
     helper.await{"tcp_closed", server}
   end)
 
-  it("may be closed twice, and is of no use then", function()
+  it("NET-11 may be closed twice, and is of no use then", function()
     assert.is_true(server:close())
     assert.is_true(server:close())
     fails("EBADF", server:recv())
@@ -65,7 +65,7 @@ describe("a socket", function()
     assert.matches("^#socket", tostring(server))
   end)
 
-  it("that is closed by another process lets go of who waits", function()
+  it("NET-11 that is closed by another process lets go of who waits", function()
     local me, send = mb.self(), mb.send
     local names = {"recv", "line", "all", "send"}
     for _, name in ipairs(names) do
@@ -92,7 +92,7 @@ describe("a socket", function()
     end
   end)
 
-  it("closes when its owner is killed, whatever that waits in", function()
+  it("NET-10 closes when its owner is killed, whatever that waits in", function()
     local calls = {
       function(s) s:recv() end, function(s) s:recv(1000) end, function(s) s:recv("line") end, function(s) s:recv("*a") end,
       function(s) s:send(("x"):rep(30000000)) end, function(s) s:active(true) mb.receive() end, function() mb.receive() end,
@@ -108,7 +108,7 @@ describe("a socket", function()
     end
   end)
 
-  it("still sends what is queued when it is closed, or its owner ends", function()
+  it("NET-10 still sends what is queued when it is closed, or its owner ends", function()
     for _, close in ipairs{true, false} do
       local port = support.serve(function(socket)
         socket:set{high_water = 20000000}
@@ -144,7 +144,7 @@ describe("a socket", function()
     listener:close()
   end)
 
-  it("does not keep others waiting", function()
+  it("NET-05 does not keep others waiting", function()
     local me, send = mb.self(), mb.send
     local ticks = mb.spawn(function()
       for i = 1, 20 do
@@ -157,7 +157,7 @@ describe("a socket", function()
     assert.is_false(Process.alive(ticks))
   end)
 
-  it("is not a deadlock for who waits for it", function()
+  it("NET-24 is not a deadlock for who waits for it", function()
     fails("ETIMEDOUT", server:recv(nil, 5))
     local s = server
     local reader = mb.Task.async(function(port)
@@ -177,7 +177,7 @@ describe("a socket", function()
     assert.equal(server, s)
   end)
 
-  it("survives garbage of any bytes", function()
+  it("NET-01 survives garbage of any bytes", function()
     local bytes = {}
     for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
     local all = table.concat(bytes):rep(100)
@@ -193,7 +193,7 @@ end)
 describe("connecting", function()
   helper.setup()
 
-  it("is late when nobody answers", function()
+  it("NET-20 is late when nobody answers", function()
     local listener = assert(net.listen{port = 0, backlog = 1})
     local port, held, late = listener:sockname().port, {}, nil
     for _ = 1, 8 do -- those that the kernel has no room for
@@ -224,7 +224,7 @@ end)
 describe("a listener", function()
   helper.setup()
 
-  it("may be closed twice, and is of no use then", function()
+  it("NET-11 may be closed twice, and is of no use then", function()
     local listener = support.listen()
     assert.is_true(listener:close())
     assert.is_true(listener:close())
@@ -232,7 +232,7 @@ describe("a listener", function()
     fails("EBADF", listener:sockname())
   end)
 
-  it("that is closed lets go of who waits", function()
+  it("NET-18 that is closed lets go of who waits", function()
     local listener = support.listen()
     local me, send = mb.self(), mb.send
     for _ = 1, 3 do
@@ -272,7 +272,7 @@ describe("the program", function()
     assert.equal(0, code)
   end)
 
-  it("goes on without descriptors: accepting pauses, says so once, and goes on", function()
+  it("NET-23 goes on without descriptors: accepting pauses, says so once, and goes on", function()
     local output, code = helper.run_script([[
       local mb = require "moonbeam"
       mb.import()

@@ -30,7 +30,7 @@ describe("give_away", function()
     end}}
   end
 
-  it("hands it to a process of any scheduler", function()
+  it("NET-15 hands it to a process of any scheduler", function()
     for _, where in ipairs(places()) do
       local a, b = support.pair()
       local pid = Process.spawn(echo, {scheduler = where})
@@ -43,7 +43,7 @@ describe("give_away", function()
     end
   end)
 
-  it("takes along what has been read and not been taken", function()
+  it("NET-15 takes along what has been read and not been taken", function()
     for _, where in ipairs(places()) do
       local a, b = support.pair()
       a:send("first\nsecond\nthi")
@@ -57,7 +57,7 @@ describe("give_away", function()
     end
   end)
 
-  it("takes a gift along, and says who gives", function()
+  it("NET-15 takes a gift along, and says who gives", function()
     local me, send, receive, any = mb.self(), mb.send, mb.receive, mb.any
     for _, where in ipairs(places()) do
       local a, b = support.pair()
@@ -77,7 +77,7 @@ describe("give_away", function()
     end
   end)
 
-  it("leaves the giver without it", function()
+  it("NET-09 leaves the giver without it", function()
     local pid = mb.spawn(function() mb.receive() mb.receive() end)
     server:give_away(pid)
     local ok, text = pcall(server.recv, server, nil, 0)
@@ -90,7 +90,7 @@ describe("give_away", function()
     support.fails("EOF", client:recv(nil, helper.patience))
   end)
 
-  it("keeps it when the receiver is dead", function()
+  it("NET-16 keeps it when the receiver is dead", function()
     support.fails("ESRCH", server:give_away(helper.dead_pid()))
     client:send("x")
     assert.equal("x", server:recv(1, helper.patience))
@@ -106,7 +106,7 @@ describe("give_away", function()
     Process.exit(pid, "kill")
   end)
 
-  it("closes it when the receiver dies without having taken the message", function()
+  it("NET-16 closes it when the receiver dies without having taken the message", function()
     for _, where in ipairs(places()) do
       local a, b = support.pair()
       local receive = mb.receive
@@ -148,7 +148,7 @@ describe("give_away", function()
     assert.same({8000003, "end"}, {helper.await{"all", mb.any, mb.any}})
   end)
 
-  it("can be killed in the middle: the socket has one owner or none", function()
+  it("NET-16 can be killed in the middle: the socket has one owner or none", function()
     local give = function(port, pid)
       local s = net.connect("127.0.0.1", port)
       s:give_away(pid)

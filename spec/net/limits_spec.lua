@@ -14,7 +14,7 @@ describe("a socket's limits", function()
   helper.setup()
   before_each(function() client, server = support.pair() end)
 
-  it("a longer line than line_limit fails, and its bytes stay", function()
+  it("NET-08 a longer line than line_limit fails, and its bytes stay", function()
     server:set{line_limit = 10}
     client:send("0123456789\nmore than ten bytes\n")
     assert.equal("0123456789", server:recv("line"))
@@ -26,7 +26,7 @@ describe("a socket's limits", function()
     assert.equal("more than ten bytes", server:recv("line"))
   end)
 
-  it("a line without an end fails at the limit of 1 MiB, whatever comes", function()
+  it("NET-08 a line without an end fails at the limit of 1 MiB, whatever comes", function()
     local me, send = mb.self(), mb.send
     local port = support.serve(function(socket)
       local value, text, code = socket:recv("line")
@@ -44,7 +44,7 @@ describe("a socket's limits", function()
     helper.reason_of(sender)
   end)
 
-  it("reads no more than high_water in the background", function()
+  it("NET-05 reads no more than high_water in the background", function()
     local receiver_takes = 8 * 1024 * 1024
     fails("ETIMEDOUT", server:recv(1, 1)) -- from here on it reads
     local sent = 0

@@ -7,14 +7,14 @@ local Process, net = mb.Process, mb.net
 describe("net.resolve", function()
   helper.setup()
 
-  it("gives addresses in numbers", function()
+  it("NET-19 gives addresses in numbers", function()
     local found = assert(net.resolve("localhost", {family = "inet"}))
     assert.equal("127.0.0.1", found[1])
     assert.same({"127.0.0.1"}, net.resolve("127.0.0.1"))
     assert.same({"::1"}, net.resolve("::1"))
   end)
 
-  it("fails for names that are none", function()
+  it("NET-20 fails for names that are none", function()
     local value, text, code = net.resolve("name.that.is.not.there.invalid")
     assert.is_nil(value)
     assert.matches("^EAI_", code)

@@ -14,14 +14,14 @@ describe("a TCP connection", function()
   helper.setup()
   before_each(function() client, server = support.pair() end)
 
-  it("carries bytes both ways", function()
+  it("NET-01 carries bytes both ways", function()
     assert.is_true(client:send("ping"))
     assert.equal("ping", server:recv())
     assert.is_true(server:send{"p", "on", "g"})
     assert.equal("pong", client:recv())
   end)
 
-  it("gives exactly so many bytes", function()
+  it("NET-02 gives exactly so many bytes", function()
     client:send("abcdefgh")
     assert.equal("abc", server:recv(3))
     assert.equal("", server:recv(0))
@@ -29,7 +29,7 @@ describe("a TCP connection", function()
     fails("ETIMEDOUT", server:recv(1, 1))
   end)
 
-  it("gives lines, without their ends, and a last one without one", function()
+  it("NET-02 gives lines, without their ends, and a last one without one", function()
     client:send("one\r\ntwo\n\nthree")
     assert.equal("one", server:recv("line"))
     assert.equal("two", server:recv("l"))
@@ -40,7 +40,7 @@ describe("a TCP connection", function()
     fails("EOF", server:recv("line"))
   end)
 
-  it("gives all until the other side has ended, and nothing after that", function()
+  it("NET-02 gives all until the other side has ended, and nothing after that", function()
     for _ = 1, 100 do client:send(("x"):rep(1000)) end
     client:shutdown()
     assert.equal(100000, #server:recv("*a"))
@@ -49,7 +49,7 @@ describe("a TCP connection", function()
     fails("EOF", server:recv(1))
   end)
 
-  it("keeps what had arrived when the time is over in the middle", function()
+  it("NET-03 keeps what had arrived when the time is over in the middle", function()
     client:send("half")
     fails("ETIMEDOUT", server:recv(8, 20))
     fails("ETIMEDOUT", server:recv("line", 1))
@@ -58,12 +58,12 @@ describe("a TCP connection", function()
     assert.equal("halffull", server:recv(8, helper.patience))
   end)
 
-  it("does not wait with a timeout of 0", function()
+  it("NET-03 does not wait with a timeout of 0", function()
     fails("ETIMEDOUT", server:recv(nil, 0))
     fails("ETIMEDOUT", server:recv(4, 0))
   end)
 
-  it("can be half-closed: the other direction goes on", function()
+  it("NET-04 can be half-closed: the other direction goes on", function()
     client:send("question")
     assert.is_true(client:shutdown())
     assert.is_true(client:shutdown())
@@ -73,7 +73,7 @@ describe("a TCP connection", function()
     assert.equal("answer", client:recv())
   end)
 
-  it("waits for who takes too slowly, and for nobody else", function()
+  it("NET-05 waits for who takes too slowly, and for nobody else", function()
     local me, send = mb.self(), mb.send
     local sent = 0
     local port = support.serve(function(socket)
@@ -106,7 +106,7 @@ describe("a TCP connection", function()
     assert.equal(0, sent)
   end)
 
-  it("says how much was taken when a send is late", function()
+  it("NET-06 says how much was taken when a send is late", function()
     server:set{high_water = 1000}
     local piece = ("x"):rep(10000000)
     local value, text, code, taken = client:send(piece, 20)
@@ -116,7 +116,7 @@ describe("a TCP connection", function()
     fails("ETIMEDOUT", server:recv(nil, 20))
   end)
 
-  it("is flushed: what was queued has been written then", function()
+  it("NET-07 is flushed: what was queued has been written then", function()
     local me, send = mb.self(), mb.send
     local port, pid = support.serve(function(socket)
       mb.receive()
@@ -163,7 +163,7 @@ describe("a TCP connection", function()
     assert.not_equal(tostring(client), tostring(server))
   end)
 
-  it("is used by its owner alone", function()
+  it("NET-09 is used by its owner alone", function()
     local shared = require "spec.net.shared" -- within one scheduler a module's table reaches it
     local me, send = mb.self(), mb.send
     shared.socket = server
@@ -178,7 +178,7 @@ describe("a TCP connection", function()
     assert.matches("^127.0.0.1:%d+$", errors[3])
   end)
 
-  it("refuses to be sent, and says what to do", function()
+  it("NET-09 refuses to be sent, and says what to do", function()
     local ok, text = pcall(mb.send, mb.self(), {"socket", {inner = client}})
     assert.is_false(ok)
     assert.matches('cannot send message: field "%[2%].inner" is a userdata %(socket%): a socket belongs to one process; ' ..
@@ -188,7 +188,7 @@ describe("a TCP connection", function()
     assert.matches("give it away", text)
   end)
 
-  it("raises for wrong arguments, at the caller's line", function()
+  it("NET-25 raises for wrong arguments, at the caller's line", function()
     for what, text in pairs{[-1] = "number of bytes >= 0 expected, got %-1", [1.5] = "number of bytes >= 0 expected, got 1.5",
                             word = 'a number of bytes, "line" or "%*a" expected, got "word"'} do
       local ok, e = pcall(function() client:recv(what) end)
@@ -225,7 +225,7 @@ describe("net", function()
     assert.is_false((pcall(net.listen, {"127.0.0.1", 0, "more"})))
   end)
 
-  it("connects to names, IPv6 and IPv4", function()
+  it("NET-19 connects to names, IPv6 and IPv4", function()
     local listener, port = support.listen()
     local client = assert(net.connect("localhost", port, {timeout = helper.patience}))
     local server = assert(listener:accept(helper.patience))
@@ -251,7 +251,7 @@ describe("net", function()
     listener:close()
   end)
 
-  it("says who refuses, and what is no address", function()
+  it("NET-20 says who refuses, and what is no address", function()
     local listener, port = support.listen()
     listener:close()
     fails("ECONNREFUSED", net.connect("127.0.0.1", port))
@@ -264,7 +264,7 @@ describe("net", function()
     first:close()
   end)
 
-  it("raises for wrong arguments, at the caller's line", function()
+  it("NET-25 raises for wrong arguments, at the caller's line", function()
     for _, case in ipairs{
       {"bad argument #1 to 'net.connect' %(host expected, a name or an address, got nil", net.connect},
       {"bad argument #2 to 'net.connect' %(port expected, an integer from 0 to 65535, got 65536", net.connect, "x", 65536},
@@ -279,7 +279,7 @@ describe("net", function()
     end
   end)
 
-  it("waits for a connection as long as it was told", function()
+  it("NET-03 waits for a connection as long as it was told", function()
     local listener = support.listen()
     fails("ETIMEDOUT", listener:accept(1))
     fails("ETIMEDOUT", listener:accept(0))
@@ -318,7 +318,7 @@ describe("a listener", function()
     listener:close()
   end)
 
-  it("is accepted from by processes of all schedulers", function()
+  it("NET-17 is accepted from by processes of all schedulers", function()
     local listener, port = support.listen()
     local me, send = mb.self(), mb.send
     local count = 40
@@ -343,7 +343,7 @@ describe("a listener", function()
     for _ = 1, 8 do helper.await("closed") end
   end)
 
-  it("closes with its owner, on every scheduler", function()
+  it("NET-18 closes with its owner, on every scheduler", function()
     local me, send, listen = mb.self(), mb.send, net.listen
     local owner = mb.spawn(function()
       local listener = listen{port = 0}
@@ -364,7 +364,7 @@ describe("a listener", function()
     end
   end)
 
-  it("keeps a connection for others when who was woken has died", function()
+  it("NET-17 keeps a connection for others when who was woken has died", function()
     local listener, port = support.listen()
     local accept = function() listener:accept() end
     for _ = 1, 20 do

@@ -25,7 +25,7 @@ describe("a connection of TLS", function()
   helper.setup()
   before_each(function() client, server = tls_support.pair(server_options, client_options) end)
 
-  it("carries bytes both ways, by count, by line and what there is", function()
+  it("TLS-01 carries bytes both ways, by count, by line and what there is", function()
     assert.is_true(client:send("ping"))
     assert.equal("ping", server:recv(nil, helper.patience))
     assert.is_true(server:send{"one\r\n", "two\n", "abc"})
@@ -56,7 +56,7 @@ describe("a connection of TLS", function()
     fails("EBADF", client:handshake())
   end)
 
-  it("carries much, both ways at once, and waits for who takes slowly", function()
+  it("TLS-01 carries much, both ways at once, and waits for who takes slowly", function()
     local me, send = mb.self(), mb.send
     local size = 3000000
     local port = tls_support.server(server_options, function(socket)
@@ -87,7 +87,7 @@ describe("a connection of TLS", function()
     assert.equal("y", server:recv(1, helper.patience))
   end)
 
-  it("keeps what had arrived when the time is over in the middle", function()
+  it("TLS-01 keeps what had arrived when the time is over in the middle", function()
     client:send("half")
     fails("ETIMEDOUT", server:recv(8, 20))
     fails("ETIMEDOUT", server:recv("line", 1))
@@ -96,7 +96,7 @@ describe("a connection of TLS", function()
     assert.equal("halffull", server:recv(8, helper.patience))
   end)
 
-  it("can be half-closed: the other direction goes on", function()
+  it("TLS-01 can be half-closed: the other direction goes on", function()
     client:send("question")
     assert.is_true(client:shutdown())
     assert.is_true(client:shutdown())
@@ -109,7 +109,7 @@ describe("a connection of TLS", function()
     fails("EOF", client:recv(nil, helper.patience))
   end)
 
-  it("ends in order when it is closed, or its owner ends", function()
+  it("TLS-01 ends in order when it is closed, or its owner ends", function()
     for _, how in ipairs{"close", "return", "kill"} do
       local port, pid = tls_support.server(server_options, function(socket)
         socket:send("all")
@@ -127,7 +127,7 @@ describe("a connection of TLS", function()
     end
   end)
 
-  it("tells an end without close_notify from one in order", function()
+  it("TLS-02 tells an end without close_notify from one in order", function()
     local port, pid = tls_support.server(server_options, function(socket)
       socket:send("part")
       mb.receive()
@@ -147,7 +147,7 @@ describe("a connection of TLS", function()
     Process.exit(pid, "kill")
   end)
 
-  it("fails when bytes have been changed on their way, with those before it still there", function()
+  it("TLS-03 fails when bytes have been changed on their way, with those before it still there", function()
     local port, pid = tls_support.server(server_options, function(socket)
       socket:send("fine")
       mb.receive{{"go"}}
@@ -258,7 +258,7 @@ describe("a connection of TLS", function()
       end}}
     end
 
-    it("goes on in a process of any scheduler, with what was not taken", function()
+    it("TLS-01 goes on in a process of any scheduler, with what was not taken", function()
       for _, where in ipairs(places()) do
         local a, b = tls_support.pair(server_options, client_options)
         a:send("first\nsecond\nthi")

@@ -24,7 +24,7 @@ describe("TLS", function()
   end
 
   describe("a client", function()
-    it("lets a server in whose certificate is for the host and of an issuer that it trusts", function()
+    it("TLS-04 lets a server in whose certificate is for the host and of an issuer that it trusts", function()
       assert(connect("good", {ca = path "ca.pem"}))
       assert.is_true(tls_support.served())
       assert(connect("good", {ca = path "ca.pem"}, "127.0.0.1"))
@@ -35,7 +35,7 @@ describe("TLS", function()
       assert.is_true(tls_support.served())
     end)
 
-    it("refuses one for another host, and names both", function()
+    it("TLS-04 refuses one for another host, and names both", function()
       local value, text, code = connect("wrong", {ca = path "ca.pem"})
       fails("ECERT", value, text, code)
       assert.equal("ECERT: the certificate is for another host (CN=wrong); expected localhost, " ..
@@ -53,14 +53,14 @@ describe("TLS", function()
       tls_support.served()
     end)
 
-    it("refuses one that has expired, and says when", function()
+    it("TLS-04 refuses one that has expired, and says when", function()
       local value, text, code = connect("expired", {ca = path "ca.pem"})
       fails("ECERT", value, text, code)
       assert.matches("the certificate has expired, on %d+%-%d%d%-%d%d %d%d:%d%d:%d%d UTC %(CN=expired%); " ..
         "expected localhost", text)
     end)
 
-    it("refuses one that is self-signed, or of an unknown issuer", function()
+    it("TLS-04 refuses one that is self-signed, or of an unknown issuer", function()
       local value, text, code = connect("self", true)
       fails("ECERT", value, text, code)
       assert.matches("the certificate is self%-signed and not trusted %(CN=self%); expected localhost", text)
@@ -183,7 +183,7 @@ describe("TLS", function()
       assert.same({text, "ETLS0", text}, {again, code, third})
     end)
 
-    it("serves others while one says nothing, for which it waits so long and no longer", function()
+    it("TLS-05 serves others while one says nothing, for which it waits so long and no longer", function()
       local options = identity("good")
       options.handshake_timeout = 50
       local listener = assert(net.listen{port = 0, tls = options})
@@ -230,7 +230,7 @@ describe("TLS", function()
       plain:close()
     end)
 
-    it("has a certificate for each name that clients ask for", function()
+    it("TLS-06 has a certificate for each name that clients ask for", function()
       local options = {sni = {["one.example"] = identity("one"), ["*.wild.example"] = identity("wild")}}
       for name, subject in pairs{
         ["one.example"] = "CN=one", ["ONE.example"] = "CN=one", ["a.wild.example"] = "CN=wild",
@@ -256,7 +256,7 @@ describe("TLS", function()
       server:close()
     end)
 
-    it("asks a function for it, in the process that owns the socket, which may wait there", function()
+    it("TLS-06 asks a function for it, in the process that owns the socket, which may wait there", function()
       local ones, sleep, self, send, me = identity("one"), mb.sleep, mb.self, mb.send, mb.self()
       local options = {cert = path "good.pem", key = path "good.key", sni = function(name)
         sleep(1)
@@ -376,7 +376,7 @@ describe("TLS", function()
   end)
 
   describe("starttls", function()
-    it("makes a plain connection one of TLS, on either side", function()
+    it("TLS-07 makes a plain connection one of TLS, on either side", function()
       local port = support.serve(function(socket)
         assert(socket:recv("line") == "STARTTLS")
         socket:send("go\n")
@@ -396,7 +396,7 @@ describe("TLS", function()
       assert.equal("CN=good", client:tls().peer.subject)
     end)
 
-    it("takes nothing that was said in the clear for what is said in secret", function()
+    it("TLS-07 takes nothing that was said in the clear for what is said in secret", function()
       local port = support.serve(function(socket)
         assert(socket:recv("line") == "STARTTLS")
         local options = identity("good")
@@ -461,7 +461,7 @@ describe("TLS", function()
       end
     end)
 
-    it("is refused with a version before 1.2", function()
+    it("TLS-08 is refused with a version before 1.2", function()
       local port = tls_support.server(identity("good"), function(socket) return socket:handshake(helper.patience) end)
       local code, out = openssl({"s_client", "-connect", "127.0.0.1:" .. port, "-tls1_1",
         "-cipher", "DEFAULT@SECLEVEL=0"}, "")
@@ -472,7 +472,7 @@ describe("TLS", function()
       assert.equal("ETLS: the other side offers no version of TLS from 1.2 on", text)
     end)
 
-    it("gets no renegotiation", function()
+    it("TLS-08 gets no renegotiation", function()
       local port = tls_support.server(identity("good"), function(socket)
         local text, why, code = socket:recv("*a", helper.patience)
         return text, why, code

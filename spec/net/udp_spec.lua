@@ -16,7 +16,7 @@ describe("a UDP socket", function()
     a, b = assert(net.udp{host = "127.0.0.1"}), assert(net.udp{host = "127.0.0.1", port = 0})
   end)
 
-  it("sends and receives datagrams, whole and with their sender", function()
+  it("NET-22 sends and receives datagrams, whole and with their sender", function()
     assert.is_true(a:send("one", "127.0.0.1", b:sockname().port))
     assert.is_true(a:send("", "127.0.0.1", b:sockname().port))
     assert.same({"one", "127.0.0.1", a:sockname().port}, {b:recv(helper.patience)})
@@ -83,7 +83,7 @@ describe("a UDP socket", function()
     end
   end)
 
-  it("sends messages when it is active", function()
+  it("NET-22 sends messages when it is active", function()
     a:send("before", "127.0.0.1", b:sockname().port)
     b:active("once")
     assert.same({"127.0.0.1", a:sockname().port, "before"}, {helper.await{"udp", b, mb.any, mb.any, mb.any}})

@@ -13,7 +13,7 @@ describe("a Unix socket", function()
     return name
   end
 
-  it("carries bytes and ends", function()
+  it("NET-21 carries bytes and ends", function()
     local name = path()
     local client, server = support.pair{path = name}
     client:send("hello\n")
@@ -36,7 +36,7 @@ describe("a Unix socket", function()
     listener:close()
   end)
 
-  it("leaves no file behind", function()
+  it("NET-21 leaves no file behind", function()
     local name = path()
     local listener = assert(net.listen{path = name})
     support.fails("EADDRINUSE", net.listen{path = name})

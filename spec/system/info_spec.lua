@@ -6,7 +6,7 @@ local system = mb.system
 describe("system", function()
   helper.setup()
 
-  it("gets and sets the environment, as os.getenv and programs see it", function()
+  it("SYS-15 gets and sets the environment, as os.getenv and programs see it", function()
     assert.is_true(system.put_env("MOONBEAM_SPEC_VARIABLE", "one"))
     assert.equal("one", system.get_env("MOONBEAM_SPEC_VARIABLE"))
     assert.equal("one", os.getenv("MOONBEAM_SPEC_VARIABLE"))

@@ -9,17 +9,17 @@ local function sh(script, opts) return system.run("sh", {"-c", script}, opts) en
 describe("system.run", function()
   helper.setup()
 
-  it("gives the exit code and what was printed", function()
+  it("SYS-01 gives the exit code and what was printed", function()
     assert.same({0, "out\n", ""}, {system.run("echo", {"out"})})
     assert.same({7, "out", "err"}, {sh("printf out; printf err >&2; exit 7")})
     assert.same({0, "", ""}, {system.run("true")})
   end)
 
-  it("gives arguments as they are", function()
+  it("SYS-02 gives arguments as they are", function()
     assert.same({0, "[$HOME][a b][][5]", ""}, {system.run("printf", {"[%s]", "$HOME", "a b", "", 5})})
   end)
 
-  it("joins errors to the output, or leaves them where this program's go", function()
+  it("SYS-03 joins errors to the output, or leaves them where this program's go", function()
     assert.same({0, "onetwo", ""}, {sh("printf one; printf two >&2", {stderr = "stdout"})})
     local output = helper.run_script([[
       local mb = require "moonbeam"
@@ -29,7 +29,7 @@ describe("system.run", function()
     assert.equal("err0\tout\t0\n", output)
   end)
 
-  it("feeds the input, also much of it, and one that is not read", function()
+  it("SYS-03 feeds the input, also much of it, and one that is not read", function()
     assert.same({0, "HELLO", ""}, {sh("tr a-z A-Z", {stdin = "hello"})})
     local much = ("x"):rep(1000000)
     assert.equal(much, select(2, system.run("cat", {}, {stdin = much})))
@@ -38,13 +38,13 @@ describe("system.run", function()
     assert.same({0, "", ""}, {system.run("cat", {}, {stdin = ""})})
   end)
 
-  it("has a directory and an environment", function()
+  it("SYS-03 has a directory and an environment", function()
     assert.equal("/\n", select(2, system.run("pwd", {}, {cwd = "/"})))
     assert.equal("a:\n", select(2, sh("echo $ONE:$HOME", {env = {ONE = "a", HOME = false}})))
     assert.truthy(select(2, sh("echo $PATH", {env = {ONE = "a"}})):find("/"))
   end)
 
-  it("says why it cannot start", function()
+  it("SYS-04 says why it cannot start", function()
     local code, text, name = system.run("no such program")
     assert.same({nil, "ENOENT: no such file or directory: no such program", "ENOENT"}, {code, text, name})
     code, text, name = system.run("true", {}, {cwd = "/no such directory"})
@@ -52,12 +52,12 @@ describe("system.run", function()
     assert.equal("EACCES", select(3, system.run("/etc/passwd")))
   end)
 
-  it("says which signal has ended it", function()
+  it("SYS-05 says which signal has ended it", function()
     assert.same({128 + 15, "", "", "SIGTERM"}, {sh("kill -TERM $$")})
     assert.same({128 + 9, "x", "", "SIGKILL"}, {sh("printf x; kill -KILL $$")})
   end)
 
-  it("is killed with all that it has started when the time is over; what was printed is there", function()
+  it("SYS-06 is killed with all that it has started when the time is over; what was printed is there", function()
     local code, text, name, out, err = sh("echo $$; echo err >&2; sleep 100 & wait", {timeout = 300})
     assert.is_nil(code)
     assert.equal("ETIMEDOUT", name)
@@ -68,7 +68,7 @@ describe("system.run", function()
     while sh("kill -0 -" .. out) == 0 do mb.sleep(1) end -- init takes them; there is nobody to send a message
   end)
 
-  it("stops nobody", function()
+  it("SYS-08 stops nobody", function()
     local me, send = mb.self(), mb.send
     local name = os.tmpname()
     Process.spawn(function()
@@ -82,7 +82,7 @@ describe("system.run", function()
     os.remove(name)
   end)
 
-  it("is killed, with all that it has started, when its process is", function()
+  it("SYS-07 is killed, with all that it has started, when its process is", function()
     local name = os.tmpname()
     local run = system.run
     local pid = mb.spawn(function() run("sh", {"-c", "sleep 100 & echo $$ > " .. name .. "; wait"}) end)
@@ -102,7 +102,7 @@ describe("system.run", function()
     os.remove(name)
   end)
 
-  it("leaves no zombies", function()
+  it("SYS-09 leaves no zombies", function()
     for _ = 1, 20 do system.run("true") end
     local _, out = sh("ps -o stat= --ppid " .. system.pid())
     assert.is_nil(out:find("Z"))
@@ -116,7 +116,7 @@ describe("system.run", function()
     assert.equal(465, sum)
   end)
 
-  it("raises at what means nothing", function()
+  it("SYS-10 raises at what means nothing", function()
     for text, arguments in pairs{
       ["#1 to 'system.run' %(a string expected, got nil%)"] = {},
       ["#1 to 'system.run' %(the name of a program"] = {""},
@@ -132,7 +132,7 @@ describe("system.run", function()
     end
   end)
 
-  it("ends the program with nothing left behind", function()
+  it("SYS-07 ends the program with nothing left behind", function()
     local output, code = helper.run_script([[
       local mb = require "moonbeam"
       local run = mb.system.run

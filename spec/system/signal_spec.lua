@@ -9,7 +9,7 @@ local function raise(name, pid) assert(system.run("kill", {"-" .. name, pid or s
 describe("system.on_signal", function()
   helper.setup()
 
-  it("sends a message for each signal", function()
+  it("SYS-11 sends a message for each signal", function()
     assert.is_true(system.on_signal("SIGUSR1"))
     raise("USR1")
     helper.await{"signal", "SIGUSR1"}
@@ -29,7 +29,7 @@ describe("system.on_signal", function()
     assert.is_nil((mb.receive(0)))
   end)
 
-  it("goes to all who listen, on any scheduler, until they exit", function()
+  it("SYS-11 goes to all who listen, on any scheduler, until they exit", function()
     local me, send, on_signal, receive = mb.self(), mb.send, system.on_signal, mb.receive
     local pids = {}
     for i = 1, 4 do
@@ -51,7 +51,7 @@ describe("system.on_signal", function()
     assert.equal(0, mb.census().signal)
   end)
 
-  it("raises at what is no signal, and at those that are not for programs", function()
+  it("SYS-13 raises at what is no signal, and at those that are not for programs", function()
     for name, text in pairs{SIGNONE = "there is no signal 'SIGNONE'", SIGKILL = "SIGKILL cannot be listened to",
       SIGURG = "SIGURG cannot be listened to: it is the runtime's own"} do
       local ok, e = pcall(system.on_signal, name)
@@ -61,7 +61,7 @@ describe("system.on_signal", function()
     assert.is_false((pcall(system.on_signal, 15)))
   end)
 
-  it("takes the place of what SIGTERM does otherwise, as long as somebody listens", function()
+  it("SYS-12 takes the place of what SIGTERM does otherwise, as long as somebody listens", function()
     local output, code = helper.run_script([[
       local mb = require "moonbeam"
       local system = mb.system
@@ -97,7 +97,7 @@ describe("system.on_signal", function()
     assert.equal('EPIPE\nnil\ttimeout\n{"signal", "SIGPIPE"}\nEPIPE\nnot ended\n', output)
   end)
 
-  it("is a reason to wait: no deadlock", function()
+  it("SYS-14 is a reason to wait: no deadlock", function()
     local output = helper.run_script([[
       local mb = require "moonbeam"
       mb.system.on_signal("SIGUSR1")
