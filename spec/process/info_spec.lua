@@ -186,7 +186,7 @@ describe("Process.info", function()
         return value
       end, make)
       await("ready")
-      local bytes = Process.info(pid, "memory")
+      local bytes = Process.info(helper.until_waiting(pid), "memory")
       send(pid, "end")
       return bytes
     end

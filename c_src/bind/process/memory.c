@@ -82,7 +82,8 @@ static void visit_table(struct walk *w, int at) {
 }
 
 /* What the frames of a thread hold: of each, first all of it is taken, and then met, for meeting allocates, which may
- * run finalizers, and one may go on with the thread. */
+ * run finalizers, and one may go on with the thread. A Lua function that is preempted shows all of its registers: those
+ * that it has not set yet may hold what an earlier process left there, until the next collection. */
 static void visit_stack(struct walk *w, lua_State *co) {
   lua_State *L = w->L;
   lua_Debug ar;
