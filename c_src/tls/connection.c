@@ -8,6 +8,19 @@
 
 #include "tls/openssl.h"
 
+enum { KEPT = 4096 /* bytes of memory that an empty BIO keeps, about */ };
+
+/* A BIO of memory never gives any back, and a connection that is idle shall not hold what was needed once: when it is
+ * empty, it gets a new buffer. Failing that it keeps the one that it has. */
+static void shrink(BIO *bio, size_t *most) {
+  BUF_MEM *fresh;
+  if (*most <= KEPT || BIO_ctrl_pending(bio) > 0) return;
+  fresh = BUF_MEM_new();
+  if (!fresh) return;
+  BIO_set_mem_buf(bio, fresh, BIO_CLOSE);
+  *most = 0;
+}
+
 static void connection_free(struct mb_tls *tls) {
   struct mb_connection *t = (struct mb_connection *)tls;
   SSL_free(t->ssl); /* and the BIOs */
@@ -65,14 +78,21 @@ static int feed(struct mb_tls *tls, const void *bytes, size_t n) {
   if (room > n) room = n;
   memcpy(t->first + t->first_size, bytes, room);
   t->first_size += room;
-  return n == 0 || BIO_write_ex(t->in, bytes, n, &done) == 1 ? 0 : -1;
+  if (n > 0 && BIO_write_ex(t->in, bytes, n, &done) != 1) return -1;
+  room = BIO_ctrl_pending(t->in);
+  if (room > t->in_most) t->in_most = room;
+  return 0;
 }
 
 static size_t pending(struct mb_tls *tls) { return BIO_ctrl_pending(((struct mb_connection *)tls)->out); }
 
 static size_t drain(struct mb_tls *tls, void *bytes, size_t n) {
-  size_t done;
-  return BIO_read_ex(((struct mb_connection *)tls)->out, bytes, n, &done) == 1 ? done : 0;
+  struct mb_connection *t = (struct mb_connection *)tls;
+  size_t waiting = BIO_ctrl_pending(t->out), done;
+  if (waiting > t->out_most) t->out_most = waiting;
+  if (BIO_read_ex(t->out, bytes, n, &done) != 1) return 0;
+  shrink(t->out, &t->out_most);
+  return done;
 }
 
 static enum mb_tls_state step(struct mb_tls *tls) {
@@ -129,6 +149,7 @@ static size_t read_plain(struct mb_tls *tls, void *bytes, size_t n) {
     }
     break;
   }
+  shrink(t->in, &t->in_most);
   return done;
 }
 

@@ -27,7 +27,8 @@ struct mb_named {
 struct mb_connection {
   struct mb_tls head;
   SSL *ssl;                  /* its app data is this */
-  BIO *in, *out;             /* the ssl's: memory */
+  BIO *in, *out;             /* the ssl's: memory, */
+  size_t in_most, out_most;  /* of which so many bytes have been in use */
   char *host;                /* whom a client expects, or NULL */
   char *name;                /* what the client asks for, or NULL */
   int answered;              /* `choose` has been called */
