@@ -45,7 +45,7 @@ struct mb_tls_options {
   const unsigned char *alpn; /* each name behind a byte of its length; the preferred one first */
   size_t alpn_size;
   int asks; /* of a server: connections come to MB_TLS_ASKS */
-  unsigned handshake_ms;
+  unsigned handshake_ms; /* 0: no bound */
 };
 
 struct mb_tls_error {

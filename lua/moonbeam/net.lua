@@ -49,14 +49,14 @@
 --   lets such clients in;
 -- * `handshake_timeout` (10,000 ms): how long a handshake may take from its beginning, whatever the calls' own times.
 --
--- `connect` makes the handshake within its timeout. `accept` does not, so a client that says nothing keeps no other
--- waiting: the first call of `recv`, `send`, `shutdown`, `active` or `handshake([ms])` -> true does, in the process
--- that owns the socket by then. A handshake that fails breaks the socket: later calls give the same failure.
--- `starttls(opts [, ms])` -> true makes a plain socket one of TLS and makes the handshake, as a client, with
--- `server_name` or `verify = false`, or with `server = true` as a server; what has arrived before and was not taken
--- counts as TLS. `tls()` -> false for a plain socket, or a table: version, cipher, alpn, server_name, and peer, the other
--- side's certificate if it has shown one, trusted or not: {subject =, issuer =, names =, serial =, fingerprint = of
--- SHA-256, valid_from =, valid_until =}.
+-- `connect` makes the handshake within its timeout; that the server has refused the client's own certificate it hears
+-- by the first `recv`, with TLS 1.3. `accept` does not, so a client that says nothing keeps no other waiting: the first
+-- call of `recv`, `send`, `shutdown`, `active` or `handshake([ms])` -> true does, in the process that owns the socket
+-- by then. A handshake that fails breaks the socket: later calls give the same failure. `starttls(opts [, ms])` -> true
+-- makes a plain socket one of TLS and makes the handshake, as a client, with `server_name` or `verify = false`, or with
+-- `server = true` as a server; what has arrived before and was not taken counts as TLS. `tls()` -> false for a plain
+-- socket, or a table: version, cipher, alpn, server_name, and peer, the other side's certificate if it has shown one,
+-- trusted or not: {subject =, issuer =, names =, serial =, fingerprint = of SHA-256, valid_from =, valid_until =}.
 --
 -- All other methods and messages are those of plain sockets (messages are called "tcp" here, too). `shutdown` and
 -- `close` say so to the other side (close_notify). Failures of TLS are:

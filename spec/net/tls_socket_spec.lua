@@ -376,29 +376,38 @@ describe("a connection of TLS", function()
     helper.reason_of(pid)
   end)
 
-  it("comes and goes without a trace, many at once", function()
-    local listener = assert(net.listen{port = 0, tls = server_options})
-    local port, connect, me, send = listener:sockname().port, net.connect, mb.self(), mb.send
-    local count = 30
-    local acceptor = mb.spawn_link(function()
-      for _ = 1, count do
-        local socket = listener:accept()
-        socket:give_away(mb.spawn(function()
-          mb.receive{{{"socket", mb.any, mb.any}, function(s) s:send(s:recv("line") .. "\n") end}}
-        end))
-      end
-    end)
+  it("comes and goes without a trace, many at once, on all schedulers", function()
+    local schedulers = #mb.schedulers()
+    local count = 12 * schedulers
+    local me, send, receive, any, connect, spawn = mb.self(), mb.send, mb.receive, mb.any, net.connect, mb.spawn
+    local listener = assert(net.listen{port = 0, tls = server_options, acceptors = schedulers})
+    local port = listener:sockname().port
+    local function serve()
+      receive{{{"socket", any, any}, function(s)
+        s:send(s:recv("line") .. "\n")
+        s:shutdown()
+        s:recv("*a")
+      end}}
+    end
+    for i = 1, schedulers do
+      Process.spawn(function()
+        while true do
+          local socket = listener:accept()
+          if not socket then break end
+          socket:give_away(spawn(serve))
+        end
+      end, {scheduler = i})
+    end
     for i = 1, count do
-      mb.spawn_link(function()
+      Process.spawn(function()
         local socket <close> = assert(connect("127.0.0.1", port, {tls = client_options}))
         socket:send(i .. "\n")
-        send(me, {"back", tonumber(socket:recv("line"))})
-      end)
+        send(me, {"back", tonumber((socket:recv("*a")))})
+      end, {scheduler = i % schedulers + 1, link = true})
     end
     local sum = 0
-    for _ = 1, count do sum = sum + helper.await{"back", mb.any} end
+    for _ = 1, count do sum = sum + helper.await{"back", any} end
     assert.equal(count * (count + 1) // 2, sum)
-    helper.reason_of(acceptor)
     listener:close()
   end)
 end)

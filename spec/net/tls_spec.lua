@@ -230,6 +230,22 @@ describe("TLS", function()
       plain:close()
     end)
 
+    it("makes its handshake with calls that do not wait, too", function()
+      local sleep = mb.sleep
+      local port = tls_support.server(identity("good"), function(socket)
+        local data, text, code
+        repeat
+          data, text, code = socket:recv(3, 0)
+          sleep(1) -- the client has its time
+        until data or code ~= "ETIMEDOUT"
+        return data, text, code
+      end)
+      local socket = assert(net.connect("localhost", port, {tls = {ca = path "ca.pem"}, timeout = helper.patience}))
+      socket:send("abc")
+      assert.equal("abc", (tls_support.served()))
+      socket:close()
+    end)
+
     it("TLS-06 has a certificate for each name that clients ask for", function()
       local options = {sni = {["one.example"] = identity("one"), ["*.wild.example"] = identity("wild")}}
       for name, subject in pairs{
@@ -280,6 +296,20 @@ describe("TLS", function()
       fails("ETLS", value, text, code)
       assert.equal("ETLS: ENOENT: no such file or directory: /no/such/file", text)
       helper.await{"asked", "none.example", pid}
+    end)
+
+    it("passes on what the function raises, and what it returns in vain", function()
+      for said, fn in pairs{
+        ["a bug"] = function() error("a bug", 0) end,
+        ["sni: the function returned a number, not {cert =, key =} or nil"] = function() return 5 end,
+      } do
+        local port = tls_support.server({sni = fn}, function(socket) return pcall(socket.handshake, socket) end)
+        local value, text, code = net.connect("localhost", port, {tls = {ca = path "ca.pem"}, timeout = helper.patience})
+        fails("ETLS", value, text, code)
+        local ok, e = tls_support.served()
+        assert.is_false(ok)
+        assert.equal(said, e:sub(-#said))
+      end
     end)
 
     it("agrees on a protocol by ALPN, the first of its own that the client has", function()

@@ -21,7 +21,10 @@ int mb_secure(struct mb_heap *h, lua_State *L, struct mb_socket *s, struct mb_pr
   int error;
   if (s->giving) return -mb_failure(L, UV_EBUSY); /* an error has left the call that gives it away */
   if (!s->tls || s->secured) return 1;
-  if (!s->secure_until) s->secure_until = mb_now(h->runtime) + s->tls->context->handshake_ms * 1000000ull;
+  if (!s->secure_until) {
+    unsigned ms = s->tls->context->handshake_ms;
+    s->secure_until = ms ? mb_now(h->runtime) + ms * 1000000ull : UINT64_MAX;
+  }
   if (!s->active) uv_unref(&s->uv.handle); /* it may have waited */
   error = mb_socket_handshake(s);
   if (error == 1) return 1;
@@ -33,10 +36,10 @@ int mb_secure(struct mb_heap *h, lua_State *L, struct mb_socket *s, struct mb_pr
   }
   if (!error && mb_now(h->runtime) >= s->secure_until) mb_socket_break(s, error = UV_ETIMEDOUT);
   if (error) return -mb_socket_failure(L, s, error);
-  if (mb_deadline_passed(h, deadline)) return -mb_failure(L, UV_ETIMEDOUT);
-  mb_socket_read(s, s->high_water);
+  mb_socket_read(s, s->high_water); /* goes on after a call that is late, too */
   if (s->ended) return 0;
-  until = deadline && deadline < s->secure_until ? deadline : s->secure_until;
+  if (mb_deadline_passed(h, deadline)) return -mb_failure(L, UV_ETIMEDOUT);
+  until = deadline && deadline < s->secure_until ? deadline : s->secure_until == UINT64_MAX ? 0 : s->secure_until;
   uv_ref(&s->uv.handle);
   s->object.waiter = mb_pid_of(p);
   mb_block(h, L, p, until, (lua_KContext)deadline, k);
@@ -51,7 +54,7 @@ static int handshake_on(lua_State *L, int status, lua_KContext deadline) {
     struct mb_process *p = mb_current_still(h, L);
     struct mb_socket *s = (struct mb_socket *)mb_object_of(L, 1, &mb_socket_type);
     int ready;
-    if (!s || s->object.closed) return mb_object_gone(L, waited);
+    if (!s || s->object.closed || s->object.owner != mb_pid_of(p)) return mb_object_gone(L, waited);
     ready = mb_secure(h, L, s, p, (uint64_t)deadline, handshake_on);
     if (ready < 0) return -ready;
     if (ready) {

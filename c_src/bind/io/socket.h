@@ -45,7 +45,7 @@ struct mb_socket {
   int ended;         /* reading has ended by this error, UV_EOF among them */
   int broken;        /* writing has */
   struct mb_tls *tls;    /* its own, or NULL: plain */
-  uint64_t secure_until; /* ns: the handshake is to be done by then; 0: it has not begun */
+  uint64_t secure_until; /* ns: the handshake is to be done by then; 0: it has not begun; UINT64_MAX: whenever */
   uint8_t secured; /* the handshake is done */
   uint8_t is_pipe;
   uint8_t connecting;

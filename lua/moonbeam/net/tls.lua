@@ -19,7 +19,7 @@ local function path_rule(v)
   if type(v) ~= "string" or v == "" or string.find(v, "\0", 1, true) then return "a file's path" end
 end
 local function name_rule(v)
-  if type(v) ~= "string" or v == "" or string.find(v, "[%z%s]") then return "a host's name or address" end
+  if type(v) ~= "string" or v == "" or string.find(v, "[%s\0]") then return "a host's name or address" end
 end
 local function alpn_rule(v)
   if type(v) ~= "table" or #v == 0 then return "a sequence of names of protocols", core.type(v) end
@@ -154,7 +154,7 @@ end
 
 -- The context of options that have been checked | nil, text, code.
 function tls.client_context(opts)
-  return find(false, opts.verify == false and "none" or "required", opts.ca, wire(opts.alpn), HANDSHAKE_MS, nil,
+  return find(false, opts.verify == false and "none" or "required", opts.ca, wire(opts.alpn), 0, nil,
     {false, opts.cert or false, opts.key or false})
 end
 
