@@ -1,7 +1,8 @@
 -- Sockets against plain luv in lua5.4 and Elixir's gen_tcp, in turn: medians, and the medians of the ratios of each round.
 --
 -- hello: requests a second by wrk -c100, one scheduler each, and two schedulers; and the processor time that a request takes
--- the server, which says something on a busy machine, too. ping, relay: both ends in one program, by processor time.
+-- the server, which says something on a busy machine, too. ping: both ends in one program, by processor time. relay: 500 MB
+-- from a program and back to it, by the relay's processor time.
 -- accept: two schedulers, a connection for each request, accepted in three ways, and how they were spread.
 --
 --    lua5.4 spec/bench/net.lua [what = all [seconds = 5 [rounds = 3 [interpreter = build/release/bin/moonbeam]]]]
@@ -77,14 +78,27 @@ local function run(command)
   return value
 end
 
-local function compare(name, unit)
+local function compare(name, unit, value)
   local own, luv = {}, {}
   for i = 1, rounds do
-    own[i] = run(("%s --schedulers 1 spec/bench/net/%s.lua"):format(interpreter, name))
-    luv[i] = run(("lua5.4 spec/bench/net/%s_luv.lua"):format(name))
+    own[i] = value(("%s --schedulers 1 spec/bench/net/%s.lua"):format(interpreter, name))
+    luv[i] = value(("lua5.4 spec/bench/net/%s_luv.lua"):format(name))
   end
   print(("%-7s moonbeam %8.1f us for a %s, luv %8.1f: %.2f, wanted 0.80"):format(name, median(own), unit, median(luv),
     ratio(luv, own)))
+end
+
+-- us for a MB of a relay.
+local function relay(command)
+  local megabytes = 500
+  local server = assert(io.popen("echo $$; exec " .. command))
+  local pid, port = server:read("l"), server:read("l")
+  local before = cpu(pid)
+  run(("lua5.4 spec/bench/net/relay_load.lua %s %d"):format(port, megabytes))
+  local taken = cpu(pid) - before
+  os.execute("kill " .. pid)
+  server:close()
+  return taken / megabytes
 end
 
 -- Which share of the connections went to the scheduler that had fewer.
@@ -115,8 +129,8 @@ end
 
 local programs = {
   hello = hello,
-  ping = function() compare("ping", "round trip") end,
-  relay = function() compare("relay", "MB") end,
+  ping = function() compare("ping", "round trip", run) end,
+  relay = function() compare("relay", "MB", relay) end,
   accept = accept,
 }
 if what == "all" then

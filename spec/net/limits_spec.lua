@@ -60,6 +60,37 @@ describe("a socket's limits", function()
     assert.equal(sent, got)
   end)
 
+  it("a stream that is faster than its reader stays whole, however it is taken", function()
+    local lines = {}
+    for i = 1, 400000 do lines[i] = ("line %d\n"):format(i) end
+    local text = table.concat(lines)
+    local me, send, any = mb.self(), mb.send, mb.any
+    local port, pid = support.serve(function(socket)
+      local parts, ways = {}, {}
+      ways[1] = function() return socket:recv() end
+      ways[2] = function() return socket:recv(100000) end
+      ways[3] = function() return socket:recv("line") .. "\n" end
+      ways[4] = function()
+        socket:active("once")
+        return mb.receive{{{"tcp", any, any}, function(_, data) return data end}}
+      end
+      for i = 0, 15 do
+        for _ = 1, 3 do parts[#parts + 1] = ways[i % 4 + 1]() end
+      end
+      local other = mb.spawn(function()
+        mb.receive{{{"socket", any, any, any}, function(s, _, before)
+          send(me, {"all", before .. s:recv() .. s:recv("*a")})
+        end}}
+      end)
+      socket:give_away(other, table.concat(parts))
+    end)
+    local client_of_it = net.connect("127.0.0.1", port)
+    assert.is_true(client_of_it:send(text))
+    client_of_it:close()
+    assert.is_true(text == helper.await{"all", any})
+    helper.reason_of(pid)
+  end)
+
   it("more than high_water bytes can be asked for", function()
     local me, send = mb.self(), mb.send
     local port = support.serve(function(socket) send(me, {"got", #socket:recv(3000000)}) end)

@@ -10,7 +10,13 @@
 #include "io/secure.h"
 #include "io/socket.h"
 
-enum { PIECE = 65536 /* bytes that are queued at once */ };
+enum {
+  PIECE = 65536,         /* bytes that are queued at once */
+  BYTES_A_REDUCTION = 256 /* so that a slice that moves bytes ends before the ticker sees it twice */
+};
+
+static unsigned cost_of(size_t bytes) { return MB_COST_MESSAGE + (unsigned)(bytes / BYTES_A_REDUCTION); }
+
 
 /* recv */
 
@@ -59,6 +65,20 @@ static int take(lua_State *L, struct mb_socket *s, enum what what, size_t n) {
   return s->ended ? mb_socket_failure(L, s, s->ended) : 0;
 }
 
+/* The same after reading what there is more, if anything. */
+static int take_more(lua_State *L, struct mb_socket *s, enum what what, size_t n) {
+  size_t got;
+  int results = 0;
+  while (!results && (got = mb_socket_read_now(s)) > 0) {
+    if (what == SOME) { /* nothing is unread */
+      lua_pushlstring(L, (const char *)s->object.io->buffer, got);
+      return 1;
+    }
+    results = mb_socket_put(s, s->object.io->buffer, got) == 0 ? take(L, s, what, n) : mb_failure(L, UV_ENOMEM);
+  }
+  return results;
+}
+
 /* How many bytes may be unread while somebody waits for this. */
 static size_t bound_for(const struct mb_socket *s, enum what what, size_t n) {
   size_t most = what == EXACTLY ? n : what == LINE ? s->line_limit + 2 : what == ALL ? SIZE_MAX : 0;
@@ -83,11 +103,12 @@ static int receive_on(lua_State *L, int status, lua_KContext deadline) {
       continue;
     }
     results = take(L, s, what, n);
+    if (!results) results = take_more(L, s, what, n);
     if (!results && mb_deadline_passed(h, (uint64_t)deadline)) results = mb_failure(L, UV_ETIMEDOUT);
     if (results) {
       mb_socket_waited(s);
-      mb_socket_read(s, s->high_water);
-      return mb_worked(h, L, p, MB_COST_MESSAGE, results);
+      if (!s->more) mb_socket_read(s, s->high_water); /* else the next call reads by itself */
+      return mb_worked(h, L, p, cost_of(lua_rawlen(L, -1)), results);
     }
     mb_socket_read(s, bound_for(s, what, n));
     if (s->ended) continue;
@@ -142,7 +163,8 @@ static int sent_failure(lua_State *L, const struct mb_socket *s, int error, size
   return 4;
 }
 
-/* Stack: 1 socket, 2 text, 3 how many bytes of it have been taken. */
+/* Stack: 1 socket, 2 text, 3 how many bytes of it have been taken. What does not fit in a queue waits for the end of that:
+ * then the kernel takes it from the text itself, and only the rest is copied. */
 static int send_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   int waited = status == LUA_YIELD;
@@ -151,7 +173,7 @@ static int send_on(lua_State *L, int status, lua_KContext deadline) {
     struct mb_socket *s = (struct mb_socket *)mb_object_own(h, L, p, "send");
     size_t size, taken = (size_t)lua_tointeger(L, 3);
     const char *text = lua_tolstring(L, 2, &size);
-    int error = s ? s->broken : 0, ready;
+    int error = s ? s->broken : 0, ready, fits;
     if (!s) return mb_object_gone(L, waited);
     ready = mb_secure(h, L, s, p, (uint64_t)deadline, send_on);
     if (ready < 0) {
@@ -163,6 +185,7 @@ static int send_on(lua_State *L, int status, lua_KContext deadline) {
       continue;
     }
     if (!error && s->shut) error = UV_EPIPE;
+    fits = mb_socket_queued(s) == 0 || mb_socket_queued(s) + size - taken <= s->high_water;
     if (!error && taken < size && mb_socket_queued(s) == 0) {
       long n = mb_socket_write_now(s, text + taken, size - taken);
       if (n < 0)
@@ -170,7 +193,7 @@ static int send_on(lua_State *L, int status, lua_KContext deadline) {
       else
         taken += (size_t)n;
     }
-    while (!error && taken < size && mb_socket_queued(s) < s->high_water) {
+    while (!error && fits && taken < size && mb_socket_queued(s) < s->high_water) {
       size_t piece = size - taken < PIECE ? size - taken : PIECE;
       error = mb_socket_queue(s, text + taken, piece);
       if (!error) taken += piece;
@@ -180,7 +203,7 @@ static int send_on(lua_State *L, int status, lua_KContext deadline) {
       mb_socket_waited(s);
       if (error) return sent_failure(L, s, error, taken);
       lua_pushboolean(L, 1);
-      return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
+      return mb_worked(h, L, p, cost_of(size), 1);
     }
     lua_pushinteger(L, (lua_Integer)taken);
     lua_replace(L, 3);

@@ -180,6 +180,7 @@ int mb_socket_secure(struct mb_socket *s, struct mb_tls *tls) {
   mb_socket_stop(s);
   if (s->size) mb_socket_take(s, s->size);
   s->tls = tls;
+  s->more = 0;
   s->secure_until = 0;
   return 0;
 }
@@ -224,6 +225,7 @@ static int arrived(struct mb_socket *s, const void *bytes, size_t n) {
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   struct mb_socket *s = of_handle(stream);
   if (n == 0) return;
+  s->more = n == MB_READ_SIZE && !s->tls;
   if (n > 0) {
     int error = s->tls ? arrived(s, buffer->base, (size_t)n) : deliver(s, buffer->base, (size_t)n);
     if (error) n = error;
@@ -266,6 +268,16 @@ void mb_socket_read(struct mb_socket *s, size_t bound) {
     s->ended = error;
   else
     s->reading = 1;
+}
+
+size_t mb_socket_read_now(struct mb_socket *s) {
+  uv_os_fd_t fd;
+  ssize_t n;
+  if (!s->more || s->ended || uv_fileno(&s->uv.handle, &fd) != 0) return 0;
+  do n = read(fd, s->object.io->buffer, MB_READ_SIZE);
+  while (n < 0 && errno == EINTR);
+  s->more = n == MB_READ_SIZE;
+  return n > 0 ? (size_t)n : 0; /* its end, or an error, is found again in the background */
 }
 
 void mb_socket_stop(struct mb_socket *s) {

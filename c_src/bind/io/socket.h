@@ -50,6 +50,7 @@ struct mb_socket {
   uint8_t is_pipe;
   uint8_t connecting;
   uint8_t reading;
+  uint8_t more;      /* the last read took all it had room for: there is more, probably. Plain only */
   uint8_t shut;      /* no more is sent */
   uint8_t told;      /* the owner has had the message of the end */
   uint8_t giving;    /* a parcel is on its way, see give.c */
@@ -82,6 +83,10 @@ void mb_socket_read(struct mb_socket *s, size_t bound);
 
 /* In an active mode: what has arrived by now becomes messages at once, before the loop comes to it. */
 void mb_socket_catch_up(struct mb_socket *s);
+
+/* Where there is more, probably, read it now into the buffer of the scheduler's io, behind what is unread: how many bytes, or
+ * 0. It saves a stream that is faster than its reader the way through the loop. */
+size_t mb_socket_read_now(struct mb_socket *s);
 
 /* No reading any more. */
 void mb_socket_stop(struct mb_socket *s);

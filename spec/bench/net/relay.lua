@@ -1,29 +1,18 @@
--- Bulk through a relay: a source, a relay and a sink, each end of two TCP connections; prints us of processor time for a MB.
---    moonbeam --schedulers 1 spec/bench/net/relay.lua [MB = 1000]
+-- A relay: what comes in goes out on a connection to the port that the first line names. See relay_load.lua.
+--    moonbeam --schedulers 1 spec/bench/net/relay.lua
 require("moonbeam").import()
-local total = math.tointeger(tonumber(arg[1] or 1000)) * 1000000
-local piece = ("x"):rep(50000)
 
-local relay, sink = assert(net.listen{port = 0}), assert(net.listen{port = 0})
-local relay_port, sink_port = relay:sockname().port, sink:sockname().port
-spawn(function()
-  local socket = net.connect("127.0.0.1", relay_port)
-  for _ = 1, total // #piece do assert(socket:send(piece)) end
-end)
-spawn(function()
-  local from, to = relay:accept(), net.connect("127.0.0.1", sink_port)
+local listener = assert(net.listen{port = 0})
+print(listener:sockname().port)
+io.stdout:flush()
+while true do
+  local from = assert(listener:accept())
+  local to = assert(net.connect("127.0.0.1", math.tointeger(tonumber((from:recv("line"))))))
   while true do
     local data = from:recv()
-    if not data then return end
+    if not data then break end
     assert(to:send(data))
   end
-end)
-local socket, got = sink:accept(), 0
-local before = os.clock()
-while true do
-  local data = socket:recv()
-  if not data then break end
-  got = got + #data
+  from:close()
+  to:close()
 end
-assert(got == total)
-print((os.clock() - before) / (total / 1e6) * 1e6)
