@@ -3,13 +3,18 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "embed/host_api.h"
 
-static volatile sig_atomic_t ended_by;
+/* The signal that ends the program, or 0: set on the first thread, asked for on whichever a signal comes to. Relaxed:
+ * nothing else depends on it. */
+static _Atomic int ended_by;
 static volatile sig_atomic_t at_prompt, interrupts; /* see mb_watch_interrupts */
 static pthread_t host_thread;
+
+static int ending(void) { return atomic_load_explicit(&ended_by, memory_order_relaxed); }
 
 /* The first thread handles it, where a system call is to be interrupted and a hook may be set. 1: this is not the one.
  * */
@@ -33,29 +38,29 @@ static void end_at_once(int number) {
 
 static void on_patience(int number) {
   (void)number;
-  end_at_once(ended_by);
+  end_at_once(ending());
 }
 
 /* End the program in order; at the second signal, whichever it is, and when that takes too long, at once. */
 static void end(int number) {
-  if (ended_by) {
+  if (ending()) {
     end_at_once(number);
     return;
   }
-  ended_by = number;
+  atomic_store_explicit(&ended_by, number, memory_order_relaxed);
   handle(SIGALRM, on_patience, SA_RESTART);
   alarm(mb_host_stop(number));
 }
 
 static void on_terminate(int number) {
   int saved = errno;
-  if (ended_by || !pass_on(number)) end(number);
+  if (ending() || !pass_on(number)) end(number);
   errno = saved;
 }
 
 static void on_interrupt(int number) {
   int saved = errno;
-  if (ended_by) {
+  if (ending()) {
     end(number);
   } else if (!pass_on(number)) {
     if (!at_prompt) handle(number, SIG_DFL, 0);
@@ -90,9 +95,10 @@ void mb_forget_interrupts(void) { interrupts = 0; }
 void mb_end_by_interrupt(void) { end(SIGINT); }
 
 void mb_end_watched(void) {
-  if (ended_by) alarm(0);
+  if (ending()) alarm(0);
 }
 
 void mb_die_of_signal(void) {
-  if (ended_by) end_at_once(ended_by);
+  int number = ending();
+  if (number) end_at_once(number);
 }
