@@ -44,7 +44,8 @@
 --
 -- * `sni`: certificates by the name that clients ask for, {["a.example"] = {cert =, key =}, ["*.b.example"] = ...}, or
 --   a function of the name (nil: the client asks for none) that returns {cert =, key =}, or nil for `cert` itself. The
---   function is copied, as those of spawn are, and runs in the process that makes the handshake, which may wait in it;
+--   function is copied, as those of spawn are, and runs in the process that makes the handshake, which may wait in it.
+--   Files that have changed are read anew by `listen`, and at each call of such a function;
 -- * `verify_client`: true asks for a certificate of an issuer in the file `ca` and refuses who has none, "optional"
 --   lets such clients in;
 -- * `handshake_timeout` (10,000 ms): how long a handshake may take from its beginning, whatever the calls' own times.
@@ -228,6 +229,13 @@ local function set(socket, opts)
   return socket
 end
 
+-- The connection is there; with a context, TLS comes next.
+local function connected(socket, opts, deadline, context, expected)
+  set(socket, opts)
+  if not context then return socket end
+  return tls().connected(socket, context, expected, deadline)
+end
+
 --- Connect. See Erlang's `gen_tcp:connect/4`.
 -- The addresses of a name are tried in turn, IPv6 and IPv4, until one accepts.
 -- @param host a name or an address; or "unix:/path"; or a table with all options, and host and port or path
@@ -260,21 +268,16 @@ function net.connect(host, port, opts)
     context, text, code = tls().client_context(wanted)
     if not context then return nil, text, code end
   end
-  local function connected()
-    set(socket, opts)
-    if not context then return socket end
-    return tls().connected(socket, context, expected, deadline)
-  end
   if path then
     socket, text, code = core.net_connect(path, nil, deadline)
     if not socket then return nil, text, code end
-    return connected()
+    return connected(socket, opts, deadline, context, expected)
   end
   found, text, code = addresses(host, opts.family, deadline)
   if not found then return nil, text, code end
   for _, address in ipairs(found) do
     socket, text, code = core.net_connect(address, port, deadline, opts.local_host, opts.local_port)
-    if socket then return connected() end
+    if socket then return connected(socket, opts, deadline, context, expected) end
     if code == "ETIMEDOUT" or code == "ECANCELED" then break end
   end
   return nil, text or "EADDRNOTAVAIL: address not available", code or "EADDRNOTAVAIL"
