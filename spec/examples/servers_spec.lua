@@ -263,7 +263,7 @@ describe("wget.lua", function()
     local urls = {}
     for i, path in ipairs{...} do urls[i] = "http://" .. address .. path end
     local command = ("%s examples/wget.lua %s %s"):format(helper.interpreter(), directory, table.concat(urls, " "))
-    return mb.system.run("sh", {"-c", command}, {stderr = "stdout"})
+    return mb.system.run("sh", {"-c", command}, {stderr = "stdout", env = {MOONBEAM_LONG_SCHEDULE = "0"}})
   end
 
   it("fetches what curl fetches, however its length is told", function()
@@ -302,9 +302,9 @@ describe("supervised_service.lua", function()
   local server
   after_each(function() server.finish("KILL") end)
   helper.setup()
-  before_each(function() server = start("supervised_service.lua", "0 1000") end)
 
   it("answers nc, and goes on when a connection has crashed", function()
+    server = start("supervised_service.lua")
     assert.equal("5\n", (helper.run(("echo hello | nc -N 127.0.0.1 %d"):format(server.port))))
     local good, bad = connect(server), connect(server)
     bad:send("crash\n")
@@ -321,6 +321,7 @@ describe("supervised_service.lua", function()
   if not helper.is_host then return end -- elsewhere signals are the interpreter's
 
   it("lets a connection finish what it does when SIGTERM comes", function()
+    server = start("supervised_service.lua", "0 60000")
     local idle, busy = connect(server), connect(server)
     idle:send("hello\n")
     expect(idle, "5")
@@ -340,6 +341,7 @@ describe("supervised_service.lua", function()
   end)
 
   it("waits for none longer than it has been told", function()
+    server = start("supervised_service.lua", "0 100")
     local busy = connect(server)
     busy:send("work 3600000\n")
     expect(busy, "working")
