@@ -2,8 +2,8 @@
 --
 --    moonbeam examples/echo_server.lua [port = 7007 [connections]]
 --
--- Try it with `nc 127.0.0.1 7007`. Given a number of connections it ends when so many have been served; port 0 is any that
--- is free.
+-- Try it with `nc 127.0.0.1 7007`. Given a number of connections it ends when so many have been served; port 0 is any
+-- that is free.
 local mb = require "moonbeam"
 mb.import()
 

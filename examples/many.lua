@@ -56,7 +56,8 @@ local after = resident()
 
 progress:done()
 print(("%d processes alive"):format(#Process.list() - 1))
-print(("spawn: %.0f a second, %.0f with their first run"):format(n / (spawned - start) * 1000, n / (waiting - start) * 1000))
+print(("spawn: %.0f a second, %.0f with their first run")
+  :format(n / (spawned - start) * 1000, n / (waiting - start) * 1000))
 if before then print(("memory: %.0f bytes a process"):format((after - before) / n)) end
 
 start = monotonic_time()

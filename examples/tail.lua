@@ -1,6 +1,6 @@
 -- tail [-n LINES] FILE: the last lines of a file, and those that are added, for as long as it runs. When the file is
--- rotated, that is renamed or removed, and another one takes its name, it goes on with that; when it is cut short, it begins
--- anew.
+-- rotated, that is renamed or removed, and another one takes its name, it goes on with that; when it is cut short, it
+-- begins anew.
 --
 -- Whole lines are printed: a line is one when its end has been written.
 

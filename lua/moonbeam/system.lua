@@ -1,4 +1,5 @@
---- The system: other programs, its signals, the environment, and what there is to know of the machine. See Elixir's `System`.
+--- The system: other programs, its signals, the environment, and what there is to know of the machine. See Elixir's
+-- `System`.
 --
 -- `run` starts a program and lets the calling process alone wait for its end, `spawn` one that runs beside the process.
 -- Either leads a session of its own: what ends it ends all that it has started, and Ctrl-C on the terminal does not
@@ -95,14 +96,16 @@ end
 
 --- Run a program to its end. See Elixir's `System.cmd/3`.
 --
--- It is found by PATH, and its arguments are given as they are: no shell looks at them. When the time is over it is killed with
--- all that it has started, and likewise when the calling process exits.
+-- It is found by PATH, and its arguments are given as they are: no shell looks at them. When the time is over it is
+-- killed with all that it has started, and likewise when the calling process exits.
 -- @param cmd string
 -- @param[opt] args sequence of strings and numbers
--- @param[opt] opts table: stdin = what it reads (nothing), cwd = its directory, env = {NAME = value | false} beside this
--- program's own, timeout = ms, stderr = "pipe" | "stdout" (among what it prints) | "inherit" (where this program's goes)
--- @return its exit code, what it printed, and what it printed as errors; of one that a signal has ended 128 and its number,
--- and the signal's name as fourth result | nil, text, code, of one that was late with code "ETIMEDOUT" and what it had printed
+-- @param[opt] opts table: stdin = what it reads (nothing), cwd = its directory, env = {NAME = value | false} beside
+-- this program's own, timeout = ms, stderr = "pipe" | "stdout" (among what it prints) | "inherit" (where this program's
+-- goes)
+-- @return its exit code, what it printed, and what it printed as errors; of one that a signal has ended 128 and its
+-- number, and the signal's name as fourth result | nil, text, code, of one that was late with code "ETIMEDOUT" and what
+-- it had printed
 -- @usage
 -- local code, out = system.run("sh", {"-c", "tr a-z A-Z; exit 3"}, {stdin = "hello"})
 -- assert(code == 3 and out == "HELLO")
@@ -164,9 +167,9 @@ end
 --- Have a signal of the system's sent to the calling process, as the message {"signal", name}, until it exits or says
 -- `off_signal`.
 --
--- While somebody listens the signal does nothing else: SIGTERM and SIGHUP do not end the program, SIGINT does not interrupt it.
--- Several processes may listen to one signal; signals that come in quick succession may be one message. SIGKILL, SIGSTOP and
--- those of faults cannot be listened to, nor SIGURG and SIGCHLD, which are the runtime's.
+-- While somebody listens the signal does nothing else: SIGTERM and SIGHUP do not end the program, SIGINT does not
+-- interrupt it. Several processes may listen to one signal; signals that come in quick succession may be one message.
+-- SIGKILL, SIGSTOP and those of faults cannot be listened to, nor SIGURG and SIGCHLD, which are the runtime's.
 -- @param name string: "SIGUSR1", or "USR1"
 -- @return true | nil, text, code
 -- @usage
@@ -193,7 +196,8 @@ function system.get_env(name, default)
   return value
 end
 
---- Set a variable of the environment, for the whole program and what it starts from now on. See Elixir's `System.put_env/2`.
+--- Set a variable of the environment, for the whole program and what it starts from now on. See Elixir's
+-- `System.put_env/2`.
 -- @param name string
 -- @param value string; nil takes it away
 -- @return true | nil, text, code
@@ -244,8 +248,8 @@ function system.pid() return os.pid() end
 function system.os() return os.os() end
 
 --- Memory, in bytes.
--- @return table: total and free of the machine, constrained (what this program may use; 0 when that is not known), resident (what
--- it uses)
+-- @return table: total and free of the machine, constrained (what this program may use; 0 when that is not known),
+-- resident (what it uses)
 -- @usage assert(system.memory().resident > 0)
 function system.memory() return os.memory() end
 

@@ -96,8 +96,8 @@ for _, name in ipairs(files) do
     local results = {}
     for _, mode in ipairs(modes) do
       local started = os.time()
-      local code, output = shell(limit .. ("env MOONBEAM_PREEMPT=%s %s -W %s %s %s"):format(mode, moonbeam, runner, path,
-        in_script[name] and "script" or "process"))
+      local code, output = shell(limit .. ("env MOONBEAM_PREEMPT=%s %s -W %s %s %s")
+        :format(mode, moonbeam, runner, path, in_script[name] and "script" or "process"))
       local ok = code == 0 and output:find("the end of the file was reached", 1, true) ~= nil
       results[#results + 1] = ("%s: %s (%d s)"):format(mode == "" and "time" or mode, ok and "ok" or "FAILED",
         os.difftime(os.time(), started))

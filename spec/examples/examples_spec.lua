@@ -10,7 +10,8 @@ describe("examples", function()
     assert.equal(0, code, output)
     for _, line in ipairs{"nothing after 1 second", "alive%?\tfalse", "got hello from another process:\ttrue",
         '"hello"\n', "it died of\terror\t[^\n]*oops", "EXIT from the linked process:\t[^\n]*oops",
-        "await gives\t144", 'hello is\tnil\nhello is\t"world"', "client 2 reads\thello from 2\nclient 1 reads\thello from 1",
+        "await gives\t144", 'hello is\tnil\nhello is\t"world"',
+        "client 2 reads\thello from 2\nclient 1 reads\thello from 1",
         "client 1 reads\tstill here", "client 4 reads\thello from a new one\nclient 3 reads\tstill here",
         "client 1 reads\tEOF"} do
       assert.matches(line, output)

@@ -3,7 +3,8 @@ local helper = require "spec.helper"
 local mb = require "moonbeam"
 local net, fs = mb.net, mb.fs
 
--- Run a server: its pid, the port that it has printed, and finish(), which gives what else it has printed and its status.
+-- Run a server: its pid, the port that it has printed, and finish(), which gives what else it has printed and its
+-- status.
 local function start(example, arguments)
   local pipe = assert(io.popen(("echo $$; exec env MOONBEAM_LONG_SCHEDULE=0 %s examples/%s %s 2>&1")
     :format(helper.interpreter(), example, arguments or "0")))

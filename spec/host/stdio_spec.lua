@@ -186,8 +186,10 @@ describe("standard input", function()
         run()
       end
     ]]
-    local pieces = {"one\n", "\n", "12 ", "0x1p4\n", "-3.25e+2;", "0x", "1e+ ", "nan ", "+.5.5 ", ("9"):rep(250) .. "\n",
-                    "  \t\n", "a\0b\n", "- 1\n", "0xA.8p-1 ", ".", "--5 ", "1e5e5 ", ("y"):rep(1500) .. "\n", "\r\n"}
+    local pieces = {
+      "one\n", "\n", "12 ", "0x1p4\n", "-3.25e+2;", "0x", "1e+ ", "nan ", "+.5.5 ", ("9"):rep(250) .. "\n", "  \t\n",
+      "a\0b\n", "- 1\n", "0xA.8p-1 ", ".", "--5 ", "1e5e5 ", ("y"):rep(1500) .. "\n", "\r\n",
+    }
     local state = 7
     local all = {}
     for _ = 1, 200 do

@@ -1,5 +1,5 @@
--- Cycles of connecting, sending and closing, half of them closed by the server first: what was sent arrives, and afterwards
--- handles, processes and memory are what they were.
+-- Cycles of connecting, sending and closing, half of them closed by the server first: what was sent arrives, and
+-- afterwards handles, processes and memory are what they were.
 --    moonbeam --schedulers n spec/stress/connections.lua [cycles = 1000000 [clients = 20]]
 -- Prints a line; the status is 1 when something does not add up.
 local mb = require "moonbeam"
@@ -93,8 +93,8 @@ local function main()
   settled("descriptors", open, descriptors)
   local after = tools.resident()
   check(after < before * 1.25 + 4, "memory grew from %.1f to %.1f MiB", before, after)
-  print(("connections add up: %d cycles, %.1f us each; %.1f MiB before, %.1f after"):format(cycles, took * 1000 / cycles,
-    before, after))
+  print(("connections add up: %d cycles, %.1f us each; %.1f MiB before, %.1f after")
+    :format(cycles, took * 1000 / cycles, before, after))
 end
 
 local ok, text = pcall(main)

@@ -4,8 +4,8 @@
 
 #include "heap/heap.h"
 
-/* "file:line" of the code that called the C function which runs on L, kept for the life of the heap; NULL: there is none,
- * or no memory for it. */
+/* "file:line" of the code that called the C function which runs on L, kept for the life of the heap; NULL: there is
+ * none, or no memory for it. */
 const char *mb_site(struct mb_heap *h, lua_State *L);
 struct mb_sites *mb_sites_new(void);
 void mb_sites_free(struct mb_heap *h);

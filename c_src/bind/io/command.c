@@ -139,7 +139,8 @@ static void on_room(uv_handle_t *handle, size_t wanted, uv_buf_t *room) {
       o->room = more;
     }
   }
-  *room = uv_buf_init((char *)o->data + o->size, (unsigned)(o->room - o->size < 1u << 30 ? o->room - o->size : 1u << 30));
+  *room =
+      uv_buf_init((char *)o->data + o->size, (unsigned)(o->room - o->size < 1u << 30 ? o->room - o->size : 1u << 30));
 }
 
 static void on_output(struct mb_command *c, int i, ssize_t n) {
@@ -280,7 +281,8 @@ static int run_on(lua_State *L, int status, lua_KContext deadline) {
       if (c->error) late = 0;
       let_go(c);
       if (c->error || late) {
-        results = c->error ? mb_failure(L, c->error) : mb_failure_text(L, "ETIMEDOUT", "the program has not ended in time");
+        results =
+            c->error ? mb_failure(L, c->error) : mb_failure_text(L, "ETIMEDOUT", "the program has not ended in time");
       } else {
         results = 1;
         lua_pushinteger(L, c->signal ? 128 + c->signal : (lua_Integer)c->code);
@@ -300,7 +302,8 @@ static int run_on(lua_State *L, int status, lua_KContext deadline) {
   }
 }
 
-/* run({cmd, args...}, {"NAME=value"...} | nil, cwd | nil, stdin | nil, stderr, timeout): what the library has checked */
+/* run({cmd, args...}, {"NAME=value"...} | nil, cwd | nil, stdin | nil, stderr, timeout): what the library has
+ * checked */
 static int run(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);

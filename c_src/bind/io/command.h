@@ -1,7 +1,7 @@
 /* Running a program to its end, with what it prints as strings: system.run.
  *
- * It belongs to the process that waits, and is killed with all that it has started when that one exits, when the time is
- * over, or when its userdata is collected because an error has left the wait. */
+ * It belongs to the process that waits, and is killed with all that it has started when that one exits, when the time
+ * is over, or when its userdata is collected because an error has left the wait. */
 #ifndef MB_COMMAND_H
 #define MB_COMMAND_H
 

@@ -241,7 +241,9 @@ static void queue(struct mb_file *f) {
   (void)uv_queue_work(f->scheduler->loop, &f->work, run, over); /* fails only without a function */
 }
 
-static struct mb_file *polled_by(void *poll) { return (struct mb_file *)((char *)poll - offsetof(struct mb_file, poll)); }
+static struct mb_file *polled_by(void *poll) {
+  return (struct mb_file *)((char *)poll - offsetof(struct mb_file, poll));
+}
 
 static void on_poll_closed(uv_handle_t *handle) {
   struct mb_file *f = polled_by(handle);

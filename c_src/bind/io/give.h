@@ -1,5 +1,5 @@
-/* Giving a socket to another process: on the same scheduler it changes hands; to another one its descriptor goes, with what
- * has been read and not been taken. */
+/* Giving a socket to another process: on the same scheduler it changes hands; to another one its descriptor goes, with
+ * what has been read and not been taken. */
 #ifndef MB_GIVE_H
 #define MB_GIVE_H
 

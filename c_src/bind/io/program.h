@@ -1,7 +1,7 @@
 /* Starting programs: each leads a group of its own, a session, so that a signal reaches what it has started, too.
  *
- * The loop waits for a program that has been started until it has ended, even where nobody wants it any more, so none is
- * left as a zombie. The thread of the loop's scheduler. */
+ * The loop waits for a program that has been started until it has ended, even where nobody wants it any more, so none
+ * is left as a zombie. The thread of the loop's scheduler. */
 #ifndef MB_PROGRAM_H
 #define MB_PROGRAM_H
 

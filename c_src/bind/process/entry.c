@@ -41,8 +41,8 @@ static void cut_entry(lua_State *L) {
   lua_remove(L, -2);
 }
 
-/* As luaL_traceback, of a thread with an entry at its bottom: what that would be without it, also where Lua leaves levels
- * out between the innermost and the outermost ones. */
+/* As luaL_traceback, of a thread with an entry at its bottom: what that would be without it, also where Lua leaves
+ * levels out between the innermost and the outermost ones. */
 static void traceback_above_entry(lua_State *L, lua_State *of, const char *text, int level) {
   enum { INNERMOST = 10, OUTERMOST = 11 }; /* levels that Lua shows of many */
   static const char header[] = "stack traceback:";

@@ -83,8 +83,8 @@ TEST(without_one_all_take_turns) {
   for (int i = 0; i < 3 * PROCESSES; i++) CHECK(first.who[i] == i % PROCESSES);
 }
 
-/* The first one waits, and the second runs nested meanwhile, the only other one that is ready. It wakes the first one and
- * a third. */
+/* The first one waits, and the second runs nested meanwhile, the only other one that is ready. It wakes the first one
+ * and a third. */
 static int went_on, came_back;
 
 static void resume_nested(struct mb_scheduler *s, struct mb_process *p) {
