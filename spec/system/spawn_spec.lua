@@ -324,6 +324,35 @@ describe("the end of a program", function()
     assert.equal(0, mb.census().pipe)
   end)
 
+  it("is told while the program's userdata is being collected", function()
+    local output, code = helper.run_script([[
+      local mb = require "moonbeam"
+      local begun
+      local function start() mb.system.spawn("true") end
+      local function leave(n) for _ = 1, n do setmetatable({}, {__gc = function() end}) end end
+      local function leave_last() setmetatable({}, {__gc = function() begun = true end}) end
+      collectgarbage("incremental", 100, 100, 1) -- short steps, often
+      -- So many are collected before the program, from about when the message is read on.
+      for others = 0, 300, 6 do
+        collectgarbage("stop")
+        start()
+        while mb.Process.info(mb.self(), "message_queue_len") == 0 do mb.sleep(1) end
+        begun = false
+        leave(others)
+        leave_last()
+        collectgarbage("restart")
+        repeat collectgarbage("step", 0) until begun
+        local message = mb.receive()
+        assert(message[1] == "program_exit" and tostring(message[2]):find("^#program<%d+>$"))
+        message[2]:close()
+        message = nil
+        collectgarbage()
+      end
+      print("over")
+    ]])
+    assert.same({"over\n", 0}, {output, code})
+  end)
+
   it("is a reason to wait: no deadlock", function()
     local output = helper.run_script([[
       local mb = require "moonbeam"

@@ -146,14 +146,15 @@ static void push_objects(struct mb_heap *h, lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->io->objects);
 }
 
-static void push_box(struct mb_heap *h, lua_State *L, struct mb_object *o, uint64_t id,
-                     const struct mb_object_type *type) {
+/* Push the userdata of object `id`; when there is none, a new one, which has no object yet. Making it may collect others,
+ * and free objects that nothing else keeps. */
+static struct box *push_box(struct mb_heap *h, lua_State *L, uint64_t id, const struct mb_object_type *type) {
   struct box *b;
   luaL_checkstack(L, 8, NULL);
   push_objects(h, L);
   if (lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TUSERDATA) {
     lua_remove(L, -2);
-    return;
+    return lua_touserdata(L, -1);
   }
   lua_pop(L, 1);
   b = lua_newuserdatauv(L, sizeof *b, type->values);
@@ -163,10 +164,13 @@ static void push_box(struct mb_heap *h, lua_State *L, struct mb_object *o, uint6
   lua_pushvalue(L, -1);
   lua_rawseti(L, -3, (lua_Integer)id);
   lua_remove(L, -2);
-  if (o) {
-    b->object = o; /* from here on nothing raises */
-    mb_object_retain(o);
-  }
+  return b;
+}
+
+static void fill_box(struct box *b, struct mb_object *o) {
+  if (b->object) return;
+  b->object = o;
+  mb_object_retain(o);
 }
 
 struct mb_object *mb_object_of(lua_State *L, int index, const struct mb_object_type *type) {
@@ -179,7 +183,9 @@ struct mb_object *mb_object_of(lua_State *L, int index, const struct mb_object_t
   return is ? b->object : NULL;
 }
 
-void mb_object_push(struct mb_heap *h, lua_State *L, struct mb_object *o) { push_box(h, L, o, o->id, o->type); }
+void mb_object_push(struct mb_heap *h, lua_State *L, struct mb_object *o) {
+  fill_box(push_box(h, L, o->id, o->type), o);
+}
 
 struct mb_object *mb_object_check(lua_State *L, const char *method) {
   struct box *b = lua_touserdata(L, 1);
@@ -224,8 +230,21 @@ uint64_t mb_handle_id(struct mb_heap *h, lua_State *L, int index) {
   return h->io->id_of ? h->io->id_of(h, L, index) : 0;
 }
 
-void mb_object_push_id(struct mb_heap *h, lua_State *L, uint64_t id) {
+/* What a message means by an id; NULL: it is gone, or a traveller that has to arrive anew. */
+static struct mb_object *find(const struct mb_heap *h, uint64_t id) {
   const uint64_t *known = mb_map_get(&h->io->by_id, id);
+  struct mb_object *o = known ? (struct mb_object *)(uintptr_t)*known : NULL;
+  return o && !(id & MB_TRAVELLER && o->closed) ? o : NULL;
+}
+
+static const struct mb_object_type *type_of_gone(const struct mb_io *io, uint64_t id) {
+  return id & MB_TRAVELLER ? io->gone_traveller : id & MB_PROGRAM_ID ? io->gone_program : io->gone;
+}
+
+void mb_object_push_id(struct mb_heap *h, lua_State *L, uint64_t id) {
+  struct mb_object *o = find(h, id);
+  const struct mb_object_type *type = o ? o->type : type_of_gone(h->io, id);
+  struct box *b;
   luaL_checkstack(L, 8, NULL);
   push_objects(h, L);
   if (lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TUSERDATA) {
@@ -233,10 +252,8 @@ void mb_object_push_id(struct mb_heap *h, lua_State *L, uint64_t id) {
     return;
   }
   lua_pop(L, 2);
-  if (known && !(id & MB_TRAVELLER && ((const struct mb_object *)(uintptr_t)*known)->closed)) /* collected here */
-    mb_object_push(h, L, (struct mb_object *)(uintptr_t)*known);
-  else if (!h->io->arrived(h, L, id))
-    push_box(h, L, NULL, id, id & MB_TRAVELLER    ? h->io->gone_traveller
-                             : id & MB_PROGRAM_ID ? h->io->gone_program
-                                                  : h->io->gone);
+  if (!o && h->io->arrived(h, L, id)) return;
+  b = push_box(h, L, id, type);
+  o = find(h, id); /* again: its last userdata may have been collected just now, and it with that */
+  if (o && o->type == type) fill_box(b, o);
 }

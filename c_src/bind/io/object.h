@@ -77,7 +77,7 @@ void mb_object_close(struct mb_object *o, int how);
 /* Let it belong to another process of this scheduler. 0, or MB_ENOPROC with nothing done. */
 int mb_object_give(struct mb_object *o, struct mb_process *to, mb_pid pid);
 
-/* Push its userdata: the one that there is, or a new one. Raises when memory is out. */
+/* Push its userdata: the one that there is, or a new one. The caller has a reference. Raises when memory is out. */
 void mb_object_push(struct mb_heap *h, lua_State *L, struct mb_object *o);
 
 /* Of the codec, by way of the heap: the number by which the userdata at `index` travels, 0: it does not. */
