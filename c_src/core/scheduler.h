@@ -69,7 +69,7 @@ struct mb_scheduler {
   atomic_int stop;       /* leave the loop as soon as possible; set with mb_scheduler_stop */
   atomic_int noticed;    /* the upcall `notice` is due; set with mb_scheduler_notice */
   atomic_int parked;     /* enum mb_parking; see park.c */
-  atomic_int handles;    /* the loop has something to do, as of the last check; relaxed: the ticker looks */
+  atomic_int handles;    /* the loop has something to do, as of the last check or slice; relaxed: the ticker looks */
   /* What others have posted; partner of remote_lock: every thread that posts. */
   struct mb_lock remote_lock;
   atomic_int posted;            /* there is something; written under the lock */

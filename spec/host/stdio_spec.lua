@@ -17,8 +17,8 @@ end
 -- A script on so many schedulers, one, if nothing is said, with what stands around it in the shell's line.
 local function run(source, before, after, schedulers)
   return with_file(source, function(name)
-    return helper.run(("%s MOONBEAM_SCHEDULERS=%d %s %s %s"):format(before, schedulers or 1, helper.interpreter(), name,
-      after or ""))
+    return helper.run(("%s env MOONBEAM_SCHEDULERS=%d %s %s %s")
+      :format(before, schedulers or 1, helper.interpreter(), name, after or ""))
   end)
 end
 
@@ -248,6 +248,16 @@ describe("standard input", function()
       os.exit(0, false)
     ]], "timeout 60 yes |")
     assert.equal("true\n", output)
+  end)
+
+  it("is seen while the only other process computes", function()
+    local output = run(tools .. [[
+      mb.Process.spawn(function() while true do end end, {scheduler = "here"})
+      mb.Process.spawn(function() send(me, io.read()) end, {scheduler = "here"})
+      print(receive())
+      os.exit(0, false)
+    ]], "{ sleep 0.2; echo seen; } | MOONBEAM_PREEMPT= timeout 20")
+    assert.equal("seen\n", output)
   end)
 
   it("shows the question first", function()
