@@ -143,6 +143,13 @@ describe("luv", function()
     assert.equal("directory", kind)
   end)
 
+  it("says that the loop runs in callbacks, as libuv's own would", function()
+    local me = mb.self()
+    assert.is_nil(uv.loop_mode())
+    timer(0, function() mb.send(me, {"mode", uv.loop_mode()}) end)
+    assert.equal("default", helper.await{"mode", mb.any})
+  end)
+
   it("LUV-05 walks its own handles only", function()
     local t = uv.new_timer()
     local seen = {}

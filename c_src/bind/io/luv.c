@@ -184,6 +184,15 @@ static int stop_loop(lua_State *L) {
   return 0;
 }
 
+/* loop_mode() -> "default" in callbacks: the loop runs all the time, in a way that luv knows nothing of; else nil */
+static int loop_mode(lua_State *L) {
+  if (mb_outside_by(mb_heap_of(L), L) == MB_BY_CALLBACK)
+    lua_pushliteral(L, "default");
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 /* What luv reads when it finds a handle on the loop; this one is nil in Lua. */
 struct foreign {
   int ref, callbacks[2];
@@ -273,7 +282,8 @@ void mb_luv_opens(struct mb_heap *h, lua_State *L, lua_CFunction opener) {
 }
 
 static void replace(struct mb_heap *h, lua_State *L, int index) {
-  static const luaL_Reg functions[] = {{"run", run_loop}, {"stop", stop_loop}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"run", run_loop}, {"stop", stop_loop}, {"loop_mode", loop_mode}, {NULL, NULL}};
   lua_pushvalue(L, index);
   mb_set_functions(h, L, functions);
   lua_pushlightuserdata(L, h);
