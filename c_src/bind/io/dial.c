@@ -106,7 +106,8 @@ static int do_connect(lua_State *L) {
 
 /* Listening */
 
-/* listen(host | path, port | nil, backlog, reuseaddr, acceptors [, context of TLS]) -> listener: host is a numeric address */
+/* listen(host | path, port | nil, backlog, reuseaddr, acceptors [, context of TLS]) -> listener: host is a numeric
+ * address */
 static int do_listen(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
@@ -142,8 +143,9 @@ static uint64_t id_of(struct mb_heap *h, lua_State *L, int index) {
 }
 
 void mb_open_dial(struct mb_heap *h, lua_State *L) {
-  static const luaL_Reg functions[] = {{"net_lookup", mb_lookup}, {"net_connect", do_connect}, {"net_listen", do_listen},
-                                       {"net_numeric", numeric}, {"net_udp", mb_udp_open}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"net_lookup", mb_lookup}, {"net_connect", do_connect},
+                                       {"net_listen", do_listen}, {"net_numeric", numeric},
+                                       {"net_udp", mb_udp_open},  {NULL, NULL}};
   h->io->socket_methods = mb_socket_methods;
   h->io->gone_traveller = &mb_listener_guest_type;
   h->io->arrived = mb_listener_arrived;

@@ -235,8 +235,8 @@ static const luaL_Reg methods[4];
 /* The owner's; and what it is elsewhere, which is collected as other values are. */
 static const struct mb_object_type owned = {.name = "listener", .kind = MB_HOLDING_LISTENER, .methods = methods,
                                             .close = close_owned, .free = free_listener, .is_idle = is_closed};
-const struct mb_object_type mb_listener_guest_type = {.name = "listener", .kind = MB_HOLDING_LISTENER, .methods = methods,
-                                            .close = close_here, .free = free_listener};
+const struct mb_object_type mb_listener_guest_type = {
+    .name = "listener", .kind = MB_HOLDING_LISTENER, .methods = methods, .close = close_here, .free = free_listener};
 
 /* Making */
 
@@ -253,8 +253,8 @@ static struct listener *make(struct mb_heap *h, struct mb_process *p, struct mb_
   return l;
 }
 
-int mb_listener_push_new(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct sockaddr *address, socklen_t size,
-                         struct mb_listen_options options) {
+int mb_listener_push_new(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct sockaddr *address,
+                         socklen_t size, struct mb_listen_options options) {
   struct mb_listening *shared;
   struct listener *l = NULL;
   int error = mb_listening_open(h->listenings, mb_object_id() | MB_TRAVELLER, address, size, options, &shared);
@@ -305,7 +305,8 @@ static void tell_shortage(struct mb_heap *h, lua_State *L, struct mb_listening *
   mb_log(h, L, MB_LOG_WARNING);
 }
 
-static int push_accepted(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct mb_listening *shared, int fd) {
+static int push_accepted(struct mb_heap *h, lua_State *L, struct mb_process *p, const struct mb_listening *shared,
+                         int fd) {
   int error;
   struct mb_socket *s = mb_socket_new(h, p, shared->path != NULL, 0, &error);
   if (!s) {

@@ -1,13 +1,13 @@
 /* What the schedulers share of a listener: its address, and the sockets that listen there.
  *
- * One listens from the beginning. Where a listener has several acceptors, each scheduler on which somebody accepts gets one
- * of its own (SO_REUSEPORT), up to so many, and the system spreads connections over them; those beyond share. So a
- * connection comes only to where somebody has accepted before. Where nobody does any more, the scheduler takes it from the
- * system and puts it with the spare ones, which whoever accepts first, on any scheduler, gets first. A socket whose scheduler
- * has let go of the listener is closed, unless it is the last.
+ * One listens from the beginning. Where a listener has several acceptors, each scheduler on which somebody accepts gets
+ * one of its own (SO_REUSEPORT), up to so many, and the system spreads connections over them; those beyond share. So a
+ * connection comes only to where somebody has accepted before. Where nobody does any more, the scheduler takes it from
+ * the system and puts it with the spare ones, which whoever accepts first, on any scheduler, gets first. A socket whose
+ * scheduler has let go of the listener is closed, unless it is the last.
  *
- * The first is bound without SO_REUSEPORT, which is set afterwards: another program, or the same one started twice, finds
- * the address in use. Unix sockets have no such thing: all accept from one. */
+ * The first is bound without SO_REUSEPORT, which is set afterwards: another program, or the same one started twice,
+ * finds the address in use. Unix sockets have no such thing: all accept from one. */
 #ifndef MB_LISTENING_H
 #define MB_LISTENING_H
 

@@ -124,7 +124,8 @@ static enum what check_what(struct mb_heap *h, lua_State *L, lua_Integer *n) {
   if (lua_type(L, 2) == LUA_TNUMBER) {
     int ok;
     *n = lua_tointegerx(L, 2, &ok);
-    if (!ok || *n < 0) mb_bad_argument(h, L, "recv", 1, "number of bytes >= 0 expected, got %s", luaL_tolstring(L, 2, NULL));
+    if (!ok || *n < 0)
+      mb_bad_argument(h, L, "recv", 1, "number of bytes >= 0 expected, got %s", luaL_tolstring(L, 2, NULL));
     return EXACTLY;
   }
   if (lua_type(L, 2) == LUA_TSTRING) {
@@ -148,7 +149,8 @@ static int receive(lua_State *L) {
   lua_settop(L, 3);
   what = check_what(h, L, &n);
   deadline = mb_check_deadline(h, L, 3, "recv", 2, MB_TIMEOUT_OPTIONAL);
-  if (s && s->active) mb_raise(h, L, "recv: the socket is active: what arrives comes as messages; socket:active(false) first");
+  if (s && s->active)
+    mb_raise(h, L, "recv: the socket is active: what arrives comes as messages; socket:active(false) first");
   lua_settop(L, 1);
   lua_pushinteger(L, what);
   lua_pushinteger(L, n);
@@ -163,8 +165,8 @@ static int sent_failure(lua_State *L, const struct mb_socket *s, int error, size
   return 4;
 }
 
-/* Stack: 1 socket, 2 text, 3 how many bytes of it have been taken. What does not fit in a queue waits for the end of that:
- * then the kernel takes it from the text itself, and only the rest is copied. */
+/* Stack: 1 socket, 2 text, 3 how many bytes of it have been taken. What does not fit in a queue waits for the end of
+ * that: then the kernel takes it from the text itself, and only the rest is copied. */
 static int send_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
   int waited = status == LUA_YIELD;
@@ -367,7 +369,8 @@ static int do_active(lua_State *L) {
 static size_t check_size(struct mb_heap *h, lua_State *L, const char *name) {
   int ok;
   lua_Integer n = lua_tointegerx(L, -1, &ok);
-  if (!ok || n < 1) mb_bad_argument(h, L, "set", 1, "%s is an integer >= 1, got %s", name, mb_push_shown(h, L, lua_gettop(L)));
+  if (!ok || n < 1)
+    mb_bad_argument(h, L, "set", 1, "%s is an integer >= 1, got %s", name, mb_push_shown(h, L, lua_gettop(L)));
   return (size_t)n;
 }
 

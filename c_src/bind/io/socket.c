@@ -20,7 +20,8 @@ static struct mb_socket *of_handle(void *handle) {
   return (struct mb_socket *)((char *)handle - offsetof(struct mb_socket, uv));
 }
 
-/* The loop is to stay alive for a socket that somebody waits for, or that sends messages; another keeps nobody waiting. */
+/* The loop is to stay alive for a socket that somebody waits for, or that sends messages; another keeps nobody
+ * waiting. */
 static void note_interest(struct mb_socket *s) {
   if (s->object.closed) return;
   if (s->active || s->object.waiter)

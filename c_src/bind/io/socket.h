@@ -84,8 +84,8 @@ void mb_socket_read(struct mb_socket *s, size_t bound);
 /* In an active mode: what has arrived by now becomes messages at once, before the loop comes to it. */
 void mb_socket_catch_up(struct mb_socket *s);
 
-/* Where there is more, probably, read it now into the buffer of the scheduler's io, behind what is unread: how many bytes, or
- * 0. It saves a stream that is faster than its reader the way through the loop. */
+/* Where there is more, probably, read it now into the buffer of the scheduler's io, behind what is unread: how many
+ * bytes, or 0. It saves a stream that is faster than its reader the way through the loop. */
 size_t mb_socket_read_now(struct mb_socket *s);
 
 /* No reading any more. */

@@ -155,7 +155,8 @@ static int receive(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   struct udp *u = (struct udp *)mb_object_own(h, L, p, "recv");
   uint64_t deadline = mb_check_deadline(h, L, 2, "recv", 1, MB_TIMEOUT_OPTIONAL);
-  if (u && u->active) mb_raise(h, L, "recv: the socket is active: what arrives comes as messages; socket:active(false) first");
+  if (u && u->active)
+    mb_raise(h, L, "recv: the socket is active: what arrives comes as messages; socket:active(false) first");
   lua_settop(L, 1);
   return receive_on(L, LUA_OK, (lua_KContext)deadline);
 }
@@ -207,7 +208,8 @@ static int send_to(lua_State *L) {
   if (lua_type(L, 3) != LUA_TSTRING || !*lua_tostring(L, 3))
     return mb_bad_argument(h, L, "send", 2, "host expected, a name or an address, got %s", mb_push_shown(h, L, 3));
   if (lua_type(L, 4) != LUA_TNUMBER || !ok || port < 0 || port > 65535)
-    return mb_bad_argument(h, L, "send", 3, "port expected, an integer from 0 to 65535, got %s", mb_push_shown(h, L, 4));
+    return mb_bad_argument(h, L, "send", 3, "port expected, an integer from 0 to 65535, got %s",
+                           mb_push_shown(h, L, 4));
   deadline = mb_check_deadline(h, L, 5, "send", 4, MB_TIMEOUT_OPTIONAL);
   if (!u) return mb_object_gone(L, 0);
   if (mb_address_parse(lua_tostring(L, 3), (int)port, &to) == 0) return send_now(L, u, &to);
@@ -273,7 +275,8 @@ int mb_udp_open(lua_State *L) {
   struct sockaddr_storage address;
   struct udp *u;
   int error;
-  if (mb_address_parse(luaL_checkstring(L, 1), (int)luaL_checkinteger(L, 2), &address) != 0) return mb_failure(L, UV_EINVAL);
+  if (mb_address_parse(luaL_checkstring(L, 1), (int)luaL_checkinteger(L, 2), &address) != 0)
+    return mb_failure(L, UV_EINVAL);
   u = calloc(1, sizeof *u);
   if (!u) return mb_failure(L, UV_ENOMEM);
   u->last = &u->first;
