@@ -3,23 +3,19 @@ local helper = require "spec.helper"
 local mb = require "moonbeam"
 local net, fs = mb.net, mb.fs
 
--- Run a server: its pid, the port that it has printed, and finish(), which gives what else it has printed and its
--- status.
+-- Run a server: the program, its port, and finish(), which gives what else it has printed and its status.
 local function start(example, arguments)
-  local pipe = assert(io.popen(("echo $$; exec env MOONBEAM_LONG_SCHEDULE=0 %s examples/%s %s 2>&1")
-    :format(helper.interpreter(), example, arguments or "0")))
-  local pid, line = pipe:read("n", "l")
-  line = pipe:read("l")
-  local server = {pid = pid, port = math.tointeger(tonumber(tostring(line):match("^listening on 127.0.0.1:(%d+)$")))}
+  local program = assert(mb.system.spawn("sh", {"-c", ("exec env MOONBEAM_LONG_SCHEDULE=0 %s examples/%s %s")
+    :format(helper.interpreter(), example, arguments or "0")}, {stderr = "stdout"}))
+  local line = program.stdout:recv("line", 10 * helper.patience)
+  local server = {program = program, port = tonumber(tostring(line):match("^listening on 127.0.0.1:(%d+)$"))}
   assert(server.port, line)
 
-  function server.finish(signal)
-    if server.text then return server.text, server.status end
-    if signal then helper.run(("kill -%s %d"):format(signal, pid)) end
-    server.text = pipe:read("a")
-    local _, how, status = pipe:close()
-    server.status = how == "signal" and 128 + status or status
-    return server.text, server.status
+  function server.finish()
+    local text = program.stdout:recv("*a", 10 * helper.patience)
+    local status = program:wait(helper.patience)
+    program:close()
+    return text, status
   end
 
   return server
@@ -37,7 +33,7 @@ local function fails(code, socket) assert.equal(code, select(3, socket:recv(nil,
 
 describe("chat_server.lua", function()
   local server
-  after_each(function() server.finish("KILL") end)
+  after_each(function() server.program:close() end)
   helper.setup()
   before_each(function() server = start("chat_server.lua") end)
 
@@ -152,7 +148,7 @@ end
 describe("proxy.lua", function()
   local directory, listener, server
   after_each(function()
-    server.finish("KILL")
+    server.program:close()
     listener:close()
     fs.remove(directory, {recursive = true})
   end)
@@ -212,7 +208,7 @@ describe("proxy.lua", function()
     end)
     local _, out = mb.system.run("sh", {"-c", ("nc -N 127.0.0.1 %d </dev/null | wc -c"):format(server.port)})
     assert.equal(1600 * 65536, tonumber(out))
-    local resident = fs.read(("/proc/%d/status"):format(server.pid)):match("VmHWM:%s*(%d+) kB")
+    local resident = fs.read(("/proc/%d/status"):format(server.program.pid)):match("VmHWM:%s*(%d+) kB")
     assert.is_true(tonumber(resident) < 100000 * helper.scale, resident)
   end)
 
@@ -237,7 +233,7 @@ describe("proxy.lua", function()
     local client = connect(server)
     fails("EOF", client)
     client:close()
-    assert.equal("cannot connect: ECONNREFUSED: connection refused\n", (server.finish("KILL")))
+    assert.equal("cannot connect: ECONNREFUSED: connection refused", line_of(server.program.stdout))
   end)
 
   it("serves curl", function()
@@ -301,7 +297,7 @@ end)
 
 describe("supervised_service.lua", function()
   local server
-  after_each(function() server.finish("KILL") end)
+  after_each(function() server.program:close() end)
   helper.setup()
 
   it("answers nc, and goes on when a connection has crashed", function()
@@ -315,7 +311,8 @@ describe("supervised_service.lua", function()
     expect(good, "3", "4")
     good:close()
     bad:close()
-    local text = server.finish("KILL")
+    server.program:kill("SIGKILL")
+    local text = server.finish()
     assert.matches("%[error%] GenServer [^\n]*terminating.*supervised_service.lua:%d+: a bug", text)
   end)
 
@@ -328,7 +325,7 @@ describe("supervised_service.lua", function()
     expect(idle, "5")
     busy:send("work 200\nhello\n")
     expect(busy, "working")
-    helper.run("kill -TERM " .. server.pid)
+    server.program:kill()
     expect(busy, "8", "5", "goodbye")
     fails("EOF", busy)
     expect(idle, "goodbye")
@@ -346,7 +343,7 @@ describe("supervised_service.lua", function()
     local busy = connect(server)
     busy:send("work 3600000\n")
     expect(busy, "working")
-    helper.run("kill -TERM " .. server.pid)
+    server.program:kill()
     fails("EOF", busy)
     local _, status = server.finish()
     assert.equal(143, status)

@@ -34,7 +34,7 @@ end
 describe("system.spawn", function()
   helper.setup()
 
-  it("gives a program with its number and sockets for its standard streams", function()
+  it("SYS-16 gives a program with its number and sockets for its standard streams", function()
     local program <close> = sh("echo $$; read line; echo \"got $line\"; echo bad >&2")
     assert.matches("^#program<%d+>$", tostring(program))
     assert.equal(tostring(program.pid), program.stdout:recv("line"))
@@ -58,7 +58,7 @@ describe("system.spawn", function()
     end)
   end
 
-  it("takes and gives a megabyte at once without loss, its input from a process of any scheduler", function()
+  it("SYS-16 takes and gives a megabyte at once without loss, its input from a process of any scheduler", function()
     local lines = {}
     for i = 1, 200000 do lines[i] = i .. "\n" end
     local data = table.concat(lines)
@@ -213,7 +213,7 @@ describe("system.spawn", function()
     assert.matches(code, "ECANCELED EBADF") -- as that was sooner or later
   end)
 
-  it("waits with what nobody reads", function()
+  it("SYS-16 waits with what nobody reads", function()
     -- Each line of 1 KiB is counted on standard error.
     local script = [[i=0; while [ $i -lt %d ]; do printf '%%1023s\n' x; i=$((i+1)); echo $i >&2; done]]
     local program <close> = sh(script:format(100000))
@@ -237,17 +237,17 @@ end)
 describe("the end of a program", function()
   helper.setup()
 
-  it("is a message with its code", function()
+  it("SYS-17 is a message with its code", function()
     local program <close> = sh("exit 7")
     assert.equal(7, helper.await{"program_exit", program, mb.any})
   end)
 
-  it("is a message with the signal's name", function()
+  it("SYS-17 is a message with the signal's name", function()
     local program <close> = sh("kill -TERM $$")
     assert.equal("SIGTERM", helper.await{"program_exit", program, 128 + 15, mb.any})
   end)
 
-  it("is waited for, again and again, instead of the message", function()
+  it("SYS-17 is waited for, again and again, instead of the message", function()
     local program <close> = sh("read _; exit 7")
     fails("ETIMEDOUT", program:wait(0))
     fails("ETIMEDOUT", program:wait(1))
@@ -278,7 +278,7 @@ describe("the end of a program", function()
     assert.equal("err", program.stderr:recv("*a"))
   end)
 
-  it("comes behind all that it has printed to active sockets", function()
+  it("SYS-17 comes behind all that it has printed to active sockets", function()
     for _ = 1, 10 do
       local program <close> = sh("head -c 100000 /dev/zero; head -c 30000 /dev/zero >&2; exit 3")
       program.stdout:active(true)
@@ -353,7 +353,7 @@ describe("the end of a program", function()
     assert.same({"over\n", 0}, {output, code})
   end)
 
-  it("is a reason to wait: no deadlock", function()
+  it("SYS-14 is a reason to wait: no deadlock", function()
     local output = helper.run_script([[
       local mb = require "moonbeam"
       local program = mb.system.spawn("sleep", {"0.2"})
@@ -399,7 +399,7 @@ end)
 describe("kill", function()
   helper.setup()
 
-  it("sends SIGTERM, or another signal, which the program may handle", function()
+  it("SYS-18 sends SIGTERM, or another signal, which the program may handle", function()
     local program <close> = sh("trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done")
     assert.equal("ready", program.stdout:recv("line"))
     assert.is_true(program:kill("SIGUSR1"))
@@ -412,7 +412,7 @@ describe("kill", function()
     fails("ESRCH", program:kill("KILL"))
   end)
 
-  it("reaches all that the program has started", function()
+  it("SYS-18 reaches all that the program has started", function()
     local program <close> = sh("sleep 100 & sleep 100 & sh -c 'sleep 100 & wait' & echo ready; wait")
     assert.equal("ready", program.stdout:recv("line"))
     assert.is_true(program:kill())
@@ -435,7 +435,7 @@ end)
 describe("close", function()
   helper.setup()
 
-  it("kills the program with all that it has started, and no message comes", function()
+  it("SYS-19 kills the program with all that it has started, and no message comes", function()
     local program = sh("trap '' TERM; sleep 100 & echo ready; wait; sleep 100")
     assert.equal("ready", program.stdout:recv("line"))
     local input = program.stdin
@@ -487,7 +487,7 @@ describe("a program whose process exits", function()
   end
 
   for name, call in pairs(calls) do
-    it("that is killed in " .. name .. " dies with all that it has started", function()
+    it("SYS-20 that is killed in " .. name .. " dies with all that it has started", function()
       local me, send = mb.self(), mb.send
       local pid, ref = mb.spawn_monitor(run, function(group) send(me, {"group", group}) end, call)
       local group = helper.await{"group", mb.any}
@@ -532,7 +532,7 @@ describe("a program whose process exits", function()
     assert.equal("ECANCELED", helper.await{"refused", mb.any})
   end)
 
-  it("dies, though another process has its sockets", function()
+  it("SYS-20 dies, though another process has its sockets", function()
     local me, send, receive = mb.self(), mb.send, mb.receive
     local owner = Process.spawn(function()
       local program = assert(mb.system.spawn("cat"))
@@ -554,7 +554,7 @@ describe("a program whose process exits", function()
 
   -- A luv that was loaded before has the loop, which goes on when the runtime has ended.
   for _, before in ipairs{"", 'local has, uv = pcall(require, "luv")\n'} do
-    it("as the whole program ends dies with that" .. (before == "" and "" or ", on the loop of a luv"), function()
+    it("SYS-20 as the whole program ends dies with that" .. (before == "" and "" or ", on the loop of a luv"), function()
       local output, code = helper.run_script(before .. [[
         local mb = require "moonbeam"
         local system, send, me = mb.system, mb.send, mb.self()
