@@ -2,9 +2,9 @@
 --
 --   lua5.4 spec/conformance/luv.lua DIRECTORY [moonbeam]
 --
--- DIRECTORY is luv's tree at the version that is installed; the tests read files of it. Each file of tests is run twice in each
--- way, since some depend on the machine's time: a test passes when it has passed once. Exit status: 0 when each test
--- that passes under lua5.4 passes in a process, beside one that is always busy, too. With libuv's 1.44 all do.
+-- DIRECTORY is luv's tree at the version that is installed; the tests read files of it. Each file of tests is run twice
+-- in each way, since some depend on the machine's time: a test passes when it has passed once. Exit status: 0 when each
+-- test that passes under lua5.4 passes in a process, beside one that is always busy, too. With luv 1.44 all do.
 
 local directory, moonbeam = arg[1], arg[2] or "build/release/bin/moonbeam"
 assert(directory, "usage: lua5.4 spec/conformance/luv.lua DIRECTORY [moonbeam]")
