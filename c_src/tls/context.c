@@ -1,4 +1,5 @@
 /* Contexts: the files are read, and what is to be the same for all connections is set. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -28,6 +29,22 @@ static int check_readable(const char *path, struct mb_tls_error *e) {
   }
   close(fd);
   return 0;
+}
+
+/* Whether the system's store has nothing at all: then no server is ever let in. */
+static int is_store_empty(void) {
+  const char *file = getenv(X509_get_default_cert_file_env()), *path = getenv(X509_get_default_cert_dir_env());
+  char *folders, *rest, *folder;
+  int any = access(file ? file : X509_get_default_cert_file(), R_OK) == 0;
+  folders = rest = strdup(path ? path : X509_get_default_cert_dir());
+  while (rest && !any && (folder = strsep(&rest, ":"))) {
+    DIR *d = opendir(folder);
+    struct dirent *entry;
+    while (d && !any && (entry = readdir(d))) any = entry->d_name[0] != '.';
+    if (d) closedir(d);
+  }
+  free(folders);
+  return !any;
 }
 
 /* The passwords of keys: nobody is to be asked for one at the terminal. */
@@ -188,6 +205,7 @@ struct mb_tls_context *mb_context_new(const struct mb_tls_options *o, struct mb_
     memcpy(c->alpn, o->alpn, o->alpn_size);
     c->alpn_size = (unsigned)o->alpn_size;
   }
+  c->trusts_nobody = o->verify != MB_TLS_VERIFY_NOT && !o->ca && is_store_empty();
   c->ctx = make(c, o, &o->identities[0], e);
   if (!c->ctx) goto failed;
   c->named = calloc(o->count, sizeof *c->named);

@@ -17,6 +17,7 @@ struct mb_context {
   int is_server;
   int has_certificate; /* the first identity has one */
   int asks;
+  int trusts_nobody; /* it trusts the system's store, and that has nothing */
 };
 
 struct mb_named {

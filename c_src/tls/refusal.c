@@ -20,6 +20,9 @@ int mb_on_verify(int ok, X509_STORE_CTX *store) {
   struct mb_connection *t = mb_connection_of(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   X509 *at = X509_STORE_CTX_get_current_cert(store), *own = X509_STORE_CTX_get0_cert(store);
   int error = X509_STORE_CTX_get_error(store);
+  const char *help = ((struct mb_context *)t->head.context)->trusts_nobody
+                         ? "; the system trusts nobody: install ca-certificates, or give a file ca"
+                         : "";
   char what[200], names[160] = "", who[160] = "", time[32] = "";
   if (ok) return ok;
   if (at) mb_certificate_name(X509_get_subject_name(at), who, sizeof who);
@@ -53,9 +56,10 @@ int mb_on_verify(int ok, X509_STORE_CTX *store) {
   }
   if (own) mb_certificate_names(own, names, sizeof names);
   if (t->host)
-    mb_refuse(t, 1, "%s (%s); expected %s, the certificate names %s", what, who, t->host, names[0] ? names : "nobody");
+    mb_refuse(t, 1, "%s (%s); expected %s, the certificate names %s%s", what, who, t->host,
+              names[0] ? names : "nobody", help);
   else
-    mb_refuse(t, 1, "%s (%s)", what, who);
+    mb_refuse(t, 1, "%s (%s)%s", what, who, help);
   return ok;
 }
 
