@@ -96,6 +96,23 @@ describe("a connection of TLS", function()
     assert.equal("halffull", server:recv(8, helper.patience))
   end)
 
+  it("TLS-01 takes what comes in whatever pieces it comes", function()
+    local port = tls_support.server(server_options, function(socket)
+      local line = socket:recv("line")
+      socket:send(line:rep(3))
+      socket:shutdown()
+      return socket:recv("*a")
+    end)
+    local relay_port, relay = tls_support.relay(port, true)
+    local socket = assert(net.connect("127.0.0.1", relay_port, {tls = client_options}))
+    socket:send(("drop"):rep(300) .. "\n")
+    assert.equal(("drop"):rep(900), socket:recv("*a", helper.patience))
+    socket:close()
+    assert.equal("", (tls_support.served()))
+    mb.unlink(relay)
+    Process.exit(relay, "kill")
+  end)
+
   it("TLS-01 can be half-closed: the other direction goes on", function()
     client:send("question")
     assert.is_true(client:shutdown())
@@ -271,16 +288,17 @@ describe("a connection of TLS", function()
       end
     end)
 
-    it("may be so before its handshake", function()
+    it("may be so before its handshake, and in the middle of it", function()
       local listener = assert(net.listen{port = 0, tls = server_options})
       local me, send, connect, port = mb.self(), mb.send, net.connect, listener:sockname().port
-      for _, where in ipairs(places()) do
+      for i, where in ipairs(places()) do
         local pid = mb.spawn_link(function()
           local socket = assert(connect("127.0.0.1", port, {tls = client_options}))
           socket:send("hello\n")
           send(me, {"got", socket:recv("line")})
         end)
         local socket = listener:accept(helper.patience)
+        if i % 2 == 0 then fails("ETIMEDOUT", socket:recv(1, 0)) end -- which begins it
         assert.is_true(socket:give_away(Process.spawn(echo, {scheduler = where})))
         assert.equal("echo hello", helper.await{"got", mb.any})
         helper.reason_of(pid)

@@ -93,6 +93,15 @@ describe("TLS", function()
       assert.is_truthy(pid)
     end)
 
+    it("says that the system trusts nobody, and what to do about that", function()
+      local port = tls_support.server(identity("good"), function(socket) return socket:handshake(helper.patience) end)
+      local _, out = mb.system.run("sh", {"-c", helper.interpreter() .. " -e '" .. [[
+        print(select(2, require("moonbeam").net.connect("localhost", ]] .. port .. [[, {tls = true})))
+      ]] .. "'"}, {env = {SSL_CERT_FILE = "/no/such/file", SSL_CERT_DIR = "/no/such/directory:/no/other"}})
+      assert.matches("^ECERT: unknown issuer.*; the system trusts nobody: install ca%-certificates, or give a file ca", out)
+      fails("ETLS", tls_support.served())
+    end)
+
     it("is late when the server does not answer", function()
       local listener, port = support.listen()
       fails("ETIMEDOUT", net.connect("127.0.0.1", port, {tls = true, timeout = 30}))
@@ -318,7 +327,7 @@ describe("TLS", function()
       end
     end)
 
-    it("agrees on a protocol by ALPN, the first of its own that the client has", function()
+    it("TLS-10 agrees on a protocol by ALPN, the first of its own that the client has", function()
       local options = identity("good")
       options.alpn = {"h2", "http/1.1"}
       local client, server = tls_support.pair(options, {ca = path "ca.pem", alpn = {"http/1.1", "spdy", "h2"}})
@@ -337,7 +346,7 @@ describe("TLS", function()
       assert.matches("no protocol of ALPN in common", select(2, tls_support.served()))
     end)
 
-    it("may ask clients for certificates", function()
+    it("TLS-09 may ask clients for certificates", function()
       local options = identity("good")
       options.verify_client, options.ca = true, path "ca.pem"
       local function served(client_name)

@@ -41,9 +41,9 @@ function support.pair(server_options, client_options)
   return client, server
 end
 
---- A relay to a port of this machine's: its own port, and its pid. It passes bytes on as they are, until it gets "cut",
--- which closes both sides, or "break", after which it changes the bytes that it passes.
-function support.relay(port)
+--- A relay to a port of this machine's: its own port, and its pid. It passes bytes on as they are, one by one if it is
+-- to drip, until it gets "cut", which closes both sides, or "break", after which it changes the bytes that it passes.
+function support.relay(port, drip)
   local me, send, self, receive, listen, connect = mb.self(), mb.send, mb.self, mb.receive, net.listen, net.connect
   local pid = mb.Process.spawn(function()
     local listener = listen{port = 0}
@@ -51,8 +51,8 @@ function support.relay(port)
     local a <close> = listener:accept()
     listener:close()
     local b <close> = assert(connect("127.0.0.1", port))
-    a:active(true)
-    b:active(true)
+    a:set{active = true, nodelay = drip or false}
+    b:set{active = true, nodelay = drip or false}
     local broken
     while true do
       local message = receive()
@@ -62,7 +62,9 @@ function support.relay(port)
       elseif message[1] == "tcp" then
         local data = message[3]
         if broken then data = data:sub(1, -2) .. string.char(data:byte(-1) ~ 1) end
-        (message[2] == a and b or a):send(data)
+        local to = message[2] == a and b or a
+        for i = 1, drip and #data or 0 do to:send(data:sub(i, i)) end
+        if not drip then to:send(data) end
       elseif message[1] == "tcp_closed" then
         (message[2] == a and b or a):shutdown()
       end
