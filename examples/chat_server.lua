@@ -73,6 +73,12 @@ local function obey(line)
   end
 end
 
+-- What has been told by now goes to the socket.
+local function hear(socket)
+  local text
+  repeat text = receive{ {{"told", is.string}}, after = 0 } until not text or not socket:send(text .. "\n")
+end
+
 -- A member: what is told goes to the socket, what comes from there to the room. More is read when that has been said,
 -- so whoever types fast waits, too.
 local function talk(socket, rest)
@@ -83,7 +89,12 @@ local function talk(socket, rest)
     {{"tcp", socket, is.string}, function(data)
       local left = ""
       for line, ending in (rest .. data):gmatch("([^\n]*)(\n?)") do
-        if ending == "\n" then obey((line:gsub("%c", ""))) else left = line end
+        if ending == "" then
+          left = line
+        else
+          obey((line:gsub("%c", "")))
+          hear(socket)
+        end
       end
       if #left > LONGEST then return end
       socket:active("once")

@@ -69,6 +69,13 @@ describe("chat_server.lua", function()
     ann:close()
   end)
 
+  it("lets one say as much at once as it likes, when it listens", function()
+    local ann = join("ann")
+    ann:send(("x\n"):rep(3000))
+    for _ = 1, 3000 do expect(ann, "<ann> x") end
+    ann:close()
+  end)
+
   it("drops who does not listen, and lets nobody wait for it", function()
     local bob = join("bob") -- takes nothing from now on
     local ann = join("ann")
