@@ -85,6 +85,13 @@ static size_t bound_for(const struct mb_socket *s, enum what what, size_t n) {
   return most > s->high_water ? most : s->high_water;
 }
 
+/* The results of a call, which are on the top of the stack. */
+static int received(struct mb_heap *h, lua_State *L, struct mb_socket *s, struct mb_process *p, int results) {
+  mb_socket_waited(s);
+  if (!s->more) mb_socket_read(s, s->high_water); /* else the next call reads by itself */
+  return mb_worked(h, L, p, cost_of(lua_rawlen(L, -1)), results);
+}
+
 /* Stack: 1 socket, 2 what, 3 how many. */
 static int receive_on(lua_State *L, int status, lua_KContext deadline) {
   struct mb_heap *h = mb_heap_of(L);
@@ -105,11 +112,7 @@ static int receive_on(lua_State *L, int status, lua_KContext deadline) {
     results = take(L, s, what, n);
     if (!results) results = take_more(L, s, what, n);
     if (!results && mb_deadline_passed(h, (uint64_t)deadline)) results = mb_failure(L, UV_ETIMEDOUT);
-    if (results) {
-      mb_socket_waited(s);
-      if (!s->more) mb_socket_read(s, s->high_water); /* else the next call reads by itself */
-      return mb_worked(h, L, p, cost_of(lua_rawlen(L, -1)), results);
-    }
+    if (results) return received(h, L, s, p, results);
     mb_socket_read(s, bound_for(s, what, n));
     if (s->ended) continue;
     uv_ref(&s->uv.handle);
@@ -131,7 +134,7 @@ static enum what check_what(struct mb_heap *h, lua_State *L, lua_Integer *n) {
   if (lua_type(L, 2) == LUA_TSTRING) {
     const char *what = lua_tostring(L, 2);
     if (*what == '*') what++;
-    if (strcmp(what, "l") == 0 || strcmp(what, "line") == 0) return LINE;
+    if (*what == 'l' && (!what[1] || strcmp(what, "line") == 0)) return LINE;
     if (strcmp(what, "a") == 0 || strcmp(what, "all") == 0) return ALL;
     mb_bad_argument(h, L, "recv", 1, "a number of bytes, \"line\" or \"*a\" expected, got \"%s\"", lua_tostring(L, 2));
   }
@@ -151,6 +154,10 @@ static int receive(lua_State *L) {
   deadline = mb_check_deadline(h, L, 3, "recv", 2, MB_TIMEOUT_OPTIONAL);
   if (s && s->active)
     mb_raise(h, L, "recv: the socket is active: what arrives comes as messages; socket:active(false) first");
+  if (s && !s->tls && !s->giving && s->size) { /* the short way: nothing has to be waited for */
+    int results = take(L, s, what, (size_t)n);
+    if (results) return received(h, L, s, p, results);
+  }
   lua_settop(L, 1);
   lua_pushinteger(L, what);
   lua_pushinteger(L, n);

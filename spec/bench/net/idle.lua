@@ -1,8 +1,8 @@
 -- What idle connections take: n of them, the socket and its process each; the clients are in another program. Memory for
 -- each, and what a round trip on one more connection costs with them, of what it costs without, in processor time.
---    moonbeam --schedulers 1 spec/bench/net/idle.lua [n = 9000]
+--    moonbeam --schedulers 1 spec/bench/net/idle.lua [n = 10000]
 require("moonbeam").import()
-local n = math.tointeger(tonumber(arg[1] or 9000))
+local n = math.tointeger(tonumber(arg[1] or 10000))
 
 local function resident()
   local file = assert(io.open("/proc/self/statm"))
