@@ -51,6 +51,17 @@ describe("modules", function()
     ]], files)
   end)
 
+  it("see what a table holds with each process, also where comparing takes a while", function()
+    holds([[
+      CONFIG = {}
+      for i = 1, 30000 do CONFIG[i] = true end
+      for i = 1, 10 do
+        CONFIG.n = i
+        assert(on(2, function() return require("reader").get("CONFIG").n end) == i)
+      end
+    ]], files)
+  end)
+
   it("keep what they set on their scheduler", function()
     holds([[
       on(2, function() require("reader").set("MINE", "of 2") end)

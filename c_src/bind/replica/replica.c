@@ -13,8 +13,10 @@
 #include "replica/watch.h"
 
 enum {
-  CONTENTS_NS = 1000000, /* comparing what tables hold is not done before each process when it takes longer */
-  CONTENTS_SHARE = 20    /* but takes one of so many parts of the time */
+  /* What tables hold is compared before each process when that is not more: a number of bytes, for how long it takes also
+   * depends on who else has the processor. More takes one of so many parts of the time. */
+  CONTENTS_BYTES = 64 * 1024,
+  CONTENTS_SHARE = 20
 };
 
 /* Push an array of the hashes of the names in a list. */
@@ -142,9 +144,10 @@ static int replicate(lua_State *L) {
   }
   if (what & CONTENTS) {
     uint64_t began = mb_now(h->runtime), ended;
+    lua_Integer before = c.tried;
     if (began >= h->replica->contents) mb_replica_compare_contents(&c);
     ended = mb_now(h->runtime);
-    if (ended - began > CONTENTS_NS) h->replica->contents = ended + CONTENTS_SHARE * (ended - began);
+    if (c.tried - before > CONTENTS_BYTES) h->replica->contents = ended + CONTENTS_SHARE * (ended - began);
   }
   publish_list(h, L, MB_REPLICA_NOW, c.first);
   publish_list(h, L, MB_REPLICA_NOW, c.now);
