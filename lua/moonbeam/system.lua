@@ -164,6 +164,32 @@ function system.spawn(cmd, args, opts)
   return core.spawn_program(all, merged(opts.env), opts.cwd, way(opts.stdin), way(opts.stdout), way(opts.stderr))
 end
 
+--- Where a program is found, as by `run` and `spawn`: along PATH, or at a path that has a slash. The calling process
+-- waits, alone. See Elixir's `System.find_executable/1`.
+-- @param name string
+-- @return its absolute path | nil: there is no file of this name that may be executed
+-- @usage
+-- assert(system.find_executable("sh"):sub(1, 1) == "/")
+-- assert(system.find_executable("no such program") == nil)
+function system.find_executable(name)
+  check_text(name, "system.find_executable", 1)
+  local stat, here = core.fs().stat, nil
+  local function found(path)
+    local entry = stat(path)
+    if not entry or entry.type ~= "file" or entry.mode & 73 == 0 then return nil end -- 111 in octal: for anybody
+    if string.sub(path, 1, 1) == "/" then return path end
+    here = here or os.cwd()
+    return here and here .. "/" .. path
+  end
+  if string.find(name, "/", 1, true) then return found(name) end
+  if name == "" then return nil end
+  for directory in string.gmatch((os.get_env("PATH") or "") .. ":", "([^:]*):") do
+    local path = found(directory == "" and name or directory .. "/" .. name)
+    if path then return path end
+  end
+  return nil
+end
+
 --- Have a signal of the system's sent to the calling process, as the message {"signal", name}, until it exits or says
 -- `off_signal`.
 --

@@ -146,8 +146,8 @@ static void push_objects(struct mb_heap *h, lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->io->objects);
 }
 
-/* Push the userdata of object `id`; when there is none, a new one, which has no object yet. Making it may collect others,
- * and free objects that nothing else keeps. */
+/* Push the userdata of object `id`; when there is none, a new one, which has no object yet. Making it may collect
+ * others, and free objects that nothing else keeps. */
 static struct box *push_box(struct mb_heap *h, lua_State *L, uint64_t id, const struct mb_object_type *type) {
   struct box *b;
   luaL_checkstack(L, 8, NULL);
