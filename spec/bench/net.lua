@@ -1,8 +1,9 @@
--- Sockets against plain luv in lua5.4 and Elixir's gen_tcp, in turn: medians, and the medians of the ratios of each round.
+-- Sockets against plain luv in lua5.4 and Elixir's gen_tcp, in turn: medians, and the medians of the ratios of each
+-- round.
 --
--- hello: requests a second by wrk -c100, one scheduler each, and two schedulers; and the processor time that a request takes
--- the server, which says something on a busy machine, too. ping: both ends in one program, by processor time. relay: 500 MB
--- from a program and back to it, by the relay's processor time.
+-- hello: requests a second by wrk -c100, one scheduler each, and two schedulers; and the processor time that a request
+-- takes the server, which says something on a busy machine, too. ping: both ends in one program, by processor time.
+-- relay: 500 MB from a program and back to it, by the relay's processor time.
 -- accept: two schedulers, a connection for each request, accepted in three ways, and how they were spread.
 --
 --    lua5.4 spec/bench/net.lua [what = all [seconds = 5 [rounds = 3 [interpreter = build/release/bin/moonbeam]]]]
@@ -64,8 +65,9 @@ local function hello()
   print(("hello   %-15s %9.0f requests/s  %6.1f us of processor time each"):format(own.name, median(own.values),
     median(own.cpu)))
   for _, side in ipairs(others) do
-    print(("hello   %-15s %9.0f requests/s  %6.1f us; moonbeam %.2f, by processor time %.2f, wanted %.2f"):format(side.name,
-      median(side.values), median(side.cpu), ratio(own.values, side.values), ratio(side.cpu, own.cpu), side.wanted))
+    print(("hello   %-15s %9.0f requests/s  %6.1f us; moonbeam %.2f, by processor time %.2f, wanted %.2f"):format(
+      side.name, median(side.values), median(side.cpu), ratio(own.values, side.values), ratio(side.cpu, own.cpu),
+      side.wanted))
   end
   print(("hello   %-15s %9.0f requests/s  %6.1f us; %.2f of one, wanted 1.50 where there are processors for it"):format(
     two.name, median(two.values), median(two.cpu), ratio(two.values, own.values)))
@@ -112,8 +114,8 @@ local function accept()
   for _, side in ipairs(sides) do side.values, side.cpu, side.shares = {}, {}, {} end
   for _ = 1, rounds do
     for _, side in ipairs(sides) do
-      local server = assert(io.popen(("echo $$; exec %s --schedulers 2 spec/bench/net/accept.lua %s"):format(interpreter,
-        side.name)))
+      local server = assert(io.popen(("echo $$; exec %s --schedulers 2 spec/bench/net/accept.lua %s"):format(
+        interpreter, side.name)))
       local pid, port = server:read("l"), server:read("l")
       local requests = load(side, port, "-H 'Connection: close'")
       table.insert(side.cpu, cpu(pid) / requests)
@@ -122,7 +124,7 @@ local function accept()
     end
   end
   for _, side in ipairs(sides) do
-    print(("accept  %-5s %9.0f connections/s  %6.1f us of processor time each, %.2f of one; the other scheduler had %.2f")
+    print(("accept  %-5s %9.0f connections/s  %6.1f us of processor time each, %.2f of one; the lesser share %.2f")
       :format(side.name, median(side.values), median(side.cpu), ratio(side.cpu, sides[1].cpu), median(side.shares)))
   end
 end

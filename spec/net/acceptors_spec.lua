@@ -8,7 +8,7 @@ local fails = support.fails
 describe("a listener with acceptors", function()
   helper.setup()
 
-  -- A linked process on each scheduler that accepts, and sends each connection its scheduler's number; all of them wait.
+  -- A linked process on each scheduler that accepts, and sends each connection its scheduler's number; they wait.
   local function serve(listener)
     local count = #mb.schedulers()
     local me, send, receive, spawn, any = mb.self(), mb.send, mb.receive, Process.spawn, mb.any
@@ -91,7 +91,7 @@ describe("a listener with acceptors", function()
     listener:close()
   end)
 
-  -- A process on a scheduler that accepts for no time, so that connections come to that scheduler from then on, and ends.
+  -- A process on a scheduler that accepts for no time, so that connections come there from then on, and ends.
   local function accept_once(listener, where)
     local _, ref = Process.spawn(function() listener:accept(0) end, {monitor = true, scheduler = where})
     helper.await{"DOWN", ref, "process", mb.any, mb.any}
@@ -218,7 +218,7 @@ describe("a listener with acceptors", function()
     for _, n in ipairs{0, 1.5, "two", -1} do
       local ok, text = pcall(net.listen, {port = 0, acceptors = n})
       assert.is_false(ok)
-      assert.matches("acceptors_spec.lua:%d+: bad argument #1 to 'net.listen' %(acceptors is an integer >= 1, got", text)
+      assert.matches("acceptors_spec.lua:%d+: bad argument #1 to 'net.listen' %(acceptors is an integer >= 1", text)
     end
   end)
 end)

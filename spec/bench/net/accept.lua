@@ -1,5 +1,5 @@
--- Connections for one request each, accepted on all schedulers in one of three ways; a second after the last one it prints
--- how many each scheduler has served.
+-- Connections for one request each, accepted on all schedulers in one of three ways; a second after the last one it
+-- prints how many each scheduler has served.
 --    moonbeam --schedulers 2 spec/bench/net/accept.lua one | each | hand
 -- one: from one queue, by a process on each scheduler; each: by the same with a queue each (acceptors); hand: by one
 -- process, which gives the sockets to processes on the schedulers in turn.

@@ -1,4 +1,4 @@
--- Minimal HTTP: keep-alive, headers read line by line, a process for each connection, on as many schedulers as there are.
+-- Minimal HTTP: keep-alive, headers read line by line, a process for each connection, on all schedulers.
 --    moonbeam --schedulers 1 spec/bench/net/hello.lua
 local mb = require "moonbeam"
 mb.import()

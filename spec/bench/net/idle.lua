@@ -1,5 +1,5 @@
--- What idle connections take: n of them, the socket and its process each; the clients are in another program. Memory for
--- each, and what a round trip on one more connection costs with them, of what it costs without, in processor time.
+-- What idle connections take: n of them, the socket and its process each; the clients are in another program. Memory
+-- for each, and what a round trip on one more connection costs with them, of what it costs without, in processor time.
 --    moonbeam --schedulers 1 spec/bench/net/idle.lua [n = 10000]
 require("moonbeam").import()
 local n = math.tointeger(tonumber(arg[1] or 10000))
@@ -71,8 +71,8 @@ sleep(100)
 collectgarbage()
 bytes = (resident() - before) // n
 local with = ping()
-print(("%d idle connections: %d bytes resident each, wanted 12288 at most; a round trip on another one %.1f us, %.1f without "
-  .. "them: %.2f, wanted 1.3 at most"):format(n, bytes, with, without, with / without))
+print(("%d idle connections: %d bytes resident each, wanted 12288 at most; a round trip on another one %.1f us, "
+  .. "%.1f without them: %.2f, wanted 1.3 at most"):format(n, bytes, with, without, with / without))
 clients:close()
 os.remove(name)
 os.exit(0)
