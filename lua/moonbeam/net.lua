@@ -15,7 +15,7 @@
 --   may lack it. A line longer than the option `line_limit` (1 MiB) is "EMSGSIZE", and its bytes stay. "*a": all until
 --   the other side has ended. At the end "EOF". What has arrived when the time is over stays for the next call.
 -- * `send(data [, ms])` -> true | nil, text, code, n. data: a string, or a sequence of strings. It returns when all of it has
---   been taken, and waits while more than the option `high_water` (64 KiB) is queued; n bytes were taken when it fails.
+--   been taken, and waits while more than the option `high_water` (64 KiB) would be queued; n bytes were taken when it fails.
 -- * `flush([ms])` -> true | nil, text, code: it returns when nothing is queued any more, all that was sent being the system's.
 -- * `shutdown()` -> true: no more is sent, after what is queued; the other side reads the end.
 -- * `close()` -> true, also when it is closed. What is queued is still sent, for up to 5 s. Who waits in a call on it gets

@@ -92,7 +92,9 @@ local function main()
   end
   settled("descriptors", open, descriptors)
   local after = tools.resident()
-  check(after < before * 1.25 + 4, "memory grew from %.1f to %.1f MiB", before, after)
+  if cycles >= 10000 then -- fewer tell nothing of it, and sanitizers keep what is freed
+    check(after < before * 1.25 + 4, "memory grew from %.1f to %.1f MiB", before, after)
+  end
   print(("connections add up: %d cycles, %.1f us each; %.1f MiB before, %.1f after")
     :format(cycles, took * 1000 / cycles, before, after))
 end
