@@ -306,6 +306,27 @@ describe("a connection of TLS", function()
       listener:close()
     end)
 
+    it("has one owner or none when those are killed in the middle", function()
+      local listener = assert(net.listen{port = 0, tls = server_options})
+      local port, connect, receive = listener:sockname().port, net.connect, mb.receive
+      for _ = 1, 10 do
+        local to = Process.spawn(function() receive{{"never"}} end, {scheduler = #mb.schedulers()})
+        local pid = mb.spawn(function()
+          assert(connect("127.0.0.1", port, {tls = client_options})):give_away(to)
+          receive()
+        end)
+        local socket = listener:accept(helper.patience)
+        assert.is_true(socket:handshake(helper.patience))
+        Process.exit(pid, "kill")
+        Process.exit(to, "kill")
+        local value, _, code = socket:recv(nil, helper.patience)
+        assert.is_nil(value)
+        assert.is_truthy(code == "EOF" or code == "ETRUNCATED" or code == "ECONNRESET", code)
+        socket:close()
+      end
+      listener:close()
+    end)
+
     it("stays when the receiver is dead", function()
       fails("ESRCH", server:give_away(helper.dead_pid()))
       client:send("x")
