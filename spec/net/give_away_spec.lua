@@ -57,6 +57,26 @@ describe("give_away", function()
     end
   end)
 
+  it("NET-15 comes back as a socket that is open, whoever still has the one that was given", function()
+    local any = mb.any
+    local function returner()
+      mb.receive{{{"socket", mb.any, mb.any}, function(socket, from) socket:give_away(from) end}}
+    end
+    for _, where in ipairs(places()) do
+      local a, b = support.pair()
+      local had = {}
+      for i = 1, 3 do
+        had[i] = b
+        assert.is_true(b:give_away(Process.spawn(returner, {scheduler = where})))
+        b = helper.await({"socket", any, any})
+        a:send(i .. "\n")
+        assert.equal(tostring(i), b:recv("line", helper.patience))
+      end
+      b:close()
+      a:close()
+    end
+  end)
+
   it("NET-15 takes a gift along, and says who gives", function()
     local me, send, receive, any = mb.self(), mb.send, mb.receive, mb.any
     for _, where in ipairs(places()) do

@@ -191,7 +191,7 @@ static int index_of(lua_State *L) {
   for (int i = 0; i < STREAMS; i++) {
     if (!g->streams[i] || strcmp(name, stream_names[i]) != 0) continue;
     if (lua_getiuservalue(L, 1, i + 1) != LUA_TNIL) return 1;
-    mb_object_push(mb_heap_of(L), L, &g->streams[i]->object); /* a message has made this userdata */
+    mb_object_push_id(mb_heap_of(L), L, g->streams[i]->object.id); /* a message has made this userdata */
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, i + 1);
     return 1;

@@ -146,17 +146,29 @@ static void push_objects(struct mb_heap *h, lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->io->objects);
 }
 
-/* Push the userdata of object `id`; when there is none, a new one, which has no object yet. Making it may collect
- * others, and free objects that nothing else keeps. */
-static struct box *push_box(struct mb_heap *h, lua_State *L, uint64_t id, const struct mb_object_type *type) {
+/* Push the userdata of object `id` that there is, if it is that of o; o is NULL: whatever it has. One that has left the
+ * scheduler and come back is another object of the same number: userdata of the former one stay closed. NULL: nothing is
+ * pushed. */
+static struct box *push_known(struct mb_heap *h, lua_State *L, uint64_t id, const struct mb_object *o) {
   struct box *b;
   luaL_checkstack(L, 8, NULL);
   push_objects(h, L);
-  if (lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TUSERDATA) {
+  b = lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TUSERDATA ? lua_touserdata(L, -1) : NULL;
+  if (b && (!o || b->object == o)) {
     lua_remove(L, -2);
-    return lua_touserdata(L, -1);
+    return b;
   }
-  lua_pop(L, 1);
+  lua_pop(L, 2);
+  return NULL;
+}
+
+/* Push the userdata of object `id`; when there is none, a new one, which has no object yet. Making it may collect
+ * others, and free objects that nothing else keeps. */
+static struct box *push_box(struct mb_heap *h, lua_State *L, uint64_t id, const struct mb_object *o,
+                            const struct mb_object_type *type) {
+  struct box *b = push_known(h, L, id, o);
+  if (b) return b;
+  push_objects(h, L);
   b = lua_newuserdatauv(L, sizeof *b, type->values);
   *b = (struct box){NULL, id};
   push_metatable(h, L, type);
@@ -184,7 +196,7 @@ struct mb_object *mb_object_of(lua_State *L, int index, const struct mb_object_t
 }
 
 void mb_object_push(struct mb_heap *h, lua_State *L, struct mb_object *o) {
-  fill_box(push_box(h, L, o->id, o->type), o);
+  fill_box(push_box(h, L, o->id, o, o->type), o);
 }
 
 struct mb_object *mb_object_check(lua_State *L, const char *method) {
@@ -245,15 +257,9 @@ void mb_object_push_id(struct mb_heap *h, lua_State *L, uint64_t id) {
   struct mb_object *o = find(h, id);
   const struct mb_object_type *type = o ? o->type : type_of_gone(h->io, id);
   struct box *b;
-  luaL_checkstack(L, 8, NULL);
-  push_objects(h, L);
-  if (lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TUSERDATA) {
-    lua_remove(L, -2);
-    return;
-  }
-  lua_pop(L, 2);
+  if (push_known(h, L, id, o)) return;
   if (!o && h->io->arrived(h, L, id)) return;
-  b = push_box(h, L, id, type);
+  b = push_box(h, L, id, o, type);
   o = find(h, id); /* again: its last userdata may have been collected just now, and it with that */
   if (o && o->type == type) fill_box(b, o);
 }
