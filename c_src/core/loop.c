@@ -282,7 +282,7 @@ int mb_scheduler_take_loop(struct mb_scheduler *s, uv_loop_t *loop) {
     s->loop = own;
     return init_handles(s) != 0 ? MB_ELOOP : MB_ENOMEM;
   }
-  s->loop_borrowed = 1;
+  s->loop_borrowed = s->loop_used = 1;
   uv_loop_close(own);
   free(own);
   return 0;

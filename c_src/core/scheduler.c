@@ -96,7 +96,7 @@ void mb_slice_renew(struct mb_scheduler *s) {
 
 void mb_slice_begin(struct mb_scheduler *s, struct mb_process *p) {
   /* what has run before may have begun to wait for the loop: p is interrupted for that */
-  if (!atomic_load_explicit(&s->handles, memory_order_relaxed) && uv_loop_alive(s->loop))
+  if (s->loop_used && !atomic_load_explicit(&s->handles, memory_order_relaxed) && uv_loop_alive(s->loop))
     atomic_store_explicit(&s->handles, 1, memory_order_relaxed);
   mb_slice_renew(s);
   p->state = MB_RUNNING;

@@ -25,8 +25,9 @@ struct mb_queue {
 struct mb_scheduler {
   struct mb_runtime *runtime;
   uint32_t id; /* from 0 */
-  uv_loop_t *loop;
+  uv_loop_t *loop;   /* for others by mb_loop */
   int loop_borrowed; /* it is somebody else's, and stays open */
+  int loop_used;     /* others than the scheduler may have put something there */
   unsigned works;    /* what a thread of libuv's pool does for the layer above, which tells of it on the loop */
   uv_timer_t wake;    /* armed before the loop blocks, for the first deadline; unreferenced */
   uv_async_t doorbell; /* another thread has filled an inbox; unreferenced */
@@ -152,6 +153,12 @@ enum mb_where mb_locate(struct mb_scheduler *s, mb_pid pid, struct mb_process **
 static inline int mb_check_due(const struct mb_scheduler *s) {
   return s->ran >= MB_BATCH || s->check_soon ||
          (s->ran > 0 && s->ticks != atomic_load_explicit(&s->slice.ticks, memory_order_relaxed));
+}
+
+/* The scheduler's loop, for who puts something there. */
+static inline uv_loop_t *mb_loop(struct mb_scheduler *s) {
+  s->loop_used = 1;
+  return s->loop;
 }
 
 /* The one of the ready processes that is to run next; NULL: there is none. Nobody else chooses: with another choice

@@ -110,7 +110,7 @@ static int open_terminal(lua_State *L) {
   mb_pid caller = self(L);
   if (!opened) {
     int editor = mb_editor_possible();
-    if ((editor ? mb_editor_open(h->scheduler->loop, on_edit) : mb_input_open(h->scheduler->loop, on_input)) != 0)
+    if ((editor ? mb_editor_open(mb_loop(h->scheduler), on_edit) : mb_input_open(mb_loop(h->scheduler), on_input)) != 0)
       return luaL_error(L, "the terminal cannot be opened");
     opened = 1;
     edited = editor;
@@ -308,7 +308,7 @@ int luaopen_moonbeam_host(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
   if (!h || !h->owner) return luaL_error(L, "moonbeam.host is for the script's scheduler");
   host = h->L;
-  mb_channel_setup(h->scheduler->loop, on_channel);
+  mb_channel_setup(mb_loop(h->scheduler), on_channel);
   lua_newtable(L);
   mb_set_functions(h, L, functions);
   return 1;

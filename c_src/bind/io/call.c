@@ -88,7 +88,7 @@ int mb_call_wait(struct mb_heap *h, lua_State *L, int at) {
   if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
   c->scheduler = h->scheduler;
   c->waiter = mb_pid_of(p);
-  err = uv_queue_work(h->scheduler->loop, &c->work, run, over);
+  err = uv_queue_work(mb_loop(h->scheduler), &c->work, run, over);
   if (err) {
     c->over = 1;
     c->result = err;

@@ -184,7 +184,7 @@ static void let_go(struct mb_command *c) {
 
 static int watch(struct mb_command *c, int i, int *fd) {
   struct output *o = &c->outputs[i];
-  uv_pipe_init(c->scheduler->loop, &o->pipe, 0);
+  uv_pipe_init(mb_loop(c->scheduler), &o->pipe, 0);
   o->open = 1;
   c->references++;
   return uv_pipe_open(&o->pipe, *fd) != 0 ? UV_EBADF
@@ -194,7 +194,7 @@ static int watch(struct mb_command *c, int i, int *fd) {
 static int feed(struct mb_command *c, int *fd) {
   int error;
   (void)fcntl(*fd, F_SETFL, O_NONBLOCK);
-  error = uv_poll_init(c->scheduler->loop, &c->feed, *fd);
+  error = uv_poll_init(mb_loop(c->scheduler), &c->feed, *fd);
   if (error) return error;
   c->feed_fd = *fd;
   *fd = -1;
@@ -213,7 +213,7 @@ static int start(struct mb_command *c, struct mb_program_spec *spec, int standar
     spec->fds[1] = out[1];
     spec->fds[2] = standard_error == STDERR_PIPE ? err[1] : standard_error == STDERR_INHERIT ? STDERR_FILENO : out[1];
     c->references++;
-    error = mb_program_start(c->scheduler->loop, &c->process, spec, on_process_closed);
+    error = mb_program_start(mb_loop(c->scheduler), &c->process, spec, on_process_closed);
     c->running = !error;
   }
   if (!error) error = watch(c, 0, &out[0]);

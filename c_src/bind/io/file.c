@@ -238,7 +238,7 @@ static void over(uv_work_t *w, int status) {
 
 static void queue(struct mb_file *f) {
   f->work.data = f;
-  (void)uv_queue_work(f->scheduler->loop, &f->work, run, over); /* fails only without a function */
+  (void)uv_queue_work(mb_loop(f->scheduler), &f->work, run, over); /* fails only without a function */
 }
 
 static struct mb_file *polled_by(void *poll) {
@@ -267,7 +267,7 @@ static void await(struct mb_file *f) {
   f->step = MB_FILE_AWAIT;
   f->result = UV_EAGAIN;
   if (!f->polls) {
-    err = uv_poll_init(f->scheduler->loop, &f->poll, f->fd);
+    err = uv_poll_init(mb_loop(f->scheduler), &f->poll, f->fd);
     f->poll.data = NULL;
     f->polls = !err;
   }

@@ -170,7 +170,7 @@ static int need_part(struct listener *l) {
   int error;
   if (l->part) return 0;
   l->part = mb_listening_claim(all, l->shared);
-  error = uv_poll_init(l->object.io->heap->scheduler->loop, &l->uv.poll, l->part->fd);
+  error = uv_poll_init(mb_loop(l->object.io->heap->scheduler), &l->uv.poll, l->part->fd);
   if (!error && l->shared->acceptors > 1) watch_on(l);
   if (!error) return 0;
   mb_listening_yield(all, l->shared, l->part);
@@ -209,7 +209,7 @@ static void close_here(struct mb_object *o, int how) {
   (void)how;
   stop(l);
   wake_all(l);
-  if (!l->part) uv_check_init(o->io->heap->scheduler->loop, &l->uv.none);
+  if (!l->part) uv_check_init(mb_loop(o->io->heap->scheduler), &l->uv.none);
   uv_close(&l->uv.handle, on_closed);
 }
 

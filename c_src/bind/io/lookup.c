@@ -94,7 +94,7 @@ int mb_lookup(lua_State *L) {
   l->io = h->io;
   l->references = 1;
   *box = l;
-  error = uv_getaddrinfo(h->scheduler->loop, &l->request, on_found, name, NULL, &hints);
+  error = uv_getaddrinfo(mb_loop(h->scheduler), &l->request, on_found, name, NULL, &hints);
   if (error) {
     l->done = 1;
     return mb_failure(L, error);

@@ -65,7 +65,7 @@ static int fs_watch(lua_State *L) {
   w->ref = mb_ref_new(h->scheduler);
   w->holding.end = end_with_owner;
   w->holding.kind = MB_HOLDING_WATCHER;
-  err = uv_fs_event_init(h->scheduler->loop, &w->handle);
+  err = uv_fs_event_init(mb_loop(h->scheduler), &w->handle);
   if (err) {
     free(w);
     return mb_path_failure(L, err, path, NULL);

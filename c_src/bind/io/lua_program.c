@@ -142,7 +142,7 @@ static int start(struct mb_heap *h, lua_State *L, struct mb_process *p, struct p
   }
   if (error) return error;
   g->begun = 1;
-  error = mb_program_start(h->scheduler->loop, &g->process, spec, on_closed);
+  error = mb_program_start(mb_loop(h->scheduler), &g->process, spec, on_closed);
   mb_program_close(g->fds, STREAMS);
   g->running = !error;
   g->pid = g->process.pid;

@@ -132,7 +132,7 @@ static int run_on(lua_State *L, int status, lua_KContext unused) {
   (void)unused;
   for (;;) {
     struct mb_process *p = mb_current_still(h, L);
-    int alive = uv_loop_alive(h->scheduler->loop);
+    int alive = uv_loop_alive(mb_loop(h->scheduler));
     if (!alive || lua_tointeger(L, 3) != (lua_Integer)io->stops ||
         (lua_tointeger(L, 1) == UNTIL_CALLED && lua_tointeger(L, 2) != (lua_Integer)io->calls)) {
       lua_pushboolean(L, alive);
@@ -153,7 +153,7 @@ static int polled_on(lua_State *L, int status, lua_KContext deadline) {
     if (mb_expired(p, (uint64_t)deadline)) break;
     mb_block(h, L, p, (uint64_t)deadline, deadline, polled_on);
   }
-  lua_pushboolean(L, uv_loop_alive(h->scheduler->loop));
+  lua_pushboolean(L, uv_loop_alive(mb_loop(h->scheduler)));
   return 1;
 }
 
@@ -229,9 +229,9 @@ static int walk(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "luv_context");
   foreign.context = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  uv_walk(h->scheduler->loop, mark, &foreign);
+  uv_walk(mb_loop(h->scheduler), mark, &foreign);
   status = lua_pcall(L, 1, 0, 0);
-  uv_walk(h->scheduler->loop, unmark, &foreign);
+  uv_walk(mb_loop(h->scheduler), unmark, &foreign);
   return status == LUA_OK ? 0 : lua_error(L);
 }
 
@@ -277,7 +277,7 @@ void mb_luv_opens(struct mb_heap *h, lua_State *L, lua_CFunction opener) {
   struct library l;
   (void)L;
   if (!h->scheduler || !is_opener(opener, &l)) return;
-  l.set_loop(h->L, h->scheduler->loop);
+  l.set_loop(h->L, mb_loop(h->scheduler));
   l.set_callback(h->L, call_back);
 }
 

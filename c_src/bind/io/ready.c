@@ -71,7 +71,7 @@ static int begin(struct mb_heap *h, struct mb_ready *r, const struct mb_ready_st
   r->fd = epoll_create1(EPOLL_CLOEXEC);
   if (r->fd < 0) return UV_EMFILE;
   error = epoll_ctl(r->fd, EPOLL_CTL_ADD, fd, &what) != 0 ? UV_EPERM : 0;
-  if (!error) error = uv_poll_init(h->scheduler->loop, &r->poll, r->fd);
+  if (!error) error = uv_poll_init(mb_loop(h->scheduler), &r->poll, r->fd);
   if (error) {
     close(r->fd);
     return error;

@@ -411,7 +411,7 @@ static void linger(struct mb_socket *s) {
   struct mb_object *o = &s->object;
   o->until = mb_now(o->io->heap->runtime) + LINGER_MS * 1000000ull;
   if (!o->io->linger.loop) {
-    uv_timer_init(o->io->heap->scheduler->loop, &o->io->linger);
+    uv_timer_init(mb_loop(o->io->heap->scheduler), &o->io->linger);
     uv_unref((uv_handle_t *)&o->io->linger);
   }
   if (!o->io->lingering) uv_timer_start(&o->io->linger, on_linger, LINGER_MS / 5, LINGER_MS / 5);
@@ -459,7 +459,7 @@ const struct mb_object_type mb_socket_type = {
 
 struct mb_socket *mb_socket_new(struct mb_heap *h, struct mb_process *p, int is_pipe, uint64_t id, int *error) {
   struct mb_socket *s = calloc(1, sizeof *s);
-  uv_loop_t *loop = h->scheduler->loop;
+  uv_loop_t *loop = mb_loop(h->scheduler);
   *error = UV_ENOMEM;
   if (!s) return NULL;
   mb_broken_pipe_await();

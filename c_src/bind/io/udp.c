@@ -280,7 +280,7 @@ int mb_udp_open(lua_State *L) {
   u = calloc(1, sizeof *u);
   if (!u) return mb_failure(L, UV_ENOMEM);
   u->last = &u->first;
-  error = uv_udp_init(h->scheduler->loop, &u->handle);
+  error = uv_udp_init(mb_loop(h->scheduler), &u->handle);
   if (error) {
     free(u);
     return mb_failure(L, error);

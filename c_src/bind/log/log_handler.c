@@ -251,10 +251,10 @@ void mb_log_settle(struct mb_heap *h) {
   struct mb_log *log = h->log;
   struct mb_scheduler *s = h->scheduler;
   uv_timer_t *late = malloc(sizeof *late);
-  if (late && uv_timer_init(s->loop, late) == 0) {
+  if (late && uv_timer_init(mb_loop(s), late) == 0) {
     late->data = s;
     atomic_store(&log->ending, 1);
-    uv_update_time(s->loop);
+    uv_update_time(mb_loop(s));
     uv_timer_start(late, on_late, SETTLE_MS, 0);
     atomic_store_explicit(&s->handles, 1, memory_order_relaxed); /* a handler that computes is interrupted for it */
     if (has_events(log)) mb_end_grant(SETTLE_MS);

@@ -27,7 +27,7 @@ static void on_again(uv_timer_t *t) {
 static void interrupt_again(struct mb_heap *h, struct mb_process *p) {
   struct mb_interrupt *b = h->interrupt;
   if (!b->again.data) {
-    if (uv_timer_init(h->scheduler->loop, &b->again) != 0) return;
+    if (uv_timer_init(mb_loop(h->scheduler), &b->again) != 0) return;
     b->again.data = h;
   }
   p->private_flags |= MB_PRIVATE_INTERRUPTED;
