@@ -93,9 +93,19 @@ net.Address = {
 
 local function shown(v) return core.type(v) end
 
+-- A rule of options for strings that C is given; `what` says what they are.
+local function text_rule(what)
+  return function(v)
+    if type(v) ~= "string" or v == "" then return what end
+    if string.find(v, "\0", 1, true) then return what, "one with a NUL byte" end
+  end
+end
+local host_rule, path_rule = text_rule "a name or an address", text_rule "a path"
+
 local function check_host(host, fname, index)
-  if type(host) ~= "string" or host == "" then
-    core.argument_error(fname, index, "host expected, a name or an address, got " .. shown(host))
+  local expected, got = host_rule(host)
+  if expected then
+    core.argument_error(fname, index, string.format("host expected, %s, got %s", expected, got or shown(host)))
   end
 end
 
@@ -128,8 +138,6 @@ function net.resolve(name, opts)
   return addresses(name, opts.family, core.deadline(opts.timeout, "net.resolve", 2))
 end
 
-local function host_rule(v) if type(v) ~= "string" or v == "" then return "a name or an address" end end
-local function path_rule(v) if type(v) ~= "string" or v == "" then return "a path" end end
 local function port_rule(v)
   if math.type(v) ~= "integer" or v < 0 or v > 65535 then return "an integer from 0 to 65535" end
 end
@@ -257,7 +265,9 @@ function net.connect(host, port, opts)
   end
   opts = options.check(opts, connect_options, "net.connect", at)
   local deadline = core.deadline(opts.timeout, "net.connect", at)
-  if not path then
+  if path then
+    if path_rule(path) then core.argument_error("net.connect", 1, "a path has no NUL byte, and this one has one") end
+  else
     check_host(host, "net.connect", 1)
     check_port(port, "net.connect", at == 1 and 1 or 2)
   end

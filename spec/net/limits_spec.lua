@@ -44,6 +44,14 @@ describe("a socket's limits", function()
     helper.reason_of(sender)
   end)
 
+  it("takes a backlog that no system has for the greatest there is", function()
+    local listener = net.listen{port = 0, backlog = 1 << 32}
+    local port, all = listener:sockname().port, {}
+    for i = 1, 8 do all[i] = assert(net.connect("127.0.0.1", port, {timeout = helper.patience})) end
+    for _, socket in ipairs(all) do socket:close() end
+    listener:close()
+  end)
+
   it("NET-05 reads no more than high_water in the background", function()
     local receiver_takes = 8 * 1024 * 1024
     fails("ETIMEDOUT", server:recv(1, 1)) -- from here on it reads

@@ -272,6 +272,13 @@ describe("net", function()
       {"bad argument #1 to 'net.listen' %(table of options expected, got number", net.listen, 80},
       {"bad argument #1 to 'net.listen' %(unknown option prt", net.listen, {prt = 80}},
       {"bad argument #1 to 'net.listen' %(port is an integer from 0 to 65535, got", net.listen, {port = "http"}},
+      {"bad argument #1 to 'net.connect' %(host expected, a name or an address, got one with a NUL byte", net.connect,
+        "127.0.0.1\0.example", 1},
+      {"bad argument #1 to 'net.connect' %(a path has no NUL byte", net.connect, "unix:/tmp/a\0b"},
+      {"bad argument #1 to 'net.connect' %(path is a path, got one with a NUL byte", net.connect, {path = "/tmp/a\0b"}},
+      {"bad argument #1 to 'net.listen' %(host is a name or an address, got one with a NUL byte", net.listen,
+        {"127.0.0.1\0"}},
+      {"bad argument #1 to 'net.resolve' %(host expected, a name or an address, got one with", net.resolve, "a\0b"},
     } do
       local ok, text = pcall(table.unpack(case, 2))
       assert.is_false(ok)

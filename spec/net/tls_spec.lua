@@ -230,7 +230,9 @@ describe("TLS", function()
 
     it("gives up by the call's own time, and goes on with the next call", function()
       local me, send, receive = mb.self(), mb.send, mb.receive
-      local port, pid = tls_support.server(identity("good"), function(socket)
+      local options = identity("good")
+      options.handshake_timeout = (1 << 32) + 1 -- more than C's own numbers have room for
+      local port, pid = tls_support.server(options, function(socket)
         local _, _, code = socket:recv(1, 20)
         send(me, "late")
         receive{{"go on"}}
@@ -582,6 +584,8 @@ describe("TLS", function()
     connecting("a key is given, and no cert, to which it belongs", {key = "x"})
     connecting("ca has no effect with verify = false", {ca = "x", verify = false})
     raises("server_name is needed", net.connect, {path = "/x", tls = true})
+    connecting("tls.server_name is a host's name or address, got %.", {server_name = "."})
+    connecting("tls.server_name is a host's name or address, got aaa", {server_name = ("a"):rep(256)})
     listening("a server of TLS needs a certificate", true)
     listening("unknown option verify = false; options: cert, key, sni, verify_client, ca, alpn, handshake_timeout",
       {verify = false})

@@ -73,6 +73,7 @@ describe("a UDP socket", function()
       {"bad argument #1 to 'send' %(string expected, got nil", nil, "localhost", 9},
       {"bad argument #2 to 'send' %(host expected, a name or an address, got nil", "x", nil, 9},
       {"bad argument #2 to 'send' %(host expected, a name or an address, got \"\"", "x", "", 9},
+      {"bad argument #2 to 'send' %(host expected, a name or an address, got one with a NUL", "x", "127.0.0.1\0", 9},
       {"bad argument #3 to 'send' %(port expected, an integer from 0 to 65535, got 65536", "x", "localhost", 65536},
       {"bad argument #3 to 'send' %(port expected, an integer from 0 to 65535, got nil", "x", "localhost"},
       {"bad argument #4 to 'send' %(timeout_value", "x", "localhost", 9, -1},

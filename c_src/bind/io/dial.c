@@ -1,5 +1,6 @@
 #include "io/dial.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,8 +114,9 @@ static int do_listen(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   size_t size;
   const char *host = luaL_checklstring(L, 1, &size);
-  struct mb_listen_options options = {.backlog = (int)luaL_checkinteger(L, 3), .reuse = lua_toboolean(L, 4)};
-  lua_Integer acceptors = luaL_checkinteger(L, 5);
+  lua_Integer backlog = luaL_checkinteger(L, 3), acceptors = luaL_checkinteger(L, 5);
+  struct mb_listen_options options = {.backlog = backlog < INT_MAX ? (int)backlog : INT_MAX,
+                                      .reuse = lua_toboolean(L, 4)};
   uint32_t schedulers = h->runtime->scheduler_count;
   struct sockaddr_storage internet;
   if (!lua_isnoneornil(L, 6)) options.tls = mb_tls_context_at(L, 6);

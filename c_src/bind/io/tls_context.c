@@ -1,5 +1,6 @@
 #include "io/tls_context.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -109,7 +110,7 @@ static int context(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   const struct mb_buffer *code = NULL;
   size_t size = size_of(L, CA) + size_of(L, ALPN);
-  lua_Integer count;
+  lua_Integer count, ms = luaL_checkinteger(L, TIMEOUT);
   struct making *m;
   luaL_checktype(L, IDENTITIES, LUA_TTABLE);
   lua_settop(L, IDENTITIES);
@@ -134,7 +135,7 @@ static int context(lua_State *L) {
       .alpn_size = lua_isnoneornil(L, ALPN) ? 0 : size_of(L, ALPN) - 1,
       .alpn = (const unsigned char *)keep(L, ALPN, m),
       .asks = !lua_isnoneornil(L, CHOOSER),
-      .handshake_ms = (unsigned)luaL_checkinteger(L, TIMEOUT),
+      .handshake_ms = ms < UINT_MAX ? (unsigned)ms : UINT_MAX,
   };
   for (lua_Integer i = 0; i < count; i++) {
     const char *parts[3];

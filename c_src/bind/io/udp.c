@@ -207,6 +207,8 @@ static int send_to(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return mb_bad_type(h, L, "send", 1, "string", 2);
   if (lua_type(L, 3) != LUA_TSTRING || !*lua_tostring(L, 3))
     return mb_bad_argument(h, L, "send", 2, "host expected, a name or an address, got %s", mb_push_shown(h, L, 3));
+  if (strlen(lua_tostring(L, 3)) != lua_rawlen(L, 3))
+    return mb_bad_argument(h, L, "send", 2, "host expected, a name or an address, got one with a NUL byte");
   if (lua_type(L, 4) != LUA_TNUMBER || !ok || port < 0 || port > 65535)
     return mb_bad_argument(h, L, "send", 3, "port expected, an integer from 0 to 65535, got %s",
                            mb_push_shown(h, L, 4));

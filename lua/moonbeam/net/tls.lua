@@ -19,7 +19,9 @@ local function path_rule(v)
   if type(v) ~= "string" or v == "" or string.find(v, "\0", 1, true) then return "a file's path" end
 end
 local function name_rule(v)
-  if type(v) ~= "string" or v == "" or string.find(v, "[%s\0]") then return "a host's name or address" end
+  if type(v) ~= "string" or #v > 255 or v == "" or v == "." or string.find(v, "[%s\0]") then
+    return "a host's name or address"
+  end
 end
 local function alpn_rule(v)
   if type(v) ~= "table" or #v == 0 then return "a sequence of names of protocols", core.type(v) end
@@ -83,8 +85,9 @@ function tls.check_server(opts, fname, index, known)
   end
   if type(opts.sni) == "table" then
     for name, identity in next, opts.sni do
-      if type(name) ~= "string" or name == "" then
-        refuse(fname, index, "sni has names as keys, got " .. core.type(name))
+      if type(name) ~= "string" or name == "" or string.find(name, "\0", 1, true) then
+        refuse(fname, index, "sni has names as keys, got " ..
+          (type(name) == "string" and '"' .. core.short(name) .. '"' or core.type(name)))
       end
       if type(identity) ~= "table" then
         refuse(fname, index,
