@@ -150,7 +150,7 @@ fs.open = c.open
 -- for line in fs.lines("/tmp/poem") do count = count + #line end
 -- assert(count == 12)
 function fs.lines(path, what)
-  local file, text = c.open(path)
+  local file, text = c.open_lines(path, what)
   if not file then return core.raise_at_caller("fs.lines: " .. text) end
   return file:lines(what), nil, nil, file
 end

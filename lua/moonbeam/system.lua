@@ -17,7 +17,7 @@ local system = {}
 
 local function text(v)
   if type(v) ~= "string" then return "a string", core.type(v) end
-  if string.find(v, "\0", 1, true) then return "a string without NUL bytes", "one with" end
+  if string.find(v, "\0", 1, true) then return "a string without NUL bytes", "one with some" end
 end
 
 local function check_text(v, fname, index)
@@ -79,7 +79,7 @@ local function command(cmd, args, fname)
     local arg = args[i]
     if math.type(arg) then arg = tostring(arg) end
     local expected, got = text(arg)
-    if expected then argument_error(fname, 2, string.format("item %d is %s, not %s", i, got, expected)) end
+    if expected then argument_error(fname, 2, string.format("item %d: %s expected, got %s", i, expected, got)) end
     all[i + 1] = arg
   end
   return all

@@ -54,7 +54,7 @@ describe("a file", function()
     assert.equal("", fs.read(path))
     assert.equal("EISDIR", select(3, fs.open(directory)))
     assert.equal("EISDIR", select(3, fs.open(directory, "w")))
-    for _, mode in ipairs{"", "q", "rw", "r++", "+r"} do
+    for _, mode in ipairs{"", "q", "rw", "r++", "+r", "r\0"} do
       assert.error_matches(function() fs.open(path, mode) end, "^bad argument #2 to 'fs.open'")
     end
   end)

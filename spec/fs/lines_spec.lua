@@ -67,7 +67,8 @@ describe("lines", function()
     assert.error_matches(function() for _ in fs.lines(path) do end end,
       "^fs.lines: ENOENT: no such file or directory: /")
     assert.error_matches(function() for _ in fs.lines(directory) do end end, "^fs.lines: EISDIR")
-    assert.error_matches(function() fs.lines(1) end, "^bad argument #1 to 'fs.open'")
+    assert.error_matches(function() fs.lines(1) end, "^bad argument #1 to 'fs.lines'")
+    assert.error_matches(function() fs.lines(path, "x") end, "^bad argument #2 to 'fs.lines' %(a number of bytes, ")
   end)
 
   it("FS-14 take no memory for what has been read", function()

@@ -59,6 +59,7 @@ describe("system.on_signal", function()
       assert.matches("signal_spec.lua:%d+: bad argument #1 to 'system.on_signal' %(" .. text, e)
     end
     assert.is_false((pcall(system.on_signal, 15)))
+    assert.is_false((pcall(system.on_signal, "USR1\0")))
   end)
 
   it("SYS-12 takes the place of what SIGTERM does otherwise, as long as somebody listens", function()

@@ -167,6 +167,8 @@ describe("system.spawn", function()
       ["#1 to 'system.spawn' %(a string expected, got nil%)"] = {},
       ["#1 to 'system.spawn' %(the name of a program"] = {""},
       ["#2 to 'system.spawn' %(sequence of strings expected, got string%)"] = {"echo", "x"},
+      ["#2 to 'system.spawn' %(item 2: a string without NUL bytes expected, got one with some%)"] = {"echo", {1, "\0"}},
+      ["#2 to 'system.spawn' %(item 1: a string expected, got table%)"] = {"echo", {{}}},
       ["#3 to 'system.spawn' %(unknown option timeout = 5; options: stdin, stdout, stderr, cwd, env"] =
         {"echo", {}, {timeout = 5}},
       ["#3 to 'system.spawn' %(stdin is true, false, \"pipe\", \"null\" or \"inherit\", got text"] =
@@ -426,6 +428,7 @@ describe("kill", function()
     assert.is_false(ok)
     assert.matches("spawn_spec.lua:%d+: bad argument #1 to 'kill' %(there is no signal 'SIGNONE'", e)
     assert.is_false((pcall(program.kill, program, 9)))
+    assert.is_false((pcall(program.kill, program, "KILL\0")))
     assert.is_false((pcall(program.kill, mb.self())))
     assert.is_true(program:kill("KILL"))
     program:wait()

@@ -260,7 +260,7 @@ static int do_kill(lua_State *L) {
   int number = SIGTERM, error;
   if (!lua_isnoneornil(L, 2)) {
     if (lua_type(L, 2) != LUA_TSTRING) return mb_bad_type(h, L, "kill", 1, "name of a signal", 2);
-    number = mb_signal_number(lua_tostring(L, 2));
+    number = mb_signal_number(lua_tostring(L, 2), lua_rawlen(L, 2));
     if (!number)
       return mb_bad_argument(h, L, "kill", 1, "there is no signal '%s'", mb_push_short(L, lua_tostring(L, 2)));
   }

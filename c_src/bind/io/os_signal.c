@@ -114,7 +114,7 @@ static struct listener *find(const struct mb_process *p, int number) {
 static int check_signal(struct mb_heap *h, lua_State *L, const char *function) {
   int number;
   if (lua_type(L, 1) != LUA_TSTRING) return mb_bad_type(h, L, function, 1, "name of a signal", 1);
-  number = mb_signal_number(lua_tostring(L, 1));
+  number = mb_signal_number(lua_tostring(L, 1), lua_rawlen(L, 1));
   if (!number)
     return mb_bad_argument(h, L, function, 1, "there is no signal '%s'", mb_push_short(L, lua_tostring(L, 1)));
   if (number == SIGKILL || number == SIGSTOP || number == SIGSEGV || number == SIGBUS || number == SIGFPE ||

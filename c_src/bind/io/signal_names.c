@@ -19,7 +19,8 @@ static const struct {
 };
 enum { COUNT = sizeof signals / sizeof signals[0] };
 
-int mb_signal_number(const char *name) {
+int mb_signal_number(const char *name, size_t size) {
+  if (strlen(name) != size) return 0;
   for (int i = 0; i < COUNT; i++)
     if (strcmp(signals[i].name, name) == 0 || strcmp(signals[i].name + 3, name) == 0) return signals[i].number;
   return 0;
