@@ -90,8 +90,15 @@ static int spin(struct mb_scheduler *s) {
   return 0;
 }
 
-/* uv_run serves timers before it polls, too: one that is due by then must keep it from blocking. */
+/* uv_run serves timers before it polls, too: what is due by then must keep it from blocking, the runtime's own timer or
+ * one that has woken a process. */
 static void on_wake(uv_timer_t *t) { uv_stop(t->loop); }
+
+static void on_before_poll(uv_prepare_t *handle) {
+  struct mb_scheduler *s = (struct mb_scheduler *)((char *)handle - offsetof(struct mb_scheduler, before_poll));
+  if (mb_next_ready(s) || s->dying.head) uv_stop(s->loop);
+}
+
 static void on_doorbell(uv_async_t *a) { (void)a; }
 
 /* uv_run, whose writes fail where nobody reads. */
@@ -239,6 +246,9 @@ static void on_close(uv_handle_t *h) { (void)h; }
 static int init_handles(struct mb_scheduler *s) {
   if (uv_async_init(s->loop, &s->doorbell, on_doorbell) != 0) return MB_ELOOP;
   uv_timer_init(s->loop, &s->wake);
+  uv_prepare_init(s->loop, &s->before_poll);
+  uv_prepare_start(&s->before_poll, on_before_poll);
+  uv_unref((uv_handle_t *)&s->before_poll);
   uv_unref((uv_handle_t *)&s->doorbell);
   return 0;
 }
@@ -290,7 +300,8 @@ int mb_scheduler_take_loop(struct mb_scheduler *s, uv_loop_t *loop) {
 
 static void close_walked(uv_handle_t *h, void *data) {
   struct mb_scheduler *s = data;
-  if (!uv_is_closing(h) && h != (uv_handle_t *)&s->doorbell && h != (uv_handle_t *)&s->wake) uv_close(h, on_close);
+  int own = h == (uv_handle_t *)&s->doorbell || h == (uv_handle_t *)&s->wake || h == (uv_handle_t *)&s->before_poll;
+  if (!own && !uv_is_closing(h)) uv_close(h, on_close);
 }
 
 void mb_scheduler_empty_loop(struct mb_scheduler *s) {

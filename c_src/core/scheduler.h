@@ -30,6 +30,7 @@ struct mb_scheduler {
   int loop_used;     /* others than the scheduler may have put something there */
   unsigned works;    /* what a thread of libuv's pool does for the layer above, which tells of it on the loop */
   uv_timer_t wake;    /* armed before the loop blocks, for the first deadline; unreferenced */
+  uv_prepare_t before_poll; /* see loop.c; unreferenced */
   uv_async_t doorbell; /* another thread has filled an inbox; unreferenced */
   struct mb_queue ready;
   struct mb_queue dying; /* exiting processes the reaper has not seen */

@@ -143,6 +143,21 @@ describe("luv", function()
     assert.equal("directory", kind)
   end)
 
+  it("LUV-01 calls back when a timer is due just as its process begins to wait", function()
+    assert.equal("1000\n", (helper.run_script([[
+      local mb, uv = require "moonbeam", require "luv"
+      local me, t, count = mb.self(), uv.new_timer(), 0
+      for i = 1, 1000 do
+        t:start(1, 0, function() mb.send(me, i) end)
+        local due = uv.hrtime() + 900000 + i % 200 * 1000 -- ns: a tenth of a ms around it
+        while uv.hrtime() < due do end
+        if mb.receive() == i then count = count + 1 end
+      end
+      print(count)
+      os.exit(0, false)
+    ]], "", "timeout 120 env")))
+  end)
+
   it("says that the loop runs in callbacks, as libuv's own would", function()
     local me = mb.self()
     assert.is_nil(uv.loop_mode())
