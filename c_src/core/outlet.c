@@ -19,7 +19,7 @@ void mb_outlet_deinit(struct mb_outlet *o) {
 enum mb_outlet_way mb_outlet_look(struct mb_outlet *o) {
   struct stat st;
   char path[64];
-  if (fstat(o->fd, &st) != 0 || (fcntl(o->fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+  if (fstat(o->fd, &st) != 0) {
     mb_outlet_deinit(o);
     o->way = MB_OUTLET_UNKNOWN;
     return MB_OUTLET_FILE;
@@ -29,9 +29,10 @@ enum mb_outlet_way mb_outlet_look(struct mb_outlet *o) {
   o->device = st.st_dev;
   o->inode = st.st_ino;
   o->block = st.st_blksize > 0 && st.st_blksize < BUFSIZ ? (size_t)st.st_blksize : BUFSIZ;
-  o->way = S_ISSOCK(st.st_mode) ? MB_OUTLET_SOCKET
-           : S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) ? MB_OUTLET_ASKED
-                                                          : MB_OUTLET_FILE;
+  o->way = (fcntl(o->fd, F_GETFL) & O_ACCMODE) == O_RDONLY ? MB_OUTLET_FILE
+           : S_ISSOCK(st.st_mode)                          ? MB_OUTLET_SOCKET
+           : S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)   ? MB_OUTLET_ASKED
+                                                           : MB_OUTLET_FILE;
   if (o->way == MB_OUTLET_ASKED) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", o->fd);
     o->reopened = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -1,9 +1,9 @@
--- Libraries that know nothing of processes: what they stop, and what they do not stop in `blocking`. Each is tried where
--- it is installed (Debian: lua-cjson, lua-socket, lua-sql-sqlite3, lua-http).
+-- Libraries that know nothing of processes: what they stop, and what they do not stop in `blocking`. Each is tried
+-- where it is installed (Debian: lua-cjson, lua-socket, lua-sql-sqlite3, lua-http).
 --
--- Called in a process itself, these hold its scheduler: LuaSocket's calls, unless the timeout is 0; a statement of LuaSQL's
--- that takes long, or waits for another connection's lock; lua-http's requests, since cqueues waits in a poll of its own.
--- cjson waits for nothing. What they give, but for connections and cursors, travels from `blocking`.
+-- Called in a process itself, these hold its scheduler: LuaSocket's calls, unless the timeout is 0; a statement of
+-- LuaSQL's that takes long, or waits for another connection's lock; lua-http's requests, since cqueues waits in a poll
+-- of its own. cjson waits for nothing. What they give, but for connections and cursors, travels from `blocking`.
 local helper = require "spec.helper"
 local mb = require "moonbeam"
 local Process, net = mb.Process, mb.net

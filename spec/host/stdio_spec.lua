@@ -256,7 +256,7 @@ describe("standard input", function()
       mb.Process.spawn(function() send(me, io.read()) end, {scheduler = "here"})
       print(receive())
       os.exit(0, false)
-    ]], "{ sleep 0.2; echo seen; } | MOONBEAM_PREEMPT= timeout 20")
+    ]], "{ sleep 0.2; echo seen; } | timeout 20")
     assert.equal("seen\n", output)
   end)
 
@@ -396,7 +396,8 @@ describe("standard output", function()
   end)
 
   it("ends the program when its reader has gone", function()
-    local output = run("require 'moonbeam' while true do print(1) end", "{", "; echo status=$? >&2; } | head -1")
+    local output = run("require 'moonbeam' while true do print(1) end", "{ env --default-signal=PIPE",
+      "; echo status=$? >&2; } | head -1")
     assert.equal("1\nstatus=141\n", output)
   end)
 

@@ -92,6 +92,10 @@ enum { MB_READS_ITSELF = -1 };
 static int read_input(struct mb_heap *h, lua_State *L, int first, int count, lua_KFunction k) {
   struct mb_process *p = mb_running(h);
   int got, watched = 1;
+  if (mb_stdin_read_line(L, first, count)) {
+    mb_stdin_tell();
+    return 1;
+  }
   if (!h->scheduler || mb_outside(h, L) || !mb_can_wait(h, L) || !mb_stdin_is_slow()) {
     mb_stdin_give_back();
     return MB_READS_ITSELF;
@@ -114,7 +118,7 @@ static int read_input(struct mb_heap *h, lua_State *L, int first, int count, lua
     }
   }
   mb_ready_forget(h, p, STDIN_FILENO);
-  if (mb_stdin_is_left()) mb_ready_tell(STDIN_FILENO);
+  mb_stdin_tell();
   return mb_worked(h, L, p, MB_COST_MESSAGE, got);
 }
 

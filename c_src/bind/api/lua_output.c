@@ -36,8 +36,9 @@ static int lead(struct mb_heap *h, lua_State *L, mb_pid leader, int results) {
 /* Wait until what the ticket stands for has gone (see standard_output.h), where the process can wait, it alone; as
  * mb_stdout_state, but never 0. k goes on with the ticket. */
 static int wait_for(struct mb_heap *h, lua_State *L, uint64_t ticket, lua_KFunction k) {
-  int waits = h && h->scheduler && !mb_outside(h, L) && mb_can_wait(h, L), watched = 1, state;
-  if (!waits) return mb_stdout_await(ticket);
+  int watched = 1, state;
+  if (!ticket) return 1;
+  if (!h || !h->scheduler || mb_outside(h, L) || !mb_can_wait(h, L)) return mb_stdout_await(ticket);
   while ((state = mb_stdout_state(ticket)) == 0) {
     struct mb_process *p = h->scheduler->current;
     if (watched > 0) {
@@ -67,11 +68,12 @@ static int print_on(lua_State *L, int status, lua_KContext context) {
   uint64_t ticket = (uint64_t)context;
   (void)status;
   if (ticket) (void)wait_for(h, L, ticket, print_on);
-  while (!ticket || ticket == MB_STDOUT_FULL) {
+  if (ticket && ticket != MB_STDOUT_FULL) return 0;
+  do {
     ticket = mb_stdout_write(L, 1, 1, 1, 1);
     if (ticket == MB_STDOUT_NO_MEMORY) return mb_no_memory(L);
     (void)wait_for(h, L, ticket, print_on);
-  }
+  } while (ticket == MB_STDOUT_FULL);
   return 0;
 }
 
@@ -169,7 +171,13 @@ static int write_on(lua_State *L, int status, lua_KContext context) {
 static int write_strings(lua_State *L) {
   struct mb_heap *h = mb_heap_find(L);
   FILE *f = ((luaL_Stream *)lua_touserdata(L, 1))->f;
-  if (mb_stdout_is_slow(f) && !leader_of(h, L)) return write_on(L, LUA_OK, 0);
+  if (f == stdout && !leader_of(h, L)) {
+    if (mb_stdout_buffer(L, 2, lua_gettop(L))) {
+      lua_settop(L, 1);
+      return 1;
+    }
+    if (mb_stdout_is_slow(f)) return write_on(L, LUA_OK, 0);
+  }
   return write_all(h, L);
 }
 

@@ -12,6 +12,11 @@ enum { NAP_NS = 10000000 }; /* what cannot be watched is polled so often */
 /* Of all schedulers. Partners: who begins to watch, who tells, the end of a scheduler. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mb_ready *watchers[2];
+static atomic_int awaited[2]; /* how many of them are awaited */
+
+static void set_awaited(struct mb_ready *r, int is) {
+  if (atomic_exchange(&r->awaited, is) != is) atomic_fetch_add(&awaited[r->stream->fd], is ? 1 : -1);
+}
 
 int mb_ready_is_late(int fd) {
   struct pollfd what = {.fd = fd, .events = fd == STDIN_FILENO ? POLLIN : POLLOUT};
@@ -31,7 +36,7 @@ static void wake_due(struct mb_ready *r) {
   }
   if (!left) {
     mb_map_deinit(&r->waiting);
-    atomic_store(&r->awaited, 0);
+    set_awaited(r, 0);
   }
 }
 
@@ -92,14 +97,16 @@ int mb_ready_watch(struct mb_heap *h, struct mb_process *p, const struct mb_read
   int error = r->scheduler ? 0 : begin(h, r, stream);
   if (error) return error;
   if (mb_map_put(&r->waiting, mb_pid_of(p), ticket) != 0) return UV_ENOMEM;
-  atomic_store(&r->awaited, 1); /* partner: mb_ready_tell */
+  set_awaited(r, 1); /* partner: mb_ready_tell */
   return uv_poll_start(&r->poll, UV_READABLE, on_ready);
 }
+
+int mb_ready_is_awaited(int fd) { return atomic_load(&awaited[fd]) > 0; }
 
 void mb_ready_forget(struct mb_heap *h, struct mb_process *p, int fd) {
   struct mb_ready *r = &h->io->ready[fd];
   if (!r->scheduler || !mb_map_remove(&r->waiting, mb_pid_of(p), NULL) || r->waiting.count) return;
-  atomic_store(&r->awaited, 0);
+  set_awaited(r, 0);
   stop_unless_awaited(r);
 }
 
@@ -109,6 +116,7 @@ void mb_ready_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, int wa
 }
 
 void mb_ready_tell(int fd) {
+  if (!mb_ready_is_awaited(fd)) return;
   pthread_mutex_lock(&mutex);
   for (struct mb_ready *r = watchers[fd]; r; r = r->next)
     if (atomic_load(&r->awaited) && !atomic_exchange(&r->posted, 1)) mb_post(r->scheduler, &r->told);
@@ -124,6 +132,7 @@ void mb_ready_deinit(struct mb_ready *r) {
     break;
   }
   pthread_mutex_unlock(&mutex);
+  set_awaited(r, 0);
   close(r->fd);
   mb_map_deinit(&r->waiting);
 }

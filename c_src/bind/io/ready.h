@@ -31,6 +31,9 @@ void mb_ready_forget(struct mb_heap *h, struct mb_process *p, int fd);
 void mb_ready_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, int watched, lua_KContext ctx,
                    lua_KFunction k);
 
+/* Whether anybody waits for fd, on any scheduler. Any thread. */
+int mb_ready_is_awaited(int fd);
+
 /* Let those look who wait for fd, on any scheduler. Any thread. */
 void mb_ready_tell(int fd);
 

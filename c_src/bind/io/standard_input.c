@@ -275,12 +275,14 @@ void mb_stdin_give_back(void) {
   mb_buffer_deinit(&bytes);
 }
 
-int mb_stdin_is_left(void) {
-  int left;
-  if (ftrylockfile(stdin) != 0) return 0;
-  left = buffered() > 0 || is_put_back();
-  funlockfile(stdin);
-  return left;
+void mb_stdin_tell(void) {
+  int left = 0;
+  if (!mb_ready_is_awaited(STDIN_FILENO)) return;
+  if (ftrylockfile(stdin) == 0) {
+    left = buffered() > 0 || is_put_back();
+    funlockfile(stdin);
+  }
+  if (left) mb_ready_tell(STDIN_FILENO);
 }
 
 /* A line that stdio has: most are so. Its length with the newline, copied to `line`; 0: it is not that simple. */
@@ -295,6 +297,15 @@ static size_t short_line(char line[SHORT_LINE]) {
   }
   funlockfile(stdin);
   return n;
+}
+
+int mb_stdin_read_line(lua_State *L, int first, int count) {
+  char line[SHORT_LINE];
+  size_t unused, size;
+  enum format format = count == 0 ? LINE : count == 1 ? format_at(L, first, &unused) : BAD;
+  if ((format != LINE && format != LINE_WITH_END) || !(size = short_line(line))) return 0;
+  lua_pushlstring(L, line, size - (format == LINE));
+  return 1;
 }
 
 static int free_bytes(lua_State *L) {
@@ -333,15 +344,6 @@ int mb_stdin_read(lua_State *L, int first, int count) {
   struct piece *pieces;
   struct mb_buffer *bytes;
   int top = lua_gettop(L), made = 0, got = FOUND, bad = 0;
-  if (count <= 1 && (count == 0 || lua_type(L, first) == LUA_TSTRING)) {
-    char line[SHORT_LINE];
-    size_t unused, size;
-    enum format format = count ? format_at(L, first, &unused) : LINE;
-    if ((format == LINE || format == LINE_WITH_END) && (size = short_line(line))) {
-      lua_pushlstring(L, line, size - (format == LINE));
-      return 1;
-    }
-  }
   luaL_checkstack(L, count + LUA_MINSTACK, "too many arguments");
   bytes = push_buffer(L);
   pieces = lua_newuserdatauv(L, (size_t)(count ? count : 1) * sizeof *pieces, 0);

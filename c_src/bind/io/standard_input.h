@@ -20,6 +20,10 @@ extern const struct mb_ready_stream mb_stdin_stream;
 /* Whether standard input is one that is read here; else by the library. */
 int mb_stdin_is_slow(void);
 
+/* Read a line that stdio has in its buffer, whatever standard input is, if that is what the formats say, as mb_stdin_read.
+ * The result pushed, 1; 0: it is not that simple. */
+int mb_stdin_read_line(lua_State *L, int first, int count);
+
 /* Read what the `count` formats say that stand from stack index `first` on, as the library does; none: a line.
  * Pushes the results and returns how many, or one of the above with nothing pushed. Raises as the library, for an
  * argument of the running function's. Any thread. */
@@ -28,7 +32,7 @@ int mb_stdin_read(lua_State *L, int first, int count);
 /* The library is to read: give stdio back what is ahead. */
 void mb_stdin_give_back(void);
 
-/* Others who wait may find something: to be asked after mb_stdin_read has read. */
-int mb_stdin_is_left(void);
+/* Something has been read: let others who wait look, if anything is left for them. */
+void mb_stdin_tell(void);
 
 #endif

@@ -164,12 +164,28 @@ static void each(const struct pieces *all, size_t from, size_t to, void (*take)(
 
 static void buffer(const void *bytes, size_t n) { fwrite_unlocked(bytes, 1, n, stdout); }
 
+static size_t size_of(const struct pieces *all) {
+  size_t size = 0, n;
+  for (int i = all->first; i <= last_of(all); size += n, i++) (void)piece(all, i, &n);
+  return size;
+}
+
+int mb_stdout_buffer(lua_State *L, int first, int last) {
+  struct pieces all = {L, first, last, 0};
+  size_t size = size_of(&all), keep = SIZE_MAX;
+  if (atomic_load_explicit(&mb_screen, memory_order_relaxed)) return 0;
+  flockfile(stdout);
+  if (__fbufsize(stdout)) keep = kept(&all, size);
+  if (keep == size) each(&all, 0, size, buffer);
+  funlockfile(stdout);
+  return keep == size;
+}
+
 uint64_t mb_stdout_write(lua_State *L, int first, int last, int newline, int flush) {
   struct pieces all = {L, first, last, newline};
-  size_t size = 0, keep, n;
+  size_t size = size_of(&all), keep;
   uint64_t ticket = 0;
   int went = 0;
-  for (int i = first; i <= last_of(&all); size += n, i++) (void)piece(&all, i, &n);
   pthread_mutex_lock(&out.mutex);
   flockfile(stdout);
   keep = flush ? 0 : kept(&all, size);
@@ -182,7 +198,11 @@ uint64_t mb_stdout_write(lua_State *L, int first, int last, int newline, int flu
       went = pump();
     }
   }
-  if (ticket < MB_STDOUT_NO_MEMORY && state_of(ticket) >= 0) each(&all, size - keep, size, buffer);
+  if (ticket < MB_STDOUT_NO_MEMORY) {
+    int state = state_of(ticket);
+    if (state >= 0) each(&all, size - keep, size, buffer);
+    if (state > 0) ticket = 0;
+  }
   funlockfile(stdout);
   pthread_mutex_unlock(&out.mutex);
   if (went) mb_ready_tell(STDOUT_FILENO);

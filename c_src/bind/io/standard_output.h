@@ -19,6 +19,10 @@ extern const struct mb_ready_stream mb_stdout_stream;
 /* Whether f is written by the functions below; else by stdio's. */
 int mb_stdout_is_slow(FILE *f);
 
+/* Write the strings at stack indices first to last to standard output, whatever it is, if the buffer is all that gets them.
+ * 0: it is not, and nothing has been done. */
+int mb_stdout_buffer(lua_State *L, int first, int last);
+
 /* Write the strings at stack indices first to last, and a newline, if wanted; what the buffering keeps goes to the
  * buffer, unless `flush`. The ticket; MB_STDOUT_FULL: nothing has been done, there is too much already;
  * MB_STDOUT_NO_MEMORY. */
