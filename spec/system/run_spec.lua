@@ -121,7 +121,7 @@ describe("system.run", function()
       ["#1 to 'system.run' %(a string expected, got nil%)"] = {},
       ["#1 to 'system.run' %(the name of a program"] = {""},
       ["#2 to 'system.run' %(sequence of strings expected, got string%)"] = {"echo", "x"},
-      ["#2 to 'system.run' %(item 1 is table, not a string%)"] = {"echo", {{}}},
+      ["#2 to 'system.run' %(item 1: a string expected, got table%)"] = {"echo", {{}}},
       ["#3 to 'system.run' %(unknown option dir = \"x\"; options: stdin"] = {"echo", {}, {dir = "x"}},
       ["#3 to 'system.run' %(env is a table"] = {"echo", {}, {env = {A = 5}}},
       ["#3 to 'system.run' %(timeout_value"] = {"echo", {}, {timeout = -1}},
