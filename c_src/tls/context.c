@@ -1,4 +1,5 @@
 /* Contexts: the files are read, and what is to be the same for all connections is set. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tls/openssl.h"
@@ -19,16 +21,19 @@ static int said(struct mb_tls_error *e, const char *path, const char *what) {
   return -1;
 }
 
-/* OpenSSL does not say why a file cannot be read. */
+/* OpenSSL does not say why a file cannot be read, and would wait at a pipe for somebody who writes. */
 static int check_readable(const char *path, struct mb_tls_error *e) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct stat st;
+  if (fd < 0 || fstat(fd, &st) != 0)
     e->system = errno;
-    snprintf(e->text, sizeof e->text, "%s", path);
-    return -1;
-  }
-  close(fd);
-  return 0;
+  else if (S_ISDIR(st.st_mode))
+    e->system = EISDIR;
+  else if (!S_ISREG(st.st_mode))
+    said(e, path, "a regular file expected");
+  if (fd >= 0) close(fd);
+  if (e->system) snprintf(e->text, sizeof e->text, "%s", path);
+  return e->text[0] ? -1 : 0;
 }
 
 /* Whether the system's store has nothing at all: then no server is ever let in. */
@@ -78,7 +83,14 @@ static int trust(SSL_CTX *ctx, const struct mb_tls_options *o, struct mb_tls_err
   return 0;
 }
 
-/* The name in a client's hello: struct ServerNameList of RFC 6066. */
+/* Whether these are bytes of a host's name. Functions of the user's may make paths of it, and messages name it. */
+static int is_name(const unsigned char *bytes, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (!isalnum(bytes[i]) && !(bytes[i] && strchr("-._", bytes[i]))) return 0;
+  return n > 0;
+}
+
+/* The name in a client's hello, if it is one: struct ServerNameList of RFC 6066. */
 static char *name_in(SSL *ssl) {
   const unsigned char *p;
   size_t size, length;
@@ -86,7 +98,7 @@ static char *name_in(SSL *ssl) {
       p[2] != TLSEXT_NAMETYPE_host_name)
     return NULL;
   length = (size_t)p[3] << 8 | p[4];
-  if (length == 0 || length > size - 5 || length > TLSEXT_MAXLEN_host_name || memchr(p + 5, 0, length)) return NULL;
+  if (length > size - 5 || length > TLSEXT_MAXLEN_host_name || !is_name(p + 5, length)) return NULL;
   return strndup((const char *)p + 5, length);
 }
 

@@ -315,6 +315,20 @@ describe("TLS", function()
       helper.await{"asked", "none.example", pid}
     end)
 
+    it("TLS-06 hears of no name that is none of a host", function()
+      local send, me = mb.send, mb.self()
+      local options = {cert = path "good.pem", key = path "good.key", sni = function(name)
+        send(me, {"asked", name or false})
+      end}
+      for _, name in ipairs{"../one", "a/b", "a%b", "a\27[2J"} do
+        local client, server = tls_support.pair(options, {verify = false, server_name = name})
+        helper.await{"asked", false}
+        assert.is_nil(server:tls().server_name)
+        client:close()
+        server:close()
+      end
+    end)
+
     it("passes on what the function raises, and what it returns in vain", function()
       for said, fn in pairs{
         ["a bug"] = function() error("a bug", 0) end,
@@ -392,6 +406,12 @@ describe("TLS", function()
       fails("ENOENT", value, text, code)
       assert.matches("/no/such/file", text)
       fails("ENOENT", listen{cert = path "good.pem", key = "/no/such/key"})
+      fails("EISDIR", listen{cert = directory})
+      local pipe = path "pipe" -- which nobody writes to
+      assert.equal(0, mb.system.run("mkfifo", {pipe}))
+      value, text, code = listen{cert = pipe}
+      fails("EINVAL", value, text, code)
+      assert.equal("EINVAL: " .. pipe .. ": a regular file expected", text)
       value, text, code = listen{cert = path "good.pem", key = path "one.key"}
       fails("EINVAL", value, text, code)
       assert.matches("one.key: the key does not belong to the certificate", text)
