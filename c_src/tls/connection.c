@@ -54,14 +54,13 @@ static struct mb_tls *connection_open(struct mb_tls_context *context, const char
   t->ssl = SSL_new(c->ctx);
   t->in = BIO_new(BIO_s_mem());
   t->out = BIO_new(BIO_s_mem());
-  if (!t->ssl || !t->in || !t->out) {
+  if (!t->ssl || !t->in || !t->out || SSL_set_app_data(t->ssl, t) != 1) {
     BIO_free(t->in);
     BIO_free(t->out);
     connection_free(&t->head);
     return NULL;
   }
   SSL_set_bio(t->ssl, t->in, t->out);
-  SSL_set_app_data(t->ssl, t);
   if (c->is_server)
     SSL_set_accept_state(t->ssl);
   else
