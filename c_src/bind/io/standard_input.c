@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <locale.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,23 @@ enum {
 };
 
 static struct {
+  pthread_mutex_t mutex; /* guards what is here, with stdin's own lock: see lock */
   struct mb_buffer ahead;
   size_t lineless; /* so many bytes of it have no newline among them */
-} in;
+} in = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* Lock standard input, unless another thread is in the library with it: nobody waits for that with the mutex. */
+static int lock(void) {
+  pthread_mutex_lock(&in.mutex);
+  if (ftrylockfile(stdin) == 0) return 1;
+  pthread_mutex_unlock(&in.mutex);
+  return 0;
+}
+
+static void unlock(void) {
+  funlockfile(stdin);
+  pthread_mutex_unlock(&in.mutex);
+}
 
 /* A call that reads: what it has looked at so far. stdin is locked. */
 struct reading {
@@ -270,17 +285,18 @@ static struct mb_buffer hand_over(size_t n) {
 void mb_stdin_give_back(void) {
   struct mb_buffer bytes;
   flockfile(stdin);
+  pthread_mutex_lock(&in.mutex);
   bytes = hand_over(0);
-  funlockfile(stdin);
+  unlock();
   mb_buffer_deinit(&bytes);
 }
 
 void mb_stdin_tell(void) {
   int left = 0;
   if (!mb_ready_is_awaited(STDIN_FILENO)) return;
-  if (ftrylockfile(stdin) == 0) {
+  if (lock()) {
     left = buffered() > 0 || is_put_back();
-    funlockfile(stdin);
+    unlock();
   }
   if (left) mb_ready_tell(STDIN_FILENO);
 }
@@ -289,13 +305,13 @@ void mb_stdin_tell(void) {
 static size_t short_line(char line[SHORT_LINE]) {
   size_t n = 0;
   const char *end;
-  if (ftrylockfile(stdin) != 0) return 0;
+  if (!lock()) return 0;
   if (in.ahead.size == 0 && buffered() > 0) {
     n = buffered() < SHORT_LINE ? buffered() : SHORT_LINE;
     end = memchr(stdin->_IO_read_ptr, '\n', n);
     n = end ? fread_unlocked(line, 1, (size_t)(end + 1 - stdin->_IO_read_ptr), stdin) : 0;
   }
-  funlockfile(stdin);
+  unlock();
   return n;
 }
 
@@ -347,7 +363,7 @@ int mb_stdin_read(lua_State *L, int first, int count) {
   luaL_checkstack(L, count + LUA_MINSTACK, "too many arguments");
   bytes = push_buffer(L);
   pieces = lua_newuserdatauv(L, (size_t)(count ? count : 1) * sizeof *pieces, 0);
-  if (ftrylockfile(stdin) != 0) {
+  if (!lock()) {
     lua_settop(L, top);
     return MB_STDIN_BUSY;
   }
@@ -360,7 +376,7 @@ int mb_stdin_read(lua_State *L, int first, int count) {
     if (!bad && got >= 0) made++;
   } while (!bad && got == FOUND && made < count);
   if (got >= 0 || got == FAILED) *bytes = hand_over(got == FAILED ? in.ahead.size : r.at);
-  funlockfile(stdin);
+  unlock();
   if (bad) return raise_bad(L, bad);
   if (got == NO_MEMORY) return mb_no_memory(L);
   if (got == FAILED) {
