@@ -74,6 +74,18 @@ describe("fs.watch", function()
     assert.equal(0, code)
   end)
 
+  it("is refused to clean-up code of who has been killed", function()
+    local me, send, receive, watch, path = mb.self(), mb.send, mb.receive, fs.watch, directory
+    local pid = mb.spawn(function()
+      local closing <close> = setmetatable({}, {__close = function() send(me, {"closing", watch(path)}) end})
+      send(me, "ready")
+      receive()
+    end)
+    helper.await("ready")
+    mb.Process.exit(pid, "kill")
+    helper.await{"closing", nil, mb.any, "ECANCELED"}
+  end)
+
   it("fails for what is not there", function()
     assert.same({n = 3, nil, "ENOENT: no such file or directory: " .. directory .. "/no", "ENOENT"},
       table.pack(fs.watch(directory .. "/no")))

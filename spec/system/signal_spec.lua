@@ -51,6 +51,27 @@ describe("system.on_signal", function()
     assert.equal(0, mb.census().signal)
   end)
 
+  it("is not taken over by clean-up code of who has been killed", function()
+    local output, code = helper.run_script([[
+      local mb = require "moonbeam"
+      local me, send, receive, on_signal = mb.self(), mb.send, mb.receive, mb.system.on_signal
+      local pid = mb.spawn(function()
+        local closing <close> = setmetatable({}, {__close = function() send(me, table.pack(on_signal("SIGUSR1"))) end})
+        send(me, "ready")
+        receive()
+      end)
+      receive{{"ready"}}
+      mb.Process.exit(pid, "kill")
+      print(table.unpack(receive(), 1, 3))
+      io.stdout:flush()
+      mb.system.run("sh", {"-c", "kill -USR1 " .. mb.system.pid()})
+      print "still there"
+    ]])
+    assert.matches("^nil\tECANCELED: operation canceled\tECANCELED\n", output)
+    assert.no.matches("still there", output)
+    assert.equal(138, code)
+  end)
+
   it("SYS-13 raises at what is no signal, and at those that are not for programs", function()
     for name, text in pairs{SIGNONE = "there is no signal 'SIGNONE'", SIGKILL = "SIGKILL cannot be listened to",
       SIGURG = "SIGURG cannot be listened to: it is the runtime's own"} do

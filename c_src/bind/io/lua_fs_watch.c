@@ -76,7 +76,10 @@ static int fs_watch(lua_State *L) {
     end(w);
     return mb_path_failure(L, err, path, NULL);
   }
-  (void)mb_holding_add(h->scheduler, p, w->owner, &w->holding); /* it runs, so it lives */
+  if (mb_holding_add(h->scheduler, p, w->owner, &w->holding) != 0) { /* clean-up code of a dead process */
+    end(w);
+    return mb_path_failure(L, UV_ECANCELED, path, NULL);
+  }
   mb_push_id(L, w->ref);
   return 1;
 }

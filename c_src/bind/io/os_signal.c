@@ -165,7 +165,10 @@ static int on_signal(lua_State *L) {
       listener_free(l);
       return mb_failure(L, uv_translate_sys_error(error));
     }
-    (void)mb_holding_add(h->scheduler, p, l->pid, &l->holding); /* it runs */
+    if (mb_holding_add(h->scheduler, p, l->pid, &l->holding) != 0) { /* clean-up code of a dead process */
+      end(h->scheduler, p, &l->holding);
+      return mb_failure(L, UV_ECANCELED);
+    }
   }
   lua_pushboolean(L, 1);
   return 1;
