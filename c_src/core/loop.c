@@ -91,12 +91,19 @@ static int spin(struct mb_scheduler *s) {
 }
 
 /* uv_run serves timers before it polls, too: what is due by then must keep it from blocking, the runtime's own timer or
- * one that has woken a process. */
+ * one that has woken a process, or was the last thing that somebody waits for. */
 static void on_wake(uv_timer_t *t) { uv_stop(t->loop); }
 
 static void on_before_poll(uv_prepare_t *handle) {
   struct mb_scheduler *s = (struct mb_scheduler *)((char *)handle - offsetof(struct mb_scheduler, before_poll));
-  if (mb_next_ready(s) || s->dying.head) uv_stop(s->loop);
+  int drained = 0;
+  if (s->drained) {
+    int rings = uv_has_ref((uv_handle_t *)&s->doorbell);
+    uv_unref((uv_handle_t *)&s->doorbell);
+    drained = !uv_loop_alive(s->loop);
+    if (rings) uv_ref((uv_handle_t *)&s->doorbell);
+  }
+  if (mb_next_ready(s) || s->dying.head || drained) uv_stop(s->loop);
 }
 
 static void on_doorbell(uv_async_t *a) { (void)a; }

@@ -254,6 +254,32 @@ describe("luv and the program", function()
     assert.equal(0, code)
   end)
 
+  it("LUV-06 wakes who waits, also when the time is over before the waiting begins", function()
+    local output, code = helper.run_script([[
+      local mb = require "moonbeam"
+      local uv = require "luv"
+      local me = mb.self()
+      local function busy() local began = uv.hrtime() while uv.hrtime() - began < 50e6 do end end
+      uv.new_timer():start(1, 0, function() mb.send(me, "late") end)
+      busy()
+      print(mb.receive())
+      uv.new_timer():start(1, 0, function() mb.spawn(function() mb.send(me, "spawned") end) end)
+      busy()
+      print(mb.receive())
+      local pid, ref = mb.spawn_monitor(function() mb.receive() end)
+      mb.sleep(1)
+      uv.new_timer():start(1, 0, function() mb.Process.exit(pid, "over") end)
+      busy()
+      print(mb.receive{ {{"DOWN", ref, "process", pid, mb.any}} })
+      uv.new_timer():start(1, 0, function() print("fired") end)
+      busy()
+      uv.run()
+      print("nothing left")
+    ]], "", "MOONBEAM_PREEMPT=off") -- nothing else asks the loop meanwhile
+    assert.equal("late\nspawned\nover\nfired\nnothing left\n", output)
+    assert.equal(0, code)
+  end)
+
   it("may be loaded before moonbeam in stock Lua: its loop becomes the scheduler's", function()
     local output, code = helper.run_script([[
       local uv = require "luv"
