@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "codec/buffer.h"
+#include "core/clock.h"
 #include "core/outlet.h"
 #include "core/screen.h"
 
@@ -16,12 +17,14 @@ enum {
   ROOM_KEPT = 1 << 16,
   MOST_FAILURES = 16,    /* are remembered */
   LEAST_BLOCK = 128,     /* of stdio: in smaller buffers it keeps nothing of what does not fit */
-  STALL_MS = 1000
+  STALL_MS = 1000,
+  FILE_NS = 1000000 /* a descriptor that was a file is taken for one so long: asking costs as much as writing a line */
 };
 
 static struct {
   pthread_mutex_t mutex; /* guards all below; taken before stdout's own lock */
   struct mb_outlet outlet;
+  uint64_t file_since; /* ns: the outlet was seen to be a file; 0: it was not */
   struct mb_buffer bytes; /* the queue: from `start` on */
   size_t start;
   uint64_t put, done; /* bytes that have ever been queued, and have gone: tickets are of `put` */
@@ -102,11 +105,15 @@ static void begin(void) {
 }
 
 int mb_stdout_is_slow(FILE *f) {
+  uint64_t now;
   int slow;
   if (f != stdout || atomic_load_explicit(&mb_screen, memory_order_relaxed)) return 0;
+  now = mb_clock_system();
   pthread_mutex_lock(&out.mutex);
   begin();
-  slow = mb_outlet_look(&out.outlet) != MB_OUTLET_FILE;
+  if (!out.file_since || now - out.file_since >= FILE_NS)
+    out.file_since = mb_outlet_look(&out.outlet) == MB_OUTLET_FILE ? now : 0;
+  slow = !out.file_since;
   pthread_mutex_unlock(&out.mutex);
   return slow;
 }
