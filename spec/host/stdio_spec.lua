@@ -246,7 +246,7 @@ describe("standard input", function()
       for _ = 1, 10 do mb.sleep(1) end
       print(mb.Process.alive(pid))
       os.exit(0, false)
-    ]], "timeout 60 yes |")
+    ]], "timeout 60 yes 2>/dev/null |")
     assert.equal("true\n", output)
   end)
 

@@ -37,7 +37,7 @@ describe("a socket", function()
       end
       io.stderr:write("sent to nobody")
       while true do io.write(("x"):rep(10000)) io.flush() end
-    ]], "| true; echo ', and the program ended'")
+    ]], "| true; echo ', and the program ended'", "env --default-signal=PIPE")
     assert.equal("sent to nobody, and the program ended\n", output)
   end)
 
