@@ -65,6 +65,21 @@ function terminal:press(...)
   helper.run(self.tmux .. " send-keys " .. table.concat({...}, " "))
 end
 
+-- Press a key for a signal until the screen matches: of signals that come before a busy machine has let the program take
+-- the first, only one is kept.
+function terminal:press_until(key, pattern)
+  local deadline = mb.monotonic_time() + 10 * helper.patience
+  repeat
+    self:press(key)
+    local again = mb.monotonic_time() + 500
+    repeat
+      if self:screen():find(pattern) then return end
+      mb.sleep(10)
+    until mb.monotonic_time() > again
+  until again > deadline
+  self:await(pattern)
+end
+
 -- Type a line and wait for what follows it, up to the next prompt.
 function terminal:enter(line, pattern)
   self:type(line)
