@@ -9,9 +9,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "thread_state.h"
+
+/* Sleep for a part of `left` ms: how many count, at least one. *delayed is what mb_program_delay said last. */
+static unsigned sleep_step(unsigned left, uint64_t *delayed) {
+  enum { STEP_MS = 100 };
+  unsigned step = left < STEP_MS ? left : STEP_MS;
+  struct timespec still = {0, (long)step * 1000000};
+  uint64_t before = *delayed, lost;
+  while (nanosleep(&still, &still) != 0) continue;
+  *delayed = mb_program_delay();
+  lost = *delayed > before ? (*delayed - before) / 1000000 : 0;
+  return lost < step * 3 / 4 ? step - (unsigned)lost : (step + 3) / 4;
+}
+
 static void *give_up(void *status) {
-  struct timespec patience = {MB_END_PATIENCE_MS / 1000, 0};
-  nanosleep(&patience, NULL);
+  uint64_t delayed = mb_program_delay();
+  for (unsigned waited = 0; waited < MB_END_PATIENCE_MS;) waited += sleep_step(MB_END_PATIENCE_MS - waited, &delayed);
   _exit((int)(intptr_t)status);
 }
 
@@ -55,12 +69,9 @@ void mb_end_grant(unsigned ms) { atomic_fetch_add_explicit(&granted, ms, memory_
 
 static void *watch(void *data) {
   struct mb_end_watch *w = data;
-  unsigned slept = 0, all;
-  while (slept < (all = w->ms + atomic_load_explicit(&granted, memory_order_relaxed))) {
-    struct timespec left = {(all - slept) / 1000, (long)((all - slept) % 1000) * 1000000};
-    while (nanosleep(&left, &left) != 0) continue;
-    slept = all;
-  }
+  uint64_t delayed = mb_program_delay();
+  for (unsigned waited = 0, all; waited < (all = w->ms + atomic_load_explicit(&granted, memory_order_relaxed));)
+    waited += sleep_step(all - waited, &delayed);
   if (is_parted(w)) {
     free(w);
     return NULL;

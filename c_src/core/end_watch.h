@@ -3,15 +3,16 @@
 #define MB_END_WATCH_H
 
 enum {
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
   MB_END_PATIENCE_MS = 10000 /* all is slower */
 #else
   MB_END_PATIENCE_MS = 1000 /* with what does not end by itself */
 #endif
 };
 
-/* From now on the program's end is awaited for a while, then it ends with this status; unless the watch, NULL when
- * there is none, is given back before. Any thread. */
+/* From now on the program's end is awaited for so many ms, then it ends with this status; unless the watch, NULL when
+ * there is none, is given back before. Time in which the program is ready and others have the processors does not count,
+ * but for a quarter. Any thread. */
 struct mb_end_watch *mb_end_watch(unsigned ms, int status);
 
 void mb_end_unwatch(struct mb_end_watch *w);

@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <dirent.h>
 #include <sys/syscall.h>
 #endif
 
@@ -54,6 +56,20 @@ uint64_t mb_thread_own_delay(void) {
   t.id = syscall(SYS_gettid);
 #endif
   return mb_thread_delay(&t);
+}
+
+uint64_t mb_program_delay(void) {
+  uint64_t all = 0;
+#ifdef __linux__
+  DIR *tasks = opendir("/proc/self/task");
+  if (!tasks) return 0;
+  for (const struct dirent *task; (task = readdir(tasks));) {
+    struct mb_thread t = {.id = strtol(task->d_name, NULL, 10)};
+    all += mb_thread_delay(&t); /* of "." and "..": nothing */
+  }
+  closedir(tasks);
+#endif
+  return all;
 }
 
 void mb_thread_init(struct mb_thread *t) {

@@ -35,6 +35,10 @@ uint64_t mb_thread_delay(struct mb_thread *t);
 /* How long (ns) the calling thread has been ready without running, in all. 0 if nobody knows. */
 uint64_t mb_thread_own_delay(void);
 
+/* The same of all threads of the program, those that have ended left out: how long one or another was ready. Takes a
+ * system call or four for each. */
+uint64_t mb_program_delay(void);
+
 /* Whether a thread that is still could run: 0 if nobody knows. It takes longer to find that out. */
 int mb_thread_is_ready(struct mb_thread *t);
 
