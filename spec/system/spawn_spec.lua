@@ -220,6 +220,7 @@ describe("system.spawn", function()
     local script = [[i=0; while [ $i -lt %d ]; do printf '%%1023s\n' x; i=$((i+1)); echo $i >&2; done]]
     local program <close> = sh(script:format(100000))
     program.stderr:active(true)
+    program.stdout:set{high_water = 65536} -- more is not read ahead
     assert.equal(1023, #program.stdout:recv("line"))
     -- Meanwhile another one that is read prints ten times what the pipe and the socket may have taken of the first.
     local other <close> = sh(script:format(3000), {stderr = "null"})
