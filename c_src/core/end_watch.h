@@ -11,8 +11,8 @@ enum {
 };
 
 /* From now on the program's end is awaited for so many ms, then it ends with this status; unless the watch, NULL when
- * there is none, is given back before. Time in which the program is ready and others have the processors does not count,
- * but for a quarter. Any thread. */
+ * there is none, is given back before. Time in which the program is ready and others have the processors does not
+ * count, but for a quarter. Any thread. */
 struct mb_end_watch *mb_end_watch(unsigned ms, int status);
 
 void mb_end_unwatch(struct mb_end_watch *w);

@@ -65,8 +65,8 @@ function terminal:press(...)
   helper.run(self.tmux .. " send-keys " .. table.concat({...}, " "))
 end
 
--- Press a key for a signal until the screen matches: of signals that come before a busy machine has let the program take
--- the first, only one is kept.
+-- Press a key for a signal until the screen matches: of signals that come before a busy machine has let the program
+-- take the first, only one is kept.
 function terminal:press_until(key, pattern)
   local deadline = mb.monotonic_time() + 10 * helper.patience
   repeat

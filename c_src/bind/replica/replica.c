@@ -13,8 +13,8 @@
 #include "replica/watch.h"
 
 enum {
-  /* What tables hold is compared before each process when that is not more: a number of bytes, for how long it takes also
-   * depends on who else has the processor. More takes one of so many parts of the time. */
+  /* What tables hold is compared before each process when that is not more: a number of bytes, for how long it takes
+   * also depends on who else has the processor. More takes one of so many parts of the time. */
   CONTENTS_BYTES = 64 * 1024,
   CONTENTS_SHARE = 20
 };
