@@ -77,7 +77,7 @@ describe("fs.watch", function()
   it("is refused to clean-up code of who has been killed", function()
     local me, send, receive, watch, path = mb.self(), mb.send, mb.receive, fs.watch, directory
     local pid = mb.spawn(function()
-      local closing <close> = setmetatable({}, {__close = function() send(me, {"closing", watch(path)}) end})
+      local _ <close> = setmetatable({}, {__close = function() send(me, {"closing", watch(path)}) end})
       send(me, "ready")
       receive()
     end)
