@@ -13,27 +13,10 @@ describe("give_away", function()
   helper.setup()
   before_each(function() client, server = support.pair() end)
 
-  -- The receivers: here, and on each other scheduler there is.
-  local function places()
-    local all = {"here"}
-    for i = 1, #mb.schedulers() do all[#all + 1] = i end
-    return all
-  end
-
-  local function echo()
-    mb.receive{{{"socket", mb.any, mb.any}, function(socket)
-      while true do
-        local line = socket:recv("line")
-        if not line then break end
-        socket:send("echo " .. line .. "\n")
-      end
-    end}}
-  end
-
   it("NET-15 hands it to a process of any scheduler", function()
-    for _, where in ipairs(places()) do
+    for _, where in ipairs(support.places()) do
       local a, b = support.pair()
-      local pid = Process.spawn(echo, {scheduler = where})
+      local pid = Process.spawn(support.echo, {scheduler = where})
       assert.is_true(b:give_away(pid))
       for i = 1, 3 do
         a:send(i .. "\n")
@@ -44,11 +27,11 @@ describe("give_away", function()
   end)
 
   it("NET-15 takes along what has been read and not been taken", function()
-    for _, where in ipairs(places()) do
+    for _, where in ipairs(support.places()) do
       local a, b = support.pair()
       a:send("first\nsecond\nthi")
       assert.equal("first", b:recv("line"))
-      local pid = Process.spawn(echo, {scheduler = where})
+      local pid = Process.spawn(support.echo, {scheduler = where})
       assert.is_true(b:give_away(pid))
       assert.equal("echo second", a:recv("line", helper.patience))
       a:send("rd\n")
@@ -62,7 +45,7 @@ describe("give_away", function()
     local function returner()
       mb.receive{{{"socket", mb.any, mb.any}, function(socket, from) socket:give_away(from) end}}
     end
-    for _, where in ipairs(places()) do
+    for _, where in ipairs(support.places()) do
       local a, b = support.pair()
       local had = {}
       for i = 1, 3 do
@@ -79,7 +62,7 @@ describe("give_away", function()
 
   it("NET-15 takes a gift along, and says who gives", function()
     local me, send, receive, any = mb.self(), mb.send, mb.receive, mb.any
-    for _, where in ipairs(places()) do
+    for _, where in ipairs(support.places()) do
       local a, b = support.pair()
       local pid = Process.spawn(function()
         local from, gift = receive{{{"socket", any, any, any}, function(socket, from, gift)
@@ -127,7 +110,7 @@ describe("give_away", function()
   end)
 
   it("NET-16 closes it when the receiver dies without having taken the message", function()
-    for _, where in ipairs(places()) do
+    for _, where in ipairs(support.places()) do
       local a, b = support.pair()
       local receive = mb.receive
       local pid = Process.spawn(function() receive{{"never"}} end, {scheduler = where})

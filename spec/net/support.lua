@@ -34,6 +34,24 @@ function support.serve(fn, ...)
   return helper.await{"port", mb.any}, pid
 end
 
+--- Where a process may live: here, and on each scheduler there is.
+function support.places()
+  local all = {"here"}
+  for i = 1, #mb.schedulers() do all[#all + 1] = i end
+  return all
+end
+
+--- What a process runs that is given a socket: it answers each line.
+function support.echo()
+  mb.receive{{{"socket", mb.any, mb.any}, function(socket)
+    while true do
+      local line = socket:recv("line")
+      if not line then break end
+      socket:send("echo " .. line .. "\n")
+    end
+  end}}
+end
+
 --- The three values of a failure, checked.
 function support.fails(code, ...)
   local value, text, got = ...

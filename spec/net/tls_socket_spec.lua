@@ -259,28 +259,12 @@ describe("a connection of TLS", function()
   end)
 
   describe("that is given away", function()
-    local function places()
-      local all = {"here"}
-      for i = 1, #mb.schedulers() do all[#all + 1] = i end
-      return all
-    end
-
-    local function echo()
-      mb.receive{{{"socket", mb.any, mb.any}, function(socket)
-        while true do
-          local line = socket:recv("line")
-          if not line then break end
-          socket:send("echo " .. line .. "\n")
-        end
-      end}}
-    end
-
     it("TLS-01 goes on in a process of any scheduler, with what was not taken", function()
-      for _, where in ipairs(places()) do
+      for _, where in ipairs(support.places()) do
         local a, b = tls_support.pair(server_options, client_options)
         a:send("first\nsecond\nthi")
         assert.equal("first", b:recv("line", helper.patience))
-        assert.is_true(b:give_away(Process.spawn(echo, {scheduler = where})))
+        assert.is_true(b:give_away(Process.spawn(support.echo, {scheduler = where})))
         assert.equal("echo second", a:recv("line", helper.patience))
         a:send("rd\n")
         assert.equal("echo third", a:recv("line", helper.patience))
@@ -291,7 +275,7 @@ describe("a connection of TLS", function()
     it("may be so before its handshake, and in the middle of it", function()
       local listener = assert(net.listen{port = 0, tls = server_options})
       local me, send, connect, port = mb.self(), mb.send, net.connect, listener:sockname().port
-      for i, where in ipairs(places()) do
+      for i, where in ipairs(support.places()) do
         local pid = mb.spawn_link(function()
           local socket = assert(connect("127.0.0.1", port, {tls = client_options}))
           socket:send("hello\n")
@@ -299,7 +283,7 @@ describe("a connection of TLS", function()
         end)
         local socket = listener:accept(helper.patience)
         if i % 2 == 0 then fails("ETIMEDOUT", socket:recv(1, 0)) end -- which begins it
-        assert.is_true(socket:give_away(Process.spawn(echo, {scheduler = where})))
+        assert.is_true(socket:give_away(Process.spawn(support.echo, {scheduler = where})))
         assert.equal("echo hello", helper.await{"got", mb.any})
         helper.reason_of(pid)
       end
