@@ -7,6 +7,7 @@
 -- @module moonbeam.partition_supervisor
 
 local core = require "moonbeam.core"
+local child_fields = require "moonbeam.supervisor.child_fields"
 local child_spec = require "moonbeam.supervisor.child_spec"
 local inspect = require "moonbeam.internal.inspect"
 local options = require "moonbeam.internal.options"
@@ -26,6 +27,7 @@ local start_options = options.of({
 local function check(opts, fname)
   options.check(opts, start_options, fname, 1)
   local spec = child_spec.expand(opts.child_spec)
+  child_fields.check(spec, fname, 1)
   if type(spec) ~= "table" or type(spec.start) ~= "table" then
     core.argument_error(fname, 1, "the option child_spec is a child, got " .. inspect(opts.child_spec))
   end

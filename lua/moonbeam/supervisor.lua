@@ -8,7 +8,10 @@
 --                                            shutdown or {"shutdown", x}; "temporary": never, and forgotten
 --     shutdown = 5000                        told "shutdown", killed when it is not gone after so many ms;
 --                                            "infinity": waited for (a supervisor's default); "brutal_kill": killed
---     type = "worker" | "supervisor", significant = false}
+--     type = "worker" | "supervisor", significant = false,
+--     backoff = {100, 30000}}                how long to wait before a restart: the first number of ms, twice as long
+--                                            each time, the second at most, and again the first when it has run for
+--                                            longer than that; without, it is restarted at once
 --
 -- or Module, or {Module, argument}, where Module.child_spec(argument) gives one; or else the child is what
 -- Module.start_link(argument) starts, or, in a module without, GenServer.start_link(Module, argument): its id is the
@@ -22,6 +25,7 @@
 
 local core = require "moonbeam.core"
 local check = require "moonbeam.internal.check"
+local child_fields = require "moonbeam.supervisor.child_fields"
 local child_spec = require "moonbeam.supervisor.child_spec"
 local client = require "moonbeam.gen_server.client"
 local callbacks = require "moonbeam.supervisor.server"
@@ -41,11 +45,14 @@ local function expand(children, opts, known, fname)
   if type(children) ~= "table" then
     core.argument_error(fname, 1, "sequence of children expected, got " .. core.type(children))
   end
-  options.check(opts, known, fname, 2)
-  if opts.strategy == nil then
-    core.argument_error(fname, 2, 'the option strategy is missing: "one_for_one", "one_for_all" or "rest_for_one"')
+  local specs = child_spec.expand_all(children)
+  child_fields.check_all(children, specs, fname)
+  if opts ~= nil then options.check(opts, known, fname, 2) end
+  if opts == nil or opts.strategy == nil then
+    core.argument_error(fname, 2,
+      'the option strategy is missing: {strategy = "one_for_one"}, or "one_for_all" or "rest_for_one"')
   end
-  return child_spec.expand_all(children)
+  return specs
 end
 
 -- What a refusal says of the server's argument, and what it is.
@@ -116,7 +123,11 @@ end
 -- local sup = Supervisor.start_link({}, {strategy = "one_for_one"})
 -- local agent = Supervisor.start_child(sup, {Agent, function() return 42 end})
 -- assert(Agent.get(agent) == 42)
-function Supervisor.start_child(supervisor, spec) return request(supervisor, "start_child", child_spec.expand(spec)) end
+function Supervisor.start_child(supervisor, spec)
+  spec = child_spec.expand(spec)
+  child_fields.check(spec, "Supervisor.start_child", 2)
+  return request(supervisor, "start_child", spec)
+end
 
 --- Stop a child. Its specification stays, unless it is temporary. See Elixir's `Supervisor.terminate_child/2`.
 -- @param supervisor pid, name or via table

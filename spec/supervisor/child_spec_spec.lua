@@ -101,7 +101,8 @@ describe("child specifications", function()
     local other = Supervisor.child_spec(spec, {shutdown = 1})
     assert.same({nil, 1, "one"}, {spec.shutdown, other.shutdown, other.id})
     assert.has_error(function() Supervisor.child_spec(spec, {foo = 1}) end,
-      "bad argument #2 to 'Supervisor.child_spec' (unknown key 'foo' in the overrides of a child specification)")
+      "bad argument #2 to 'Supervisor.child_spec' (unknown field foo = 1; the fields of a child are id, start, " ..
+      "restart, shutdown, type, modules, significant, backoff)")
     assert.has_error(function() Supervisor.child_spec(5) end, "bad argument #1 to 'Supervisor.child_spec' " ..
       "(child specification, module or {module, argument} expected, got number)")
   end)

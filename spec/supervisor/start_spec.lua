@@ -95,10 +95,13 @@ describe("Supervisor.start_link", function()
   end)
 
   it("SUP-07 wants a strategy, and says what is wrong with options", function()
-    assert.has_error(function() Supervisor.start_link({}, {}) end, "bad argument #2 to 'Supervisor.start_link' " ..
-      '(the option strategy is missing: "one_for_one", "one_for_all" or "rest_for_one")')
-    assert.has_error(function() Supervisor.start_link({}) end,
-      "bad argument #2 to 'Supervisor.start_link' (table of options expected, got nil)")
+    for _, options in ipairs{{{}}, {nil}} do
+      assert.has_error(function() Supervisor.start_link({}, options[1]) end, "bad argument #2 to " ..
+        "'Supervisor.start_link' (the option strategy is missing: " ..
+        '{strategy = "one_for_one"}, or "one_for_all" or "rest_for_one")')
+    end
+    assert.has_error(function() Supervisor.start_link({}, 5) end,
+      "bad argument #2 to 'Supervisor.start_link' (table of options expected, got number)")
     assert.has_error(function() Supervisor.start_link(5, {}) end,
       "bad argument #1 to 'Supervisor.start_link' (sequence of children expected, got number)")
     assert.has_error(function() start({}, {name = ""}) end,

@@ -1,4 +1,4 @@
-/* at_exit, and what moonbeam.ending needs. */
+/* at_exit, and what moonbeam.ending and supervisors need. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +89,14 @@ static int enter_supervisor(lua_State *L) {
   return ok ? 0 : mb_no_memory(L);
 }
 
+/* is_linked(pid) -> whether the caller is */
+static int is_linked(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const uint64_t *unlinking = mb_map_get(&mb_current(h, L)->links, mb_to_pid(L, 1));
+  lua_pushboolean(L, unlinking && *unlinking == 0);
+  return 1;
+}
+
 /* root_supervisors() -> those that no supervisor supervises, in the order of their start */
 static int root_supervisors(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -112,6 +120,7 @@ void mb_open_ending(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"at_exit", at_exit},
                                        {"take_exit_function", take_exit_function},
                                        {"enter_supervisor", enter_supervisor},
+                                       {"is_linked", is_linked},
                                        {"root_supervisors", root_supervisors},
                                        {NULL, NULL}};
   mb_set_functions(h, L, functions);

@@ -3,6 +3,7 @@
 -- @module moonbeam.dynamic_supervisor.client
 
 local core = require "moonbeam.core"
+local child_fields = require "moonbeam.supervisor.child_fields"
 local child_spec = require "moonbeam.supervisor.child_spec"
 local gen_client = require "moonbeam.gen_server.client"
 
@@ -15,7 +16,9 @@ end
 
 --- See DynamicSupervisor.start_child.
 function client.start_child(supervisor, spec, user)
-  local child, reason = child_spec.check_dynamic(child_spec.expand(spec))
+  spec = child_spec.expand(spec)
+  if not user then child_fields.check(spec, "DynamicSupervisor.start_child", 2) end -- the library's own are right
+  local child, reason = child_spec.check_dynamic(spec)
   if child == nil then return nil, reason end
   return client.request(supervisor, "start_child", child, user)
 end

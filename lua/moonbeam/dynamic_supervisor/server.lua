@@ -40,7 +40,7 @@ function requests.start_child(state, from, spec)
   local list, child, reason = state.children, child_spec.check_dynamic(spec)
   if child == nil then return reply(from[1], from[2], nil, reason) end
   if list.count >= state.max_children then return reply(from[1], from[2], nil, "max_children") end
-  local kind, result, info = child_process.start(child, state.extra_arguments)
+  local kind, result, info = child_process.start(state, child, state.extra_arguments)
   if kind == "ignore" then return reply(from[1], from[2], "ignore") end
   if kind ~= "ok" then return reply(from[1], from[2], nil, result) end
   if child.restart == "temporary" then child_spec.let_go(child) end
@@ -72,7 +72,7 @@ end
 
 -- Start the child again: nil, or the child when that failed.
 local function restart(state, child)
-  local kind, result = child_process.start(child, state.extra_arguments)
+  local kind, result = child_process.start(state, child, state.extra_arguments)
   if kind == "ok" then
     forget_other(state.children, result, child)
     children.set_pid(state.children, child, result)
@@ -86,7 +86,10 @@ end
 
 local function forget(state, child) children.remove(state.children, child) end
 
-supervision.define(callbacks, requests, restart, forget)
+-- It is still found by its pid while it waits.
+local function lay_aside() end
+
+supervision.define(callbacks, requests, {restart = restart, lay_aside = lay_aside, forget = forget})
 
 function callbacks.terminate(_, state) child_process.stop_together(state, state.children.by_pid) end
 

@@ -15,6 +15,9 @@ local type, unpack, select = type, table.unpack, select
 
 local child_process = {}
 
+-- The reason of a child whose start function says nothing.
+local NOTHING = "its start function returned nothing; a pid is expected (return Agent.start_link(...))"
+
 local function outcome(ok, ...)
   local first, second = ...
   if not ok then return "raised", reasons.caught(first) end
@@ -26,25 +29,37 @@ local function outcome(ok, ...)
   elseif count > 1 then
     first = {...}
   end
-  return "error", first == nil and "nil" or first
+  return "error", first == nil and NOTHING or first
 end
 
-local function started(child, kind, pid, info)
-  if kind == "ok" and child.open then child_spec.decide(child, pid) end
+-- A child that is not linked is stopped as others are, but its end is not seen.
+local function check_link(state, child, pid)
+  if core.is_linked(pid) or state.warned or not core.process_alive(pid) then return end
+  state.warned = true
+  report.not_linked(child, pid)
+end
+
+local function started(state, child, kind, pid, info)
+  if kind == "ok" then
+    if child.open then child_spec.decide(child, pid) end
+    if child.backoff then child.since = core.monotonic_time() end
+    check_link(state, child, pid)
+  end
   return kind, pid, info
 end
 
 --- Call a child's start function.
+-- @param state the supervisor's
 -- @param child record, whose start is {function, arguments...}
 -- @param[opt] extra sequence of arguments to put before those
 -- @return "ok", pid [, info] | "ignore" | "error", reason (a junk result is one) | "raised", reason
-function child_process.start(child, extra)
+function child_process.start(state, child, extra)
   local start = child.start
   if extra == nil or #extra == 0 then
-    return started(child, outcome(xpcall(start[1], reasons.of_raised, unpack(start, 2))))
+    return started(state, child, outcome(xpcall(start[1], reasons.of_raised, unpack(start, 2))))
   end
   local arguments = table.move(start, 2, #start, #extra + 1, table.move(extra, 1, #extra, 1, {}))
-  return started(child, outcome(xpcall(start[1], reasons.of_raised, unpack(arguments, 1, #extra + #start - 1))))
+  return started(state, child, outcome(xpcall(start[1], reasons.of_raised, unpack(arguments, 1, #extra + #start - 1))))
 end
 
 -- Whether a child that was told to stop ended as it should.

@@ -1,20 +1,21 @@
 --- Child specifications: what a supervisor may be given, and the child records it keeps of them.
 --
--- A record has the fields start, restart and shutdown of its specification; id, where ids matter; and type, modules and
--- significant only where they differ from "worker", {} and false: there may be very many of them. For a module's child
+-- A record has the fields start, restart and shutdown of its specification; id, where ids matter; and type, modules,
+-- significant and backoff only where they differ from "worker", {}, false and none: there may be very many of them. For a module's child
 -- it has two more: place, where the module is written; and open, what is decided by the started child, which is a
 -- supervisor or not: "type", or "both" type and shutdown.
 -- @module moonbeam.supervisor.child_spec
 
 local core = require "moonbeam.core"
 local check = require "moonbeam.internal.check"
+local backoff = require "moonbeam.supervisor.backoff"
+local child_fields = require "moonbeam.supervisor.child_fields"
 
 local getmetatable, setmetatable, type = getmetatable, setmetatable, type
 
 local child_spec = {}
 
 local restarts = {permanent = true, transient = true, temporary = true}
-local keys = {id = true, start = true, restart = true, shutdown = true, type = true, modules = true, significant = true}
 
 local is_callable, is_natural = check.is_callable, check.is_natural
 
@@ -104,10 +105,7 @@ function child_spec.override(spec, overrides, fname, index)
   for k, v in next, spec do copy[k] = v end
   setmetatable(copy, getmetatable(spec))
   for k, v in next, overrides do
-    if not keys[k] then
-      core.argument_error(fname, index,
-        string.format("unknown key '%s' in the overrides of a child specification", tostring(k)))
-    end
+    if not child_fields.is_known(k) then core.argument_error(fname, index, child_fields.unknown(k, v)) end
     copy[k] = v
   end
   return copy
@@ -124,6 +122,7 @@ local function fault(spec)
     return {"invalid_shutdown", shutdown}
   end
   if modules ~= nil and type(modules) ~= "table" and modules ~= "dynamic" then return {"invalid_modules", modules} end
+  if spec.backoff ~= nil and not backoff.is(spec.backoff) then return {"invalid_backoff", spec.backoff} end
 end
 
 -- Where a module is written whose child this is.
@@ -146,7 +145,7 @@ local function record(spec, id)
   if shutdown == math.huge then shutdown = "infinity" end
   return {
     id = id, start = spec.start, restart = spec.restart or "permanent", shutdown = shutdown, type = kind,
-    modules = spec.modules, significant = spec.significant or nil, open = open, place = place,
+    modules = spec.modules, significant = spec.significant or nil, backoff = spec.backoff, open = open, place = place,
   }
 end
 

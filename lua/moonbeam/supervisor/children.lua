@@ -1,15 +1,18 @@
 --- The children of a supervisor in the order of their start, found by pid in constant time.
 --
 -- A child is a record of supervisor/child_spec.lua. Here it gains prev and next, its neighbours; pid, while it runs;
--- and retry, the number of the next attempt to restart it, while attempts go on.
+-- retry, the number of the next attempt to restart it, while attempts go on; and timer, while it
+-- waits for that one's time.
 -- @module moonbeam.supervisor.children
+
+local core = require "moonbeam.core"
 
 local children = {}
 
 local no_modules = {}
 
---- An empty collection: first and last child, by_pid, count.
-function children.new() return {first = nil, last = nil, by_pid = {}, count = 0} end
+--- An empty collection: first and last child, by_pid, by_retry, count.
+function children.new() return {first = nil, last = nil, by_pid = {}, by_retry = {}, count = 0} end
 
 --- Append a child; pid may be nil.
 function children.add(list, child, pid)
@@ -21,11 +24,25 @@ function children.add(list, child, pid)
   children.set_pid(list, child, pid)
 end
 
+-- No attempt to restart the child is to be made any more.
+local function forget_retry(list, child)
+  list.by_retry[child.retry] = nil
+  if child.timer then core.process_cancel_timer(child.timer) end
+  child.retry, child.timer = nil, nil
+end
+
+--- The child waits for an attempt to restart it.
+function children.set_retry(list, child, number, timer)
+  if child.retry then forget_retry(list, child) end
+  list.by_retry[number], child.retry, child.timer = child, number, timer
+end
+
 --- The child runs as pid from now on, or, nil, not at all.
 function children.set_pid(list, child, pid)
   local by_pid, old = list.by_pid, child.pid
   if old ~= nil and by_pid[old] == child then by_pid[old] = nil end
-  child.pid, child.retry = pid, nil
+  child.pid = pid
+  if child.retry then forget_retry(list, child) end
   if pid ~= nil then by_pid[pid] = child end
 end
 

@@ -51,6 +51,14 @@ function report.not_started(state, child, reason, raised)
   if raised or not is_error(reason) then log(state, "start_error", child, reason) end
 end
 
+--- Warn of a child that is not linked to its supervisor, the calling process.
+function report.not_linked(child, pid)
+  local name = own_name()
+  core.log("warning", string.format("Child %s of Supervisor %s%s is not linked to it: when it ends, the supervisor " ..
+    "does not hear of it and does not restart it. Its start function is to link it, as start_link does, not start",
+    inspect(child.id == nil and pid or child.id), tostring(core.self()), name and " (" .. name .. ")" or ""))
+end
+
 --- Report that the limit of restarts is reached, and the supervisor therefore ends.
 -- @param state as for ended
 -- @param child record of the one that has ended

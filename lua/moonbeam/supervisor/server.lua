@@ -55,15 +55,15 @@ local function without_process(state, child)
 end
 
 -- As child_process.start, but what a start function raises is told from what it returns.
-local function run(child)
-  local kind, result, info = child_process.start(child)
+local function run(state, child)
+  local kind, result, info = child_process.start(state, child)
   if kind == "raised" then return "error", {"EXIT", result} end
   return kind, result, info
 end
 
 -- Start a child that is among the children: true | false, reason.
 local function start(state, child)
-  local kind, result = run(child)
+  local kind, result = run(state, child)
   if kind == "error" then
     report.not_started(state, child, result)
     return false, result
@@ -121,7 +121,7 @@ function requests.start_child(state, from, spec)
   local present = state.by_id[key_of(child.id)]
   if present and present.pid then return reply(from[1], from[2], nil, {"already_started", present.pid}) end
   if present then return reply(from[1], from[2], nil, "already_present") end
-  local kind, result, info = run(child)
+  local kind, result, info = run(state, child)
   if kind == "error" then return reply(from[1], from[2], nil, {result, spec}) end
   if kind == "ignore" then
     if child.restart ~= "temporary" then add(state, child, nil) end
@@ -151,7 +151,7 @@ end
 function requests.restart_child(state, from, id)
   local child, reason = stopped_child(state, id)
   if child == nil then return reply(from[1], from[2], nil, reason) end
-  local kind, result, info = run(child)
+  local kind, result, info = run(state, child)
   if kind == "error" then return reply(from[1], from[2], nil, result) end
   if kind == "ignore" then return reply(from[1], from[2], "undefined") end
   children.set_pid(state.children, child, result)
@@ -177,22 +177,30 @@ function requests.count_children(state, from)
   end))
 end
 
--- Stop the children from the newest to `oldest`, then start them again. One that fails is to be tried again later, the
--- whole group with it; those after it stay without a process until then.
-local function restart_group(state, oldest)
+-- Stop a child that has ended, and whom else the strategy says, from the newest to the oldest; the child before them.
+local function stop_group(state, child)
+  local oldest = state.strategy == "one_for_all" and state.children.first or child
   local before = oldest.prev
   local group = children.newest_first(state.children, oldest)
   child_process.stop_in_order(state, group)
   for i = 1, #group do without_process(state, group[i]) end
-  if before then return start_from(state, before.next) end
-  return start_from(state, state.children.first)
+  return before
 end
 
--- Restart a child, and whom else the strategy says: nil, or the child that could not start.
+-- A child has ended and is to be restarted; those who are restarted with it stop at once.
+local function lay_aside(state, child)
+  children.set_pid(state.children, child, nil)
+  if state.strategy ~= "one_for_one" then stop_group(state, child) end
+end
+
+-- Restart a child, and whom else the strategy says: nil, or the child that could not start. That is to be tried again
+-- later, the whole group with it; those after it stay without a process until then.
 local function restart(state, child)
   children.set_pid(state.children, child, nil)
   if state.strategy == "one_for_one" then return not start(state, child) and child or nil end
-  return restart_group(state, state.strategy == "one_for_all" and state.children.first or child)
+  local before = stop_group(state, child)
+  if before then return start_from(state, before.next) end
+  return start_from(state, state.children.first)
 end
 
 -- A child has ended and is not restarted: whether that ends the supervisor.
@@ -208,7 +216,7 @@ local function forget(state, child)
   return true
 end
 
-supervision.define(callbacks, requests, restart, forget)
+supervision.define(callbacks, requests, {restart = restart, lay_aside = lay_aside, forget = forget})
 
 function callbacks.terminate(_, state) stop_all(state) end
 

@@ -1,11 +1,12 @@
---- What every supervisor's server does when it starts, and when its children end: it counts restarts, makes them, and
--- tries those again that failed, without keeping other requests waiting.
+--- What every supervisor's server does when it starts, and when its children end: it counts restarts, makes them, at
+-- once or after the child's back-off, and tries those again that failed, without keeping other requests waiting.
 --
 -- A supervisor's state has the fields children (children.lua), restarts (restarts.lua), and those of `state`.
 -- @module moonbeam.supervisor.supervision
 
 local core = require "moonbeam.core"
 local reasons = require "moonbeam.internal.reasons"
+local backoff = require "moonbeam.supervisor.backoff"
 local children = require "moonbeam.supervisor.children"
 local inspect = require "moonbeam.internal.inspect"
 local report = require "moonbeam.supervisor.report"
@@ -60,23 +61,20 @@ end
 function supervision.state(options)
   local window, reason = restarts.new(options)
   if window == nil then return nil, reason end
-  -- retries: the children that wait for an attempt to restart, by its number; retry: the last number
-  return {children = children.new(), restarts = window, retries = {}, retry = 0}
+  -- retry: the number of the last attempt to restart a child that had to wait
+  return {children = children.new(), restarts = window, retry = 0}
 end
 
--- Attempts are casts to oneself: what was asked before is served before.
-local function retry_later(state, child)
-  local number = state.retry + 1
-  state.retry, state.retries[number], child.retry = number, child, number
-  core.cast(core.self(), {"retry", number})
-end
-
--- The child that an attempt is about; nil when it is not to be restarted any more.
-local function take_retry(state, number)
-  local child = state.retries[number]
-  if child == nil then return nil end
-  state.retries[number] = nil
-  if child.retry == number then return child end
+-- Attempts are casts to oneself: what was asked before is served before. `counted`: whether the restart has been already.
+local function retry_later(state, child, counted)
+  local number, timer = state.retry + 1, nil
+  state.retry, child.counted = number, counted
+  if child.backoff then
+    timer = core.process_send_after(core.self(), {"$retry", number}, child.delay)
+  else
+    core.cast(core.self(), {"retry", number})
+  end
+  children.set_retry(state.children, child, number, timer)
 end
 
 --- Answer a request with what a start function gave.
@@ -88,17 +86,29 @@ end
 --- Give a server its other callbacks.
 -- @param callbacks table to fill
 -- @param requests functions by name, of (state, from, argument): they reply themselves, for answers are several values
--- @param restart function of (state, child): start it again, and whom else; the child that could not be | nil
--- @param forget function of (state, child), which has ended and is not restarted: whether the supervisor ends
-function supervision.define(callbacks, requests, restart, forget)
-  local function counted_restart(state, child, allowed)
-    if not allowed then
-      report.gives_up(state, child)
-      children.set_pid(state.children, child, nil)
-      return "stop", "shutdown", state
+-- @param with functions of (state, child): restart starts it again, and whom else, and gives the child that could not be
+-- or nil; lay_aside prepares for a restart that waits; forget is about one that has ended and is not restarted, and says
+-- whether the supervisor ends
+function supervision.define(callbacks, requests, with)
+  local function give_up(state, child)
+    report.gives_up(state, child)
+    children.set_pid(state.children, child, nil)
+    return "stop", "shutdown", state
+  end
+
+  local function restart(state, child)
+    local failed = with.restart(state, child)
+    if failed then
+      if failed.backoff then failed.delay = backoff.next(failed.backoff, failed.delay, 0) end
+      retry_later(state, failed, false)
     end
-    local failed = restart(state, child)
-    if failed then retry_later(state, failed) end
+    return "noreply", state
+  end
+
+  local function restart_later(state, child)
+    child.delay = backoff.next(child.backoff, child.delay, core.monotonic_time() - child.since)
+    with.lay_aside(state, child)
+    retry_later(state, child, true)
     return "noreply", state
   end
 
@@ -109,11 +119,19 @@ function supervision.define(callbacks, requests, restart, forget)
     if child.restart == "permanent" or child.restart == "transient" and not ordinary then
       local allowed = count(state)
       report.ended(state, "child_terminated", child, reason, reported)
-      return counted_restart(state, child, allowed)
+      if not allowed then return give_up(state, child) end
+      return (child.backoff and restart_later or restart)(state, child)
     end
     if not ordinary then report.ended(state, "child_terminated", child, reason, reported) end
-    if forget(state, child) then return "stop", "shutdown", state end
+    if with.forget(state, child) then return "stop", "shutdown", state end
     return "noreply", state
+  end
+
+  local function try_again(state, number)
+    local child = state.children.by_retry[number] -- nil when it is not to be restarted any more
+    if child == nil then return "noreply", state end
+    if not child.counted and not count(state) then return give_up(state, child) end
+    return restart(state, child)
   end
 
   function callbacks.handle_call(request, from, state)
@@ -124,8 +142,7 @@ function supervision.define(callbacks, requests, restart, forget)
   end
 
   function callbacks.handle_cast(request, state)
-    local child = type(request) == "table" and request[1] == "retry" and take_retry(state, request[2])
-    if child then return counted_restart(state, child, count(state)) end
+    if type(request) == "table" and request[1] == "retry" then return try_again(state, request[2]) end
     return "noreply", state
   end
 
@@ -142,6 +159,8 @@ function supervision.define(callbacks, requests, restart, forget)
     if type(message) == "table" and message[1] == "EXIT" then
       local child = state.children.by_pid[message[2]]
       if child and not child.retry then return ended(state, child, message[3], core.is_reported()) end
+    elseif type(message) == "table" and message[1] == "$retry" then
+      return try_again(state, message[2])
     else
       report.unexpected(message)
     end
