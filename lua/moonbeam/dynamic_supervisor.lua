@@ -26,8 +26,8 @@ local start_options = options.of{
 
 -- What a refusal says of the server's argument, and what it is.
 local argument_names = {
-  'argument 2, field "options%.', 'argument 1, field "', 'argument 2, field "module%.', 'argument 1, field "',
-  'argument 2, field "arg"', "argument 2", 'argument 2, field "arg%.', 'argument 2, field "',
+  '#1( of .-: field ")options%.', "#1%1", '#1( of .-: field ")module%.', "#1%1",
+  '#1( of .-:) field "arg",', "#2%1", '#1( of .-:) field "arg"', "#2%1 it", '#1( of .-: field ")arg%.?', "#2%1",
 }
 
 --- Start a dynamic supervisor, linked to the caller. See Elixir's `DynamicSupervisor.start_link/1`.

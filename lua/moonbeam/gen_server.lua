@@ -102,7 +102,7 @@ function GenServer.reply(from, value)
   if type(from) ~= "table" then
     core.argument_error("GenServer.reply", 1, "the from of a call expected, got " .. core.type(from))
   end
-  return core.reply(from[1], from[2], value)
+  return core.reply_to(from[1], from[2], value)
 end
 
 --- Ask a server to stop, and wait until it is gone. See Elixir's `GenServer.stop/3`.

@@ -57,9 +57,8 @@ end
 
 -- What a refusal says of the server's argument, and what it is.
 local argument_names = {
-  'argument 2, field "children%[', 'argument 1, field "[', 'argument 2, field "options%.', 'argument 2, field "',
-  'argument 2, field "module%.', 'argument 1, field "', 'argument 2, field "arg"', "argument 2",
-  'argument 2, field "arg%.', 'argument 2, field "',
+  '#1( of .-: field ")children%[', "#1%1[", '#1( of .-: field ")options%.', "#2%1", '#1( of .-: field ")module%.', "#1%1",
+  '#1( of .-:) field "arg",', "#2%1", '#1( of .-:) field "arg"', "#2%1 it", '#1( of .-: field ")arg%.?', "#2%1",
 }
 
 --- Start a supervisor, linked to the caller, and its children in order. See Elixir's `Supervisor.start_link/2`.

@@ -55,7 +55,7 @@ end
 -- assert(Task.await(task) == 3)
 function Task.async(fn, ...)
   check.func(fn, "Task.async", 1)
-  local pid, ref = core.spawn_async("Task.async", true, process.reply, process.callers(), fn, ...)
+  local pid, ref = core.spawn_async("Task.async", true, process.reply, 2, process.callers(), fn, ...)
   return {pid = pid, ref = ref, owner = self()}
 end
 

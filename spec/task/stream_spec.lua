@@ -449,7 +449,7 @@ describe("Task.async_stream", function()
     local ok, e = pcall(Task.async_stream({1, {file}}, forever, {max_concurrency = 2}))
     file:close()
     assert.is_false(ok)
-    assert.matches("stream_spec.lua:%d+: cannot send .*userdata", e)
+    assert.matches("stream_spec.lua:%d+: cannot copy item 2 of Task.async_stream: .*userdata", e)
     nothing_left()
   end)
 

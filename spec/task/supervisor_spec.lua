@@ -310,7 +310,8 @@ describe("Task.Supervisor", function()
       for _, how in ipairs{"async", "async_nolink", "start_child"} do
         local ok, e = pcall(Task.Supervisor[how], sup, function() return file end)
         assert.is_false(ok)
-        assert.matches('supervisor_spec.lua:%d+: cannot send request: .*upvalue "file" is a userdata', e)
+        assert.matches(('supervisor_spec.lua:%%d+: cannot copy argument #2 of Task.Supervisor.%s: upvalue "file" is a userdata')
+          :format(how), e)
       end
       file:close()
       wait_for_no_children(sup)

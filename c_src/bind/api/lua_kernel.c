@@ -154,33 +154,33 @@ static int process_spawn(lua_State *L) {
   return spawned(h, L, ref ? 2 : 1);
 }
 
-/* spawn_for(function, linked, entry, ...) -> pid: as spawn; a refusal of what follows names the function, the
- * user's. */
+/* spawn_for(function, linked, entry, _, _, _, ...) -> pid: as spawn; a refusal names the function, the user's, whose
+ * arguments are the last ones. */
 static int spawn_for(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   luaL_checkany(L, 3);
-  mb_given_to(h, luaL_checkstring(L, 1), MB_GIVEN_ITSELF);
+  mb_given_to(h, luaL_checkstring(L, 1), MB_GIVEN_ITSELF, -3);
   mb_push_id(L, spawn_encoded(h, L, 3, lua_toboolean(L, 2) ? MB_SPAWN_LINKED : MB_SPAWN_UNTIED, 0));
-  mb_given_to(h, NULL, MB_GIVEN_ITSELF);
+  mb_given_to_nobody(h);
   return spawned(h, L, 1);
 }
 
-/* spawn_async(function, linked, entry, ...) -> pid, ref: runs entry(owner, ref, ...), which may reply to ref. A refusal
- * of what follows names the function, the user's, unless it is false. */
+/* spawn_async(function, linked, entry, at, ...) -> pid, ref: runs entry(owner, ref, ...), which may reply to ref. A
+ * refusal names the function, the user's, whose argument 1 is number `at` of what follows; unless it is false. */
 static int spawn_async(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   const char *function = lua_tostring(L, 1);
   enum mb_spawn_ties linked = lua_toboolean(L, 2) ? MB_SPAWN_LINKED : MB_SPAWN_UNTIED;
   mb_ref ref = mb_ref_new(h->scheduler);
-  luaL_checkany(L, 3);
+  int at = (int)luaL_checkinteger(L, 4);
   lua_remove(L, 2);
   mb_push_id(L, mb_pid_of(mb_current(h, L)));
-  lua_insert(L, 3);
+  lua_replace(L, 3);
   mb_push_id(L, ref);
   lua_insert(L, 4);
-  mb_given_to(h, function, MB_GIVEN_ITSELF);
+  mb_given_to(h, function, MB_GIVEN_ITSELF, -1 - at);
   mb_push_id(L, spawn_encoded(h, L, 2, linked | MB_SPAWN_MONITORED | MB_SPAWN_ALIAS, ref));
-  mb_given_to(h, NULL, MB_GIVEN_ITSELF);
+  mb_given_to_nobody(h);
   mb_push_id(L, ref);
   return spawned(h, L, 2);
 }

@@ -41,13 +41,14 @@ static struct mb_address check_address(struct mb_heap *h, lua_State *L, const ch
   return at;
 }
 
-/* The bytes of the value at `index`, as those of mb_encode; none for nil. A refusal names the function. */
-static struct mb_bytes encode(struct mb_heap *h, lua_State *L, int index, const char *function) {
+/* The bytes of the value at `index`, as those of mb_encode; none for nil. A refusal names the function and its argument,
+ * unless that is 0. */
+static struct mb_bytes encode(struct mb_heap *h, lua_State *L, int index, const char *function, int argument) {
   const struct mb_buffer *out;
   if (lua_isnoneornil(L, index)) return (struct mb_bytes){NULL, 0};
-  mb_given_to(h, function, MB_GIVEN_ITSELF);
+  mb_given_to(h, function, MB_GIVEN_ITSELF, argument);
   mb_encode(h, L, index, 1, "register value", &out);
-  mb_given_to(h, NULL, MB_GIVEN_ITSELF);
+  mb_given_to_nobody(h);
   return (struct mb_bytes){out->bytes, (uint32_t)out->size};
 }
 
@@ -80,7 +81,7 @@ static int registry_open(lua_State *L) {
   struct mb_process *p = mb_current(h, L);
   struct mb_bytes name = check_registry(h, L, "Registry.start_link");
   mb_pid owner = mb_check_pid(h, L, 3, "Registry.start_link", 1), server;
-  struct mb_bytes listeners = encode(h, L, 4, "Registry.start_link");
+  struct mb_bytes listeners = encode(h, L, 4, "Registry.start_link", 1);
   enum mb_keys keys = lua_toboolean(L, 2) ? MB_KEYS_DUPLICATE : MB_KEYS_UNIQUE;
   int err = mb_registry_open(h->scheduler, p, name, keys, owner, listeners, &server);
   if (err == MB_ENAME) {
@@ -136,7 +137,7 @@ static int registry_register(lua_State *L) {
   int err;
   lua_settop(L, 3);
   (void)check_registry(h, L, "Registry.register");
-  value = encode(h, L, 3, "Registry.register"); /* first: it may run user code */
+  value = encode(h, L, 3, "Registry.register", 3); /* first: it may run user code */
   at = check_address(h, L, "Registry.register", MB_KEY_OF_PROCESSES);
   err = mb_registry_add(h->scheduler, p, &at, value, &who);
   mb_leave_if_exiting(h, L, p);
@@ -174,7 +175,7 @@ static int registry_update(lua_State *L) {
   struct mb_address at;
   int done;
   lua_settop(L, 3);
-  value = encode(h, L, 3, "Registry.update_value");
+  value = encode(h, L, 3, "Registry.update_value", 0);
   at = check_address(h, L, "Registry.update_value", MB_KEY_OF_PROCESSES);
   done = mb_registry_update(h->scheduler, p, &at, value);
   check(h, L, "Registry.update_value", done);
@@ -348,7 +349,7 @@ static int set_meta(lua_State *L, const char *function, int index) {
   struct mb_address at;
   lua_settop(L, 3);
   (void)check_registry(h, L, function);
-  value = encode(h, L, index, function);
+  value = encode(h, L, index, function, index);
   at = check_address(h, L, function, MB_KEY_OF_META);
   check(h, L, function, mb_registry_set_meta(h->scheduler, &at, value.size ? &value : NULL));
   lua_pushboolean(L, 1);

@@ -72,9 +72,12 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   lua_settop(L, 4);
   if (kind != MB_CALL || !mb_request_direct(h, L, server, mb_pid_of(p), ref, 2)) {
     mb_replicate_to(h, L, server);
-    mb_given_to(h, name, kind == MB_SYSTEM || strncmp(name, "GenServer.", 10) != 0 ? MB_GIVEN_PACKED : MB_GIVEN_ITSELF);
+    if (kind == MB_CALL && strncmp(name, "GenServer.", 10) == 0)
+      mb_given_to(h, name, MB_GIVEN_ITSELF, 2);
+    else
+      mb_given_to(h, name, MB_GIVEN_PACKED, 0);
     s = mb_encode_signal(h, L, 2, 1, "send request", kind);
-    mb_given_to(h, NULL, MB_GIVEN_ITSELF);
+    mb_given_to_nobody(h);
     if (server == mb_pid_of(p) || !mb_process_table_lookup(&h->runtime->table, server)) {
       mb_signal_free(s);
       return refused(L, server == mb_pid_of(p) ? "calling_self" : "noproc");
@@ -100,16 +103,19 @@ static int call(lua_State *L) { return request(L, MB_CALL); }
 /* system(server, request, ms, function): as call; function is the user's, for errors */
 static int system_request(lua_State *L) { return request(L, MB_SYSTEM); }
 
-/* Send a request that does not wait; await(ref) does. Stack: pid, request. */
+/* Send a request that does not wait; await(ref) does. Stack: pid, request, name of the user's function if it is the work
+ * for a task, whose third item is argument 2. */
 static int post_request(lua_State *L, enum mb_signal_kind kind, const char *function) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   mb_pid to = mb_check_pid(h, L, 1, function, 1);
   struct mb_signal *s;
   mb_ref ref = mb_ref_new(h->scheduler);
-  lua_settop(L, 2);
+  lua_settop(L, 3);
   mb_replicate_to(h, L, to);
+  if (lua_isstring(L, 3)) mb_given_to(h, lua_tostring(L, 3), MB_GIVEN_PACKED, -1);
   s = mb_encode_signal(h, L, 2, 1, "send request", kind);
+  mb_given_to_nobody(h);
   if (mb_monitor(h->scheduler, p, to, NULL, 0, MB_MONITOR_ALIAS, ref) != 0) {
     mb_signal_free(s);
     return mb_no_memory(L);
@@ -121,7 +127,7 @@ static int post_request(lua_State *L, enum mb_signal_kind kind, const char *func
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
-/* send_request(pid, request) -> ref */
+/* send_request(pid, request [, name of the user's function]) -> ref */
 static int send_request(lua_State *L) { return post_request(L, MB_CALL, "send_request"); }
 
 /* send_system(pid, request) -> ref */
@@ -137,9 +143,9 @@ static int cast(lua_State *L) {
   lua_settop(L, 3);
   if (!mb_request_direct(h, L, server, 0, 0, 2)) {
     mb_replicate_to(h, L, server);
-    mb_given_to(h, name, MB_GIVEN_ITSELF);
+    mb_given_to(h, name, MB_GIVEN_ITSELF, 2);
     s = mb_encode_signal(h, L, 2, 1, "send request", MB_CAST);
-    mb_given_to(h, NULL, MB_GIVEN_ITSELF);
+    mb_given_to_nobody(h);
     s->from = mb_caller_pid(h, L);
     if (server)
       mb_signal_send(h->scheduler, server, s);
@@ -150,8 +156,8 @@ static int cast(lua_State *L) {
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
 
-/* reply(pid, ref, ...) -> true */
-static int reply(lua_State *L) {
+/* Stack: pid, ref, values. The user's function is NULL for what the library's own processes reply. */
+static int reply_from(lua_State *L, const char *function) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_worker(h, L);
   mb_pid to = mb_to_pid(L, 1);
@@ -159,8 +165,11 @@ static int reply(lua_State *L) {
   struct mb_signal *s;
   if (!to || !ref) return mb_bad_argument(h, L, "GenServer.reply", 1, "the from of a call expected, got another table");
   if (!mb_reply_direct(h, L, to, ref, 3)) {
+    int is_task = p && p->private_flags & MB_PRIVATE_TASK;
     mb_replicate_to(h, L, to);
-    s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, "send reply", MB_REPLY);
+    if (function) mb_given_to(h, function, MB_GIVEN_ITSELF, 2);
+    s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, is_task ? "copy the result" : "copy the reply", MB_REPLY);
+    mb_given_to_nobody(h);
     s->from = mb_caller_pid(h, L);
     s->ref = ref;
     mb_signal_send(h->scheduler, to, s);
@@ -168,6 +177,12 @@ static int reply(lua_State *L) {
   lua_pushboolean(L, 1);
   return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
 }
+
+/* reply(pid, ref, ...) -> true */
+static int reply(lua_State *L) { return reply_from(L, NULL); }
+
+/* reply_to(pid, ref, value) -> true: GenServer.reply */
+static int reply_to(lua_State *L) { return reply_from(L, "GenServer.reply"); }
 
 /* next_event([ms]): the oldest message. */
 static int next_event_on(lua_State *L, int status, lua_KContext deadline) {
@@ -355,7 +370,7 @@ void mb_open_request(struct mb_heap *h, lua_State *L) {
       {"call", call},       {"system", system_request}, {"cast", cast},
       {"send_request", send_request}, {"send_system", send_system},
       {"next_system_event", next_system_event}, {"has_message", has_message},
-      {"reply", reply}, {"next_event", next_event}, {"await", await},
+      {"reply", reply}, {"reply_to", reply_to}, {"next_event", next_event}, {"await", await},
       {"flush_exit", flush_exit}, {"take_exits", take_exits}, {"monitoring", monitoring},
       {NULL, NULL}};
   mb_set_functions(h, L, functions);

@@ -39,9 +39,9 @@ static int process_send_after(lua_State *L) {
                            luaL_tolstring(L, 3, NULL));
   /* It may be none: before there is a signal. */
   if (!lua_isnone(L, 4)) (void)mb_registry_key(h, L, 4, "Process.send_after", 1);
-  mb_given_to(h, "Process.send_after", MB_GIVEN_ITSELF);
+  mb_given_to(h, "Process.send_after", MB_GIVEN_ITSELF, 2);
   s = mb_encode_signal(h, L, 2, 1, "send message", MB_MESSAGE);
-  mb_given_to(h, NULL, MB_GIVEN_ITSELF);
+  mb_given_to_nobody(h);
   if (!lua_isnone(L, 4)) {
     const struct mb_buffer *key = mb_registry_key(h, L, 4, "Process.send_after", 1);
     name.key = (struct mb_bytes){key->bytes, (uint32_t)key->size};

@@ -20,6 +20,8 @@ const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "
 static void fail(struct mb_encoder *e, const char *format, int number) {
   mb_encoder_give_up(e);
   lua_pushfstring(e->L, format, number);
+  if (e->h->given->to[0])
+    mb_raise(e->h, e->L, "cannot copy what %s was given: %s", e->h->given->to, lua_tostring(e->L, -1));
   mb_raise(e->h, e->L, "cannot %s: %s", e->doing, lua_tostring(e->L, -1));
 }
 

@@ -36,6 +36,11 @@ static void add_name(struct path *p, const char *s) {
   if (size > MOST_NAME) luaL_addstring(&p->text, "...");
 }
 
+static void add_number(struct path *p, const char *before, int number) {
+  lua_pushfstring(p->L, "%s%d", before, number);
+  luaL_addvalue(&p->text);
+}
+
 static void add_key(struct path *p, int key) {
   lua_State *L = p->L;
   int type = lua_type(L, key);
@@ -53,29 +58,6 @@ static void add_key(struct path *p, int key) {
     luaL_addstring(&p->text, type != LUA_TBOOLEAN ? lua_typename(L, type) : lua_toboolean(L, key) ? "true" : "false");
   }
   luaL_addchar(&p->text, ']');
-}
-
-static int is_own_function(struct mb_encoder *e, int index) {
-  lua_Debug ar;
-  if (!lua_isfunction(e->L, index)) return 0;
-  lua_pushvalue(e->L, index);
-  lua_getinfo(e->L, ">S", &ar);
-  return mb_is_own(e->h, ar.source);
-}
-
-/* Push what the user calls value `i` of those that a process is spawned with. Tasks and servers begin in a function of
- * the library's, which gets two values of its own, perhaps more, and then the user's function or module. */
-static void push_root(struct mb_encoder *e, int i) {
-  lua_State *L = e->L;
-  int function = 0, skipped = 0;
-  if (is_own_function(e, e->first)) {
-    skipped = 2;
-    for (function = 1; function < e->count && !lua_isfunction(L, e->first + function);) function++;
-  }
-  if (i == function)
-    lua_pushliteral(L, "the function");
-  else
-    lua_pushfstring(L, "argument %d", i > function ? i - function : i - skipped);
 }
 
 enum step { IN_FIELD, ELSEWHERE };
@@ -115,15 +97,46 @@ static void add_step(struct path *p, const struct mb_frame *f) {
   }
 }
 
+/* The number of the user's argument in which the refused value is: what has been met first is `root`, and `first` the
+ * step from there, NULL for none. 0: it is not known. *in_step: that step is the argument itself. */
+static int argument_number(struct mb_encoder *e, const struct mb_frame *root, const struct mb_frame *first,
+                           int *in_step) {
+  const struct mb_given *given = e->h->given;
+  if (root->at == AT_GLOBAL && e->count > 1) return 0;
+  if (given->form == MB_GIVEN_ITSELF) return given->number + e->root;
+  *in_step = root->at == AT_ROOT && first && first->at == AT_FIELD && lua_isinteger(e->L, first->index);
+  return *in_step ? given->number + (int)lua_tointeger(e->L, first->index) : 0;
+}
+
+/* Add what is said before the path. 1: its first step is said there. */
+static int add_begin(struct mb_encoder *e, struct path *p, const struct mb_frame *root, const struct mb_frame *first) {
+  const char *to = e->h->given->to;
+  int in_step = 0, number;
+  if (!to[0]) {
+    lua_pushfstring(p->L, "cannot %s: ", e->doing);
+  } else {
+    number = argument_number(e, root, first, &in_step);
+    if (number > 0)
+      lua_pushfstring(p->L, "cannot copy argument #%d of %s: ", number, to);
+    else
+      lua_pushfstring(p->L, "cannot copy what %s was given: ", to);
+  }
+  luaL_addvalue(&p->text);
+  return in_step;
+}
+
 /* The way to the innermost frame f. */
 static void add_path(struct mb_encoder *e, struct path *p, const struct mb_frame *f) {
   const struct mb_frame *frames[MOST_FRAMES];
   int count = 0;
   for (; f->outer && count < MOST_FRAMES; f = f->outer) frames[count++] = f;
-  if (f->at != AT_GLOBAL && strcmp(e->doing, "spawn") == 0) {
+  if (add_begin(e, p, f, count ? frames[count - 1] : NULL)) count--;
+  if (f->at != AT_GLOBAL && !e->h->given->to[0] && strcmp(e->doing, "spawn") == 0) {
     begin(p, ELSEWHERE);
-    push_root(e, e->root);
-    luaL_addvalue(&p->text);
+    if (e->root == 0)
+      luaL_addstring(&p->text, "the function");
+    else
+      add_number(p, "argument ", e->root);
   }
   if (f->at == AT_DEEP)
     add_dots(p);
@@ -174,5 +187,5 @@ void mb_encoder_refuse(struct mb_encoder *e, int index, const struct mb_frame *f
   }
   luaL_pushresult(&p.text);
   mb_encoder_give_up(e);
-  mb_raise(e->h, L, "cannot %s: %s", e->doing, lua_tostring(L, -1));
+  mb_raise(e->h, L, "%s", lua_tostring(L, -1));
 }

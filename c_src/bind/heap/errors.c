@@ -28,22 +28,12 @@ void mb_push_where(struct mb_heap *h, lua_State *L) {
     lua_pushliteral(L, "");
 }
 
-void mb_given_to(struct mb_heap *h, const char *function, enum mb_given_form form) {
+void mb_given_to(struct mb_heap *h, const char *function, enum mb_given_form form, int number) {
   size_t size = function ? strnlen(function, sizeof h->given->to - 1) : 0;
   memcpy(h->given->to, function ? function : "", size);
   h->given->to[size] = 0;
   h->given->form = form;
-}
-
-/* Complete the refusal on the top of the stack, in whose path a packed request's second item is argument 2. */
-static void name_function(struct mb_heap *h, lua_State *L) {
-  const char *text = lua_tostring(L, -1);
-  if (h->given->form == MB_GIVEN_PACKED) {
-    text = luaL_gsub(L, text, "request: field \"[2]\"", "request: argument 2");
-    text = luaL_gsub(L, text, "request: field \"[2].", "request: argument 2, field \"");
-    text = luaL_gsub(L, text, "request: field \"[2][", "request: argument 2, field \"[");
-  }
-  lua_pushfstring(L, "%s, given to %s", text, h->given->to);
+  h->given->number = number;
 }
 
 int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...) {
@@ -52,8 +42,7 @@ int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...) {
   va_start(args, format);
   lua_pushvfstring(L, format, args);
   va_end(args);
-  if (h->given->to[0] && strncmp(lua_tostring(L, -1), "cannot ", 7) == 0) name_function(h, L);
-  h->given->to[0] = 0;
+  mb_given_to_nobody(h);
   mb_push_where(h, L);
   lua_insert(L, -2);
   lua_concat(L, 2);

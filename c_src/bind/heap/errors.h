@@ -8,14 +8,15 @@ enum { MB_FUNCTION_NAME = 48 }; /* the longest name of a function of the library
 
 /* How what is encoded has been given. */
 enum mb_given_form {
-  MB_GIVEN_ITSELF,
-  MB_GIVEN_PACKED /* as argument 2, in a request {what, argument 2} */
+  MB_GIVEN_ITSELF, /* each value is an argument */
+  MB_GIVEN_PACKED  /* the items of the one value, a sequence, are */
 };
 
 /* See mb_given_to. */
 struct mb_given {
-  char to[MB_FUNCTION_NAME];
+  char to[MB_FUNCTION_NAME]; /* empty: nobody in particular */
   enum mb_given_form form;
+  int number; /* what value 0, or item 0, would be as an argument */
 };
 
 /* Whether a chunk of this source is one of the runtime's own files. */
@@ -34,9 +35,12 @@ void mb_push_where(struct mb_heap *h, lua_State *L);
 /* Raise the formatted text there (formats of lua_pushfstring). */
 int mb_raise(struct mb_heap *h, lua_State *L, const char *format, ...);
 
-/* What is encoded from here on was given to the library's function `function`, which a refusal will name; NULL: to
- * nobody in particular. */
-void mb_given_to(struct mb_heap *h, const char *function, enum mb_given_form form);
+/* What is encoded from here on was given to the library's function `function`, whose argument a refusal will name:
+ * value or item i is argument number + i. */
+void mb_given_to(struct mb_heap *h, const char *function, enum mb_given_form form, int number);
+
+/* What is encoded from here on concerns no function in particular. */
+static inline void mb_given_to_nobody(struct mb_heap *h) { h->given->to[0] = 0; }
 
 /* Raise "bad argument #index to 'function' (text)" there. */
 int mb_bad_argument(struct mb_heap *h, lua_State *L, const char *function, int index,

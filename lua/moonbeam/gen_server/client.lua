@@ -77,7 +77,8 @@ local function start(linked, fname, module, arg, opts, user)
   local name = opts.name
   local holder = holder_of(name)
   if holder then return nil, {"already_started", holder} end
-  local pid, ref = core.spawn_async(user or fname, linked, run, module, arg, name, linked, core.ancestors())
+  local pid, ref = core.spawn_async(user or fname, linked, run, user and 2 or 1, module, arg, name, linked,
+    core.ancestors())
   local s <close> = setmetatable({pid = pid, ref = ref, settled = false}, starting)
   return finished(s, settled(pid, ref, linked, core.await(ref, opts.timeout or "infinity")))
 end

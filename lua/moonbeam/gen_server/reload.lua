@@ -95,7 +95,7 @@ end
 
 --- See GenServer.reload.
 function reload.reload(name, extra, ms)
-  local _, ref = core.spawn_async(false, false, reload.run, name, extra, ms)
+  local _, ref = core.spawn_async("GenServer.reload", false, reload.run, 1, name, extra, ms)
   local _ <close> = owned(ref)
   return finished(core.await(ref))
 end

@@ -8,7 +8,7 @@ local core = require "moonbeam.core"
 local dynamic_supervisor = require "moonbeam.dynamic_supervisor.client"
 local inspect = require "moonbeam.internal.inspect"
 
-local type, unpack = type, table.unpack
+local unpack = table.unpack
 
 local process = {}
 
@@ -52,27 +52,17 @@ function process.wait(owner)
   return work[1](owner, ref, unpack(work, 2, work.n))
 end
 
--- What a refusal of work says of it: work is {entry, callers, function, arguments...}.
-local function about_work(text, fname)
-  text = string.gsub(text, 'request: field "%[(%d+)%](.)', function(index, after)
-    local what = index == "3" and "the function" or string.format("argument %d", index - 3)
-    if after == '"' then return "request: " .. what end
-    return string.format('request: %s, field "%s', what, after == "." and "" or after)
-  end)
-  return text .. ", given to " .. fname
-end
-
 --- Hand work to a task of the calling process that waits. What cannot be copied raises, and the task is ended.
 -- @param fname the user's function, for errors
 -- @param pid the task
 -- @param ... entry (a function above) and what follows the reference in its arguments
 -- @return reference of a reply and of the end
 function process.hand_over(fname, pid, ...)
-  local ok, ref = pcall(core.send_request, pid, table.pack(...))
+  local ok, ref = pcall(core.send_request, pid, table.pack(...), fname)
   if ok then return ref end
   core.unlink(pid)
   core.process_exit(pid, "shutdown") -- it waits, and traps no exits
-  return error(type(ref) == "string" and about_work(ref, fname) or ref, 0)
+  return error(ref, 0)
 end
 
 --- The start functions of a supervisor's tasks.

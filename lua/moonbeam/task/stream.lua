@@ -24,8 +24,8 @@ local stream = {}
 local function start(s)
   local me = self()
   s.owner = me
-  s.monitor, s.ref = core.spawn_async(s.fname, true, monitor.run, core.process_info(me, "trap_exit"), s.timeout,
-    process.callers(), s.fn, s.supervisor, s.linked)
+  s.monitor, s.ref = core.spawn_async(s.fname, true, monitor.run, s.supervisor and 2 or 3,
+    core.process_info(me, "trap_exit"), s.timeout, process.callers(), s.fn, s.supervisor, s.linked)
 end
 
 -- Forget the monitor process, which is dead.
@@ -62,7 +62,10 @@ end}
 -- What a refusal says of an item, and what it is.
 local function item_names(position)
   local item = string.format("item %d", position)
-  return {'field "%[1%]"', item, 'field "%[1%]%.', item .. ', field "', 'field "%[1%]', item .. ', field "'}
+  return {
+    'argument #2( of .-:) field "%[1%]",', item .. "%1", 'argument #2( of .-:) field "%[1%]"', item .. "%1 it",
+    'argument #2( of .-: field ")%[1%]%.?', item .. "%1",
+  }
 end
 
 local function pull(s)

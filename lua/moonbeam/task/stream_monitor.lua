@@ -17,7 +17,7 @@ local monitor = {}
 -- Start the task of an item, a packed sequence: pid, ref | nil, why the supervisor has refused.
 local function start(m, position, item)
   if not m.supervisor then
-    return core.spawn_async(false, true, process.stream, m.consumer, m.ref, position, m.callers, m.fn,
+    return core.spawn_async(false, true, process.stream, 0, m.consumer, m.ref, position, m.callers, m.fn,
       unpack(item, 1, item.n))
   end
   local pid, reason = process.start_in(m.supervisor)
