@@ -1,5 +1,7 @@
 /* The runtime's own kinds of values: pids, references and patterns, which are light userdata with one
  * metatable for the whole type; the exit object; is and type. */
+#include <string.h>
+
 #include "api/api.h"
 #include "api/pattern.h"
 #include "code/standard.h"
@@ -31,6 +33,36 @@ static int id_less(lua_State *L) {
     return luaL_error(L, "attempt to compare %s with %s", luaL_typename(L, 1), luaL_typename(L, 2));
   lua_pushboolean(L, a < b);
   return 1;
+}
+
+/* What a pid's or a reference's field may be meant to call: the last name of each of these. */
+static const char *const verbs[] = {
+    "Agent.get(", "Agent.update(", "Agent.get_and_update(", "GenServer.call(", "GenServer.cast(", "GenServer.stop(",
+    "Process.exit(", "Process.alive(", "Process.info(", "send(", "link(", "unlink(", "monitor(", "demonitor(", NULL};
+
+static const char *verb_of(const char *key) {
+  size_t size = strlen(key);
+  for (int i = 0; verbs[i]; i++) {
+    const char *dot = strchr(verbs[i], '.'), *name = dot ? dot + 1 : verbs[i];
+    if (strlen(name) == size + 1 && strncmp(name, key, size) == 0) return verbs[i];
+  }
+  return NULL;
+}
+
+/* value[key], or value[key] = v: without this an error, too, but one that says nothing of what the value is for */
+static int id_index(lua_State *L) {
+  uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, 1);
+  struct mb_heap *h = mb_heap_find(L);
+  const char *what = mb_is_pid(v) ? "pid" : mb_is_ref(v) ? "reference" : NULL, *key = NULL, *verb = NULL;
+  if (lua_type(L, 2) == LUA_TSTRING) key = mb_push_short(L, lua_tostring(L, 2));
+  if (!h || !what || mb_pattern_text(v)) {
+    if (!key) return luaL_error(L, "attempt to index a userdata value");
+    return luaL_error(L, "attempt to index a userdata value (field '%s')", key);
+  }
+  if (!key) return mb_raise(h, L, "a %s has no fields", what);
+  verb = verb_of(key);
+  return mb_raise(h, L, "a %s has no field '%s': functions take it as an argument, %s%s, ...)", what, key,
+                  verb ? verb : mb_is_pid(v) ? "Agent.get(" : "demonitor(", what);
 }
 
 static int exit_tostring(lua_State *L) {
@@ -102,6 +134,16 @@ static void new_metatable(struct mb_heap *h, lua_State *L, const char *name, enu
   h->ref[which] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* Add id_index to the metatable on the top of the stack, unless it has such a method. */
+static void add_index(lua_State *L, const char *method) {
+  lua_pushstring(L, method);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pushcfunction(L, id_index);
+    lua_setfield(L, -3, method);
+  }
+  lua_pop(L, 1);
+}
+
 void mb_open_value(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg id_methods[] = {{"__tostring", id_tostring}, {"__lt", id_less}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"type", type_of}, {"pid", read_pid}, {NULL, NULL}};
@@ -109,6 +151,8 @@ void mb_open_value(struct mb_heap *h, lua_State *L) {
 
   mb_push_id(L, 0);
   if (!lua_getmetatable(L, -1)) lua_newtable(L); /* another library's is extended, not replaced */
+  add_index(L, "__index");
+  add_index(L, "__newindex");
   luaL_setfuncs(L, id_methods, 0);
   mb_standard_add(h, L, "id");
   lua_setmetatable(L, -2);
