@@ -57,7 +57,7 @@ function Agent.get(agent, fn, ms)
 end
 
 --- Make fn's result the new state; when fn returns nothing at all, the state stays, with what fn changed
--- in it. See Elixir's `Agent.update/3`.
+-- in it; a warning says so, once, if that is a number, a string or a boolean. See Elixir's `Agent.update/3`.
 -- @param agent pid, name or via table
 -- @param fn function of the state
 -- @param[opt=5000] ms

@@ -13,7 +13,7 @@
 --
 -- extra is ms (then handle_info("timeout", state) unless a message comes first), "hibernate" (no message is expected
 -- soon: the last one is forgotten, and garbage is collected until the next comes) or {"continue", x}. Other results
--- stop the server with {"bad_return_value", v}.
+-- stop the server with {"bad_return_value", v}; the report says which callback of which place that was.
 -- @module moonbeam.gen_server
 
 local core = require "moonbeam.core"

@@ -135,4 +135,24 @@ describe("Agent", function()
     end
     Agent.stop(pid)
   end)
+
+  it("AGENT-12 warns once of a function that returns nothing, where it can have changed nothing", function()
+    local function events(state)
+      local output = helper.run_script(([[
+        require("moonbeam").import()
+        local agent = Agent.start(function() return %s end)
+        for _ = 1, 3 do Agent.update(agent, function(n) n = 1 end) end
+        Agent.cast(agent, function(n) n = 1 end)
+        print(Agent.get(agent))
+      ]]):format(state))
+      return output
+    end
+    local output = events("5")
+    assert.matches(("%%[warning%%] A function given to Agent.update %%(.*:%d%%) returns nothing: the state, a number, stays "
+      .. "as it was. Is a return missing%%?\n.*"):format(3) .. ("%[warning%] A function given to Agent.update %(.*:4%).*\n5\n$"),
+      output)
+    assert.equal(2, select(2, output:gsub("warning", "")))
+    assert.equal("nil\n", events("nil"))
+    assert.matches("^table: ", events("{}"))
+  end)
 end)

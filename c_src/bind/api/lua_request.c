@@ -168,7 +168,7 @@ static int reply_from(lua_State *L, const char *function) {
     int is_task = p && p->private_flags & MB_PRIVATE_TASK;
     mb_replicate_to(h, L, to);
     if (function) mb_given_to(h, function, MB_GIVEN_ITSELF, 2);
-    s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, is_task ? "copy the result" : "copy the reply", MB_REPLY);
+    s = mb_encode_signal(h, L, 3, lua_gettop(L) - 2, is_task ? "copy the result of the task" : "copy the reply", MB_REPLY);
     mb_given_to_nobody(h);
     s->from = mb_caller_pid(h, L);
     s->ref = ref;

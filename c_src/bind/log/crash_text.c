@@ -6,10 +6,12 @@
 #include "log/crash_report.h"
 
 enum field {
-  BEHAVIOUR, PID, NAME, REASON, ERROR, TRACEBACK, LAST_MESSAGE, STATE, SPAWNED_AT, PARENT, CALLERS, ANCESTORS, COUNT
+  BEHAVIOUR, PID, NAME, REASON, EXPLANATION, ERROR, TRACEBACK, LAST_MESSAGE, STATE, SPAWNED_AT, PARENT, CALLERS,
+  ANCESTORS, COUNT
 };
-static const char *const names[COUNT] = {"behaviour",    "pid",   "name",       "reason", "error",   "traceback",
-                                         "last_message", "state", "spawned_at", "parent", "callers", "ancestors"};
+static const char *const names[COUNT] = {
+    "behaviour",    "pid",   "name",       "reason", "explanation", "error", "traceback",
+    "last_message", "state", "spawned_at", "parent", "callers",     "ancestors"};
 
 /* Replace the value at a stack index by the text that the function at another gives for it. */
 static void shorten(lua_State *L, int at, int text_of) {
@@ -90,7 +92,9 @@ void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_tex
   is_server = !is_task && !lua_isnil(L, first + BEHAVIOUR);
   if (is_server) shorten(L, first + LAST_MESSAGE, short_text);
   if (is_server && !lua_isnil(L, first + NAME)) shorten(L, first + NAME, short_text);
-  if (lua_isnil(L, first + ERROR))
+  if (lua_type(L, first + EXPLANATION) == LUA_TSTRING)
+    lua_copy(L, first + EXPLANATION, first + REASON);
+  else if (lua_isnil(L, first + ERROR))
     shorten(L, first + REASON, reason_text);
   else if (lua_type(L, first + ERROR) != LUA_TSTRING)
     shorten(L, first + ERROR, short_text);
@@ -102,7 +106,7 @@ void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_tex
     luaL_addchar(&b, '\n');
     add(L, &b, first + TRACEBACK);
   }
-  if (is_server) {
+  if (is_server && !lua_isnil(L, first + STATE)) {
     luaL_addstring(&b, "\nLast message: ");
     add(L, &b, first + LAST_MESSAGE);
     luaL_addstring(&b, "\nState: ");

@@ -5,6 +5,7 @@
 -- @module moonbeam.gen_server.client
 
 local core = require "moonbeam.core"
+local blame = require "moonbeam.gen_server.blame"
 local check = require "moonbeam.internal.check"
 local names = require "moonbeam.internal.names"
 local options = require "moonbeam.internal.options"
@@ -73,6 +74,7 @@ local function start(linked, fname, module, arg, opts, user)
   if type(module) ~= "table" then
     core.argument_error(fname, 1, "table of callbacks expected, got " .. core.type(module))
   end
+  blame.check(module, user or fname)
   opts = options.check(opts, options.start, fname, 3)
   local name = opts.name
   local holder = holder_of(name)

@@ -6,6 +6,7 @@
 -- @module moonbeam.gen_server.server
 
 local core = require "moonbeam.core"
+local blame = require "moonbeam.gen_server.blame"
 local check = require "moonbeam.internal.check"
 local reasons = require "moonbeam.internal.reasons"
 local inspect = require "moonbeam.internal.inspect"
@@ -18,21 +19,14 @@ local getmetatable, select, type = getmetatable, select, type
 
 local server = {}
 
-local function bad_return(n, ...)
-  local value = ...
-  if n > 1 then value = {...} end
-  return exit({"bad_return_value", value})
-end
+local function bad_return(s, callback, ...) return exit(blame.bad_return(s.module, callback, ...)) end
 
 -- The server is to leave its loop, and why.
 local function stop(s, reason)
   s.stopped, s.reason = true, reason
 end
 
-local function missing(s, callback)
-  error(string.format("GenServer %s has no %s callback", s.name and inspect(s.name) or inspect(core.self()),
-    callback), 0)
-end
+local function missing(s, callback) return blame.missing(s.name or core.self(), s.module, callback) end
 
 -- Whether a value may be the last part of a callback's results: ms, "hibernate" or {"continue", x}.
 local function is_extra(extra)
@@ -79,7 +73,7 @@ end
 local after
 
 -- What a callback that answers nobody returned: the timeout of the next wait.
-local function handled(s, ...)
+local function handled(s, callback, ...)
   local n, tag, a, b = select("#", ...), ...
   if tag == "noreply" and (n == 2 or n == 3 and is_extra(b)) then
     s.state = a
@@ -89,7 +83,7 @@ local function handled(s, ...)
     s.state = b
     return stop(s, a)
   end
-  return bad_return(n, ...)
+  return bad_return(s, callback, ...)
 end
 
 local function called(s, from, ...)
@@ -104,7 +98,7 @@ local function called(s, from, ...)
     s.last_reply, s.last_from = b, from -- sent when terminate has run
     return stop(s, a)
   end
-  return handled(s, ...)
+  return handled(s, "handle_call", ...)
 end
 
 -- What the last part of a callback's results makes of the next wait.
@@ -115,12 +109,12 @@ function after(s, extra)
   local handle_continue = s.callbacks.handle_continue
   if not handle_continue then missing(s, "handle_continue") end
   s.last = {"continue", extra[2]}
-  return handled(s, handle_continue(extra[2], s.state))
+  return handled(s, "handle_continue", handle_continue(extra[2], s.state))
 end
 
 local function informed(s, message)
   local handle_info = s.callbacks.handle_info
-  if handle_info then return handled(s, handle_info(message, s.state)) end
+  if handle_info then return handled(s, "handle_info", handle_info(message, s.state)) end
   core.log("error", string.format("GenServer %s received an unexpected message and has no handle_info: %s",
     s.name and inspect(s.name) or inspect(core.self()), inspect(message)))
 end
@@ -148,7 +142,7 @@ local function serve(s, timeout)
       s.last = a
       local handle_cast = callbacks.handle_cast
       if not handle_cast then missing(s, "handle_cast") end
-      timeout = handled(s, handle_cast(a, s.state))
+      timeout = handled(s, "handle_cast", handle_cast(a, s.state))
     elseif kind == "info" then
       s.last = a
       timeout = informed(s, a)
@@ -188,11 +182,21 @@ end
 
 local function log_crash(s, reason)
   if core.log_level() == "none" then return end
-  local status = sys.status(s, reason)
+  local status = s.has_begun and sys.status(s, reason) or {reason = reason}
   local entry = core.crash_report(status.reason)
   entry.behaviour, entry.name, entry.module = "GenServer", s.name, core.process_get("$module")
-  entry.last_message, entry.state = status.message, report.short(status.state)
+  entry.explanation = blame.explanation(status.reason)
+  if s.has_begun then entry.last_message, entry.state = status.message, report.short(status.state) end
   core.log("error", entry)
+end
+
+-- A reply cannot be copied when its callback has returned already: the error says which one that was.
+local function with_culprit(s, reason)
+  local text = type(reason) == "table" and reason[1] == "error" and reason[2]
+  if type(text) == "string" and string.find(text, "^cannot copy the reply: ") then
+    reason[2] = string.format("cannot copy the reply of %s%s", blame.answering(s.module, s.last), string.sub(text, 22))
+  end
+  return reason
 end
 
 -- The end: terminate, the last reply, the report, and the exit itself.
@@ -202,7 +206,10 @@ local function finish(s, reason)
     local ok, failure = xpcall(terminate, reasons.of_raised, reason, s.state)
     if not ok then reason = reasons.caught(failure) end
   end
-  if s.last_from then reply(s.last_from[1], s.last_from[2], s.last_reply) end
+  if s.last_from then
+    local ok, failure = xpcall(reply, reasons.of_raised, s.last_from[1], s.last_from[2], s.last_reply)
+    if not ok then reason = with_culprit(s, reasons.caught(failure)) end
+  end
   if not reasons.is_ordinary(reason) then log_crash(s, reason) end
   return exit(reason)
 end
@@ -210,7 +217,7 @@ end
 local function run_loop(s, timeout)
   local ok, failure = xpcall(live, reasons.of_raised, s, timeout)
   if ok then return finish(s, s.reason) end
-  return finish(s, reasons.caught(failure))
+  return finish(s, with_culprit(s, reasons.caught(failure)))
 end
 
 -- Give the process its name. true, or nil and who has it.
@@ -251,7 +258,7 @@ local function started(s, owner, ref, ...)
     return started(s, owner, ref, behaviour.take_over(module, ...))
   end
   if tag == "ok" and (n == 2 or n == 3 and is_extra(b)) then
-    s.state = a
+    s.state, s.has_begun = a, true
     reply(owner, ref, "ok")
     if n == 2 then return run_loop(s, nil) end
     local ok, timeout = xpcall(after, reasons.of_raised, s, b)
@@ -265,7 +272,9 @@ local function started(s, owner, ref, ...)
   elseif tag == "stop" and n == 2 then
     return exit(a)
   end
-  return bad_return(n, ...)
+  local reason = blame.bad_return(s.module, "init", ...)
+  log_crash(s, reason)
+  return exit(reason)
 end
 
 --- The server's process, from its first instruction on.
@@ -282,7 +291,7 @@ function server.run(owner, ref, module, arg, name, linked, ancestors)
   if not ok then return reply(owner, ref, "taken", holder) end
   local s = {
     module = module, callbacks = module, name = name, parent = linked and owner or nil, state = nil, last = nil,
-    stopped = false,
+    stopped = false, has_begun = false,
   }
   if type(module.init) ~= "function" then missing(s, "init") end
   return started(s, owner, ref, module.init(arg))

@@ -5,6 +5,7 @@
 -- @module moonbeam.gen_server.sys
 
 local core = require "moonbeam.core"
+local blame = require "moonbeam.gen_server.blame"
 local inspect = require "moonbeam.internal.inspect"
 local log = require "moonbeam.logger.log"
 local reload = require "moonbeam.gen_server.reload"
@@ -123,7 +124,7 @@ end
 local function changed(code, from, s, ...)
   local n, tag, value = select("#", ...), ...
   if tag == "error" and n == 2 then return "stop", {"code_change", value} end
-  if tag ~= "ok" or n ~= 2 then return exit({"bad_return_value", n > 1 and {...} or tag}) end
+  if tag ~= "ok" or n ~= 2 then return exit(blame.bad_return(code, "code_change", ...)) end
   s.module, s.state = code, value
   set_callbacks(s)
   answer(from, true, true)

@@ -5,7 +5,8 @@
 --
 -- * "crash": a process ends for a reason that is not ordinary. behaviour ("Process" when left out, "GenServer",
 -- "Task"),
--- pid, name, reason (as its DOWN says), error when it is an error's, traceback (a task's exit has one, too), spawned_at
+-- pid, name, reason (as its DOWN says), explanation (a text in the reason's place, when there is more to say of it),
+-- error when it is an error's, traceback (a task's exit has one, too), spawned_at
 -- ("file:line"), parent, callers and ancestors (sequences of pids and names); of servers also module, last_message, and
 --   state (text, cut short)
 -- * "supervisor": something happened to a child that nobody else has told of. context ("child_terminated",

@@ -1,0 +1,157 @@
+--- Words for what is wrong with a server's callbacks: which of them, where it stands, and what would be right.
+--
+-- An exit reason has none of this, for it has a shape that is promised. What is to be said of one is kept beside it
+-- until it is logged.
+-- @module moonbeam.gen_server.blame
+
+local core = require "moonbeam.core"
+local inspect = require "moonbeam.internal.inspect"
+local report = require "moonbeam.logger.report"
+
+local getinfo, getlocal = debug.getinfo, debug.getlocal
+local select, type, rawget = select, type, rawget
+
+local blame = {}
+
+local HANDLED = '"noreply", state [, extra] | "stop", reason, state'
+
+-- What each callback is given, and what it returns.
+local given = {
+  init = {"arg"}, handle_call = {"request", "from", "state"}, handle_cast = {"request", "state"},
+  handle_info = {"message", "state"}, handle_continue = {"x", "state"}, terminate = {"reason", "state"},
+  code_change = {"old", "state", "extra"},
+}
+local allowed = {
+  init = '"ok", state [, extra] | "ignore" | "stop", reason | "error", reason',
+  handle_call = '"reply", value, state [, extra] | "noreply", state [, extra] | "stop", reason, value, state | ' ..
+    '"stop", reason, state',
+  handle_cast = HANDLED, handle_info = HANDLED, handle_continue = HANDLED,
+  code_change = '"ok", state | "error", reason',
+}
+
+-- The runtime's own files have this at the beginning of their names.
+local OWN = string.match(getinfo(1, "S").source, "^(.*)gen_server/blame%.lua$")
+
+--- Where a function of the user's stands, "file:line"; nil for others.
+function blame.place(fn)
+  if type(fn) ~= "function" then return nil end
+  local info = getinfo(fn, "S")
+  if info.linedefined < 0 or (OWN and string.sub(info.source, 1, #OWN) == OWN) then return nil end
+  return info.short_src .. ":" .. info.linedefined
+end
+
+local function with_place(text, fn)
+  local place = blame.place(fn)
+  return place and string.format("%s (%s)", text, place) or text
+end
+
+-- What a module is called, and a dot; "" for one without a name.
+local function prefix(module)
+  local name = core.process_get("$module") or rawget(module, "name")
+  return type(name) == "string" and name .. "." or ""
+end
+
+local function callback_text(module, callback) return with_place(prefix(module) .. callback, module[callback]) end
+
+-- Modules of the library's whose callbacks call a function of the user's -> a function of the request that gives that
+-- function, and what it is.
+blame.culprits = setmetatable({}, {__mode = "k"})
+
+--- Which function has answered a request: "Counter.handle_call (counter.lua:3)".
+function blame.answering(module, request)
+  local culprit = blame.culprits[module]
+  if not culprit then return callback_text(module, "handle_call") end
+  local fn, what = culprit(request)
+  return with_place(what, fn)
+end
+
+-- Reason -> what there is to say of it.
+local explanations = setmetatable({}, {__mode = "k"})
+
+--- What a report of a death by this reason says in the reason's place; nil when there is nothing to add.
+function blame.explanation(reason) return type(reason) == "table" and explanations[reason] or nil end
+
+-- The values that were returned, as text.
+local function shown(...)
+  local texts = {}
+  if select("#", ...) == 0 then return "nothing" end
+  for i = 1, select("#", ...) do texts[i] = report.short((select(i, ...))) end
+  return table.concat(texts, ", ")
+end
+
+--- The exit reason for results that are none.
+-- @param culprit text: the function, with its place
+-- @param returns text: what it returns when it is right
+-- @param hint text to put behind the culprit, "" for none
+-- @param ... what it has returned
+function blame.bad_results(culprit, returns, hint, ...)
+  local n, value = select("#", ...), (...)
+  if n > 1 then value = {...} end
+  if n == 0 then hint = ": is a return missing?" end
+  local reason = {"bad_return_value", value}
+  explanations[reason] = string.format("bad return value: %s, from %s%s\n  It returns %s", shown(...), culprit, hint,
+    returns)
+  return reason
+end
+
+-- How many results there are with the state as the last one.
+local with_state = {ok = 2, reply = 3, noreply = 2}
+
+--- The exit reason for what a callback has returned.
+function blame.bad_return(module, callback, ...)
+  local returns, hint, tag = allowed[callback], "", ...
+  local missing = with_state[tag] and string.find(returns, tag, 1, true) and with_state[tag] - select("#", ...)
+  if missing == 1 then
+    hint = ": is the state missing?"
+  elseif missing == -1 and callback ~= "code_change" then
+    returns = returns .. '\n  extra is ms >= 0, "infinity", "hibernate" or {"continue", x}'
+  end
+  local fn = module[callback]
+  if type(fn) == "function" and getlocal(fn, 1) == "self" then
+    returns = string.format("%s\n  It has a parameter self, as one written with a colon has, and is given %s", returns,
+      table.concat(given[callback], ", "))
+  end
+  return blame.bad_results(callback_text(module, callback), returns, hint, ...)
+end
+
+local MOST_NAMED = 10
+
+-- The functions that a module has, with their places: "init (x.lua:2), handle_cats (x.lua:5)".
+local function functions_of(module)
+  local names = {}
+  for name, fn in next, module do
+    if type(name) == "string" and type(fn) == "function" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do names[i] = i <= MOST_NAMED and with_place(name, module[name]) or "..." end
+  return names[1] and table.concat(names, ", ", 1, math.min(#names, MOST_NAMED + 1)) or "no functions"
+end
+
+--- Raise that a server lacks a callback.
+-- @param who the server's name, or its pid
+function blame.missing(who, module, callback)
+  local mt = getmetatable(module)
+  local fields = next(module) == nil and type(mt) == "table" and rawget(mt, "__index")
+  local name = core.process_get("$module")
+  return error(string.format("GenServer %s has no %s callback: its module%s has %s", inspect(who), callback,
+    name and " " .. name or "", functions_of(type(fields) == "table" and fields or module)), 0)
+end
+
+-- Modules whose callbacks are known to take no self.
+local checked = setmetatable({}, {__mode = "k"})
+
+--- A module that is to be started: refuse callbacks written with a colon. What tells is a parameter more than they are
+-- given; one that merely calls its first parameter self is none.
+function blame.check(module, fname)
+  if checked[module] then return end
+  for callback, parameters in next, given do
+    local fn = rawget(module, callback)
+    if type(fn) == "function" and getlocal(fn, 1) == "self" and getinfo(fn, "u").nparams > #parameters then
+      core.argument_error(fname, 1, string.format("%s is written with a colon, and callbacks get no self: " ..
+        "write function Module.%s(%s)", with_place(callback, fn), callback, table.concat(parameters, ", ")))
+    end
+  end
+  checked[module] = true
+end
+
+return blame
