@@ -245,7 +245,8 @@ mb.name = core.name
 --- How many ms a slice may last before it is reported. In a C function, or a callback of one (of sort, of gsub), a
 -- process cannot give way, and the others of its scheduler wait. Each place is reported once, as a warning with the Lua
 -- stack. 50 at first (0 under `MOONBEAM_PREEMPT=n` and `off`), or the environment's MOONBEAM_LONG_SCHEDULE; 0
--- reports none. See Erlang's `system_monitor` with `long_schedule`.
+-- reports none. That a call has not returned after 2 s is told under `MOONBEAM_PREEMPT=n` as well. See Erlang's
+-- `system_monitor` with `long_schedule`.
 -- @function long_schedule
 -- @param[opt] ms the new length
 -- @return the length before

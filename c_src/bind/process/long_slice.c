@@ -97,7 +97,7 @@ void mb_long_slice_ended(struct mb_heap *h, lua_State *L) {
 
 int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb_scheduler *s, struct mb_process *p,
                         mb_pid pid, const char *site, unsigned ms) {
-  uint64_t limit = long_ns(b);
+  uint64_t limit = atomic_load_explicit(&b->stuck_ns, memory_order_relaxed);
   char id[MB_ID_TEXT], text[TEXT_SIZE], *name;
   uint32_t size;
   int written;
@@ -117,6 +117,8 @@ int mb_long_slice_stuck(struct mb_log *log, const struct mb_bounds *b, struct mb
 
 lua_Integer mb_long_schedule(struct mb_heap *h, lua_Integer ms) {
   lua_Integer old = (lua_Integer)(long_ns(h->bounds) / MS_NS);
-  if (ms >= 0) atomic_store_explicit(&h->bounds->long_ns, (uint64_t)ms * MS_NS, memory_order_relaxed);
+  if (ms < 0) return old;
+  atomic_store_explicit(&h->bounds->long_ns, (uint64_t)ms * MS_NS, memory_order_relaxed);
+  atomic_store_explicit(&h->bounds->stuck_ns, (uint64_t)ms * MS_NS, memory_order_relaxed);
   return old;
 }

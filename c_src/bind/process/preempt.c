@@ -161,7 +161,7 @@ static void event(struct mb_heap *h, lua_State *L, lua_Debug *ar) {
 int mb_preempt_open(struct mb_heap *h) {
   const char *how = getenv("MOONBEAM_PREEMPT"), *threshold = getenv("MOONBEAM_LONG_SCHEDULE");
   struct mb_hook *t = h->hook;
-  unsigned long long_ms;
+  unsigned long long_ms, stuck_ms;
   t->event = event;
   if (how && strcmp(how, "off") == 0) {
     t->every = MB_PREEMPT_OFF;
@@ -173,8 +173,10 @@ int mb_preempt_open(struct mb_heap *h) {
   if (!h->owner) return 0;
   /* Where slices are counted or not cut, what is printed does not depend on the clock unless that is wanted. */
   long_ms = t->every == MB_PREEMPT_BY_TIME ? LONG_SCHEDULE_MS : 0;
-  if (threshold && *threshold) long_ms = strtoul(threshold, NULL, 10);
+  stuck_ms = t->every == MB_PREEMPT_OFF ? 0 : LONG_SCHEDULE_MS; /* a program that hangs says so in any case */
+  if (threshold && *threshold) long_ms = stuck_ms = strtoul(threshold, NULL, 10);
   h->bounds->long_ns = long_ms * 1000000ull;
+  h->bounds->stuck_ns = stuck_ms * 1000000ull;
   return mb_ticker_init(h->runtime, t->every == MB_PREEMPT_OFF ? MB_TICKER_RESERVED : MB_TICKER_FOR_ALL);
 }
 
