@@ -29,7 +29,7 @@ local Task = {}
 -- @usage Task.start(print, "from a task")
 function Task.start(fn, ...)
   check.func(fn, "Task.start", 1)
-  return core.spawn_for("Task.start", false, process.run, self(), false, process.callers(), fn, ...)
+  return core.spawn_for("Task.start", false, process.run, self(), false, process.family(), fn, ...)
 end
 
 --- As `start`, linked to the caller. See Elixir's `Task.start_link/1`.
@@ -41,7 +41,7 @@ end
 -- sleep(1)
 function Task.start_link(fn, ...)
   check.func(fn, "Task.start_link", 1)
-  return core.spawn_for("Task.start_link", true, process.run, self(), false, process.callers(), fn, ...)
+  return core.spawn_for("Task.start_link", true, process.run, self(), false, process.family(), fn, ...)
 end
 
 --- Start computing; `await` gives the results. See Elixir's `Task.async/1`.
@@ -55,7 +55,7 @@ end
 -- assert(Task.await(task) == 3)
 function Task.async(fn, ...)
   check.func(fn, "Task.async", 1)
-  local pid, ref = core.spawn_async("Task.async", true, process.reply, 2, process.callers(), fn, ...)
+  local pid, ref = core.spawn_async("Task.async", true, process.reply, 2, process.family(), fn, ...)
   return {pid = pid, ref = ref, owner = self()}
 end
 

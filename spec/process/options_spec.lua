@@ -65,8 +65,8 @@ describe("an option that is not known", function()
       {Registry.start_link, 1, "Registry.start_link",
         "unknown option partitions = 4; options: keys, name, listeners, meta",
         {keys = "unique", name = "x", partitions = 4}},
-      {Registry.dispatch, 4, "Registry.dispatch", "unknown option parallel = true; there are none", "x", 1, f,
-        {parallel = true}},
+      {Registry.dispatch, 4, "Registry.dispatch", "unknown option paralell = true; options: parallel", "x", 1,
+        f, {paralell = true}},
       {mb.PartitionSupervisor.start_link, 1, "PartitionSupervisor.start_link",
         "unknown option partition = 4; options: " ..
         "name, partitions, with_arguments, child_spec, strategy, max_restarts, max_seconds",

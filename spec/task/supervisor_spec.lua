@@ -205,6 +205,51 @@ describe("Task.Supervisor", function()
     end)
   end)
 
+  it("TSUP-11 async takes a table, too, with the time the task gets to end", function()
+    local sup = Task.Supervisor.start_link()
+    for _, how in ipairs{"async", "async_nolink"} do
+      local async = Task.Supervisor[how]
+      local task = async(sup, {start = {math.max, 3, 4}, shutdown = "brutal_kill"})
+      assert.equal(4, Task.await(task))
+      assert.same({1, nil, nil, n = 3}, table.pack(Task.await(async(sup, {
+        start = {function(...) return ... end, 1, nil, nil, n = 4},
+      }))))
+      local ok, e = pcall(async, sup, {start = {math.max}, restart = "transient"})
+      assert.is_false(ok)
+      assert.matches("unknown option restart = \"transient\"; options: start, shutdown", e)
+      ok, e = pcall(async, sup, {start = {math.max}, shutdown = "soon"})
+      assert.is_false(ok)
+      assert.matches('has not started a task: {"invalid_shutdown", "soon"}', e)
+    end
+    Process.flag("trap_exit", true)
+    local killed = Task.Supervisor.async_nolink(sup, {start = {function()
+      Process.flag("trap_exit", true)
+      forever()
+    end}, shutdown = "brutal_kill"})
+    helper.until_waiting(killed.pid)
+    Task.Supervisor.stop(sup)
+    assert.same({false, "killed"}, {Task.yield(killed)})
+  end)
+
+  it("TSUP-11 so do streams, but those without a supervisor", function()
+    Process.flag("trap_exit", true)
+    local me, sup = self(), Task.Supervisor.start_link()
+    local consumer = mb.spawn(function()
+      for _ in Task.Supervisor.async_stream_nolink(sup, {1}, function()
+        Process.flag("trap_exit", true)
+        send(me, {"task", mb.self()})
+        forever()
+      end, {shutdown = "brutal_kill"}) do end
+    end)
+    local ref = mb.monitor(await{"task", any})
+    Task.Supervisor.stop(sup)
+    await{"DOWN", ref, "process", any, "killed"}
+    helper.reason_of(consumer)
+    local ok, e = pcall(Task.async_stream, {1}, print, {shutdown = 5})
+    assert.is_false(ok)
+    assert.matches("unknown option shutdown = 5", e)
+  end)
+
   it("TSUP-10 async_stream_nolink gives failures as results", function()
     with_supervisor(nil, function(sup)
       local results = {}

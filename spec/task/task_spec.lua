@@ -151,6 +151,35 @@ describe("Task.async and await", function()
     assert.same({me}, first)
     assert.same({pid, me}, second)
   end)
+
+  it("TASK-15 knows its ancestors, by their names where they have one", function()
+    local me = self()
+    local function ancestors() return Process.get("$ancestors") end
+    local own, inner, pid = Task.await(Task.async(function()
+      return ancestors(), Task.await(Task.async(ancestors)), mb.self()
+    end))
+    assert.same({me}, own)
+    assert.same({pid, me}, inner)
+    helper.in_process(function()
+      Process.register(mb.self(), "task-15")
+      for _, start in ipairs{Task.start, Task.start_link} do
+        start(function(to) send(to, {"ancestors", Process.get("$ancestors"), Process.get("$callers")}) end, mb.self())
+        assert.same({{"task-15"}, {mb.self()}}, {await{"ancestors", any, any}})
+      end
+      local sup = Task.Supervisor.start_link{name = "task-15 tasks"}
+      local function both() return Process.get("$ancestors"), Process.get("$callers") end
+      assert.same({{"task-15 tasks", "task-15"}, {mb.self()}}, {Task.await(Task.Supervisor.async(sup, both))})
+      Task.Supervisor.start_child(sup, {restart = "transient", start = {function(to)
+        send(to, {"ancestors", Process.get("$ancestors"), Process.get("$callers")})
+      end, mb.self()}})
+      assert.same({{"task-15 tasks", "task-15"}, {mb.self()}}, {await{"ancestors", any, any}})
+      assert.same({"task-15"}, select(2, Task.async_stream({1}, ancestors)()))
+      local agent = mb.Agent.start_link(ancestors)
+      assert.same({"task-15"}, mb.Agent.get(agent))
+      mb.Agent.stop(agent)
+      Task.Supervisor.stop(sup)
+    end)
+  end)
 end)
 
 describe("Task.await_many", function()

@@ -48,23 +48,66 @@ static int get_stand_in(lua_State *L) {
   return stand_in(L, 1, 2);
 }
 
+/* Push the sequence under a key of the dictionary at `dictionary`, which may be none: its length, or 0 with something
+ * else on top. */
+static lua_Integer push_list(lua_State *L, int dictionary, const char *key) {
+  if (!lua_istable(L, dictionary)) {
+    lua_pushnil(L);
+    return 0;
+  }
+  lua_pushstring(L, key);
+  return lua_rawget(L, dictionary) == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, -1) : 0;
+}
+
+/* Replace the value on top by {it, the n items at `list`}. */
+static void prepend(lua_State *L, int list, lua_Integer n) {
+  lua_createtable(L, (int)n + 1, 0);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, 1);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, list, i);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
 /* ancestors() -> what a server started by the caller has for "$ancestors": the caller's name or pid, then its own */
 static int ancestors(lua_State *L) {
+  enum { DICTIONARY = 1, OWN };
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  lua_Integer n = 0;
+  lua_Integer n;
   lua_settop(L, 0);
-  if (mb_push_dictionary(h, L, p, MB_IF_MADE)) {
-    lua_pushliteral(L, "$ancestors");
-    if (lua_rawget(L, 1) == LUA_TTABLE) n = (lua_Integer)lua_rawlen(L, 2);
-  }
-  lua_settop(L, 2);
-  lua_createtable(L, (int)n + 1, 0);
+  if (!mb_push_dictionary(h, L, p, MB_IF_MADE)) lua_settop(L, DICTIONARY);
+  n = push_list(L, DICTIONARY, "$ancestors");
   if (!mb_push_name(h, L, p)) mb_push_id(L, mb_pid_of(p));
-  lua_rawseti(L, 3, 1);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, 2, i);
-    lua_rawseti(L, 3, i + 1);
+  prepend(L, OWN, n);
+  return 1;
+}
+
+/* family() -> what a task started by the caller has of it, for enter_task: false when that is only its pid, else
+ * {"$ancestors" of the task, "$callers" of the caller | false} */
+static int family(lua_State *L) {
+  enum { DICTIONARY = 1, ANCESTORS, CALLERS, NAME, FAMILY };
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  lua_Integer n, callers;
+  lua_settop(L, 0);
+  if (!mb_push_dictionary(h, L, p, MB_IF_MADE)) lua_settop(L, DICTIONARY);
+  n = push_list(L, DICTIONARY, "$ancestors");
+  callers = push_list(L, DICTIONARY, "$callers");
+  if (mb_push_name(h, L, p) || n || callers) {
+    if (lua_gettop(L) < NAME) mb_push_id(L, mb_pid_of(p));
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, NAME);
+    prepend(L, ANCESTORS, n);
+    lua_rawseti(L, FAMILY, 1);
+    if (callers)
+      lua_pushvalue(L, CALLERS);
+    else
+      lua_pushboolean(L, 0);
+    lua_rawseti(L, FAMILY, 2);
+  } else {
+    lua_pushboolean(L, 0);
   }
   return 1;
 }
@@ -75,27 +118,30 @@ static int await_work(lua_State *L) {
   return 0;
 }
 
-/* enter_task(owner, callers | false): the calling process is a task from now on; its dictionary has "$callers", the
- * owner and then the owner's own. */
+/* enter_task(owner, family): the calling process is a task from now on; its dictionary has "$callers", the owner and then
+ * the owner's own, and "$ancestors". */
 static int enter_task(lua_State *L) {
-  enum { OWNER = 1, CALLERS, LIST };
+  enum { OWNER = 1, FAMILY, ANCESTORS, CALLERS, DICTIONARY };
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
-  lua_Integer n;
-  lua_settop(L, CALLERS);
-  n = lua_istable(L, CALLERS) ? (lua_Integer)lua_rawlen(L, CALLERS) : 0;
-  p->private_flags = (p->private_flags & ~(uint32_t)MB_PRIVATE_AWAITS_WORK) | MB_PRIVATE_TASK;
-  lua_createtable(L, (int)n + 1, 0);
-  lua_pushvalue(L, OWNER);
-  lua_rawseti(L, LIST, 1);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, CALLERS, i);
-    lua_rawseti(L, LIST, i + 1);
+  lua_Integer n = 0;
+  lua_settop(L, FAMILY);
+  if (lua_istable(L, FAMILY)) {
+    lua_rawgeti(L, FAMILY, 1);
+    if (lua_rawgeti(L, FAMILY, 2) == LUA_TTABLE) n = (lua_Integer)lua_rawlen(L, CALLERS);
   }
+  lua_settop(L, CALLERS);
+  p->private_flags = (p->private_flags & ~(uint32_t)MB_PRIVATE_AWAITS_WORK) | MB_PRIVATE_TASK;
+  lua_pushvalue(L, OWNER);
+  prepend(L, CALLERS, n);
+  lua_replace(L, CALLERS);
   mb_push_dictionary(h, L, p, MB_MAKE);
   lua_pushliteral(L, "$callers");
-  lua_pushvalue(L, LIST);
-  lua_rawset(L, -3);
+  lua_pushvalue(L, CALLERS);
+  lua_rawset(L, DICTIONARY);
+  lua_pushliteral(L, "$ancestors");
+  lua_pushvalue(L, lua_istable(L, ANCESTORS) ? ANCESTORS : CALLERS); /* the owner alone is both */
+  lua_rawset(L, DICTIONARY);
   return 0;
 }
 
@@ -225,6 +271,7 @@ static int started_schedulers(lua_State *L) {
 void mb_open_server(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"module_name", module_name},
                                        {"ancestors", ancestors},
+                                       {"family", family},
                                        {"enter_server", enter_server},
                                        {"await_work", await_work},
                                        {"enter_task", enter_task},

@@ -121,7 +121,7 @@ void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_tex
     }
   }
   add_list(L, &b, "callers", first + CALLERS);
-  add_list(L, &b, "ancestors", first + ANCESTORS);
+  if (!is_task) add_list(L, &b, "ancestors", first + ANCESTORS); /* a task's callers say it */
   luaL_pushresult(&b);
   lua_replace(L, first);
   lua_settop(L, first);

@@ -12,27 +12,27 @@ local unpack = table.unpack
 
 local process = {}
 
---- The callers of the calling process, for the tasks it starts; false when it has none.
-function process.callers() return core.process_get("$callers") or false end
+--- What tasks of the calling process have of it, ancestors and callers; false when that is only its pid.
+process.family = core.family
 
 local enter = core.enter_task
 
 --- A task that its owner awaits: replies with what fn returns.
-function process.reply(owner, ref, callers, fn, ...)
-  enter(owner, callers)
+function process.reply(owner, ref, family, fn, ...)
+  enter(owner, family)
   core.reply(owner, ref, fn(...))
 end
 
 --- A task that answers nobody. The arguments stand in the same places for all of these; `_` is the reference, which
 -- nobody waits for.
-function process.run(owner, _, callers, fn, ...)
-  enter(owner, callers)
+function process.run(owner, _, family, fn, ...)
+  enter(owner, family)
   fn(...)
 end
 
 --- A task of a stream, started by the stream's monitor process: replies to the stream's own reference.
-function process.stream(_, _, owner, ref, position, callers, fn, ...)
-  enter(owner, callers)
+function process.stream(_, _, family, owner, ref, position, fn, ...)
+  enter(owner, family)
   core.reply(owner, ref, position, "reply", fn(...))
 end
 
@@ -40,7 +40,9 @@ local function owner_gone(_, reason) return core.exit({"shutdown", reason}) end
 
 --- A task that waits for its owner to hand it work: one of the functions above, called with owner, a reference and what
 -- else was handed over. Other messages stay for the work to receive. Work that cannot be made here is its end.
-function process.wait(owner)
+-- @param owner pid
+-- @param ancestors the supervisor's and itself; from the owner it has callers
+function process.wait(owner, ancestors)
   local watch = core.monitor(owner)
   core.await_work()
   local ref, work, _, body = core.select{
@@ -49,7 +51,8 @@ function process.wait(owner)
   }
   if body then return body(ref, work) end
   core.demonitor(watch, "flush")
-  return work[1](owner, ref, unpack(work, 2, work.n))
+  local family = work[2]
+  return work[1](owner, ref, {ancestors, family and family[2]}, unpack(work, 3, work.n))
 end
 
 --- Hand work to a task of the calling process that waits. What cannot be copied raises, and the task is ended.
@@ -66,10 +69,11 @@ function process.hand_over(fname, pid, ...)
 end
 
 --- The start functions of a supervisor's tasks.
-function process.start_waiting(owner) return core.spawn_link(process.wait, owner) end
+function process.start_waiting(owner) return core.spawn_link(process.wait, owner, core.ancestors()) end
 
-function process.start_running(owner, callers, fn, arguments)
-  return core.spawn_link(process.run, owner, false, callers, fn, unpack(arguments, 1, arguments.n))
+function process.start_running(owner, family, fn, arguments)
+  return core.spawn_link(process.run, owner, false, {core.ancestors(), family and family[2]}, fn,
+    unpack(arguments, 1, arguments.n))
 end
 
 --- Let a supervisor start a task of the calling process that waits.

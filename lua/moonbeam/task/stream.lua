@@ -25,7 +25,7 @@ local function start(s)
   local me = self()
   s.owner = me
   s.monitor, s.ref = core.spawn_async(s.fname, true, monitor.run, s.supervisor and 2 or 3,
-    core.process_info(me, "trap_exit"), s.timeout, process.callers(), s.fn, s.supervisor, s.linked)
+    core.process_info(me, "trap_exit"), s.timeout, process.family(), s.fn, s.supervisor, s.linked, s.shutdown)
 end
 
 -- Forget the monitor process, which is dead.
@@ -178,10 +178,15 @@ local function check_supervisor(supervisor, fname)
   end
 end
 
-local stream_options = options.of{
-  {"max_concurrency", options.integer(1)}, {"ordered", options.boolean}, {"timeout", options.timeout},
-  {"on_timeout", options.one_of("exit", "kill_task")}, {"zip_input_on_exit", options.boolean},
-}
+local function options_with(...)
+  return options.of{
+    {"max_concurrency", options.integer(1)}, {"ordered", options.boolean}, {"timeout", options.timeout},
+    {"on_timeout", options.one_of("exit", "kill_task")}, {"zip_input_on_exit", options.boolean}, ...
+  }
+end
+
+-- The shutdown is as in child specifications.
+local stream_options, supervised_options = options_with(), options_with("shutdown")
 
 --- A new stream.
 -- @param fname the function that makes it, for errors
@@ -194,9 +199,9 @@ function stream.new(fname, index, supervisor, linked, source, fn, opts)
   check.func(fn, fname, index + 1)
   index = index + 2
   if supervisor ~= false then check_supervisor(supervisor, fname) end
-  opts = options.check(opts, stream_options, fname, index)
+  opts = options.check(opts, supervisor and supervised_options or stream_options, fname, index)
   local s = {
-    fname = fname, source = source, fn = fn, supervisor = supervisor, linked = linked,
+    fname = fname, source = source, fn = fn, supervisor = supervisor, linked = linked, shutdown = opts.shutdown,
     max_concurrency = opts.max_concurrency or core.cores(), on_timeout = opts.on_timeout or "exit",
     timeout = check.timeout(opts.timeout, 5000, fname, index), ordered = opts.ordered ~= false,
     zip_input_on_exit = opts.zip_input_on_exit or false,

@@ -17,14 +17,14 @@ local monitor = {}
 -- Start the task of an item, a packed sequence: pid, ref | nil, why the supervisor has refused.
 local function start(m, position, item)
   if not m.supervisor then
-    return core.spawn_async(false, true, process.stream, 0, m.consumer, m.ref, position, m.callers, m.fn,
+    return core.spawn_async(false, true, process.stream, 0, m.family, m.consumer, m.ref, position, m.fn,
       unpack(item, 1, item.n))
   end
-  local pid, reason = process.start_in(m.supervisor)
+  local pid, reason = process.start_in(m.supervisor, m.shutdown)
   if pid == nil then return nil, reason end
   if m.linked then core.link(pid) end
-  return pid, process.hand_over("Task.Supervisor.async_stream", pid, process.stream, m.consumer, m.ref, position,
-    m.callers, m.fn, unpack(item, 1, item.n))
+  return pid, process.hand_over("Task.Supervisor.async_stream", pid, process.stream, m.family, m.consumer, m.ref,
+    position, m.fn, unpack(item, 1, item.n))
 end
 
 local function begin(m, item)
@@ -86,15 +86,16 @@ end
 -- the task itself, or "down", reason, "late", or "refused", reason by the monitor process
 -- @param trapping whether the consumer traps exits
 -- @param timeout for each task
--- @param callers of the consumer
+-- @param family of the consumer, for the tasks
 -- @param fn what the tasks run
 -- @param supervisor of the tasks, or false
 -- @param linked whether tasks of a supervisor are linked
-function monitor.run(consumer, ref, trapping, timeout, callers, fn, supervisor, linked)
+-- @param shutdown of tasks of a supervisor, as in child specifications
+function monitor.run(consumer, ref, trapping, timeout, family, fn, supervisor, linked, shutdown)
   core.process_flag("trap_exit", true)
   local m = {
-    consumer = consumer, ref = ref, timeout = timeout, callers = callers, fn = fn, supervisor = supervisor,
-    linked = linked, count = 0, -- of items
+    consumer = consumer, ref = ref, timeout = timeout, family = family, fn = fn, supervisor = supervisor,
+    linked = linked, shutdown = shutdown, count = 0, -- of items
     running = {}, -- ref -> {pid =, position =, late =, deadline =}
     line = {}, first = 1, last = 0, -- refs
   }

@@ -22,6 +22,7 @@ local TaskSupervisor = {}
 local start_options = options.of{{"name", options.name}, "max_children", "max_restarts", "max_seconds"}
 -- Those of restart and shutdown are as in child specifications.
 local child_options = options.of{"start", "restart", "shutdown"}
+local async_options = options.of{"start", "shutdown"}
 
 --- Start a supervisor of tasks, linked to the caller. See Elixir's `Task.Supervisor.start_link/1`.
 -- @param[opt] opts table: name, max_children ("infinity"), max_restarts (3) within max_seconds (5), which count only
@@ -43,20 +44,41 @@ function TaskSupervisor.child_spec(opts)
   return {id = opts.name or "Task.Supervisor", start = {TaskSupervisor.start_link, opts}, type = "supervisor"}
 end
 
-local function async(fname, linked, supervisor, fn, ...)
-  check.func(fn, fname, 2)
-  local pid, reason = process.start_in(supervisor, nil, fname)
+-- What was given as argument 2: the options of the child, the function, its arguments packed.
+local function work_of(fname, known, what, ...)
+  if type(what) ~= "table" or what.start == nil then
+    check.func(what, fname, 2)
+    return {}, what, table.pack(...)
+  end
+  options.check(what, known, fname, 2)
+  local start = what.start
+  if type(start) ~= "table" then
+    core.argument_error(fname, 2, "start is {function, arguments...}, got " .. core.type(start))
+  end
+  check.func(start[1], fname, 2)
+  return what, start[1], table.pack(table.unpack(start, 2, start.n))
+end
+
+local function begin(fname, linked, supervisor, shutdown, fn, ...)
+  local pid, reason = process.start_in(supervisor, shutdown, fname)
   if pid == nil then return process.refused(supervisor, reason) end
   if linked then core.link(pid) end
-  return {pid = pid, ref = process.hand_over(fname, pid, process.reply, process.callers(), fn, ...), owner = self()}
+  return {pid = pid, ref = process.hand_over(fname, pid, process.reply, process.family(), fn, ...), owner = self()}
+end
+
+local function async(fname, linked, supervisor, fn, ...)
+  if type(fn) == "function" then return begin(fname, linked, supervisor, nil, fn, ...) end
+  local opts, work, arguments = work_of(fname, async_options, fn, ...)
+  return begin(fname, linked, supervisor, opts.shutdown, work, table.unpack(arguments, 1, arguments.n))
 end
 
 --- Start computing in a task of the supervisor, linked to the caller as `Task.async` does. See Elixir's
 -- `Task.Supervisor.async/2`.
 -- Raises when the supervisor has its max_children; exits as GenServer.call does when there is no supervisor.
 -- @param supervisor pid, name or via table
--- @param fn function; copied
--- @param ... its arguments
+-- @param fn function, which is copied, or a table: start = {fn, arguments...}, shutdown (5000 ms, "brutal_kill" or
+-- "infinity": what the task gets when the supervisor stops)
+-- @param ... arguments of a function
 -- @return task, for Task.await and the like
 -- @usage
 -- local sup = Task.Supervisor.start_link()
@@ -68,8 +90,8 @@ end
 --- As `async`, without a link: the caller hears of the task's failure by `Task.yield` or `Task.await`, or by its DOWN.
 -- See Elixir's `Task.Supervisor.async_nolink/2`.
 -- @param supervisor pid, name or via table
--- @param fn function; copied
--- @param ... its arguments
+-- @param fn function or table, as for `async`
+-- @param ... arguments of a function
 -- @return task
 -- @usage
 -- local sup = Task.Supervisor.start_link()
@@ -77,21 +99,6 @@ end
 -- assert(ok == false and reason == "failed")
 function TaskSupervisor.async_nolink(supervisor, fn, ...)
   return async("Task.Supervisor.async_nolink", false, supervisor, fn, ...)
-end
-
--- What start_child was given: the function, its arguments packed, and the options of the child.
-local function work_of(what, ...)
-  if type(what) ~= "table" or what.start == nil then
-    check.func(what, "Task.Supervisor.start_child", 2)
-    return {}, what, table.pack(...)
-  end
-  options.check(what, child_options, "Task.Supervisor.start_child", 2)
-  local start = what.start
-  if type(start) ~= "table" then
-    core.argument_error("Task.Supervisor.start_child", 2, "start is {function, arguments...}, got " .. core.type(start))
-  end
-  check.func(start[1], "Task.Supervisor.start_child", 2)
-  return what, start[1], table.pack(table.unpack(start, 2, start.n))
 end
 
 --- Start a task that nobody awaits, as a child of the supervisor. See Elixir's `Task.Supervisor.start_child/3`.
@@ -105,17 +112,17 @@ end
 -- local pid = Task.Supervisor.start_child(sup, {start = {sleep, "infinity"}, restart = "transient"})
 -- assert(Task.Supervisor.children(sup)[1] == pid)
 function TaskSupervisor.start_child(supervisor, fn, ...)
-  local opts, work, arguments = work_of(fn, ...)
-  local callers = process.callers()
+  local opts, work, arguments = work_of("Task.Supervisor.start_child", child_options, fn, ...)
+  local family = process.family()
   if opts.restart ~= nil and opts.restart ~= "temporary" then
     return client.start_child(supervisor, {
-      id = "Task", start = {process.start_running, self(), callers, work, arguments},
+      id = "Task", start = {process.start_running, self(), family, work, arguments},
       restart = opts.restart, shutdown = opts.shutdown,
     }, "Task.Supervisor.start_child")
   end
   local pid, reason = process.start_in(supervisor, opts.shutdown, "Task.Supervisor.start_child")
   if pid == nil then return nil, reason end
-  local ref = process.hand_over("Task.Supervisor.start_child", pid, process.run, callers, work,
+  local ref = process.hand_over("Task.Supervisor.start_child", pid, process.run, family, work,
     table.unpack(arguments, 1, arguments.n))
   core.demonitor(ref, "flush")
   return pid
@@ -161,7 +168,7 @@ end
 -- @param supervisor pid, name or via table
 -- @param source sequence or iterator function
 -- @param fn function of an item
--- @param[opt] opts as for Task.async_stream
+-- @param[opt] opts as for Task.async_stream; and shutdown, as for `async`
 -- @return iterator for the generic for
 -- @usage
 -- local sup = Task.Supervisor.start_link()
@@ -175,7 +182,7 @@ end
 -- @param supervisor pid, name or via table
 -- @param source sequence or iterator function
 -- @param fn function of an item
--- @param[opt] opts as for Task.async_stream
+-- @param[opt] opts as for `async_stream`
 -- @return iterator for the generic for
 -- @usage
 -- local sup = Task.Supervisor.start_link()
