@@ -93,12 +93,12 @@ static void server_exits(struct mb_scheduler *s, struct mb_process *p, struct mb
 }
 
 int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, enum mb_keys keys,
-                     mb_pid link_target, struct mb_bytes listeners, mb_pid *server) {
+                     mb_pid link_target, struct mb_bytes settings, mb_pid *server) {
   struct mb_registries *all = &s->runtime->registries;
   struct mb_registry *r, **at;
   int err = 0;
   if (p->state == MB_EXITING) return MB_ENOPROC;
-  r = malloc(sizeof *r + name.size + listeners.size);
+  r = malloc(sizeof *r + name.size + settings.size);
   if (!r) return MB_ENOMEM;
   *r = (struct mb_registry){.holding = {.end = server_exits, .kind = MB_HOLDING_REGISTRY},
                             .keys = keys, .link_target = link_target};
@@ -106,8 +106,8 @@ int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_byt
   r->server = atomic_load_explicit(&p->pid, memory_order_relaxed);
   memcpy(r->bytes, name.data, name.size);
   r->name = (struct mb_bytes){r->bytes, name.size};
-  if (listeners.size) memcpy(r->bytes + name.size, listeners.data, listeners.size);
-  r->listeners = (struct mb_bytes){r->bytes + name.size, listeners.size};
+  if (settings.size) memcpy(r->bytes + name.size, settings.data, settings.size);
+  r->settings = (struct mb_bytes){r->bytes + name.size, settings.size};
   atomic_fetch_add_explicit(&all->registries, 1, memory_order_relaxed);
   while (!err && r->shard_count < MB_SHARDS) {
     err = mb_shard_init(&r->shards[r->shard_count]);
@@ -139,11 +139,11 @@ int mb_registry_link_target(struct mb_scheduler *s, struct mb_bytes name, mb_pid
   return r ? 0 : MB_EREGISTRY;
 }
 
-int64_t mb_registry_listeners(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size) {
+int64_t mb_registry_settings(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size) {
   uv_rwlock_t *gate = mb_registry_enter(s);
   struct mb_registry *r = mb_registry_find(s, name);
   int64_t used = r ? 0 : MB_EREGISTRY;
-  if (r) mb_append(room, size, &used, r->listeners.data, r->listeners.size);
+  if (r) mb_append(room, size, &used, r->settings.data, r->settings.size);
   uv_rwlock_rdunlock(gate);
   return used;
 }
@@ -168,6 +168,35 @@ int64_t mb_registry_lookup(struct mb_scheduler *s, const struct mb_address *at, 
         mb_append(room, size, &used, e->value, e->value_size);
       }
       e = e->next != first ? e->next : NULL;
+    }
+    uv_rwlock_rdunlock(&shard->lock);
+  }
+  uv_rwlock_rdunlock(gate);
+  return used;
+}
+
+/* Append the registrations of a key, of which e is the first. Under the shard's lock. */
+static void append_entries(const struct mb_registration *e, unsigned char *room, size_t size, int64_t *used) {
+  const struct mb_registration *first = e;
+  do {
+    struct mb_entry_found entry = {{e->pid, e->ref, e->value_size}, e->key_size};
+    mb_append(room, size, used, &entry, sizeof entry);
+    mb_append(room, size, used, e->bytes, e->key_size);
+    mb_append(room, size, used, e->value, e->value_size);
+    e = e->next;
+  } while (e != first);
+}
+
+int64_t mb_registry_entries(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size) {
+  uv_rwlock_t *gate = mb_registry_enter(s);
+  struct mb_registry *r = mb_registry_find(s, name);
+  int64_t used = r ? 0 : MB_EREGISTRY;
+  for (unsigned i = 0; r && i < MB_SHARDS; i++) {
+    struct mb_shard *shard = &r->shards[i];
+    uv_rwlock_rdlock(&shard->lock);
+    for (uint32_t b = 0; b < shard->capacity; b++) {
+      for (const struct mb_registration *e = shard->buckets[b]; e; e = e->chain)
+        if (e->pid) append_entries(e, room, size, &used);
     }
     uv_rwlock_rdunlock(&shard->lock);
   }

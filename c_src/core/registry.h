@@ -74,16 +74,16 @@ void mb_registries_deinit(struct mb_registries *all);
  * that name. */
 
 /* Open a registry that belongs to p from now on; those registered are linked to link_target, another process.
- * `listeners`: for the layer above. 0, MB_ENAME: there is one of this name, which belongs to *server, MB_ENOPROC: p is
+ * `settings`: for the layer above. 0, MB_ENAME: there is one of this name, which belongs to *server, MB_ENOPROC: p is
  * dead, MB_ENOMEM. */
 int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, enum mb_keys keys,
-                     mb_pid link_target, struct mb_bytes listeners, mb_pid *server);
+                     mb_pid link_target, struct mb_bytes settings, mb_pid *server);
 
 /* Whom those registered are linked to. 0. */
 int mb_registry_link_target(struct mb_scheduler *s, struct mb_bytes name, mb_pid *link_target);
 
 /* Copy what the registry was opened with. The number of bytes; none is copied when that is more than there is room. */
-int64_t mb_registry_listeners(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size);
+int64_t mb_registry_settings(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size);
 
 /* Register p, which runs on s, and link it to the registry's link target. 0 with that in *who; MB_ENAME: unique,
  * and *who stands there already; MB_ENOPROC: p is dying; MB_ENOMEM. */
@@ -98,6 +98,16 @@ int mb_registry_remove(struct mb_scheduler *s, struct mb_process *p, const struc
  * those of one process. The number of bytes; nothing is copied when that is more than there is room. */
 int64_t mb_registry_lookup(struct mb_scheduler *s, const struct mb_address *at, mb_pid only, unsigned char *room,
                            size_t size);
+
+/* What mb_registry_entries copies for each registration, the key's bytes and then the value's behind it. */
+struct mb_entry_found {
+  struct mb_found found;
+  uint32_t key_size;
+};
+
+/* Copy a struct mb_entry_found, a key and a value for each registration, those of a key in the order they were made.
+ * What comes or goes meanwhile is among them or is not. As mb_registry_lookup. */
+int64_t mb_registry_entries(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size);
 
 /* Who stands under a key of a unique registry, 0: nobody. 0, or MB_EDUPLICATE: it is not unique. */
 int mb_registry_whereis(struct mb_scheduler *s, const struct mb_address *at, mb_pid *pid);

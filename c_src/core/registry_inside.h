@@ -16,7 +16,7 @@ struct mb_registry {
   atomic_uint references;   /* one while it is open, one of each membership, and of who is at work on it */
   enum mb_keys keys;
   mb_pid server, link_target;
-  struct mb_bytes name, listeners; /* in `bytes` */
+  struct mb_bytes name, settings; /* in `bytes` */
   unsigned shard_count;            /* that have been made */
   struct mb_shard shards[MB_SHARDS];
   unsigned char bytes[];

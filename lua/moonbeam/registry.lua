@@ -34,7 +34,7 @@ end
 
 local start_options = options.of({
   {"keys", options.one_of("unique", "duplicate"), required = true}, {"name", options.plain_name, required = true},
-  {"listeners", listeners_rule}, {"meta", options.table},
+  {"partitions", options.integer(1)}, {"listeners", listeners_rule}, {"meta", options.table},
 }, "the option ")
 
 local function check_options(opts) return options.check(opts, start_options, "Registry.start_link", 1) end
@@ -43,7 +43,8 @@ local function check_options(opts) return options.check(opts, start_options, "Re
 -- When it ends all registrations end; the processes that are registered are linked to it and, unless they trap
 -- exits, die with it: of "shutdown" when it is stopped.
 -- @param opts table: keys ("unique" or "duplicate"), name (string); also listeners (sequence of registered names
--- that are told of registrations), meta (table of what `meta` gives)
+-- that are told of registrations), meta (table of what `meta` gives), partitions (1: into how many parts a parallel
+-- `dispatch` divides those that stand under a key; the table is one that all schedulers share, however many)
 -- @return pid | nil, {"already_started", pid} when the name is taken
 -- @usage
 -- Registry.start_link{keys = "unique", name = "rooms"}
@@ -52,7 +53,12 @@ local function check_options(opts) return options.check(opts, start_options, "Re
 function Registry.start_link(opts)
   check_options(opts)
   local arg = {name = opts.name, keys = opts.keys, meta = opts.meta}
-  if opts.listeners and opts.listeners[1] then arg.listeners = opts.listeners end
+  local listeners, partitions = opts.listeners or {}, opts.partitions or 1
+  if listeners[1] or partitions > 1 then
+    arg.settings = table.move(listeners, 1, #listeners, 1, {
+      partitions = partitions, duplicate = opts.keys == "duplicate",
+    })
+  end
   return GenServer.start_link(callbacks, arg, {name = opts.name})
 end
 
@@ -68,7 +74,7 @@ end
 -- Registering
 
 local function tell_listeners(reg, event)
-  for _, name in ipairs(core.registry_listeners(reg) or {}) do
+  for _, name in ipairs(core.registry_settings(reg, "Registry.register") or {}) do
     local listener = core.process_whereis(name)
     if listener then core.send(listener, event) end
   end
@@ -223,25 +229,57 @@ function Registry.match(reg, key, pattern) return matching(reg, key, pattern, "R
 -- assert(Registry.count_match("topics", "news", {"page", any}) == 1)
 function Registry.count_match(reg, key, pattern) return #matching(reg, key, pattern, "Registry.count_match") end
 
+-- Which of n parts a process belongs to: the same one for all its entries.
+local function part_of(pid, n) return tonumber(string.match(tostring(pid), "%.(%d+)%.")) % n + 1 end
+
+-- Call fn in a task for each part of the entries, and wait for all.
+local function dispatch_parts(entries, n, fn)
+  local Task = require "moonbeam.task"
+  local parts, tasks = {}, {}
+  for _, entry in ipairs(entries) do
+    local number = part_of(entry[1], n)
+    local part = parts[number] or {}
+    parts[number] = part
+    part[#part + 1] = entry
+  end
+  for _, part in next, parts do tasks[#tasks + 1] = Task.async(fn, part) end
+  for _, task in ipairs(tasks) do Task.await(task, "infinity") end
+end
+
+local dispatch_options = options.of{{"parallel", options.boolean}}
+
 --- Call fn with all that stand under a key, in the calling process; not when nobody does. See Elixir's
 -- `Registry.dispatch/3`. What fn raises reaches the caller.
+--
+-- With parallel = true, in a registry that was started with several partitions and has duplicate keys, fn is called for
+-- each partition that somebody stands in, in tasks that are linked to the caller, which waits for all of them: fn and
+-- the entries are copied. It pays when fn takes long for each entry.
 -- @param reg name of a registry
 -- @param key
 -- @param fn function of a sequence of {pid, value}
--- @param[opt] opts there are none yet: Elixir's `parallel` is refused, as any other
+-- @param[opt] opts table: parallel (false)
 -- @return true
 -- @usage
--- Registry.start_link{keys = "duplicate", name = "topics"}
+-- Registry.start_link{keys = "duplicate", name = "topics", partitions = 4}
 -- Registry.register("topics", "news")
--- Registry.dispatch("topics", "news", function(entries)
+-- local function tell(entries)
 --   for _, entry in ipairs(entries) do send(entry[1], "something happened") end
--- end)
+-- end
+-- Registry.dispatch("topics", "news", tell)
+-- assert(receive() == "something happened")
+-- Registry.dispatch("topics", "news", tell, {parallel = true})
 -- assert(receive() == "something happened")
 function Registry.dispatch(reg, key, fn, opts)
   check.func(fn, "Registry.dispatch", 3)
-  options.check(opts, options.none, "Registry.dispatch", 4)
+  opts = options.check(opts, dispatch_options, "Registry.dispatch", 4)
   local entries = core.registry_lookup(reg, key, "Registry.dispatch")
-  if entries[1] then core.call_user(fn, entries) end
+  if not entries[1] then return true end
+  local settings = opts.parallel and core.registry_settings(reg, "Registry.dispatch")
+  if settings and settings.partitions > 1 and settings.duplicate then
+    dispatch_parts(entries, settings.partitions, fn)
+  else
+    core.call_user(fn, entries)
+  end
   return true
 end
 

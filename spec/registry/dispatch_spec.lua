@@ -50,6 +50,55 @@ describe("Registry.dispatch", function()
       assert.same({{self(), 1}}, Registry.lookup("reg", "k"))
     end)
   end)
+
+  it("REG-20 in parallel calls it in a task for each partition that somebody stands in", function()
+    with("duplicate", function()
+      local me, pids = self(), {}
+      for i = 1, 20 do pids[i] = member({"k", i}, {"k", -i}) end
+      local function tell(entries) send(me, {"told", self(), entries}) end
+      Registry.dispatch("reg", "k", tell, {parallel = true})
+      local seen, tasks, part, count = {}, 0, {}, 0
+      while count < 40 do
+        local task, entries = await{"told", any, any}
+        assert.are_not.equal(self(), task)
+        tasks, count = tasks + 1, count + #entries
+        for _, entry in ipairs(entries) do
+          seen[entry[2]] = entry[1]
+          assert.equal(task, part[entry[1]] or task)
+          part[entry[1]] = task
+        end
+      end
+      assert.is_nil(receive(0))
+      assert.is_true(tasks <= 3)
+      for i, pid in ipairs(pids) do assert.same({pid, pid}, {seen[i], seen[-i]}) end
+      assert.is_true(Registry.dispatch("reg", "none", tell, {parallel = true}))
+      Registry.dispatch("reg", "k", tell)
+      assert.same({self(), 40}, {(function(by, entries) return by, #entries end)(await{"told", any, any})})
+      for _, pid in ipairs(pids) do stop(pid) end
+    end, {partitions = 3})
+  end)
+
+  it("REG-20 in parallel is as usual where there is one partition, or one process under a key", function()
+    for _, case in ipairs{{"duplicate"}, {"duplicate", 1}, {"unique", 4}} do
+      with(case[1], function()
+        Registry.register("reg", "k", 1)
+        local seen
+        Registry.dispatch("reg", "k", function(entries) seen = {self(), #entries} end, {parallel = true})
+        assert.same({self(), 1}, seen)
+      end, {partitions = case[2]})
+    end
+  end)
+
+  it("REG-20 in parallel takes the caller along when the function fails", function()
+    with("duplicate", function()
+      local pid = member({"k", 1})
+      local reason = helper.exit_reason(function()
+        Registry.dispatch("reg", "k", function() mb.exit("oops") end, {parallel = true})
+      end)
+      assert.is_true(reason == "oops" or reason[1] == "oops" and reason[2][2] == "await")
+      stop(pid)
+    end, {partitions = 2})
+  end)
 end)
 
 describe("Registry.match", function()

@@ -75,15 +75,15 @@ static void check(struct mb_heap *h, lua_State *L, const char *function, int64_t
 
 /* Starting and stopping */
 
-/* open(name, duplicate, owner, listeners | nil) -> true | nil, server */
+/* open(name, duplicate, owner, settings | nil) -> true | nil, server */
 static int registry_open(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   struct mb_bytes name = check_registry(h, L, "Registry.start_link");
   mb_pid owner = mb_check_pid(h, L, 3, "Registry.start_link", 1), server;
-  struct mb_bytes listeners = encode(h, L, 4, "Registry.start_link", 1);
+  struct mb_bytes settings = encode(h, L, 4, "Registry.start_link", 1);
   enum mb_keys keys = lua_toboolean(L, 2) ? MB_KEYS_DUPLICATE : MB_KEYS_UNIQUE;
-  int err = mb_registry_open(h->scheduler, p, name, keys, owner, listeners, &server);
+  int err = mb_registry_open(h->scheduler, p, name, keys, owner, settings, &server);
   if (err == MB_ENAME) {
     lua_pushnil(L);
     mb_push_id(L, server);
@@ -110,14 +110,15 @@ static int registry_owner(lua_State *L) {
   return 1;
 }
 
-/* listeners(name) -> what it was opened with */
-static int registry_listeners(lua_State *L) {
+/* settings(name, function) -> what it was opened with */
+static int registry_settings(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_bytes name = check_registry(h, L, "Registry.register");
+  const char *function = luaL_checkstring(L, 2);
+  struct mb_bytes name = check_registry(h, L, function);
   struct copy c;
   int64_t size;
   copy_begin(&c);
-  while ((size = mb_registry_listeners(h->scheduler, name, c.bytes, c.size)) > (int64_t)c.size) {
+  while ((size = mb_registry_settings(h->scheduler, name, c.bytes, c.size)) > (int64_t)c.size) {
     c.size = (size_t)size;
     c.bytes = lua_newuserdatauv(L, c.size, 0);
   }
@@ -315,6 +316,41 @@ static int registry_keys(lua_State *L) {
   return mb_worked(h, L, mb_worker(h, L), MB_COST_MESSAGE, 1);
 }
 
+/* entries(name, function) -> {{key, pid, value}...} */
+static int registry_entries(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const char *function = luaL_checkstring(L, 2);
+  struct mb_bytes name = check_registry(h, L, function);
+  struct copy c;
+  int64_t size;
+  lua_Integer n = 0;
+  copy_begin(&c);
+  while ((size = mb_registry_entries(h->scheduler, name, c.bytes, c.size)) > (int64_t)c.size) {
+    c.size = (size_t)size;
+    c.bytes = lua_newuserdatauv(L, c.size, 0);
+  }
+  check(h, L, function, size);
+  lua_newtable(L);
+  for (const unsigned char *at = c.bytes; at < c.bytes + size;) {
+    struct mb_entry_found entry;
+    memcpy(&entry, at, sizeof entry);
+    at += sizeof entry;
+    lua_createtable(L, 3, 0);
+    mb_decode(h, L, at);
+    lua_rawseti(L, -2, 1);
+    mb_push_id(L, entry.found.pid);
+    lua_rawseti(L, -2, 2);
+    at += entry.key_size;
+    if (entry.found.size) {
+      mb_decode(h, L, at);
+      lua_rawseti(L, -2, 3);
+    }
+    at += entry.found.size;
+    lua_rawseti(L, -2, ++n);
+  }
+  return mb_worked(h, L, mb_worker(h, L), MB_COST_MESSAGE, 1);
+}
+
 /* count(name) -> integer */
 static int registry_count(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -376,7 +412,7 @@ void mb_open_registry(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"registry_open", registry_open},
                                        {"registry_ignore_links", registry_ignore_links},
                                        {"registry_owner", registry_owner},
-                                       {"registry_listeners", registry_listeners},
+                                       {"registry_settings", registry_settings},
                                        {"registry_register", registry_register},
                                        {"registry_unregister", registry_unregister},
                                        {"registry_update", registry_update},
@@ -385,6 +421,7 @@ void mb_open_registry(struct mb_heap *h, lua_State *L) {
                                        {"registry_values", registry_values},
                                        {"registry_whereis", registry_whereis},
                                        {"registry_keys", registry_keys},
+                                       {"registry_entries", registry_entries},
                                        {"registry_count", registry_count},
                                        {"registry_meta", registry_meta},
                                        {"registry_put_meta", registry_put_meta},

@@ -213,7 +213,7 @@ TEST(a_unique_key_is_one_process_s_until_it_exits_or_the_registry_closes) {
   CHECK(add(s, a, "nobody's", "k", "1") == MB_EREGISTRY);
   CHECK(mb_registry_open(s, b, text("u"), MB_KEYS_UNIQUE, pid_of(b), text(""), &who) == MB_ENAME &&
         who == pid_of(server));
-  CHECK(mb_registry_listeners(s, text("u"), room, sizeof room) == 1 && room[0] == 'l');
+  CHECK(mb_registry_settings(s, text("u"), room, sizeof room) == 1 && room[0] == 'l');
   CHECK(mb_registry_link_target(s, text("u"), &who) == 0 && who == pid_of(link_target));
   CHECK(mb_registry_whereis(s, &k, &who) == 0 && who == 0);
   CHECK(add(s, a, "u", "k", "1") == 0 && add(s, b, "u", "k", "2") == MB_ENAME && add(s, a, "u", "k", "2") == MB_ENAME);

@@ -22,7 +22,7 @@ end
 
 function callbacks.init(options)
   local owner = GenServer.start_link(owner_callbacks)
-  local ok, holder = core.registry_open(options.name, options.keys == "duplicate", owner, options.listeners)
+  local ok, holder = core.registry_open(options.name, options.keys == "duplicate", owner, options.settings)
   if not ok then
     stop_owner(owner)
     return "error", {"already_started", holder}
