@@ -22,6 +22,7 @@ local client = require "moonbeam.gen_server.client"
 local multi_call = require "moonbeam.gen_server.multi_call"
 local names = require "moonbeam.internal.names"
 local reload = require "moonbeam.gen_server.reload"
+local requests = require "moonbeam.gen_server.requests"
 
 local type = type
 
@@ -32,7 +33,8 @@ local GenServer = {}
 -- @function start
 -- @param module table of callbacks
 -- @param arg for init
--- @param[opt] opts table: name (string or via), timeout (ms for init; then nil, "timeout")
+-- @param[opt] opts table: name (string or via), timeout (ms for init; then nil, "timeout"), hibernate_after (ms: a server
+-- that has waited so long for a message, and has no timeout of its own, hibernates)
 -- @return pid | nil, reason | "ignore"; the reason {"already_started", pid} when the name is taken
 -- @usage
 -- local Counter = {}
@@ -158,6 +160,109 @@ GenServer.multi_call = multi_call.multi_call
 -- @return true, also where there is no such server
 -- @usage assert(GenServer.abcast("nobody", "hello"))
 GenServer.abcast = multi_call.abcast
+
+-- Requests whose responses are waited for later
+
+--- Send a request and go on: the response is taken later, by `wait_response`, `receive_response` or `check_response`, in
+-- the same process. See Erlang's `gen_server:send_request/2,4`.
+-- A server that is not there, or dies, is a response, too. Whoever takes none finds the messages {ref, reply} and, if the
+-- server ends, a DOWN in its mailbox.
+-- @function send_request
+-- @param server pid, name or via table
+-- @param request any value; copied
+-- @param[opt] label any value that tells this request from others of the collection
+-- @param[opt] reqids a collection, to which the request is added
+-- @return request id; with a collection, that
+-- @usage
+-- local Echo = {}
+-- function Echo.init() return "ok", 0 end
+-- function Echo.handle_call(request, from, n) return "reply", request, n + 1 end
+-- local id = GenServer.send_request(GenServer.start(Echo), "hello")
+-- local ok, reply = GenServer.wait_response(id, 1000)
+-- assert(ok and reply == "hello")
+GenServer.send_request = requests.send
+
+--- Wait for the response to a request, or for the first one of a collection. See Erlang's
+-- `gen_server:wait_response/2,3`.
+-- A request whose time is up may be waited for again. Raises in another process than that of `send_request`.
+-- @function wait_response
+-- @param what request id or collection
+-- @param[opt="infinity"] ms integer >= 0 or "infinity"
+-- @param[opt] delete of a collection only: true takes the request out of it, false leaves it there, though its response has
+-- been taken
+-- @return true, reply | false, {reason, server} | nil, "timeout" | nil, "no_request" when the collection is empty; from a
+-- collection a third one, the label
+-- @usage
+-- local agents = GenServer.reqids_new()
+-- for i = 1, 3 do
+--   GenServer.send_request(Agent.start(function() return i * i end), {"get"}, i, agents)
+-- end
+-- local sum = 0
+-- while GenServer.reqids_size(agents) > 0 do
+--   local ok, square, i = GenServer.wait_response(agents, 1000, true)
+--   assert(ok and square == i * i)
+--   sum = sum + square
+-- end
+-- assert(sum == 14)
+GenServer.wait_response = requests.wait
+
+--- As `wait_response`, but what has not come in time is given up, all of a collection: it is dropped when it comes. See
+-- Erlang's `gen_server:receive_response/2,3`.
+-- @function receive_response
+-- @param what request id or collection
+-- @param[opt="infinity"] ms integer >= 0 or "infinity"
+-- @param[opt] delete as for wait_response
+-- @return as wait_response
+-- @usage
+-- local id = GenServer.send_request("nobody", "hello")
+-- local ok, reason = GenServer.receive_response(id)
+-- assert(ok == false and reason[1] == "noproc" and reason[2] == "nobody")
+GenServer.receive_response = requests.receive
+
+--- Whether a message is the response to a request, or to one of a collection: for who takes messages itself, as
+-- handle_info does. See Erlang's `gen_server:check_response/2,3`.
+-- @function check_response
+-- @param message any value
+-- @param what request id or collection
+-- @param[opt] delete as for wait_response
+-- @return as wait_response | nil, "no_reply" when it is another message
+-- @usage
+-- local id = GenServer.send_request(Agent.start(function() return 5 end), {"get"})
+-- local ok, value = GenServer.check_response(receive(), id)
+-- assert(ok and value == 5)
+GenServer.check_response = requests.check
+
+--- An empty collection of requests. See Erlang's `gen_server:reqids_new/0`.
+-- @function reqids_new
+-- @return collection
+-- @usage assert(GenServer.reqids_size(GenServer.reqids_new()) == 0)
+GenServer.reqids_new = requests.new
+
+--- Add a request to a collection, which is changed. See Erlang's `gen_server:reqids_add/3`.
+-- @function reqids_add
+-- @param id request id; raises when it is there already
+-- @param label any value
+-- @param reqids collection
+-- @return the collection
+-- @usage
+-- local id = GenServer.send_request("nobody", 1)
+-- local ids = GenServer.reqids_add(id, "first", GenServer.reqids_new())
+-- assert(select(3, GenServer.wait_response(ids, 1000, true)) == "first")
+GenServer.reqids_add = requests.add
+
+--- How many requests a collection has. See Erlang's `gen_server:reqids_size/1`.
+-- @function reqids_size
+-- @param reqids collection
+-- @return integer
+-- @usage assert(GenServer.reqids_size(GenServer.reqids_new()) == 0)
+GenServer.reqids_size = requests.size
+
+--- The requests of a collection, in no order. See Erlang's `gen_server:reqids_to_list/1`.
+-- @function reqids_to_list
+-- @param reqids collection
+-- @return sequence of {request id, label}
+-- @usage assert(#GenServer.reqids_to_list(GenServer.reqids_new()) == 0)
+GenServer.reqids_to_list = requests.to_list
 
 -- Looking into servers
 
