@@ -18,7 +18,7 @@ local Agent = {}
 
 --- Start an agent whose first state is fn's result. See Elixir's `Agent.start/2`.
 -- @param fn function; runs in the agent
--- @param[opt] opts table: name, timeout (ms)
+-- @param[opt] opts table: name, timeout (ms), hibernate_after (ms), as for GenServer.start
 -- @return pid | nil, reason
 -- @usage
 -- local counter = Agent.start(function() return 0 end)

@@ -63,4 +63,50 @@ describe("hibernate", function()
     for i = 1, 2000 do assert.equal(i, GenServer.call(pid, i)) end
     GenServer.stop(pid)
   end)
+
+  -- Whether the server has forgotten its last message, as one that hibernates does.
+  local function hibernates(pid) return GenServer.get_status(pid).last_message == nil end
+
+  local function until_hibernating(pid)
+    local deadline = mb.monotonic_time() + helper.patience
+    repeat
+      helper.until_waiting(pid)
+      if hibernates(pid) then return true end
+    until mb.monotonic_time() > deadline
+  end
+
+  it("GSI-10 comes after so many ms without a message", function()
+    local module = {
+      init = function(state) return "ok", state end,
+      handle_call = function(request, _, n) return "reply", request, n end,
+      handle_info = function() error("a timeout") end,
+    }
+    local pid = GenServer.start(module, 0, {hibernate_after = 0})
+    for i = 1, 3 do
+      assert.equal(i, GenServer.call(pid, i))
+      assert.is_true(until_hibernating(pid))
+    end
+    GenServer.stop(pid)
+    local agent = mb.Agent.start(function() return 1 end, {hibernate_after = 0})
+    assert.equal(1, mb.Agent.get(agent))
+    assert.is_true(until_hibernating(agent))
+    mb.Agent.stop(agent)
+    pid = GenServer.start(module, 0, {hibernate_after = "infinity"})
+    GenServer.call(pid, 1)
+    assert.is_false(hibernates(helper.until_waiting(pid)))
+    GenServer.stop(pid)
+  end)
+
+  it("GSI-10 leaves a timeout of the server's own alone", function()
+    local me = mb.self()
+    local pid = GenServer.start({
+      init = function() return "ok", 0, 1 end,
+      handle_info = function(message, n)
+        mb.send(me, message)
+        return "noreply", n
+      end,
+    }, 0, {hibernate_after = 0})
+    helper.await("timeout")
+    GenServer.stop(pid)
+  end)
 end)

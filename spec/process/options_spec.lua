@@ -21,14 +21,14 @@ describe("an option that is not known", function()
   helper.setup()
 
   it("is refused with the value and the names there are", function()
-    local start, child = "options: name, timeout", {id = "a", start = {Agent.start_link, f}}
+    local start, child = "options: name, timeout, hibernate_after", {id = "a", start = {Agent.start_link, f}}
     for _, case in ipairs{
       {GenServer.start, 3, "GenServer.start", "unknown option timout = 5; " .. start, module, 1, {timout = 5}},
       {GenServer.start_link, 3, "GenServer.start_link", "unknown option debug = table; " .. start, module, 1,
         {debug = {}}},
       {GenServer.start, 3, "GenServer.start", 'unknown option spawn_opt = "link"; ' .. start, module, 1,
         {spawn_opt = "link"}},
-      {Agent.start, 2, "Agent.start", "unknown option hibernate_after = 10; " .. start, f, {hibernate_after = 10}},
+      {Agent.start, 2, "Agent.start", "unknown option hibernate = 10; " .. start, f, {hibernate = 10}},
       {Agent.start_link, 2, "Agent.start_link", 'unknown option 1 = "name"; ' .. start, f, {"name"}},
       {Supervisor.start_link, 2, "Supervisor.start_link",
         "unknown option max_restart = 1; options: strategy, max_restarts, max_seconds, auto_shutdown, name",

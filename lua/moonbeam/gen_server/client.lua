@@ -80,7 +80,7 @@ local function start(linked, fname, module, arg, opts, user)
   local holder = holder_of(name)
   if holder then return nil, {"already_started", holder} end
   local pid, ref = core.spawn_async(user or fname, linked, run, user and 2 or 1, module, arg, name, linked,
-    core.ancestors())
+    core.ancestors(), opts.hibernate_after)
   local s <close> = setmetatable({pid = pid, ref = ref, settled = false}, starting)
   return finished(s, settled(pid, ref, linked, core.await(ref, opts.timeout or "infinity")))
 end

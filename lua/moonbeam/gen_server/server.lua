@@ -130,9 +130,9 @@ end
 
 -- Messages, until the server stops or gets a system request; what to wait for next.
 local function serve(s, timeout)
-  local callbacks = s.callbacks
+  local callbacks, idle = s.callbacks, s.hibernate_after
   while not s.stopped do
-    local kind, a, b = next_event(timeout)
+    local kind, a, b = next_event(timeout or idle)
     if kind == "call" then
       s.last = b
       local handle_call = callbacks.handle_call
@@ -146,9 +146,11 @@ local function serve(s, timeout)
     elseif kind == "info" then
       s.last = a
       timeout = informed(s, a)
-    elseif kind == "timeout" then
+    elseif kind == "timeout" and timeout then
       s.last = "timeout"
       timeout = informed(s, "timeout")
+    elseif kind == "timeout" then
+      timeout = hibernate(s)
     elseif kind == "exit" then
       s.last = {"EXIT", a, b}
       if a == s.parent then
@@ -285,13 +287,14 @@ end
 -- @param name nil, string or via table
 -- @param linked whether owner is its parent
 -- @param ancestors sequence of pids and names
-function server.run(owner, ref, module, arg, name, linked, ancestors)
+-- @param hibernate_after nil, ms or "infinity"
+function server.run(owner, ref, module, arg, name, linked, ancestors, hibernate_after)
   module = reload.enter(ancestors, module)
   local ok, holder = take_name(name)
   if not ok then return reply(owner, ref, "taken", holder) end
   local s = {
     module = module, callbacks = module, name = name, parent = linked and owner or nil, state = nil, last = nil,
-    stopped = false, has_begun = false,
+    stopped = false, has_begun = false, hibernate_after = hibernate_after,
   }
   if type(module.init) ~= "function" then missing(s, "init") end
   return started(s, owner, ref, module.init(arg))

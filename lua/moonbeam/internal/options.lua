@@ -132,7 +132,9 @@ function options.check(opts, known, fname, index)
   return opts
 end
 
-options.start = options.of{{"name", options.name}, {"timeout", options.timeout}}
+options.start = options.of{
+  {"name", options.name}, {"timeout", options.timeout}, {"hibernate_after", options.timeout},
+}
 options.only_name = options.of{{"name", options.name}}
 options.none = options.of{}
 options.schedulers = options.of{{"schedulers", options.integer(1)}}
