@@ -14,6 +14,7 @@
 #include "heap/heap.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
+#include "heap/settings.h"
 #include "io/blocking.h"
 
 enum {
@@ -40,10 +41,8 @@ struct mb_workers {
 /* Settings */
 
 uint32_t mb_node_schedulers(uint32_t otherwise) {
-  const char *asked = getenv("MOONBEAM_SCHEDULERS");
-  long n = asked ? strtol(asked, NULL, 10) : 0;
-  if (n < 1) n = (long)otherwise;
-  if (n < 1) n = (long)uv_available_parallelism();
+  int64_t n = mb_setting(MB_SET_SCHEDULERS, otherwise);
+  if (n < 1) n = (int64_t)uv_available_parallelism();
   return n > MB_MAX_SCHEDULERS ? MB_MAX_SCHEDULERS : (uint32_t)n;
 }
 

@@ -20,6 +20,7 @@
 #include "heap/finalizer.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
+#include "heap/settings.h"
 #include "heap/site.h"
 #include "io/blocking.h"
 #include "io/fs.h"
@@ -201,8 +202,7 @@ static const struct mb_upcalls upcalls = {.resume = mb_run_resume, .destroy = mb
 /* What all heaps of a node share, from the first one. */
 static void make_node(struct mb_heap *h, lua_State *L) {
   static const struct mb_node_setup plain = {plain_new_state, plain_close_state, attach, plain_prepare};
-  const char *limit = getenv("MOONBEAM_PROCESSES");
-  h->node = mb_node_new(limit ? (uint32_t)strtoul(limit, NULL, 10) : 0, mb_node_schedulers(1), &upcalls, &plain);
+  h->node = mb_node_new((uint32_t)mb_setting(MB_SET_PROCESSES, 0), mb_node_schedulers(1), &upcalls, &plain);
   if (!h->node) luaL_error(L, "moonbeam: cannot start the runtime");
   h->owner = 1;
   mb_paths_note(&h->node->paths, L);
@@ -224,6 +224,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   int err;
   if (mb_bytecode_check(L) != 0)
     luaL_error(L, "moonbeam: this is not the Lua 5.4 it was built for: its bytecode differs");
+  if (!node) mb_settings_check(L); /* before there is anything: it may be tried again */
   h = lua_newuserdatauv(L, sizeof *h, 0);
   *h = (struct mb_heap){.node = node};
   for (int i = 0; i < MB_REF_COUNT; i++) h->ref[i] = LUA_NOREF;

@@ -4,6 +4,7 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "embed/host_api.h"
@@ -120,7 +121,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "%s: ", mb_program);
     fprintf(stderr, why, bad);
     fputc('\n', stderr);
-    mb_print_usage(stderr, MB_USAGE_SHORT);
+    mb_print_usage(stderr, strcmp(bad, "-h") == 0 ? MB_USAGE_FULL : MB_USAGE_SHORT); /* lua refuses -h, too */
     status = EXIT_FAILURE;
   } else if (o.help) {
     mb_print_usage(stdout, MB_USAGE_FULL);

@@ -28,7 +28,9 @@ static int read_schedulers(struct mb_options *o, const char *value, const char *
 /* Options that start with two dashes. 1 when known; *i moves past a value. */
 static int read_long(struct mb_options *o, int argc, char **argv, int *i, const char **why) {
   const char *name = argv[*i] + 2, *value;
-  if (strcmp(name, "help") == 0)
+  if (strcmp(name, "no-dot-file") == 0)
+    o->dot_file = "";
+  else if (strcmp(name, "help") == 0)
     o->help = 1;
   else if (strcmp(name, "version") == 0)
     o->full_version = 1;
@@ -36,6 +38,8 @@ static int read_long(struct mb_options *o, int argc, char **argv, int *i, const 
     o->no_halt = 1;
   else if ((value = value_of("schedulers", name, argc, argv, i, why)))
     return read_schedulers(o, value, why);
+  else if ((value = value_of("dot-file", name, argc, argv, i, why)))
+    o->dot_file = value;
   else if ((value = value_of("listen", name, argc, argv, i, why)))
     o->listen = value;
   else if ((value = value_of("remote", name, argc, argv, i, why)))

@@ -18,6 +18,7 @@ struct mb_options {
   int schedulers;    /* 0: as many as cores */
   const char *listen; /* let prompts be attached at this socket */
   const char *remote; /* be such a prompt */
+  const char *dot_file; /* what the prompt runs first; "": nothing, NULL: what it finds */
   int script;        /* index in argv; argc when there is none */
   int action_count;
   struct mb_action *actions; /* room for argc of them, given by the caller */

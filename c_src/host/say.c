@@ -28,14 +28,30 @@ void mb_print_usage(FILE *to, enum mb_usage how) {
           "  --        stop handling options\n"
           "  -         stop handling options and execute stdin\n",
           mb_program);
-  if (how == MB_USAGE_FULL)
+  if (how == MB_USAGE_SHORT)
+    fprintf(to, "'%s --help' shows those of the runtime, too\n", mb_program);
+  else
     fputs("and of the runtime:\n"
           "  --schedulers N  run on N schedulers (default: one per core)\n"
           "  --no-halt       run on after the script has ended\n"
           "  --listen SOCKET let prompts be attached there\n"
           "  --remote SOCKET attach a prompt to the program that listens there\n"
+          "  --dot-file FILE what the prompt runs first (default: .moonbeam.lua here or in $HOME)\n"
+          "  --no-dot-file   the prompt runs nothing first\n"
           "  --version       show the versions of Moonbeam and Lua\n"
-          "  --help          show this text\n",
+          "  --help          show this text\n"
+          "Environment variables of the runtime, with their defaults:\n"
+          "  MOONBEAM_SCHEDULERS        as --schedulers; 1 where stock Lua loads the module\n"
+          "  MOONBEAM_PROCESSES         most processes at once (1048576)\n"
+          "  MOONBEAM_PREEMPT           instructions that a process may run before others do (1 ms), or off\n"
+          "  MOONBEAM_LONG_SCHEDULE     ms after which the log reports who keeps a scheduler; 0: never (50)\n"
+          "  MOONBEAM_CLEANUP_TIMEOUT   ms for the to-be-closed variables of a process that is killed (50)\n"
+          "  MOONBEAM_SHUTDOWN_TIMEOUT  ms for supervisors, and for at_exit, when the program ends (10000)\n"
+          "  MOONBEAM_BLOCKING_THREADS  most threads of blocking() (one per core, at least 4)\n"
+          "  MOONBEAM_BLOCKING_IDLE     ms after which such a thread without work ends (10000)\n"
+          "  LUA_INIT, LUA_PATH, LUA_CPATH   as lua's\n"
+          "  NO_COLOR                   the prompt has no colours\n"
+          "  XDG_STATE_HOME             where the prompt keeps its history (~/.local/state)\n",
           to);
 }
 

@@ -76,23 +76,25 @@ static int load_script(lua_State *L, const struct mb_script *s) {
   return given ? push_arguments(L) : 0;
 }
 
-/* A function of the shell's, called with the text, if there is one. */
-static int load_shell(lua_State *L, const char *function, const char *argument) {
+/* A function of the shell's, called with these texts, nil where there is none. */
+static int load_shell(lua_State *L, const char *function, const char *first, const char *second) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "moonbeam.shell.main");
   lua_call(L, 1, 1);
   lua_getfield(L, -1, function);
-  lua_pushstring(L, argument);
-  return 1;
+  lua_pushstring(L, first);
+  lua_pushstring(L, second);
+  return 2;
 }
 
 static int load_listener(lua_State *L, const struct mb_script *s) {
-  return s->options->listen ? load_shell(L, "listen", s->options->listen) : NOTHING;
+  return s->options->listen ? load_shell(L, "listen", s->options->listen, NULL) : NOTHING;
 }
 
 static int load_prompt(lua_State *L, const struct mb_script *s) {
-  if (s->options->remote) return load_shell(L, "attach", s->options->remote);
-  return s->prompt ? load_shell(L, "main", NULL) : NOTHING;
+  const struct mb_options *o = s->options;
+  if (o->remote) return load_shell(L, "attach", o->remote, o->dot_file);
+  return s->prompt ? load_shell(L, "main", o->dot_file, NULL) : NOTHING;
 }
 
 static int load_step(lua_State *L, const struct mb_script *s) {

@@ -8,6 +8,7 @@
 #include "heap/errors.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
+#include "heap/settings.h"
 #include "process/answer.h"
 #include "process/read_message.h"
 #include "process/wait.h"
@@ -15,7 +16,7 @@
 
 enum {
   LEAST_THREADS = 4,
-  MOST_THREADS = 512,   /* each has a number of its own among schedulers, for references */
+  MOST_THREADS = MB_MOST_BLOCKING_THREADS, /* each has a number of its own among schedulers, for references */
   IDLE_MS = 10000,      /* a thread that has had nothing to do for so long ends */
   STACK_SIZE = 8 * 1024 * 1024
 };
@@ -53,22 +54,16 @@ struct mb_pool {
   uint64_t references[MOST_THREADS];   /* that have been given out under each */
 };
 
-static unsigned long setting(const char *name, unsigned long otherwise) {
-  const char *text = getenv(name);
-  unsigned long n = text ? strtoul(text, NULL, 10) : 0;
-  return n > 0 ? n : otherwise;
-}
-
 struct mb_pool *mb_pool_new(struct mb_runtime *rt, const struct mb_pool_states *states) {
   struct mb_pool *pool = calloc(1, sizeof *pool);
-  unsigned long cores = uv_available_parallelism(), limit;
+  unsigned cores = uv_available_parallelism(), limit = cores > LEAST_THREADS ? cores : LEAST_THREADS;
   if (!pool) return NULL;
   pool->runtime = rt;
   pool->states = states;
   pool->last = &pool->first;
-  limit = setting("MOONBEAM_BLOCKING_THREADS", cores > LEAST_THREADS ? cores : LEAST_THREADS);
-  pool->limit = limit < MOST_THREADS ? (unsigned)limit : MOST_THREADS;
-  pool->idle_ns = setting("MOONBEAM_BLOCKING_IDLE", IDLE_MS) * 1000000ull;
+  limit = (unsigned)mb_setting(MB_SET_BLOCKING_THREADS, limit);
+  pool->limit = limit < MOST_THREADS ? limit : MOST_THREADS;
+  pool->idle_ns = (uint64_t)mb_setting(MB_SET_BLOCKING_IDLE, IDLE_MS) * 1000000u;
   uv_mutex_init(&pool->mutex);
   uv_cond_init(&pool->work);
   uv_cond_init(&pool->ended);

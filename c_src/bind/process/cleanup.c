@@ -1,10 +1,10 @@
 #include "process/cleanup.h"
 
-#include <stdlib.h>
 
 #include "core/thread_state.h"
 #include "heap/bounds.h"
 #include "heap/inspect.h"
+#include "heap/settings.h"
 #include "log/log.h"
 #include "process/entry.h"
 
@@ -52,8 +52,7 @@ int mb_closing_is_over(struct mb_heap *h, lua_State *L) {
 }
 
 void mb_closing_open(struct mb_heap *h) {
-  const char *set = getenv("MOONBEAM_CLEANUP_TIMEOUT");
-  unsigned long ms = set && *set ? strtoul(set, NULL, 10) : CLEANUP_MS;
+  int64_t ms = mb_setting(MB_SET_CLEANUP_TIMEOUT, CLEANUP_MS);
   if (h->owner) atomic_store_explicit(&h->bounds->cleanup_ns, (uint64_t)ms * 1000000u, memory_order_relaxed);
 }
 

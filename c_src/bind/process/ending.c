@@ -11,6 +11,7 @@
 #include "code/library.h"
 #include "codec/codec.h"
 #include "core/end_watch.h"
+#include "heap/settings.h"
 #include "log/log.h"
 
 enum {
@@ -18,8 +19,7 @@ enum {
 };
 
 void mb_ending_init(struct mb_ending *e, struct mb_runtime *rt) {
-  const char *set = getenv("MOONBEAM_SHUTDOWN_TIMEOUT");
-  unsigned long ms = set && *set ? strtoul(set, NULL, 10) : SHUTDOWN_MS;
+  int64_t ms = mb_setting(MB_SET_SHUTDOWN_TIMEOUT, SHUTDOWN_MS);
   e->runtime = rt;
   pthread_mutex_init(&e->mutex, NULL);
   atomic_store(&e->timeout_ns, (uint64_t)ms * 1000000u);

@@ -1,14 +1,13 @@
 #include "process/preempt.h"
 
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "heap/bounds.h"
 #include "heap/closing.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
+#include "heap/settings.h"
 #include "process/cleanup.h"
 #include "process/current.h"
 #include "process/ending.h"
@@ -159,24 +158,19 @@ static void event(struct mb_heap *h, lua_State *L, lua_Debug *ar) {
 /* Opening */
 
 int mb_preempt_open(struct mb_heap *h) {
-  const char *how = getenv("MOONBEAM_PREEMPT"), *threshold = getenv("MOONBEAM_LONG_SCHEDULE");
+  int64_t every = mb_setting(MB_SET_PREEMPT, MB_PREEMPT_BY_TIME);
   struct mb_hook *t = h->hook;
-  unsigned long long_ms, stuck_ms;
+  int64_t long_ms, stuck_ms;
   t->event = event;
-  if (how && strcmp(how, "off") == 0) {
-    t->every = MB_PREEMPT_OFF;
-  } else if (how && *how) {
-    long n = strtol(how, NULL, 10);
-    t->every = n > 0 && n < INT32_MAX ? (int)n : MB_PREEMPT_BY_TIME;
-  }
+  t->every = every == MB_SETTING_OFF ? MB_PREEMPT_OFF : (int)every;
   mb_closing_open(h);
   if (!h->owner) return 0;
   /* Where slices are counted or not cut, what is printed does not depend on the clock unless that is wanted. */
-  long_ms = t->every == MB_PREEMPT_BY_TIME ? LONG_SCHEDULE_MS : 0;
-  stuck_ms = t->every == MB_PREEMPT_OFF ? 0 : LONG_SCHEDULE_MS; /* a program that hangs says so in any case */
-  if (threshold && *threshold) long_ms = stuck_ms = strtoul(threshold, NULL, 10);
-  h->bounds->long_ns = long_ms * 1000000ull;
-  h->bounds->stuck_ns = stuck_ms * 1000000ull;
+  long_ms = mb_setting(MB_SET_LONG_SCHEDULE, t->every == MB_PREEMPT_BY_TIME ? LONG_SCHEDULE_MS : 0);
+  /* a program that hangs says so in any case */
+  stuck_ms = mb_setting(MB_SET_LONG_SCHEDULE, t->every == MB_PREEMPT_OFF ? 0 : LONG_SCHEDULE_MS);
+  h->bounds->long_ns = (uint64_t)long_ms * 1000000u;
+  h->bounds->stuck_ns = (uint64_t)stuck_ms * 1000000u;
   return mb_ticker_init(h->runtime, t->every == MB_PREEMPT_OFF ? MB_TICKER_RESERVED : MB_TICKER_FOR_ALL);
 }
 
