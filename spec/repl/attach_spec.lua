@@ -38,7 +38,7 @@ describe("an attached prompt", function()
     t:type("half a li")
     t:await("by another process\nmb%(5%)> half a li$")
     t:press("C-u")
-    t:enter("error('oops')", "%(error%) stdin:1: oops")
+    t:enter("error('oops')", "%(error%) mb%(5%):1: oops")
     t:enter("spawn_link(function() exit('boom') end) receive()", 'shell process exited with reason: "boom"\nmb%(5%)>$')
     t:enter("x", "\n5\nmb%(6%)>$")
     t:type("str")
@@ -116,10 +116,10 @@ END]]):format(terminal.moonbeam, socket))
     assert.equal([[
 {1, "two"}
 p
-** (error) stdin:1: e
+** (error) mb(4):1: e
 stack traceback:
 	[C]: in function 'error'
-	stdin:1: in main chunk
+	mb(4):1: in main chunk
 1
 2
 ]], output)

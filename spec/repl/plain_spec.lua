@@ -24,13 +24,44 @@ describe("the prompt without a terminal", function()
   end)
 
   it("prints what is wrong and goes on", function()
-    assert.equal("** (error) stdin:1: e\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in main chunk\n1\n",
+    assert.equal("** (error) mb(1):1: e\nstack traceback:\n\t[C]: in function 'error'\n\tmb(1):1: in main chunk\n1\n",
       (feed("error('e')", "1")))
-    assert.matches("^%*%* %(error%) stdin:1: syntax error near 'y'\n1\n$", (feed("x y", "1")))
-    assert.matches("'end' expected.*near <eof>\n$", (feed("for i = 1, 2 do")))
+    assert.matches("^%*%* %(error%) mb%(1%):1: syntax error near 'y'\n1\n$", (feed("x y", "1")))
+    assert.equal("** (error) mb(1):1: unfinished at the end of the input: 'end' expected near <eof>\n",
+      (feed("for i = 1, 2 do")))
+    assert.equal("** (error) mb(1):2: unfinished at the end of the input: unexpected symbol near <eof>\n",
+      (feed("1000 +", "1 +")))
     assert.matches('^%*%* %(exit%) "why"\ntrue\n$', (feed("me = self() exit('why')", "me == self()")))
     assert.matches('^%*%* %(EXIT from #PID<[%d.]+>%) shell process exited with reason: {"a", 1}\n7\n$',
       (feed("x = 7 spawn_link(function() exit{'a', 1} end) receive()", "x")))
+  end)
+
+  it("REPL-11: what is not finished goes on in the next line, expressions too", function()
+    local output, code = feed("1000 +", "1", "{", "1, -- one", "", "2}", "('a'", "):rep(2)", '"a" ..', '"b"', "function()",
+      " return 5 end)()", "(function()", " return 5", "end)()", "x = [[a", "b]]", "x", "--[[ a", "comment ]] 6", '"c\\',
+      'd"', "= 7 +", "1")
+    assert.equal('1001\n{1, 2}\n"aa"\n"ab"\n** (error) mb(5):2: <eof> expected near \')\'\n5\n"a\\nb"\n6\n"c\\nd"\n8\n',
+      output)
+    assert.equal(0, code)
+    for line, message in pairs{["x = 'a"] = "unfinished string near ''a'", ["1 + + 2"] = "unexpected symbol near '+'",
+        ["'a' 'b'"] = "<eof> expected near ''b''", ["f)"] = "syntax error near ')'", ["x y ("] = "syntax error near 'y'",
+        ["for = 1"] = "<name> expected near '='"} do
+      assert.equal("** (error) mb(1):1: " .. message .. "\n1\n", (feed(line, "1")))
+    end
+  end)
+
+  it("REPL-12: each input has a name of its own, by which errors, functions and processes tell where they are from",
+      function()
+    assert.matches("mb%(2%):1: attempt to index a nil value %(global 'nobody'%)\nstack traceback:\n\tmb%(2%):1: in main",
+      (feed("1", "nobody.field")))
+    assert.matches("mb%(1%):2: attempt to index", (feed("{1,", "nobody.field}")))
+    for _, line in ipairs{"nobody.field -- of one", "-nobody", "nobody .. 1", "{nobody.x}", "nobody()", "#nobody"} do
+      assert.matches("^%*%* %(error%) mb%(1%):1: attempt to ", (feed(line)))
+    end
+    assert.matches("mb%(1%):1: e\nstack traceback:\n\t%[C%]: in function 'error'\n\tmb%(1%):1: in function 'f'\n\tmb%(3%):1:",
+      (feed("function f() error('e') end", "2", "f()")))
+    assert.equal("nil\n\"mb(1):1\"\n", (feed("..., Process.info(spawn(function() sleep(50) end), 'initial_location')")))
+    assert.equal("1\n2\n", (feed("function two() return 1, 2 end two()", "two()")))
   end)
 
   it("shows exit reasons as Elixir does", function()
@@ -87,7 +118,7 @@ end)
 describe("the prompt's helpers", function()
   it("v gives earlier results", function()
     assert.equal("1\n2\n3\n2\n3\n1\n1\n2\n3\n", (feed("1", "2, 3", "v(2)", "v(1)", "v()", "v(-3)")))
-    assert.matches("stdin:1: bad argument #1 to 'v' %(v%(9%) is out of bounds%)", (feed("v(9)")))
+    assert.matches("mb%(1%):1: bad argument #1 to 'v' %(v%(9%) is out of bounds%)", (feed("v(9)")))
   end)
 
   it("v keeps the results of the last 20 inputs, and lets older ones go", function()
@@ -109,14 +140,14 @@ describe("the prompt's helpers", function()
   it("pid reads the text of one", function()
     assert.equal("true\ntrue\n#PID<0.5.0>\n", (feed("pid(tostring(self())) == self()",
       "pid(tostring(self()):match('[%d.]+')) == self()", "pid('0.5.0')")))
-    assert.matches("stdin:1: bad argument #1 to 'pid' %('x' is no pid; one looks like 0.5.0%)", (feed("pid('x')")))
+    assert.matches("mb%(1%):1: bad argument #1 to 'pid' %('x' is no pid; one looks like 0.5.0%)", (feed("pid('x')")))
   end)
 
   it("i tells about values", function()
     local output = feed("i(self())", "i('höt')", "i(function(a, b) end)", "i{1, x = 2}", "i(7)", "i(Task)", "i(spawn)")
     for _, part in ipairs{
         "Type\n  pid\nAlive\n  true\nName\n  not registered", "Length\n  4 bytes\nText\n  valid UTF%-8, 3 characters",
-        "Defined in\n  stdin:1\nParameters\n  %(a, b%)", "Items\n  1, and 1 other fields",
+        "Defined in\n  mb%(3%):1\nParameters\n  %(a, b%)", "Items\n  1, and 1 other fields",
         "Kind\n  integer\nHexadecimal\n  0x7", "Module\n  moonbeam%.task\n",
         "Description\n  Run a function in a new process"} do
       assert.matches(part, output)
@@ -153,9 +184,9 @@ describe("the prompt's helpers", function()
       "Process.register(p, 'worker') send(p, 1) send(p, 2)",
       "processes('mailbox')", "processes('mailbox')[1].pid == p, processes('memory').count", "processes('size')")
     assert.matches("^pid +name or function +reductions +memory +mailbox +current\n" ..
-      "#PID<[%d.]+> +worker +%d+ +%d+ +2 +stdin:1\n", output)
+      "#PID<[%d.]+> +worker +%d+ +%d+ +2 +mb%(1%):1\n", output)
     assert.matches("\ntrue\n3\n", output)
-    assert.matches("stdin:1: bad argument #1 to 'processes'", output)
+    assert.matches("mb%(%d+%):1: bad argument #1 to 'processes'", output)
   end)
 
   it("c loads a module again, in its own table and on every scheduler", function()
@@ -181,7 +212,7 @@ END
 ]]):format(directory, directory, say(1), say(2), say("+"), moonbeam, directory))
     helper.run("rm -rf " .. directory)
     assert.matches("^1\n1\ntrue\n2\n2\n%*%* %(error%).*mod.lua.*\n2\ntrue\n" ..
-      "%*%* %(error%) stdin:1: module 'nomodule' not found", output)
+      "%*%* %(error%) mb%(%d+%):1: module 'nomodule' not found", output)
   end)
 
   it("keeps out of the way of the program's own names", function()

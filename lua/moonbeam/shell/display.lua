@@ -1,6 +1,7 @@
 --- How the prompt shows values, errors and exit reasons.
 -- @module moonbeam.shell.display
 
+local core = require "moonbeam.core"
 local inspect = require "moonbeam.internal.inspect"
 
 local display = {}
@@ -49,10 +50,13 @@ end
 
 local own = string.match(debug.getinfo(1, "S").source, "^(.*/)shell/[^/]*$")
 
--- Whether a level of the stack is the library's.
-local function is_own(info, line)
-  return string.sub(info.source, 1, #own) == own or string.find(line, "'moonbeam.core.", 1, true)
+local own_functions = {}
+for _, value in next, core do
+  if type(value) == "function" then own_functions[value] = true end
 end
+
+-- Whether a level of the stack is the library's.
+local function is_own(info) return string.sub(info.source, 1, #own) == own or own_functions[info.func] end
 
 --- A short traceback: the innermost frames that are the user's, up to the line that was typed.
 -- @param level of the caller's stack where it begins
@@ -60,12 +64,12 @@ end
 function display.traceback(level)
   local lines = {}
   for line in string.gmatch(debug.traceback("", level + 1), "\n(\t[^\n]*)") do
-    local info = debug.getinfo(level + 1, "S")
+    local info = debug.getinfo(level + 1, "Sf")
     if not info or #lines == FRAMES or string.find(line, "^\t%.%.%.\t") then
       lines[#lines + 1] = "\t..."
       break
     end
-    if not is_own(info, line) then lines[#lines + 1] = line end
+    if not is_own(info) then lines[#lines + 1] = line end
     if info.what == "main" then break end
     level = level + 1
   end

@@ -5,6 +5,7 @@ local core = require "moonbeam.core"
 local host = require "moonbeam.host"
 local display = require "moonbeam.shell.display"
 local helpers = require "moonbeam.shell.helpers"
+local input = require "moonbeam.shell.input"
 local results = require "moonbeam.shell.results"
 
 local evaluator = {}
@@ -34,28 +35,22 @@ local function ask(session, prompt)
   return line, why
 end
 
--- An expression becomes the arguments of the chunk's own argument: so its calls are no tail calls, and the line that
--- was typed is there in errors and tracebacks.
-local function compile(text)
-  local expression = string.gsub(text, "^%s*=", "")
-  if load("return " .. expression, "=stdin") then
-    local chunk = load("return (...)(" .. expression .. "\n)", "=stdin")
-    if chunk then return chunk end
-  end
-  return load(text, "=stdin")
-end
-
 -- A chunk out of as many lines as it takes; or nil and "end", "interrupt", or what is wrong with it.
 local function read_chunk(session, n)
-  local text, message
+  local name, text, message = string.format("mb(%d)", n), nil, nil
   while true do
-    local line, why = ask(session, string.format(text and "mb(%d).. " or "mb(%d)> ", n))
-    if not line then return nil, why == "end" and message or why end
+    local line, why = ask(session, text and name .. ".. " or name .. "> ")
+    if not line then
+      if why == "end" and text then
+        return nil, (string.gsub(message, "^%S+ ", "%0unfinished at the end of the input: "))
+      end
+      return nil, why
+    end
     if text or string.find(line, "%S") then
-      local chunk
+      local chunk, goes_on
       text = text and text .. "\n" .. line or line
-      chunk, message = compile(text)
-      if chunk or not string.find(message, "<eof>$") then return chunk, message end
+      chunk, message, goes_on = input.compile(text, name)
+      if not goes_on then return chunk, message end
     end
   end
 end
@@ -69,7 +64,7 @@ local function same(...) return ... end
 
 local function run(chunk, foreground)
   host.evaluating(true, foreground)
-  return table.pack(host.catch(chunk, handler, same))
+  return table.pack(host.catch(chunk, handler))
 end
 
 local function succeed(state, settings, ...)
