@@ -59,6 +59,11 @@ int mb_editor_columns(void) {
   return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+int mb_editor_rows(void) {
+  struct winsize size;
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
+}
+
 /* Taking the line off the screen */
 
 /* How many columns libedit shows a character in, at a column. */

@@ -42,7 +42,8 @@ void mb_editor_complete(const char *insertion, const char *above);
 
 void mb_editor_remember(const char *line);
 
-/* Width of the terminal in columns. */
+/* How wide and how high the terminal is. */
 int mb_editor_columns(void);
+int mb_editor_rows(void);
 
 #endif

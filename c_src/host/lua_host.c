@@ -165,6 +165,11 @@ static int columns(lua_State *L) {
   return 1;
 }
 
+static int rows(lua_State *L) {
+  lua_pushinteger(L, mb_editor_rows());
+  return 1;
+}
+
 /* Processes */
 
 /* end_with(pid): the program ends with this process instead of the script's */
@@ -295,7 +300,8 @@ int luaopen_moonbeam_host(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"open_terminal", open_terminal}, {"read_line", read_line},
       {"complete", complete},           {"remember", remember},
-      {"columns", columns},             {"end_with", end_with},
+      {"columns", columns},             {"rows", rows},
+      {"end_with", end_with},
       {"evaluating", evaluating},
       {"catch", catch},
       {"interrupt", interrupt},         {"use_globals", use_globals},

@@ -1,17 +1,7 @@
 local helper = require "spec.helper"
+local from_pipe = require "spec.repl.feed"
 
-local moonbeam = (os.getenv("MOONBEAM_BUILD") or "build/release") .. "/bin/moonbeam"
-
--- What a prompt that reads these lines from a pipe writes, both streams, below lua's version; and its status.
-local function feed(...)
-  local name = os.tmpname()
-  local file = assert(io.open(name, "w"))
-  for _, line in ipairs{...} do file:write(line, "\n") end
-  file:close()
-  local output, code = helper.run(("cat %s | %s -i"):format(name, moonbeam))
-  os.remove(name)
-  return output:match("^[^\n]*\n(.*)$"), code
-end
+local moonbeam, feed = from_pipe.moonbeam, from_pipe.lines
 
 describe("the prompt without a terminal", function()
   it("writes plain lines, and leaves with 0 at the end of the input", function()

@@ -165,6 +165,17 @@ static int schedulers(lua_State *L) {
   return 1;
 }
 
+/* runtime() -> {started = schedulers, most_processes =, uptime = ms} */
+static int runtime(lua_State *L) {
+  struct mb_runtime *rt = mb_heap_of(L)->runtime;
+  lua_createtable(L, 0, 3);
+  set_integer(L, "started", atomic_load_explicit(&rt->started, memory_order_acquire)); /* partner: mb_runtime_start */
+  set_integer(L, "most_processes", rt->table.limit);
+  lua_pushnumber(L, (double)(mb_now(rt) - rt->schedulers[0].born) / 1e6);
+  lua_setfield(L, -2, "uptime");
+  return 1;
+}
+
 /* cores() -> how many threads of this process can run at once */
 static int cores(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)uv_available_parallelism());
@@ -336,6 +347,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"census", census},
                                        {"node_name", node_name},
                                        {"schedulers", schedulers},
+                                       {"runtime", runtime},
                                        {"cores", cores},
                                        {"set_schedulers", set_schedulers},
                                        {"memory_limit", memory_limit},

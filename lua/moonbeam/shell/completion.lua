@@ -158,11 +158,14 @@ local function open_string(reversed)
   return called, part
 end
 
+-- Functions of the prompt that take the name of a value.
+local by_name = {h = true, b = true, exports = true}
+
 local function candidates(text, globals)
   local reversed = string.reverse(text)
   local called, part = open_string(reversed)
   if called == "require" or called == "c" then return modules(part) end
-  return names(called == "h" and string.reverse(part) or reversed, globals)
+  return names(by_name[called] and string.reverse(part) or reversed, globals)
 end
 
 local function common_prefix(first, last)

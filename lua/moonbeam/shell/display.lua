@@ -38,14 +38,63 @@ local function colorize(text)
   return (string.gsub(string.gsub(table.concat(out), "\1", "\\\\"), "\2", '\\"'))
 end
 
---- A result, as inspect shows it.
--- @param value any value
--- @param colored whether the terminal has colours
--- @return string
-function display.value(value, colored)
+-- A value, as inspect shows it, and how it is painted.
+local function shown(value, colored)
   local text = inspect(value)
-  if not colored or (type(value) == "table" and string.sub(text, 1, 1) ~= "{") then return text end
-  return colorize(text)
+  if not colored or (type(value) == "table" and string.sub(text, 1, 1) ~= "{") then return text, tostring end
+  return text, colorize
+end
+
+-- Where a line has filled so many columns: its end, if it does not.
+local function filled(line, columns)
+  return (utf8.len(line) and utf8.offset(line, columns + 1) or columns + 1) - 1
+end
+
+-- What of a text fits into so many rows, what does not, and how many rows are left.
+local function fitting(text, rows, columns)
+  local at = 1
+  while at <= #text do
+    local last = string.find(text, "\n", at, true) or #text + 1
+    local line = string.sub(text, at, last - 1)
+    local takes = math.max(1, ((utf8.len(line) or #line) + columns - 1) // columns)
+    if takes > rows then
+      local fits = at == 1 and filled(line, rows * columns) or at - 2 -- without the newline
+      return string.sub(text, 1, fits), string.sub(text, at == 1 and fits + 1 or at), 0
+    end
+    rows, at = rows - takes, last + 1
+  end
+  return text, "", rows
+end
+
+-- What of a text was left out.
+local function left_out(rest)
+  local _, lines = string.gsub(rest, "\n", "")
+  return lines > 0 and lines + 1 .. " more lines" or #rest .. " more bytes"
+end
+
+--- Print results, as inspect shows them; on a terminal no more than fits on the screen, and how to see the rest.
+-- @param values packed
+-- @param settings of the session: colors, and rows and columns where it is a terminal
+-- @param n number of the input
+function display.results(values, settings, n)
+  local rows = settings.rows and math.max(2, settings.rows - 3)
+  for i = 1, values.n do
+    local text, color = shown(values[i], settings.colors)
+    if not rows then
+      print(color(text))
+    elseif rows == 0 then
+      print(string.format("... %d more results; they are in v(%d)", values.n - i + 1, n))
+      return
+    else
+      local rest
+      text, rest, rows = fitting(text, rows, settings.columns)
+      print(color(text))
+      if rest ~= "" then
+        local way = values.n == 1 and string.format("v(%d)", n) or string.format("(select(%d, v(%d)))", i, n)
+        print(string.format("... %s; print(inspect(%s)) shows them", left_out(rest), way))
+      end
+    end
+  end
 end
 
 local own = string.match(debug.getinfo(1, "S").source, "^(.*/)shell/[^/]*$")

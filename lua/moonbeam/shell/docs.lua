@@ -138,6 +138,66 @@ local function add_members(out, name, entries)
   out[#out + 1] = "\nFunctions\n  " .. table.concat(members, "\n  ")
 end
 
+-- How a function is called that has no documentation.
+local function parameters_of(value)
+  local info = debug.getinfo(value, "Su")
+  if info.what == "C" then return "..." end
+  local parameters = {}
+  for n = 1, info.nparams do parameters[n] = debug.getlocal(value, n) end
+  if info.isvararg then parameters[#parameters + 1] = "..." end
+  return table.concat(parameters, ", ")
+end
+
+--- The functions of a module, and how they are called: from the documentation, or else from the function.
+-- @param module table
+-- @return sequence of texts, sorted
+function docs.functions(module)
+  local entries, documented, found = read(), {}, {}
+  for _, entry in next, entries do
+    if entry.value then documented[entry.value] = entry end
+  end
+  pairs(module) -- loads a module of the library's that has not been
+  for name, value in next, module do
+    if type(name) == "string" and type(value) == "function" then
+      local entry = documented[value]
+      found[#found + 1] = entry and usage(name, entry) or name .. "(" .. parameters_of(value) .. ")"
+    end
+  end
+  table.sort(found)
+  return found
+end
+
+--- The name of a value of the library's; nil when it has none.
+function docs.name_of(value)
+  local names = public_names()[value]
+  return names and names[1]
+end
+
+--- The library's own names: of modules, and of functions and other values.
+-- @return two sequences, sorted
+function docs.names()
+  local modules, values = {}, {}
+  for name, value in next, require "moonbeam" do
+    if type(value) == "table" and core.type(value) == "table" and name ~= "any" and name ~= "is" then
+      modules[#modules + 1] = name
+    elseif string.sub(name, 1, 1) ~= "_" then
+      values[#values + 1] = name
+    end
+  end
+  table.sort(modules)
+  table.sort(values)
+  return modules, values
+end
+
+--- The module of a name: the library's, or what has been loaded by that name; nil when there is none.
+function docs.module_of(name)
+  local module = core.library_modules()[name] or package.loaded[name]
+  if module ~= nil then return module end
+  module = require "moonbeam"
+  for part in string.gmatch(name, "[^.]+") do module = type(module) == "table" and module[part] or nil end
+  return module
+end
+
 --- Know the functions of a module of the library by the names that they have there.
 function docs.include(module) others[#others + 1] = module end
 

@@ -4,6 +4,7 @@
 local core = require "moonbeam.core"
 local host = require "moonbeam.host"
 local display = require "moonbeam.shell.display"
+local dot_file = require "moonbeam.shell.dot_file"
 local helpers = require "moonbeam.shell.helpers"
 local input = require "moonbeam.shell.input"
 local results = require "moonbeam.shell.results"
@@ -68,8 +69,10 @@ local function run(chunk, foreground)
 end
 
 local function succeed(state, settings, ...)
-  for i = 1, select("#", ...) do print(display.value((select(i, ...)), settings.colors)) end
-  state.results[state.n] = table.pack(...)
+  local values = table.pack(...)
+  if settings.terminal and settings.foreground then settings.rows, settings.columns = host.rows(), host.columns() end
+  display.results(values, settings, state.n)
+  state.results[state.n] = values
   state.results[state.n - results.MOST] = nil
   state.n = state.n + 1
 end
@@ -100,6 +103,19 @@ local function load_modules()
   end
 end
 
+-- Run the file that comes first; the prompt begins in any case, unless it calls exit().
+local function run_dot_file(found, state, settings)
+  local chunk, why = dot_file.compile(found)
+  if not chunk then
+    display.complain(display.error(why), settings)
+    return false
+  end
+  local ok, outcome = host.catch(run, same, chunk, settings.foreground)
+  host.evaluating(false, settings.foreground)
+  if not ok then outcome = {false, {text = display.error(outcome)}} end
+  return not outcome[1] and fail(outcome[2], settings)
+end
+
 --- The evaluator's process; returns when the user leaves.
 -- @param session pid
 function evaluator.run(session)
@@ -113,11 +129,12 @@ function evaluator.run(session)
     kept[session] = state
     install_helpers(state.globals)
   end
+  state.settings = settings
   if settings.leads then host.lead(session) end
   host.evaluating(false, settings.foreground)
   results.begin(state)
-  local leaves
-  repeat
+  local leaves = settings.dot_file and run_dot_file(settings.dot_file, state, settings)
+  while not leaves do
     local chunk, why = read_chunk(session, state.n)
     if chunk then
       leaves = evaluate(chunk, state, settings)
@@ -126,7 +143,7 @@ function evaluator.run(session)
     elseif why ~= "interrupt" then
       display.complain(display.error(why), settings)
     end
-  until leaves
+  end
   core.call(session, {"leave"}, "infinity")
 end
 

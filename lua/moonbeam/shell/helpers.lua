@@ -3,9 +3,11 @@
 
 local core = require "moonbeam.core"
 local inspect = require "moonbeam.internal.inspect"
+local callbacks = require "moonbeam.shell.callbacks"
 local docs = require "moonbeam.shell.docs"
 local process_table = require "moonbeam.shell.process_table"
 local results = require "moonbeam.shell.results"
+local runtime_text = require "moonbeam.shell.runtime_text"
 
 local helpers = {}
 
@@ -40,27 +42,121 @@ local general = [[
 %s
 
   h(name)         about a function or module, by name or value: h("Task.await"), h(spawn)
+  b(module)       the callbacks of a module: b(GenServer), b("GenServer.init")
+  exports(module) the functions of a module, and how they are called
   i(value)        about a value
   v([n])          the results of input n, one of the last 20
   pid("0.5.0")    a pid from its text
   processes([by]) the processes, sorted by "reductions", "memory" or "mailbox"
+  runtime_info()  versions, memory, and what there is of what is limited
   flush()         prints the messages of the mailbox and empties it
   c(module)       loads a module's file again
+  clear()         clears the screen
   exit()          leaves, as Ctrl-D does
 
 Tab completes, Ctrl-R searches the history, Ctrl-C breaks an evaluation, and twice leaves.
+What stands in .moonbeam.lua, here or in the home directory, is run first.
+
+h(name) knows
+  %s
+  %s
 ]]
 
+-- Words in lines.
+local function wrapped(words)
+  local lines, line = {}, ""
+  for _, word in ipairs(words) do
+    if #line + #word > 90 then
+      lines[#lines + 1] = line
+      line = ""
+    end
+    line = line .. (line == "" and "" or " ") .. word
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n  ")
+end
+
 --- Print what the library's documentation says. See IEx's `h/1`.
--- @param[opt] what name of a function or a module, or the value itself; without it: about the prompt
+-- @param[opt] what name of a function or a module, or the value itself; without it: about the prompt, and the names
+-- there are
 function helpers.h(...)
   local what = ...
   if select("#", ...) == 0 then
-    io.write(string.format(general, require("moonbeam")._VERSION .. ", " .. _VERSION))
+    local modules, values = docs.names()
+    io.write(string.format(general, require("moonbeam")._VERSION .. ", " .. _VERSION, wrapped(modules),
+      wrapped(values)))
     return
   end
   local text = docs.about(what)
   print(text or "No documentation for " .. (type(what) == "string" and what or inspect(what)) .. " was found")
+end
+
+-- The table of a module that is given by itself or by name, and a name for it.
+local function module_of(what, called)
+  local module = what
+  if type(what) == "string" then module = docs.module_of(what) or what end
+  if type(module) ~= "table" then
+    core.argument_error(called, 1, string.format("module or name of one expected, got %s",
+      type(what) == "string" and "'" .. core.short(what) .. "'" or core.type(what)))
+  end
+  return module, type(what) == "string" and what or docs.name_of(what)
+end
+
+-- Texts in columns, one beside the other.
+local function print_columns(texts)
+  local width = 0
+  for _, text in ipairs(texts) do width = math.max(width, #text + 2) end
+  local across, line = math.max(1, 96 // width), {}
+  for n, text in ipairs(texts) do
+    line[#line + 1] = text .. string.rep(" ", width - #text)
+    if #line == across or n == #texts then
+      print((string.gsub(table.concat(line), " +$", "")))
+      line = {}
+    end
+  end
+end
+
+--- Print the functions of a module, and how they are called. See IEx's `exports/1`.
+-- @param module a table, or its name: the library's, or one that has been required
+function helpers.exports(module)
+  local found, name = module_of(module, "exports")
+  local functions = docs.functions(found)
+  if #functions == 0 then return print((name or inspect(found, {limit = 5})) .. " has no functions") end
+  print_columns(functions)
+end
+
+--- Print the callbacks of a module: what they take and return; of one callback also when it is called. See IEx's `b/1`.
+-- @param module one of the library's, or its name, or that of one callback: "GenServer.handle_call"
+function helpers.b(module)
+  local text = type(module) == "string" and callbacks.about(module)
+  if not text then
+    local found, name = module_of(module, "b")
+    text = name and callbacks.about(name) or
+      string.format("No callbacks for %s were found", name or inspect(found, {limit = 5}))
+  end
+  print(text)
+end
+
+--- Clear the screen. See IEx's `clear/0`.
+function helpers.clear()
+  local state = results.of_caller()
+  if state and state.settings.terminal then
+    io.write("\27[H\27[2J")
+  else
+    print("The screen cannot be cleared: this prompt is on no terminal")
+  end
+end
+
+--- Print what is known of the runtime: versions, memory, and how much there is of what is limited. See IEx's
+-- `runtime_info/1`.
+-- @param[opt] topic "system", "memory" or "limits"; all of them without it
+function helpers.runtime_info(topic)
+  if topic == nil then
+    for _, each in ipairs(runtime_text.topics) do print(runtime_text.about(each)) end
+    return
+  end
+  print(runtime_text.about(topic) or core.argument_error("runtime_info", 1,
+    string.format('"%s" expected, got %s', table.concat(runtime_text.topics, '", "'), inspect(topic))))
 end
 
 -- i: what there is to say about a value, by type, as pairs of a heading and a text.

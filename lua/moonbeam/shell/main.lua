@@ -14,8 +14,9 @@ local session = require "moonbeam.shell.session"
 local main = {}
 
 --- The prompt of the script's process. Returns when the user leaves.
-function main.main()
-  local pid = core.process_spawn(session.run_local, {scheduler = "here"}, core.self())
+-- @param[opt] file what is to be run first: see `dot_file.find`
+function main.main(file)
+  local pid = core.process_spawn(session.run_local, {scheduler = "here"}, core.self(), file)
   host.end_with(pid)
   evaluator.run(pid)
 end

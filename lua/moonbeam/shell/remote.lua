@@ -4,7 +4,9 @@
 -- its own for each client. Between them go frames: the size of what follows (4 bytes), a letter, a text.
 --
 --    to the host                          to the client
---    h  hello: protocol, columns, colors  p  read a line after this prompt
+--    d  what is to be run first           p  read a line after this prompt
+--    h  hello: protocol, columns, rows,
+--       colors, terminal
 --    l  a line                            o  output
 --    e  the end of the input              c  completion: what to insert, zero byte, what to show
 --    i  interrupt                         b  bye
@@ -14,13 +16,14 @@
 local core = require "moonbeam.core"
 local host = require "moonbeam.host"
 local deadline = require "moonbeam.internal.deadline"
+local dot_file = require "moonbeam.shell.dot_file"
 local evaluator = require "moonbeam.shell.evaluator"
 local history = require "moonbeam.shell.history"
 local session = require "moonbeam.shell.session"
 
 local remote = {}
 
-local PROTOCOL = "1"
+local PROTOCOL = "2"
 local HELLO_MS = 5000 -- how long a client may take to say hello
 local MOST_KEPT = 4 * 1024 * 1024 -- bytes of output for a client that does not take them; more are dropped
 
@@ -57,9 +60,9 @@ local function await_hello(read, hello)
     if kind ~= "info" or type(message) ~= "table" or message[2] ~= "data" then return nil end
     if read(message[4]) then return nil end
   end
-  local protocol, columns, colors, terminal = string.match(hello[1], "^(%S+) (%d+) (%S+) (%S+)$")
+  local protocol, columns, rows, colors, terminal = string.match(hello[1], "^(%S+) (%d+) (%d+) (%S+) (%S+)$")
   if protocol ~= PROTOCOL then return nil end
-  return {columns = tonumber(columns), colors = colors == "true", terminal = terminal == "true"}
+  return {columns = tonumber(columns), rows = tonumber(rows), colors = colors == "true", terminal = terminal == "true"}
 end
 
 -- What is printed goes out until the client is too far behind; then it is dropped until that has caught up.
@@ -75,10 +78,13 @@ end
 --- The session of one client.
 -- @param number of its channel
 function remote.serve(number)
-  local device, hello = {}, {}
+  local device, hello, first = {}, {}, nil
   local read = reader(function(letter, text)
     if letter == "h" then
       hello[1] = text
+    elseif letter == "d" then
+      local name, contents, fault = string.unpack("<s4s4s4", text)
+      first = {name = name, text = fault == "" and contents or nil, fault = fault}
     elseif letters[letter] then
       device.tell(letters[letter], text)
     end
@@ -92,11 +98,13 @@ function remote.serve(number)
   function device.complain(text) send("o", text .. "\n") end
   function device.complete(insertion, above) send("c", insertion .. "\0" .. above) end
   function device.columns() return client.columns end
+  function device.rows() return client.rows end
   function device.event(message)
     if message[2] ~= "data" or read(message[4]) then device.tell("gone") end
   end
   if client.terminal then device.put(session.banner) end
-  session.run(device, {terminal = client.terminal, colors = client.colors, leads = true})
+  session.run(device, {terminal = client.terminal, colors = client.colors, leads = true, dot_file = first,
+    rows = client.terminal and client.rows, columns = client.columns})
   send("b", "")
 end
 
@@ -164,7 +172,8 @@ end
 
 --- Be the terminal of a prompt in another program: `moonbeam --remote SOCKET`. Returns when the user leaves.
 -- @param path of the socket
-function remote.attach(path)
+-- @param[opt] file what is to be run there first: see `dot_file.find`
+function remote.attach(path, file)
   local number, why = host.connect(path)
   if not number then refuse("cannot attach to %s: %s", path, why) end
   local function send(letter, text) host.send(number, frame(letter, text)) end
@@ -174,7 +183,9 @@ function remote.attach(path)
   host.own(number)
   local edited = host.open_terminal()
   if edited then history.load(host.remember) end
-  send("h", string.format("%s %d %s %s", PROTOCOL, host.columns(), edited and not os.getenv("NO_COLOR"), edited))
+  local first = dot_file.find(file)
+  if first then send("d", string.pack("<s4s4s4", first.name, first.text or "", first.fault or "")) end
+  send("h", string.format("%s %d %d %s %s", PROTOCOL, host.columns(), host.rows(), edited and not os.getenv("NO_COLOR"), edited))
   while not bye do
     local kind, message = core.next_event()
     if kind == "info" and type(message) == "table" and message[1] == "host" then

@@ -5,6 +5,7 @@ local core = require "moonbeam.core"
 local host = require "moonbeam.host"
 local completion = require "moonbeam.shell.completion"
 local display = require "moonbeam.shell.display"
+local dot_file = require "moonbeam.shell.dot_file"
 local evaluator = require "moonbeam.shell.evaluator"
 local history = require "moonbeam.shell.history"
 
@@ -32,7 +33,10 @@ end
 
 local requests = {}
 
-function requests.settings(s, from) core.reply(from[1], from[2], s.settings) end
+function requests.settings(s, from)
+  core.reply(from[1], from[2], s.settings)
+  s.settings.dot_file = nil -- the first evaluator has run it
+end
 
 function requests.read(s, from, prompt)
   s.waiting = from
@@ -98,11 +102,11 @@ local function serve(s)
 end
 
 --- Serve a device until the user leaves or the device has gone.
--- @param device table of functions: read(prompt), put(text), complain(text), complete(insertion, above), columns(), and
--- event(message) for the messages of `moonbeam.host`; that one calls device.tell, which is set here, with "line",
+-- @param device table of functions: read(prompt), put(text), complain(text), complete(insertion, above), columns(),
+-- rows(), and event(message) for the messages of `moonbeam.host`; that one calls device.tell, which is set here, with "line",
 -- "end", "interrupt", "complete" or "gone" and what belongs to it
 -- @param settings for the evaluator: terminal, colors, leads (output goes to the session), foreground (the interrupt of
--- the terminal is for it)
+-- the terminal is for it), dot_file (what `dot_file.find` gave)
 -- @param[opt] first pid of the evaluator; otherwise one is spawned
 function session.run(device, settings, first)
   local s = {device = device, settings = settings}
@@ -113,9 +117,11 @@ end
 
 --- The session of the terminal that the program was started on.
 -- @param first the evaluator
-function session.run_local(first)
+-- @param[opt] file what is to be run first: see `dot_file.find`
+function session.run_local(first, file)
   local edited = host.open_terminal()
-  local settings = {terminal = edited, colors = edited and not os.getenv("NO_COLOR"), foreground = true}
+  local settings = {terminal = edited, colors = edited and not os.getenv("NO_COLOR"), foreground = true,
+    dot_file = dot_file.find(file)}
   if edited then
     history.load(host.remember)
     io.write(session.banner)
@@ -125,7 +131,7 @@ function session.run_local(first)
     put = function(text) io.write(text) end,
     complain = function(text) display.complain(text, settings) end,
     complete = host.complete,
-    columns = host.columns,
+    columns = host.columns, rows = host.rows,
   }
   function device.event(message)
     if edited and message[2] == "line" then
