@@ -31,12 +31,25 @@ local function cpu(pid)
   return (tonumber(user) + tonumber(system)) * 10000
 end
 
+-- -> the number of requests, wrk's text. wrk's own processor time of a request is added to side.load.
 local function load(side, port, options)
-  local wrk = assert(io.popen(("wrk -t1 -c100 -d%ss %s http://127.0.0.1:%s/"):format(seconds, options or "", port)))
+  local wrk = assert(io.popen(([[
+    bash -c 'TIMEFORMAT="taken %%U %%S"; time wrk -t1 -c100 -d%ss %s http://127.0.0.1:%s/' 2>&1
+  ]]):format(seconds, options or "", port)))
   local text = wrk:read("a")
   wrk:close()
   table.insert(side.values, tonumber((assert(text:match("Requests/sec:%s+([%d.]+)"), text))))
-  return tonumber((text:match("(%d+) requests in"))), text
+  local requests = tonumber((text:match("(%d+) requests in")))
+  local user, system = text:match("taken ([%d.]+) ([%d.]+)")
+  table.insert(side.load, (user + system) * 1000000 / requests)
+  return requests, text
+end
+
+local function processors()
+  local nproc = assert(io.popen("nproc"))
+  local n = tonumber((nproc:read("l")))
+  nproc:close()
+  return n
 end
 
 local function serve(side)
@@ -58,7 +71,7 @@ local function hello()
     {name = "elixir", command = 'elixir --erl "+S 1:1" spec/bench/net/hello.exs', wanted = 1.3},
   }
   local sides = {own, others[1], others[2], two}
-  for _, side in ipairs(sides) do side.values, side.cpu = {}, {} end
+  for _, side in ipairs(sides) do side.values, side.cpu, side.load = {}, {}, {} end
   for _ = 1, rounds do
     for _, side in ipairs(sides) do serve(side) end
   end
@@ -69,8 +82,11 @@ local function hello()
       side.name, median(side.values), median(side.cpu), ratio(own.values, side.values), ratio(side.cpu, own.cpu),
       side.wanted))
   end
-  print(("hello   %-15s %9.0f requests/s  %6.1f us; %.2f of one, wanted 1.50 where there are processors for it"):format(
-    two.name, median(two.values), median(two.cpu), ratio(two.values, own.values)))
+  -- With every processor at work all the time for server and load, as one request costs them now.
+  local allowed = processors() * 1000000 / (median(two.cpu) + median(two.load)) / median(own.values)
+  print(("hello   %-15s %9.0f requests/s  %6.1f us, and wrk's %.1f; %.2f of one, wanted 1.50; %d processors allow %.2f")
+    :format(two.name, median(two.values), median(two.cpu), median(two.load), ratio(two.values, own.values),
+      processors(), allowed))
 end
 
 local function run(command)
@@ -111,7 +127,7 @@ end
 
 local function accept()
   local sides = {{name = "one"}, {name = "each"}, {name = "hand"}}
-  for _, side in ipairs(sides) do side.values, side.cpu, side.shares = {}, {}, {} end
+  for _, side in ipairs(sides) do side.values, side.cpu, side.load, side.shares = {}, {}, {}, {} end
   for _ = 1, rounds do
     for _, side in ipairs(sides) do
       local server = assert(io.popen(("echo $$; exec %s --schedulers 2 spec/bench/net/accept.lua %s"):format(
