@@ -14,6 +14,8 @@ local _ENV = core.own_globals() -- of the other files it is so when they are loa
 
 local inspect = require "moonbeam.internal.inspect"
 core.set_inspect(inspect)
+local clauses = require "moonbeam.internal.clauses"
+core.set_clauses(clauses)
 
 local select_message, take, type, unpack = core.select, core.take, type, table.unpack
 
@@ -73,8 +75,9 @@ mb.send = core.send
 -- `receive()` gives the oldest; `receive(ms)` gives nil, "timeout" when none came in time; `receive(0)`
 -- does not wait. `receive{ {pattern, [when = guard,] [body]}, ..., after = ms | {ms, fn} }` takes the oldest
 -- message that some clause matches and leaves the others in order. A body's results are receive's; without
--- one they are the captures, or the message where nothing is captured. Only the calling process
--- waits. Ill-formed clauses and timeouts raise at the call. A guard or predicate that raises does not match; taking
+-- one they are the captures, or the message where nothing is captured. A pattern is a value, which matches what is
+-- equal; a table, which matches one with as many items, and with its fields and perhaps more; or one of `any`, `is`,
+-- `ignore`, `maybe`, `rest` and `one_of`, by themselves or in tables. Only the calling process waits. Ill-formed clauses and timeouts raise at the call. A guard or predicate that raises does not match; taking
 -- messages and waiting raise there.
 -- @param what nil, ms (integer >= 0 or "infinity"), a table of clauses, or a matcher
 -- @return see above
@@ -118,15 +121,72 @@ mb.is = core.is
 -- assert(ok and name == "ann")
 mb.match = core.match
 
---- Check clauses once, for a `receive` that runs often.
+--- Choose by a value what to do. See Elixir's `case/2`.
+-- The first clause that matches is taken, with its captures: its body's results are case's, and without a body they are
+-- the captures, or the value where nothing is captured. Bodies are called in tail position. Nothing is waited for or
+-- copied. Raises `no case clause matching: ...` when no clause matches, and for ill-formed clauses.
+-- @function case
+-- @param value any value
+-- @param clauses `{ {pattern, [when = guard,] [body]}, ... }`, as for `receive`, without `after`; or a matcher, whose
+-- `after` does not count here
+-- @return what the clause gives
+-- @usage
+-- local function area(shape)
+--   return case(shape, {
+--     {{"circle", is.number}, function(r) return math.pi * r ^ 2 end},
+--     {{"square", is.number}, when = function(a) return a >= 0 end, function(a) return a * a end},
+--     {{"point", rest}, function() return 0 end},
+--   })
+-- end
+-- assert(area{"square", 3} == 9 and area{"point", 1, 2} == 0)
+-- assert(not pcall(area, {"square", -1}))
+mb.case = clauses.case
+
+--- Check clauses once, for a `receive` or `case` that runs often.
+-- A matcher can be called, too: `m(value)` is `case(value, m)`.
 -- @function matcher
 -- @param clauses as for `receive`
--- @return what to give to `receive`
+-- @return what to give to `receive` or `case`, or to call
 -- @usage
 -- local next_job = matcher{ {{"job", any}}, after = 0 }
 -- send(self(), {"job", 7})
 -- assert(receive(next_job) == 7)
+-- local sign = matcher{ {0}, {is.number, when = function(n) return n < 0 end, function() return -1 end}, {any} }
+-- assert(sign(-5) == -1 and sign(0) == 0)
 mb.matcher = core.matcher
+
+--- The pattern that matches everything and captures nothing, as `_` does in Elixir's patterns. A field of this pattern
+-- has to be there.
+-- @usage assert(select("#", match({ignore, any}, {1, 2})) == 2)
+mb.ignore = core.ignore
+
+--- The pattern that matches all items that are left, none included, and captures them as a sequence, as `tail` does in
+-- Elixir's `[head | tail]`. It stands last among the items of a table pattern; elsewhere it raises. The sequence is a
+-- new table, and has a field n where the value has one that counts nils at its end.
+-- @usage
+-- local _, head, tail = match({any, rest}, {1, 2, 3})
+-- assert(head == 1 and #tail == 2)
+mb.rest = core.rest
+
+--- The pattern that matches everything, also a last item or a field that is missing, and captures it: nil, then. A table
+-- of Lua's that ends in nils does not know of them: `{"result", nil}` has one item, which `{"result", maybe}` matches
+-- and `{"result", any}` does not. Where the table counts them by a field n, as `table.pack` does, `any` is enough.
+-- @usage
+-- assert(match({"result", maybe}, {"result", nil}))
+-- assert(match({"result", any}, table.pack("result", nil)))
+-- assert(not match({"result", any}, {"result", nil}))
+mb.maybe = core.maybe
+
+--- A pattern that matches what one of some patterns does. It captures what the first of these that matches captures.
+-- @function one_of
+-- @param ... patterns, values among them; each captures as many values
+-- @return pattern
+-- @usage
+-- local id = one_of(is.integer, is.string)
+-- assert(select(2, match({"user", id}, {"user", "ann"})) == "ann")
+-- assert(match({one_of("get", "fetch"), ignore}, {"fetch", 1}))
+-- assert(match(one_of(nil, false), nil))
+mb.one_of = core.one_of
 
 --- End the calling process. See Elixir's `exit/1`.
 -- Raises an exit object, which pcall can catch: its field `reason` is the reason, and it prints as
@@ -434,12 +494,14 @@ mb.net = core.lazy "moonbeam.net"
 
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
-  "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep", "monotonic_time", "inspect",
-  "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
+  "case", "ignore", "rest", "maybe", "one_of", "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep",
+  "monotonic_time", "inspect", "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
   "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs", "system", "net",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.
+-- Names of its own, beside those Elixir has: `any`, `is`, `ignore`, `rest`, `maybe`, `one_of` are patterns, `case`,
+-- `match` and `matcher` work with these.
 -- @param[opt=_G] env table
 -- @return env
 -- @usage require("moonbeam").import()

@@ -140,7 +140,7 @@ describe("a pattern", function()
     next_job[1] = "no clause"
     send(self(), {"job", 1})
     assert.error_matches(function() receive(next_job) end,
-      "bad argument #1 to 'receive' %(clause 1 is no table any more: the matcher has been changed%)")
+      "^clause 1 is no table any more: the matcher has been changed")
     assert.same({"job", 1}, receive(0))
   end)
 
@@ -155,6 +155,135 @@ describe("a pattern", function()
     assert.equal("1", receive{ {"1"}, after = 0 })
     assert.same({"1"}, receive{ {{"1"}}, after = 0 })
     assert.same({{1, 2}, {{1}}, {1.5}, {true}}, Process.info(self(), "messages"))
+  end)
+end)
+
+describe("a pattern of its own", function()
+  helper.setup()
+  local ignore, rest, maybe, one_of = mb.ignore, mb.rest, mb.maybe, mb.one_of
+
+  it("PAT-01 ignore matches everything and captures nothing", function()
+    assert.same({true, 2}, {match({ignore, any}, {1, 2})})
+    assert.same({true}, {match({x = ignore}, {x = false})})
+    assert.is_false((match({x = ignore}, {})))
+    assert.is_false((match({ignore}, {})))
+    assert.same({true}, {match(ignore, nil)})
+    send(self(), {"whole"})
+    assert.same({"whole"}, receive{ {ignore} })
+  end)
+
+  it("PAT-02 rest matches the items that are left and captures them", function()
+    assert.same({true, 1, {2, 3}}, {match({any, rest}, {1, 2, 3})})
+    assert.same({true, 1, {}}, {match({any, rest}, {1})})
+    assert.same({true, {}}, {match({rest}, {})})
+    assert.is_false((match({any, rest}, {})))
+    assert.is_false((match({"a", any, rest}, {"a"})))
+    assert.is_false((match({"a", rest}, {"b", 1, 2})))
+    assert.is_false((match({rest}, "no table")))
+    assert.same({true, "deep", {2}, "x"}, {match({{any, rest}, x = any}, {{"deep", 2}, x = "x", y = 1})})
+    local value = {1, {2}}
+    local _, tail = match({rest}, value)
+    assert.are_not.equal(value, tail)
+    assert.equal(value[2], tail[2])
+    assert.same({true, {1, 2, n = 4}}, {match({"a", rest}, table.pack("a", 1, 2, nil, nil))})
+    assert.same({true, {n = 1}}, {match({"a", rest}, table.pack("a", nil))})
+    for n = 1, 20 do
+      local list = {}
+      for i = 1, n do list[i] = i end
+      send(self(), list)
+      assert.equal(n - 1, #select(2, receive{ {{any, rest}} }))
+    end
+    local captured = {match({any, rest}, {1, n = 1 << 40})} -- no count that a table could have
+    assert.same({true, 1, {}}, captured)
+  end)
+
+  it("PAT-03 rest raises anywhere else than as the last item", function()
+    local text = "^rest stands last among the items of a table pattern: {any, rest}$"
+    for pattern, value in pairs{
+      [{rest, any}] = {1, 2}, [{x = rest}] = {x = 1}, [{{rest, 1}, any}] = {{2, 1}, 2}, [{[2.5] = rest}] = {[2.5] = 1},
+      [rest] = {1},
+    } do
+      assert.error_matches(function() match(pattern, value) end, text)
+    end
+    send(self(), {1, 2})
+    local line = debug.getinfo(1, "l").currentline + 1
+    local ok, message = pcall(function() receive{ {{rest, any}} } end)
+    assert.is_false(ok)
+    assert.matches("pattern_spec.lua:" .. line .. ": rest stands last", message)
+  end)
+
+  it("PAT-04 maybe matches a last item or a field that is missing, too", function()
+    local function count(...) return select("#", ...), ... end
+    assert.same({2, true, nil}, {count(match({"result", maybe}, {"result", nil}))})
+    assert.same({true, 1}, {match({"result", maybe}, {"result", 1})})
+    assert.is_false((match({"result", maybe}, {"result", 1, 2})))
+    assert.is_false((match({"result", maybe}, {"other", nil})))
+    assert.same({4, true, 1, nil, nil}, {count(match({any, maybe, maybe}, {1}))})
+    assert.same({4, true, 1, 2, nil}, {count(match({any, maybe, maybe}, {1, 2}))})
+    assert.is_false((match({any, maybe, any}, {1, 2})))
+    assert.same({3, true, 1, nil}, {count(match({x = any, y = maybe}, {x = 1}))})
+    assert.same({2, true, nil}, {count(match({[2.5] = maybe}, {}))})
+    assert.same({3, true, nil, {}}, {count(match({maybe, rest}, {}))})
+    assert.same({true, 1, {2}}, {match({maybe, rest}, {1, 2})})
+    assert.same({2, true, nil}, {count(match(maybe, nil))})
+    send(self(), {"result", nil})
+    assert.same({"got", 1}, {receive{ {{"result", maybe}, function(...) return "got", select("#", ...) end}, after = 0 }})
+  end)
+
+  it("PAT-05 any matches a missing last item where the table counts its items", function()
+    assert.same({true, nil}, {match({"result", any}, table.pack("result", nil))})
+    assert.is_false((match({"result", any}, {"result", nil})))
+    assert.is_false((match({"result", is.string}, table.pack("result", nil))))
+    assert.is_false((match({"result", any, any}, table.pack("result", nil))))
+    assert.is_true((match({any, any, any}, table.pack(nil, nil, nil))))
+    assert.is_true((match({"result"}, table.pack("result", nil)))) -- the array part has as many
+    assert.is_false((match({1, any}, {1, n = "2"})))
+    send(self(), table.pack("result", nil))
+    assert.same({"got", 1}, {receive{ {{"result", any}, function(...) return "got", select("#", ...) end}, after = 0 }})
+  end)
+
+  it("PAT-06 one_of matches what an alternative does, with its captures", function()
+    assert.is_true((match(one_of("get", "fetch"), "fetch")))
+    assert.is_false((match(one_of("get", "fetch"), "put")))
+    assert.same({true, "ann"}, {match({"user", one_of(is.integer, is.string)}, {"user", "ann"})})
+    assert.same({true, 1, 2}, {match(one_of({"p", any, any}, {any, any}), {1, 2})})
+    assert.same({true, 3, 4}, {match(one_of({"p", any, any}, {any, any}), {"p", 3, 4})})
+    assert.same({true, 1}, {match({x = one_of(is.integer, one_of({any}, {y = any}))}, {x = {y = 1}})})
+    assert.is_true((match(one_of(nil, 1), nil)))
+    assert.is_true((match(one_of(1, nil), nil)))
+    assert.is_false((match(one_of(false), nil)))
+    local first = one_of({any}, {is.integer})
+    assert.same({true, 1}, {match(first, {1})})
+    for _, other in ipairs{any, {1, any, any}, is.string, maybe, is(print)} do
+      assert.error_matches(function() one_of(1, "x", other) end,
+        "^bad argument #3 to 'one_of' %(it captures %d, and argument 1 captures 0: each has to capture as many%)$")
+    end
+    assert.error_matches(function() one_of() end, "^bad argument #1 to 'one_of' %(pattern expected, got no value%)$")
+    local deep = any
+    for _ = 1, 200 do deep = {deep} end
+    assert.error_matches(function() one_of(deep, 1) end, "^a pattern nests more than 150 levels$")
+  end)
+
+  it("PAT-06 one_of with a reference finds what was there before the reference, too", function()
+    for i = 1, 20 do send(self(), {"old", i}) end
+    local ref = mb.make_ref()
+    assert.same({"old", 1}, receive{ {one_of(ref, {"old", 1})} })
+    while receive(0) do end
+  end)
+
+  it("PAT-07 travels as what it is, and shows as it is written", function()
+    local me, patterns = self(), {{"a", ignore, rest}, {maybe}, one_of({1, any}, {nil, is.string}), is(print)}
+    spawn(function()
+      send(me, {(match(patterns[1], {"a", 1, 2})), (match(patterns[2], {})), match(patterns[3], {1, "s"})})
+      send(me, patterns)
+    end)
+    assert.same({true, true, true, "s"}, receive(helper.patience))
+    local travelled = receive(helper.patience)
+    assert.same({true, {2, 3}}, {match(travelled[1], {"a", 1, 2, 3})})
+    assert.same({true, "s"}, {match(travelled[3], {1, "s"})})
+    assert.equal('{{"a", ignore, rest}, {maybe}, one_of({1, any}, {nil, is.string}), is(function<C>)}',
+      mb.inspect(travelled, {width = 100}))
+    assert.equal("ignore rest maybe", ("%s %s %s"):format(travelled[1][2], rest, maybe))
   end)
 end)
 

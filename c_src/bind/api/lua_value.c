@@ -109,6 +109,29 @@ static int is_call(lua_State *L) {
   return 1;
 }
 
+/* one_of(patterns...) -> a pattern that matches what one of them does, and captures what the first that matches does */
+static int one_of(lua_State *L) {
+  struct mb_heap *h = mb_any_heap_of(L);
+  int count = lua_gettop(L), captures;
+  if (count == 0) return mb_bad_argument(h, L, "one_of", 1, "pattern expected, got no value");
+  luaL_checkstack(L, 10, NULL);
+  captures = mb_count_captures(h, L, 1);
+  for (int i = 2; i <= count; i++) {
+    int here = mb_count_captures(h, L, i);
+    if (here != captures)
+      return mb_bad_argument(h, L, "one_of", i, "it captures %d, and argument 1 captures %d: each has to capture as many",
+                             here, captures);
+  }
+  lua_createtable(L, count, 1);
+  lua_insert(L, 1);
+  for (int i = count; i >= 1; i--) lua_rawseti(L, 1, i);
+  lua_pushinteger(L, count);
+  lua_setfield(L, 1, "n");
+  mb_push_ref(h, L, MB_REF_ONE_OF_MT);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
 static const char *const kinds[] = {"string", "number", "integer", "boolean", "table", "func", "pid", "ref", NULL};
 
 /* is[key], which is none: a nil would shorten the pattern that it stands in. Whoever looks for the end of a sequence
@@ -146,7 +169,7 @@ static void add_index(lua_State *L, const char *method) {
 
 void mb_open_value(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg id_methods[] = {{"__tostring", id_tostring}, {"__lt", id_less}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"type", type_of}, {"pid", read_pid}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"type", type_of}, {"pid", read_pid}, {"one_of", one_of}, {NULL, NULL}};
   mb_set_functions(h, L, functions);
 
   mb_push_id(L, 0);
@@ -166,9 +189,17 @@ void mb_open_value(struct mb_heap *h, lua_State *L) {
   lua_setfield(L, -2, "exit_mt"); /* fields of the module: so that they travel by name */
   new_metatable(h, L, "predicate", MB_REF_PREDICATE_MT);
   lua_setfield(L, -2, "predicate_mt");
+  new_metatable(h, L, "one_of", MB_REF_ONE_OF_MT);
+  lua_setfield(L, -2, "one_of_mt");
 
   mb_push_pattern(L, MB_ANY);
   lua_setfield(L, -2, "any");
+  mb_push_pattern(L, MB_MAYBE);
+  lua_setfield(L, -2, "maybe");
+  mb_push_pattern(L, MB_IGNORE);
+  lua_setfield(L, -2, "ignore");
+  mb_push_pattern(L, MB_REST);
+  lua_setfield(L, -2, "rest");
   lua_newtable(L);
   for (int i = 0; kinds[i]; i++) {
     mb_push_pattern(L, (enum mb_pattern)(MB_IS_STRING + i));

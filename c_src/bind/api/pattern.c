@@ -8,11 +8,13 @@
 #include "heap/errors.h"
 
 enum { NEST = 150, FEW_NAMES = 16 };
+enum { MOST_COUNTED = 1000000 }; /* as many values as a stack of Lua's has */
 /* One table's match needs MOST_SLOTS of the stack beside the captures of so many items. */
 enum { MOST_SLOTS = 16, FEW_ITEMS = 8 };
 
 static const char *const texts[] = {"any",        "is.string", "is.number", "is.integer",
-                                    "is.boolean", "is.table",  "is.func",   "is.pid", "is.ref"};
+                                    "is.boolean", "is.table",  "is.func",   "is.pid", "is.ref",
+                                    "maybe",      "ignore",    "rest"};
 
 const char *mb_pattern_text(uint64_t v) {
   return (v & MB_TAG_MASK) == MB_TAG_PATTERN && (v >> 3) < MB_PATTERN_COUNT ? texts[v >> 3] : NULL;
@@ -36,16 +38,27 @@ static int is_of(lua_State *L, enum mb_pattern p, int value) {
   }
 }
 
-static int is_predicate(struct mb_heap *h, lua_State *L, int pattern) {
-  int same;
-  if (!lua_getmetatable(L, pattern)) return 0;
+enum made { MADE_BY_NOBODY, MADE_BY_IS, MADE_BY_ONE_OF };
+
+/* Whether a table is what is(fn) or one_of(...) has made. */
+static enum made made_by(struct mb_heap *h, lua_State *L, int pattern) {
+  enum made made = MADE_BY_NOBODY;
+  if (!lua_getmetatable(L, pattern)) return made;
   mb_push_ref(h, L, MB_REF_PREDICATE_MT);
-  same = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return same;
+  mb_push_ref(h, L, MB_REF_ONE_OF_MT);
+  if (lua_rawequal(L, -3, -2))
+    made = MADE_BY_IS;
+  else if (lua_rawequal(L, -3, -1))
+    made = MADE_BY_ONE_OF;
+  lua_pop(L, 3);
+  return made;
 }
 
 static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int depth);
+
+static int misplaced_rest(struct mb_heap *h, lua_State *L) {
+  return mb_raise(h, L, "rest stands last among the items of a table pattern: {any, rest}");
+}
 
 /* Whether the key at `index`, which is no string, is one of 1 to `items`. */
 static int is_item(lua_State *L, int index, lua_Integer items) {
@@ -79,6 +92,17 @@ static int list_names(lua_State *L, int pattern, lua_Integer items, struct name 
   return count;
 }
 
+/* The pattern that a light userdatum is, or -1. */
+static int pattern_of(lua_State *L, int index) {
+  uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, index);
+  return mb_pattern_text(v) ? (int)(v >> 3) : -1;
+}
+
+/* Whether the value there is that pattern. */
+static int is_pattern(lua_State *L, int index, enum mb_pattern p) {
+  return lua_touserdata(L, index) == (void *)(uintptr_t)((uint64_t)p << 3 | MB_TAG_PATTERN);
+}
+
 /* The named fields of the pattern, in alphabetical order, then keys of other kinds. All have to be there. */
 static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value, int depth,
                         lua_Integer items) {
@@ -95,7 +119,8 @@ static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value,
     lua_pushvalue(L, at + 1);
     lua_rawget(L, pattern);
     lua_insert(L, at + 1);
-    if (lua_rawget(L, value) == LUA_TNIL || !match(h, L, at + 1, at + 2, depth + 1)) return 0;
+    if (lua_rawget(L, value) == LUA_TNIL && !is_pattern(L, at + 1, MB_MAYBE)) return 0;
+    if (!match(h, L, at + 1, at + 2, depth + 1)) return 0;
     lua_remove(L, at + 1);
     lua_remove(L, at + 1);
   }
@@ -106,7 +131,8 @@ static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value,
       int at = lua_gettop(L);
       if (lua_type(L, at - 1) != LUA_TSTRING && !is_item(L, at - 1, items)) {
         lua_pushvalue(L, at - 1);
-        if (lua_rawget(L, value) == LUA_TNIL || !match(h, L, at, at + 1, depth + 1)) return 0;
+        if (lua_rawget(L, value) == LUA_TNIL && !is_pattern(L, at, MB_MAYBE)) return 0;
+        if (!match(h, L, at, at + 1, depth + 1)) return 0;
         lua_remove(L, at + 1);
         lua_remove(L, at); /* captures stand below the key now: put the key on top */
         lua_pushvalue(L, at - 1);
@@ -117,12 +143,6 @@ static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value,
     }
   }
   return 1;
-}
-
-/* The pattern that a light userdatum is, or -1. */
-static int pattern_of(lua_State *L, int index) {
-  uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, index);
-  return mb_pattern_text(v) ? (int)(v >> 3) : -1;
 }
 
 static int match_predicate(struct mb_heap *h, lua_State *L, int pattern, int value) {
@@ -137,10 +157,93 @@ static int match_predicate(struct mb_heap *h, lua_State *L, int pattern, int val
   return ok;
 }
 
+static int match_one_of(struct mb_heap *h, lua_State *L, int pattern, int value, int depth) {
+  int top = lua_gettop(L);
+  lua_Integer count;
+  lua_pushliteral(L, "n");
+  lua_rawget(L, pattern);
+  count = lua_tointeger(L, -1);
+  lua_settop(L, top);
+  for (lua_Integer i = 1; i <= count; i++) {
+    lua_rawgeti(L, pattern, i);
+    if (match(h, L, top + 1, value, depth + 1)) {
+      lua_remove(L, top + 1);
+      return 1;
+    }
+    lua_settop(L, top);
+  }
+  return 0;
+}
+
+/* How many items a table has: those it says it has by a field n, where nils are at the end. */
+static lua_Integer count_items(lua_State *L, int table) {
+  lua_Integer items = (lua_Integer)lua_rawlen(L, table), n;
+  lua_pushliteral(L, "n");
+  lua_rawget(L, table);
+  n = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
+  lua_pop(L, 1);
+  return n > items && n <= MOST_COUNTED ? n : items;
+}
+
+/* Whether a table may have another number of items than the pattern's, and has one of these. Most differ in what they
+ * begin with, too. A function of its own: that costs match no registers. */
+static __attribute__((noinline)) int fits(lua_State *L, int pattern, int value, lua_Integer items) {
+  int top = lua_gettop(L), more;
+  lua_Integer most = items, least, count;
+  if (items == 0) return 0;
+  if (lua_rawgeti(L, pattern, 1) == LUA_TSTRING) {
+    lua_rawgeti(L, value, 1);
+    if (!lua_rawequal(L, top + 1, top + 2)) {
+      lua_settop(L, top);
+      return 0;
+    }
+  }
+  count = count_items(L, value);
+  lua_settop(L, top);
+  lua_rawgeti(L, pattern, items);
+  more = is_pattern(L, top + 1, MB_REST);
+  if (more) most--;
+  for (least = most; least > 0; least--) {
+    lua_settop(L, top);
+    lua_rawgeti(L, pattern, least);
+    if (!is_pattern(L, top + 1, MB_MAYBE)) break;
+  }
+  lua_settop(L, top);
+  return count >= least && (more || count <= most);
+}
+
+/* Match what is no single value: `ignore`, or `rest` as the last item; the pattern's item i is at `item`, the top of the
+ * stack, and goes. */
+static __attribute__((noinline)) int match_special(struct mb_heap *h, lua_State *L, int pattern, int value,
+                                                   lua_Integer i) {
+  int item = lua_gettop(L);
+  lua_Integer items = (lua_Integer)lua_rawlen(L, value), count = count_items(L, value), others = i - 1;
+  if (is_pattern(L, item, MB_IGNORE)) {
+    lua_settop(L, item - 1);
+    return 1;
+  }
+  if (i != (lua_Integer)lua_rawlen(L, pattern)) misplaced_rest(h, L);
+  lua_createtable(L, items > others ? (int)(items - others) : 0, 0);
+  for (lua_Integer from = i; from <= count; from++) {
+    if (lua_rawgeti(L, value, from) == LUA_TNIL)
+      lua_pop(L, 1);
+    else
+      lua_rawseti(L, item + 1, from - others);
+  }
+  if (count > items) { /* it ends in nils, and says how many values it has, too */
+    lua_pushliteral(L, "n");
+    lua_pushinteger(L, count > others ? count - others : 0);
+    lua_rawset(L, item + 1);
+  }
+  lua_remove(L, item);
+  return 1;
+}
+
 /* Match item i of the table `value` against that of `pattern`. 0 leaves more on the stack. */
 static int match_item(struct mb_heap *h, lua_State *L, int pattern, int value, int depth, lua_Integer i) {
   int item = lua_gettop(L) + 1, type = lua_rawgeti(L, pattern, i), which;
   if (type == LUA_TLIGHTUSERDATA && (which = pattern_of(L, item)) >= 0) {
+    if (which >= MB_IGNORE) return match_special(h, L, pattern, value, i);
     lua_pop(L, 1);
     lua_rawgeti(L, value, i);
     return is_of(L, (enum mb_pattern)which, item);
@@ -164,6 +267,8 @@ static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int de
   if (type != LUA_TTABLE) {
     int which = type == LUA_TLIGHTUSERDATA ? pattern_of(L, pattern) : -1;
     if (which < 0) return lua_rawequal(L, pattern, value);
+    if (which == MB_IGNORE) return 1;
+    if (which == MB_REST) misplaced_rest(h, L);
     if (!is_of(L, (enum mb_pattern)which, value)) return 0;
     luaL_checkstack(L, MOST_SLOTS, "pattern");
     lua_pushvalue(L, value);
@@ -171,10 +276,14 @@ static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int de
   }
   luaL_checkstack(L, MOST_SLOTS, "pattern");
   if (depth > NEST) mb_raise(h, L, "a pattern nests more than %d levels", NEST);
-  if (is_predicate(h, L, pattern)) return match_predicate(h, L, pattern, value);
+  switch (made_by(h, L, pattern)) {
+    case MADE_BY_IS: return match_predicate(h, L, pattern, value);
+    case MADE_BY_ONE_OF: return match_one_of(h, L, pattern, value, depth);
+    default: break;
+  }
   if (!lua_istable(L, value)) return 0;
   items = (lua_Integer)lua_rawlen(L, pattern);
-  if (items != (lua_Integer)lua_rawlen(L, value)) return 0;
+  if (items != (lua_Integer)lua_rawlen(L, value) && !fits(L, pattern, value, items)) return 0;
   for (lua_Integer i = 1; i <= items && matches; i++) {
     if (i % FEW_ITEMS == 0) luaL_checkstack(L, MOST_SLOTS, "pattern");
     matches = match_item(h, L, pattern, value, depth, i);
@@ -186,6 +295,33 @@ static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int de
 
 int mb_match(struct mb_heap *h, lua_State *L, int pattern, int value) {
   return match(h, L, pattern, value, 0);
+}
+
+static int count_captures(struct mb_heap *h, lua_State *L, int pattern, int depth) {
+  int captures = 0, top = lua_gettop(L), which;
+  if (lua_islightuserdata(L, pattern)) return (which = pattern_of(L, pattern)) >= 0 && which != MB_IGNORE;
+  if (!lua_istable(L, pattern)) return 0;
+  luaL_checkstack(L, MOST_SLOTS, "pattern");
+  if (depth > NEST) mb_raise(h, L, "a pattern nests more than %d levels", NEST);
+  switch (made_by(h, L, pattern)) {
+    case MADE_BY_IS: return 1;
+    case MADE_BY_ONE_OF: /* as many as each alternative */
+      lua_rawgeti(L, pattern, 1);
+      captures = count_captures(h, L, top + 1, depth + 1);
+      break;
+    default:
+      lua_pushnil(L);
+      while (lua_next(L, pattern)) {
+        captures += count_captures(h, L, top + 2, depth + 1);
+        lua_settop(L, top + 1);
+      }
+  }
+  lua_settop(L, top);
+  return captures;
+}
+
+int mb_count_captures(struct mb_heap *h, lua_State *L, int pattern) {
+  return count_captures(h, L, pattern, 0);
 }
 
 /* Encoded bytes */
@@ -245,6 +381,15 @@ static int is_literal(lua_State *L, int index) {
   return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
 }
 
+/* Whether a table of another length than the pattern's may match. */
+static int is_flexible(lua_State *L, int pattern, lua_Integer items) {
+  int which;
+  lua_rawgeti(L, pattern, items);
+  which = pattern_of(L, -1);
+  lua_pop(L, 1);
+  return which == MB_MAYBE || which == MB_REST;
+}
+
 /* The first item of the messages that the runtime makes. */
 static const char *head_of(const struct mb_signal *s) {
   switch ((enum mb_signal_kind)s->kind) {
@@ -267,10 +412,7 @@ int mb_cannot_match(struct mb_heap *h, lua_State *L, int pattern, const struct m
     return s->kind != MB_MESSAGE || differs(L, pattern, 1, p, &next);
   }
   if (!lua_istable(L, pattern)) return 0;
-  if (lua_getmetatable(L, pattern)) {
-    lua_settop(L, top);
-    if (is_predicate(h, L, pattern)) return 0;
-  }
+  if (made_by(h, L, pattern) != MADE_BY_NOBODY) return 0;
   items = (lua_Integer)lua_rawlen(L, pattern);
   if (s->kind != MB_MESSAGE) {
     const char *head = head_of(s);
@@ -292,7 +434,7 @@ int mb_cannot_match(struct mb_heap *h, lua_State *L, int pattern, const struct m
   if (*p != MB_T_TABLE) return *p != MB_T_MODULE && *p != MB_T_ENV;
   memcpy(counts, p + 1, 8);
   p += 9;
-  if (counts[1] == 0 && (lua_Integer)counts[0] != items) return 1;
+  if (counts[1] == 0 && (lua_Integer)counts[0] != items && !is_flexible(L, pattern, items)) return 1;
   for (lua_Integer i = 1; i <= items && i <= (lua_Integer)counts[0] && p; i++) {
     lua_rawgeti(L, pattern, i);
     result = differs(L, top + 1, is_literal(L, top + 1), p, &p);

@@ -41,8 +41,10 @@ enum mb_heap_ref {
   MB_REF_BASE,    /* the names every process finds: standard library and kernel; never written */
   MB_REF_ENV_MT,  /* metatable of private environments: __index = base */
   MB_REF_EXIT_MT, /* metatable of what exit() raises */
-  MB_REF_PREDICATE_MT, /* metatable of is(fn) */
+  MB_REF_PREDICATE_MT, /* metatable of is(fn), */
+  MB_REF_ONE_OF_MT,    /* and of one_of(...) */
   MB_REF_INSPECT,      /* moonbeam.internal.inspect, false before it is loaded */
+  MB_REF_CLAUSES,      /* moonbeam.internal.clauses, likewise */
   MB_REF_LOG,          /* moonbeam.logger.log, likewise */
   MB_REF_LOG_SETTINGS, /* of the log, as decoded at version log_version */
   MB_REF_FACTORIES, /* code cache: number -> factory */
@@ -62,7 +64,7 @@ enum mb_heap_ref {
   MB_REF_WATCHED,   /* sequence of the tables that are watched */
   MB_REF_SEARCHERS, /* those of Lua and the host: number -> function, function -> number */
   MB_REF_LIBRARY,   /* the globals of the library's files, false before there are any; see library.h */
-  MB_REF_SHAPES,    /* shape -> metatable of matchers, see lua_receive.c */
+  MB_REF_SHAPES,    /* shape -> metatable of matchers, see lua_match.c */
   MB_REF_RANDOMSEED,     /* the library's functions */
   MB_REF_COLLECTGARBAGE,
   MB_REF_STANDARD_FILES, /* {input, output} of processes that have set none */

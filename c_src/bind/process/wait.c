@@ -138,30 +138,40 @@ void mb_check_takes(struct mb_heap *h, lua_State *L) {
   mb_raise(h, L, "a guard or predicate cannot wait or take messages");
 }
 
-uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
-                           enum mb_timeout needed) {
+int mb_read_deadline(struct mb_heap *h, lua_State *L, int at, enum mb_timeout needed, uint64_t *deadline) {
   lua_Number ms;
   mb_check_takes(h, L);
   mb_current(h, L)->flags &= (uint8_t)~MB_TIMED_OUT;
-  if (lua_isnoneornil(L, at)) {
-    if (needed == MB_TIMEOUT_OPTIONAL) return 0;
-  } else if (lua_type(L, at) == LUA_TNUMBER) {
-    ms = lua_tonumber(L, at);
-    if (ms == (lua_Number)HUGE_VAL) return 0;
-    if (ms == 0) return MB_NO_TIME;
-    if (ms > 0 && floor(ms) == ms) {
-      uint64_t now = mb_now(h->runtime);
-      /* beyond about 290 years: as good as never, and no overflow */
-      return ms > 9e12 ? 0 : now + (uint64_t)ms * 1000000u;
-    }
-    mb_bad_argument(h, L, function, index,
-                    "timeout_value: a timeout is an integer >= 0 in ms or \"infinity\", got %s",
-                    luaL_tolstring(L, at, NULL));
-  } else if (lua_type(L, at) == LUA_TSTRING && strcmp(lua_tostring(L, at), "infinity") == 0) {
-    return 0;
+  *deadline = 0;
+  if (lua_isnoneornil(L, at)) return needed == MB_TIMEOUT_OPTIONAL;
+  if (lua_type(L, at) == LUA_TSTRING) return strcmp(lua_tostring(L, at), "infinity") == 0;
+  if (lua_type(L, at) != LUA_TNUMBER) return 0;
+  ms = lua_tonumber(L, at);
+  if (ms == (lua_Number)HUGE_VAL) return 1;
+  if (!(ms >= 0) || floor(ms) != ms) return 0;
+  if (ms == 0)
+    *deadline = MB_NO_TIME;
+  else if (ms <= 9e12) /* about 290 years: beyond is as good as never, and no overflow */
+    *deadline = mb_now(h->runtime) + (uint64_t)ms * 1000000u;
+  return 1;
+}
+
+int mb_bad_timeout(struct mb_heap *h, lua_State *L, int at, const char *function, int index, const char *field) {
+  const char *got = lua_isnone(L, at) ? "no value" : mb_type_name(h, L, at), *instead = "";
+  if (lua_type(L, at) == LUA_TNUMBER) {
+    lua_Number ms = lua_tonumber(L, at);
+    if (floor(ms) != ms && ms == ms) instead = "; math.ceil rounds up";
+    if (ms < 0) instead = "; what may be over: math.max(0, ms)";
+    got = luaL_tolstring(L, at, NULL);
   }
-  mb_bad_argument(h, L, function, index,
-                  "timeout_value: a timeout is an integer >= 0 in ms or \"infinity\", got %s",
-                  lua_isnone(L, at) ? "no value" : mb_type_name(h, L, at));
-  return 0;
+  return mb_bad_argument(h, L, function, index,
+                         "timeout_value: %sa timeout is an integer >= 0 in ms or \"infinity\", got %s%s", field, got,
+                         instead);
+}
+
+uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
+                           enum mb_timeout needed) {
+  uint64_t deadline;
+  if (!mb_read_deadline(h, L, at, needed, &deadline)) mb_bad_timeout(h, L, at, function, index, "");
+  return deadline;
 }

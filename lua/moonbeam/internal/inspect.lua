@@ -1,6 +1,8 @@
 --- Values as text.
 -- @module moonbeam.internal.inspect
 
+local core = require "moonbeam.core"
+
 local keywords = {}
 for word in string.gmatch([[and break do else elseif end false for function goto if in local nil not or repeat return
   then true until while]], "%a+") do keywords[word] = true end
@@ -61,11 +63,20 @@ local function layout(items, state, indent)
   return "{\n" .. inner .. table.concat(items, ",\n" .. inner) .. "\n" .. indent .. "}"
 end
 
+-- What is(fn) or one_of(...) has made.
+local function render_pattern(t, mt, state, depth)
+  if mt == core.predicate_mt then return "is(" .. render(rawget(t, 1), state, depth + 1, "") .. ")" end
+  local items = {}
+  for i = 1, rawget(t, "n") do items[i] = render(rawget(t, i), state, depth + 1, "") end
+  return "one_of(" .. table.concat(items, ", ") .. ")"
+end
+
 local function render_table(t, state, depth, indent)
   if state.open[t] then return "<cycle>" end
   if depth > state.depth or state.budget <= 0 then return "{...}" end
   local mt = getmetatable(t)
   if type(mt) == "table" and rawget(mt, "__module") then pairs(t) end -- loads a module of ours that has not been
+  if mt ~= nil and (mt == core.predicate_mt or mt == core.one_of_mt) then return render_pattern(t, mt, state, depth) end
   state.open[t] = true
   local items, n = {}, rawlen(t)
   local inner = indent .. "  "
