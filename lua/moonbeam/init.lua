@@ -254,6 +254,23 @@ mb.sleep = core.sleep
 -- assert(monotonic_time() >= start)
 mb.monotonic_time = core.monotonic_time
 
+--- How long it is until a time, as a timeout: what `deadline - monotonic_time()` is, rounded up, and 0 from then on.
+-- @param deadline a time of `monotonic_time`, or "infinity"
+-- @return ms, an integer >= 0, or "infinity"
+-- @usage
+-- local deadline = monotonic_time() + 20
+-- repeat -- other messages do not make it wait any longer
+--   local message, reason = receive(time_left(deadline))
+-- until reason == "timeout" or message == "wanted"
+-- assert(time_left(deadline) == 0)
+function mb.time_left(deadline)
+  if deadline == "infinity" or deadline == math.huge then return "infinity" end
+  if type(deadline) ~= "number" or deadline ~= deadline then
+    core.argument_error("time_left", 1, 'number or "infinity" expected, got ' .. core.type(deadline))
+  end
+  return require "moonbeam.internal.deadline".left(deadline)
+end
+
 --- A text for people that shows what a value is. See Elixir's `inspect/2`.
 -- One line while it fits the width, else indented; strings are quoted, cycles are shown as `<cycle>`, a
 -- table with __tostring shows that. Never raises on account of the value.
@@ -495,7 +512,7 @@ mb.net = core.lazy "moonbeam.net"
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "case", "ignore", "rest", "maybe", "one_of", "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep",
-  "monotonic_time", "inspect", "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
+  "monotonic_time", "time_left", "inspect", "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
   "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs", "system", "net",
 }
 

@@ -137,6 +137,23 @@ describe("receive", function()
     assert.is_nil((receive(2 * timeout)))
   end)
 
+  it("RECV-14 takes the time that is left until a deadline", function()
+    local now = monotonic_time()
+    assert.equal("integer", math.type(mb.time_left(now + 10000.5)))
+    local left = mb.time_left(now + 10000.5)
+    assert.is_true(left > 0 and left <= 10001)
+    assert.equal(0, mb.time_left(now))
+    assert.equal(0, mb.time_left(-math.huge))
+    assert.equal("infinity", mb.time_left("infinity"))
+    assert.equal("infinity", mb.time_left(math.huge))
+    assert.equal("timeout", select(2, receive(mb.time_left(now + 1.5))))
+    assert.is_true(monotonic_time() >= now + 1.5)
+    for _, bad in ipairs{"soon", true, 0 / 0} do
+      assert.error_matches(function() mb.time_left(bad) end,
+        "^bad argument #1 to 'time_left' %(number or \"infinity\" expected, got %a+%)$")
+    end
+  end)
+
   it("calls bodies in tail position: a loop runs in constant space", function()
     local me = self()
     helper.in_process(function()
