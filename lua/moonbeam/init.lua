@@ -75,10 +75,13 @@ mb.send = core.send
 -- `receive()` gives the oldest; `receive(ms)` gives nil, "timeout" when none came in time; `receive(0)`
 -- does not wait. `receive{ {pattern, [when = guard,] [body]}, ..., after = ms | {ms, fn} }` takes the oldest
 -- message that some clause matches and leaves the others in order. A body's results are receive's; without
--- one they are the captures, or the message where nothing is captured. A pattern is a value, which matches what is
--- equal; a table, which matches one with as many items, and with its fields and perhaps more; or one of `any`, `is`,
--- `ignore`, `maybe`, `rest` and `one_of`, by themselves or in tables. Only the calling process waits. Ill-formed clauses and timeouts raise at the call. A guard or predicate that raises does not match; taking
--- messages and waiting raise there.
+-- one they are the captures, or the message where nothing is captured.
+--
+-- A pattern is a value, which matches what is equal; a table, which matches one with as many items, and with its fields
+-- and perhaps more; or one of `any`, `is`, `ignore`, `maybe`, `rest` and `one_of`, by themselves or in tables.
+--
+-- Only the calling process waits. Ill-formed clauses and timeouts raise at the call. A guard or predicate that raises
+-- does not match; taking messages and waiting raise there.
 -- @param what nil, ms (integer >= 0 or "infinity"), a table of clauses, or a matcher
 -- @return see above
 -- @usage
