@@ -13,11 +13,13 @@
 --
 -- extra is ms (then handle_info("timeout", state) unless a message comes first), "hibernate" (no message is expected
 -- soon: the last one is forgotten, and garbage is collected until the next comes) or {"continue", x}. Other results
--- stop the server with {"bad_return_value", v}; the report says which callback of which place that was.
+-- stop the server with {"bad_return_value", v}; the report says which callback of which place that was. The handle_
+-- callbacks may be clauses: see `clauses`.
 -- @module moonbeam.gen_server
 
 local core = require "moonbeam.core"
 local check = require "moonbeam.internal.check"
+local clauses = require "moonbeam.gen_server.clauses"
 local client = require "moonbeam.gen_server.client"
 local multi_call = require "moonbeam.gen_server.multi_call"
 local names = require "moonbeam.internal.names"
@@ -57,6 +59,35 @@ GenServer.start = client.start
 -- local pid = GenServer.start_link(Echo, nil, {name = "echo"})
 -- assert(GenServer.whereis("echo") == pid)
 GenServer.start_link = client.start_link
+
+--- Make callbacks of clauses, as in Elixir the clauses of `handle_call`, `handle_cast`, `handle_info` and
+-- `handle_continue` are.
+--
+-- Those of the four that are tables of clauses, `{pattern, [when = guard,] body}` as for `receive`, become functions;
+-- everything else in the table stays. The first clause that matches the request or message is taken. Its body gets what
+-- the pattern captures, in order, then from (of handle_call only) and the state; its guard gets the captures and the
+-- state. What no clause matches ends the server with an error, or, in handle_info, is logged. Ill-formed clauses raise
+-- here.
+-- @function clauses
+-- @param callbacks table, changed in place
+-- @return callbacks
+-- @usage
+-- local Counter = GenServer.clauses{
+--   init = function(n) return "ok", n end,
+--   handle_call = {
+--     {"get", function(from, n) return "reply", n, n end},
+--     {{"add", is.number}, when = function(x, n) return x + n >= 0 end, function(x, from, n)
+--       return "reply", n + x, n + x
+--     end},
+--     {{"add", ignore}, function(from, n) return "reply", "too low", n end},
+--   },
+--   handle_cast = { {"reset", function() return "noreply", 0 end} },
+-- }
+-- local pid = GenServer.start(Counter, 1)
+-- assert(GenServer.call(pid, {"add", 2}) == 3 and GenServer.call(pid, {"add", -4}) == "too low")
+-- GenServer.cast(pid, "reset")
+-- assert(GenServer.call(pid, "get") == 0)
+GenServer.clauses = clauses
 
 --- Send a request and wait for the reply. See Elixir's `GenServer.call/3`.
 -- Exits {reason, {"GenServer", "call", {server, ms}}} when no reply comes: "timeout", "noproc",

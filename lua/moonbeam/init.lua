@@ -171,9 +171,10 @@ mb.ignore = core.ignore
 -- assert(head == 1 and #tail == 2)
 mb.rest = core.rest
 
---- The pattern that matches everything, also a last item or a field that is missing, and captures it: nil, then. A table
--- of Lua's that ends in nils does not know of them: `{"result", nil}` has one item, which `{"result", maybe}` matches
--- and `{"result", any}` does not. Where the table counts them by a field n, as `table.pack` does, `any` is enough.
+--- The pattern that matches everything, also a last item or a field that is missing, and captures it: nil, then.
+-- A table of Lua's that ends in nils does not know of them: `{"result", nil}` has one item, which `{"result", maybe}`
+-- matches and `{"result", any}` does not. Where the table counts them by a field n, as `table.pack` does, `any` is
+-- enough.
 -- @usage
 -- assert(match({"result", maybe}, {"result", nil}))
 -- assert(match({"result", any}, table.pack("result", nil)))

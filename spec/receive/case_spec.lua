@@ -51,7 +51,7 @@ describe("case", function()
 
   it("CASE-03 raises at the caller when no clause matches, with the value", function()
     local line = debug.getinfo(1, "l").currentline + 1
-    local ok, message = pcall(function() return case({"a", 1}, { {"b"}, {any, when = function() error("raises") end} }) end)
+    local ok, message = pcall(function() return case({"a", 1}, { {"b"}, {any, when = function() error("no") end} }) end)
     assert.is_false(ok)
     assert.equal(("spec/receive/case_spec.lua:%d: no case clause matching: {\"a\", 1}"):format(line), message)
     assert.error_matches(function() case(3, {}) end, "^no case clause matching: 3$")
@@ -59,7 +59,8 @@ describe("case", function()
   end)
 
   it("CASE-03 takes clauses or a matcher, and no after but a matcher's", function()
-    assert.error_matches(function() case(1) end, "^bad argument #2 to 'case' %(table of clauses or matcher expected, got nil%)")
+    assert.error_matches(function() case(1) end,
+      "^bad argument #2 to 'case' %(table of clauses or matcher expected, got nil%)")
     assert.error_matches(function() case({ {1} }, 1) end, "^bad argument #2 to 'case' %(table of clauses or matcher")
     assert.error_matches(function() case(1, { {1}, after = 0 }) end,
       "^bad argument #2 to 'case' %(unknown field 'after' beside the clauses; there are none%)")

@@ -6,6 +6,8 @@ local any, is, receive = mb.any, mb.is, mb.receive
 local function fn() end
 
 local SHAPE = "a clause is {pattern, [when = guard,] [body]}"
+local BODY = "a body stands inside of its clause's braces, behind the pattern: "
+local CAPTURED = "the body is a function of what is captured, got "
 local BRACES = "a pattern that is a table needs braces of its own: "
 
 local mistakes = {
@@ -14,25 +16,28 @@ local mistakes = {
   {"so are they around more items", { {any}, {"get", is.integer, {"deep", is.string}} },
     'clause 2: ' .. BRACES .. '{ {"get", is.integer, {"deep", is.string}} }'},
   {"or around items and a body", { {"hello", any, fn} }, 'clause 1: ' .. BRACES .. '{ {"hello", any}, function }'},
-  {"or around fields", { {type = "x", id = any} }, "clause 1: unknown field 'id'; " .. BRACES .. '{ {id = any, type = "x"} }'},
+  {"or around fields", { {type = "x", id = any} },
+    "clause 1: unknown field 'id'; " .. BRACES .. '{ {id = any, type = "x"} }'},
   {"or around fields beside a body", { {fn, id = 1} }, "clause 1: unknown field 'id'; " .. SHAPE},
   {"or around values", { {"get", "x"} },
-    'clause 1: the body is a function of what is captured, got string; ' .. BRACES .. '{ {"get", "x"} }'},
+    'clause 1: ' .. CAPTURED .. 'string; ' .. BRACES .. '{ {"get", "x"} }'},
   {"a body beside its clause", { {"hello", any}, fn },
-    "clause 2 is a function: a body stands inside of its clause's braces, behind the pattern: { {\"hello\", any}, function }"},
+    'clause 2 is a function: ' .. BODY .. '{ {"hello", any}, function }'},
   {"a body beside a whole clause", { {any, fn}, fn },
-    "clause 2 is a function: a body stands inside of its clause's braces, behind the pattern: { {any, function}, function }"},
-  {"a body alone", { fn }, "clause 1 is a function: a body stands inside of its clause's braces, behind the pattern: " ..
-    "{pattern, function}"},
-  {"no braces at all", { "hello", fn }, 'clause 1 is "hello", without braces of its own: ' .. SHAPE .. ', here {"hello", function}'},
+    'clause 2 is a function: ' .. BODY .. '{ {any, function}, function }'},
+  {"a body alone", { fn }, 'clause 1 is a function: ' .. BODY .. '{pattern, function}'},
+  {"no braces at all", { "hello", fn },
+    'clause 1 is "hello", without braces of its own: ' .. SHAPE .. ', here {"hello", function}'},
   {"a lone pattern", { any }, 'clause 1 is any, without braces of its own: ' .. SHAPE .. ', here {any}'},
   {"a lone predicate", { mb.one_of(1, 2) },
     'clause 1 is one_of(1, 2), without braces of its own: ' .. SHAPE .. ', here {one_of(1, 2)}'},
   {"a hole", { {any}, nil, {any} }, "clause 2 is nil: " .. SHAPE},
-  {"a body that is none", { {{"hello", any}, "body"} }, "clause 1: the body is a function of what is captured, got string"},
-  {"two patterns", { {{"a"}, {"b"}, fn} }, 'clause 1: it has 2 patterns, and a clause has one: each in a clause of its ' ..
-    'own, {{"a"}, function}, or, as the items of one message, { {{"a"}, {"b"}}, function }'},
-  {"two functions", { {any, fn, fn} }, "clause 1: it has two functions: the guard has a name, {pattern, when = guard, body}"},
+  {"a body that is none", { {{"hello", any}, "body"} }, "clause 1: " .. CAPTURED .. "string"},
+  {"two patterns", { {{"a"}, {"b"}, fn} },
+    'clause 1: it has 2 patterns, and a clause has one: each in a clause of its own, {{"a"}, function}, ' ..
+    'or, as the items of one message, { {{"a"}, {"b"}}, function }'},
+  {"two functions", { {any, fn, fn} },
+    "clause 1: it has two functions: the guard has a name, {pattern, when = guard, body}"},
   {"three items", { {any, fn, 3} }, "clause 1: it has 3 items: " .. SHAPE},
   {"a guard's name misspelt", { {{"hello", any}, guard = fn} },
     "clause 1: unknown field 'guard'; the guard's name is when: {pattern, when = guard, body}"},
@@ -63,7 +68,8 @@ describe("an ill-formed clause", function()
   end)
 
   it("CLAUSE-02 has an after whose fault is said of it", function()
-    local text = "^bad argument #1 to '%s' %%(timeout_value: after: a timeout is an integer >= 0 in ms or \"infinity\", got %s%%)$"
+    local text = "^bad argument #1 to '%s' %%(timeout_value: after: a timeout is an integer >= 0 in ms or " ..
+      "\"infinity\", got %s%%)$"
     for value, shown in pairs{["1s"] = "string", [-1] = "%-1; what may be over: math.max%(0, ms%)",
         [1.5] = "1.5; math.ceil rounds up", [true] = "boolean"} do
       for name, f in pairs{receive = receive, matcher = mb.matcher} do

@@ -227,7 +227,8 @@ describe("a pattern of its own", function()
     assert.same({true, 1, {2}}, {match({maybe, rest}, {1, 2})})
     assert.same({2, true, nil}, {count(match(maybe, nil))})
     send(self(), {"result", nil})
-    assert.same({"got", 1}, {receive{ {{"result", maybe}, function(...) return "got", select("#", ...) end}, after = 0 }})
+    assert.same({"got", 1},
+      {receive{ {{"result", maybe}, function(...) return "got", select("#", ...) end}, after = 0 }})
   end)
 
   it("PAT-05 any matches a missing last item where the table counts its items", function()
@@ -256,7 +257,7 @@ describe("a pattern of its own", function()
     assert.same({true, 1}, {match(first, {1})})
     for _, other in ipairs{any, {1, any, any}, is.string, maybe, is(print)} do
       assert.error_matches(function() one_of(1, "x", other) end,
-        "^bad argument #3 to 'one_of' %(it captures %d, and argument 1 captures 0: each has to capture as many%)$")
+        "^bad argument #3 to 'one_of' %(it captures %d, and argument 1 captures 0: all have to capture as many%)$")
     end
     assert.error_matches(function() one_of() end, "^bad argument #1 to 'one_of' %(pattern expected, got no value%)$")
     local deep = any

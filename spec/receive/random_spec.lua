@@ -31,7 +31,9 @@ local meaning
 
 local function alternatives(like)
   local list, leaf = {"one_of"}, capturing
-  if random(2) == 1 then leaf = function() return {"literal", random(2) == 1 and type(like) ~= "table" and like or scalar()} end end
+  if random(2) == 1 then
+    leaf = function() return {"literal", random(2) == 1 and type(like) ~= "table" and like or scalar()} end
+  end
   for i = 1, random(3) do list[i + 1] = leaf() end
   return list
 end

@@ -61,7 +61,8 @@ lua_Integer mb_check_clauses(struct mb_heap *h, lua_State *L, const struct mb_cl
     if (lua_isinteger(L, top + 1)) {
       count++;
     } else if (!of->waits || lua_type(L, top + 1) != LUA_TSTRING || strcmp(lua_tostring(L, top + 1), "after")) {
-      lua_pushfstring(L, "unknown field '%s' beside the clauses; %s", mb_push_short(L, luaL_tolstring(L, top + 1, NULL)),
+      const char *name = mb_push_short(L, luaL_tolstring(L, top + 1, NULL));
+      lua_pushfstring(L, "unknown field '%s' beside the clauses; %s", name,
                       of->waits ? "only 'after' may stand there" : "there are none");
       bad_clauses(h, L, of, lua_tostring(L, -1));
     } else {

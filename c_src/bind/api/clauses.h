@@ -1,5 +1,5 @@
-/* Clauses, {pattern, [when = guard,] [body]}, of receive, matcher, case and GenServer.clauses: a table of them is checked
- * once, and what it looks like is its shape. What runs for each message is inline here. */
+/* Clauses, {pattern, [when = guard,] [body]}, of receive, matcher, case and GenServer.clauses: a table of them is
+ * checked once, and what it looks like is its shape. What runs for each message is inline here. */
 #ifndef MB_CLAUSES_H
 #define MB_CLAUSES_H
 
@@ -39,8 +39,8 @@ uint64_t mb_after_deadline(struct mb_heap *h, lua_State *L, const struct mb_clau
 /* Raise that clause i, which has been checked, is no table any more. */
 void mb_clause_changed(struct mb_heap *h, lua_State *L, lua_Integer i);
 
-/* The shape that the metatable at index `at`, the top of the stack, stands for; -1: none. A matcher's that has travelled
- * has a metatable of its own. */
+/* The shape that the metatable at index `at`, the top of the stack, stands for; -1: none. A matcher's that has
+ * travelled has a metatable of its own. */
 static inline lua_Integer mb_metatable_shape(struct mb_heap *h, lua_State *L, int at) {
   const void *identity = lua_topointer(L, at);
   for (int i = 0; i < MB_KNOWN_SHAPES; i++)
@@ -81,8 +81,8 @@ static inline int mb_guard_holds(struct mb_heap *h, lua_State *L, int guard, int
   return ok;
 }
 
-/* What is given to Lua's side, which passes it on to a body: at most so many values as they are, then body and number. Of
- * more values, the first is a table of them all. */
+/* What is given to Lua's side, which passes it on to a body: at most so many values as they are, then body and number.
+ * Of more values, the first is a table of them all. */
 enum { MB_FEW_VALUES = 3, MB_SELECTED = MB_FEW_VALUES + 2 };
 
 /* Push that for the values above `base`; `body` is the stack index of the table whose second item is to be called with

@@ -49,8 +49,8 @@ static int matcher(lua_State *L) {
   return 1;
 }
 
-/* callback_matcher(clauses, field) -> a matcher of them, for `choose`: a field of GenServer.clauses' argument, where each
- * clause has a body and nothing is waited for */
+/* callback_matcher(clauses, field) -> a matcher of them, for `choose`: a field of GenServer.clauses' argument, where
+ * each clause has a body and nothing is waited for */
 static int callback_matcher(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_clauses_of of = {"GenServer.clauses", 1, 0, luaL_checkstring(L, 2)};
@@ -83,8 +83,8 @@ static int match_value(lua_State *L) {
   return lua_gettop(L) - 2;
 }
 
-/* choose(clauses, nil, value) -> as select, or nothing where no clause matches: the values are the captures, or the value.
- * choose(clauses, state, value, true): the captures alone, and guards get the state, too. */
+/* choose(clauses, nil, value) -> as select, or nothing where no clause matches: the values are the captures, or the
+ * value. choose(clauses, state, value, true): the captures alone, and guards get the state, too. */
 static int choose(lua_State *L) {
   static const struct mb_clauses_of of = {"case", 2, 0, NULL};
   struct mb_heap *h = mb_heap_of(L);

@@ -119,8 +119,8 @@ static int one_of(lua_State *L) {
   for (int i = 2; i <= count; i++) {
     int here = mb_count_captures(h, L, i);
     if (here != captures)
-      return mb_bad_argument(h, L, "one_of", i, "it captures %d, and argument 1 captures %d: each has to capture as many",
-                             here, captures);
+      return mb_bad_argument(h, L, "one_of", i,
+                             "it captures %d, and argument 1 captures %d: all have to capture as many", here, captures);
   }
   lua_createtable(L, count, 1);
   lua_insert(L, 1);

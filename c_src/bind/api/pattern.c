@@ -212,8 +212,8 @@ static __attribute__((noinline)) int fits(lua_State *L, int pattern, int value, 
   return count >= least && (more || count <= most);
 }
 
-/* Match what is no single value: `ignore`, or `rest` as the last item; the pattern's item i is at `item`, the top of the
- * stack, and goes. */
+/* Match what is no single value: `ignore`, or `rest` as the last item; the pattern's item i is the top of the stack,
+ * and goes. */
 static __attribute__((noinline)) int match_special(struct mb_heap *h, lua_State *L, int pattern, int value,
                                                    lua_Integer i) {
   int item = lua_gettop(L);

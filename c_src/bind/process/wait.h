@@ -61,8 +61,8 @@ enum mb_timeout { MB_TIMEOUT_REQUIRED, MB_TIMEOUT_OPTIONAL };
 uint64_t mb_check_deadline(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
                            enum mb_timeout needed);
 
-/* Its parts: 1 and the deadline, or 0 when the value at index `at` is no timeout; the error, in which `field` ("after: ")
- * says what of the argument that is. */
+/* Its parts: 1 and the deadline, or 0 when the value at index `at` is no timeout; the error, in which `field`
+ * ("after: ") says what of the argument that is. */
 int mb_read_deadline(struct mb_heap *h, lua_State *L, int at, enum mb_timeout needed, uint64_t *deadline);
 int mb_bad_timeout(struct mb_heap *h, lua_State *L, int at, const char *function, int index, const char *field);
 

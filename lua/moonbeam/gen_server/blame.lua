@@ -8,8 +8,10 @@ local core = require "moonbeam.core"
 local inspect = require "moonbeam.internal.inspect"
 local report = require "moonbeam.logger.report"
 
-local getinfo, getlocal = debug.getinfo, debug.getlocal
+local getinfo, getlocal, getupvalue = debug.getinfo, debug.getlocal, debug.getupvalue
 local select, type, rawget = select, type, rawget
+
+local MOST_UPVALUES = 10 -- of a callback that is made of clauses
 
 local blame = {}
 
@@ -32,11 +34,20 @@ local allowed = {
 -- The runtime's own files have this at the beginning of their names.
 local OWN = string.match(getinfo(1, "S").source, "^(.*)gen_server/blame%.lua$")
 
+-- Where the clauses stand of which a callback is made, see clauses.lua.
+local function place_of_clauses(fn)
+  for i = 1, MOST_UPVALUES do
+    local name, value = getupvalue(fn, i)
+    if name == "place" and type(value) == "string" then return value end
+  end
+end
+
 --- Where a function of the user's stands, "file:line"; nil for others.
 function blame.place(fn)
   if type(fn) ~= "function" then return nil end
   local info = getinfo(fn, "S")
-  if info.linedefined < 0 or (OWN and string.sub(info.source, 1, #OWN) == OWN) then return nil end
+  if info.linedefined < 0 then return nil end
+  if OWN and string.sub(info.source, 1, #OWN) == OWN then return place_of_clauses(fn) end
   return info.short_src .. ":" .. info.linedefined
 end
 
@@ -149,6 +160,8 @@ function blame.check(module, fname)
     if type(fn) == "function" and getlocal(fn, 1) == "self" and getinfo(fn, "u").nparams > #parameters then
       core.argument_error(fname, 1, string.format("%s is written with a colon, and callbacks get no self: " ..
         "write function Module.%s(%s)", with_place(callback, fn), callback, table.concat(parameters, ", ")))
+    elseif type(fn) == "table" and getmetatable(fn) == nil then
+      core.argument_error(fname, 1, callback .. " is a table: GenServer.clauses makes callbacks of clauses")
     end
   end
   checked[module] = true

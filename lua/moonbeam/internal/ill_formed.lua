@@ -1,5 +1,5 @@
---- What is wrong with a clause of `receive`, `matcher`, `case` or `GenServer.clauses`, and how it is written. Loaded when
--- one is ill-formed.
+--- What is wrong with a clause of `receive`, `matcher`, `case` or `GenServer.clauses`, and how it is written.
+-- Loaded when one is ill-formed.
 -- @module moonbeam.internal.ill_formed
 
 local core = require "moonbeam.core"
@@ -68,8 +68,8 @@ local function too_many(clause, items)
   if bodies > 1 then
     return "it has two functions: the guard has a name, {pattern, when = guard, body}"
   elseif last_is_body and tables == items - 1 then
-    return string.format("it has %d patterns, and a clause has one: each in a clause of its own, {%s, function}, or, as " ..
-      "the items of one message, { %s, function }", items - 1, shown(clause[1]), as_pattern(clause, items - 1))
+    return string.format("it has %d patterns, and a clause has one: each in a clause of its own, {%s, function}, " ..
+      "or, as the items of one message, { %s, function }", items - 1, shown(clause[1]), as_pattern(clause, items - 1))
   elseif bodies == 0 or last_is_body then
     return own_braces(as_pattern(clause, last_is_body and items - 1 or items), last_is_body)
   end
