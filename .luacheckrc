@@ -15,7 +15,7 @@ ignore = {
 local kernel = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher", "exit", "link",
   "unlink", "monitor", "demonitor", "make_ref", "sleep", "inspect", "flush", "monotonic_time", "Process", "Task", "Agent",
-  "GenServer", "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "Registry", "Logger", "Node", "fs", "system", "net",
+  "GenServer", "StateMachine", "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "Registry", "Logger", "Node", "fs", "system", "net",
 }
 for _, directory in ipairs{"examples", "spec/bench", "spec/stress", "spec/conformance"} do
   files[directory] = {read_globals = kernel}

@@ -504,6 +504,7 @@ mb.Logger = require "moonbeam.logger"
 -- Their files are loaded when they are first used: starting takes as long as a program needs.
 mb.GenServer = core.lazy "moonbeam.gen_server"
 mb.Agent = core.lazy "moonbeam.agent"
+mb.StateMachine = core.lazy "moonbeam.state_machine"
 mb.Task = core.lazy "moonbeam.task"
 mb.Registry = core.lazy "moonbeam.registry"
 mb.Supervisor = core.lazy "moonbeam.supervisor"
@@ -516,7 +517,8 @@ mb.net = core.lazy "moonbeam.net"
 local imported = {
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "case", "ignore", "rest", "maybe", "one_of", "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep",
-  "monotonic_time", "time_left", "inspect", "flush", "Process", "Task", "Agent", "GenServer", "Registry", "Logger",
+  "monotonic_time", "time_left", "inspect", "flush", "Process", "Task", "Agent", "GenServer", "StateMachine",
+  "Registry", "Logger",
   "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs", "system", "net",
 }
 

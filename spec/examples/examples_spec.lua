@@ -74,6 +74,16 @@ describe("examples", function()
     assert.matches("usage", output)
   end)
 
+  it("code_lock.lua opens for who knows the code", function()
+    local output, code = run("code_lock.lua", "271")
+    assert.equal(0, code, output)
+    assert.equal("the door is locked\nit is locked\nthe door is open\nit is open\nthe door is locked\nwrong\nwrong\nwrong\n" ..
+      "the lock is blocked\nthe door is locked\nit is locked\nthe door is open\nit is open\n", output)
+    output, code = run("code_lock.lua", "open")
+    assert.equal(1, code)
+    assert.matches("usage", output)
+  end)
+
   it("chat.lua loses a room's process, and nobody who is in it", function()
     local output, code = run("chat.lua")
     assert.equal(0, code, output)

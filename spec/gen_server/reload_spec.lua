@@ -225,4 +225,30 @@ describe("GenServer.reload", function()
     assert.equal(0, code, output)
     assert.matches("^40\t", output)
   end)
+
+  it("STM-17 lets state machines go on, too", function()
+    local function machine(number, more)
+      return ([[
+        local M = {vsn = %d}
+        function M.init(data) return "ok", "first", data end
+        function M.first(kind, _, data) return "keep_state_and_data", {"reply", kind[2], {%d, data}} end
+        %s
+        return M
+      ]]):format(number, number, more or "")
+    end
+    write(machine(1))
+    local M = require(name)
+    local pid = assert(mb.StateMachine.start(M, 5))
+    assert.same({1, 5}, mb.StateMachine.call(pid, 1))
+    assert.equal(name, GenServer.get_status(pid).module)
+    write(machine(2, [[
+      function M.second(kind, _, data) return "keep_state_and_data", {"reply", kind[2], {2, data}} end
+      function M.code_change(old, state, data, extra) return "ok", "second", {old, state, data, extra} end
+    ]]))
+    assert.equal(1, (GenServer.reload(name, "extra")))
+    assert.same({2, {1, "first", 5, "extra"}}, mb.StateMachine.call(pid, 1))
+    write(machine(3, "function M.code_change() return 'error', 'why' end"))
+    local changed, failures = GenServer.reload(name)
+    assert.same({0, {{pid, {"code_change", "why"}}}}, {changed, failures})
+  end)
 end)

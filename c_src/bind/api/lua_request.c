@@ -72,7 +72,7 @@ static int request(lua_State *L, enum mb_signal_kind kind) {
   lua_settop(L, 4);
   if (kind != MB_CALL || !mb_request_direct(h, L, server, mb_pid_of(p), ref, 2)) {
     mb_replicate_to(h, L, server);
-    if (kind == MB_CALL && strncmp(name, "GenServer.", 10) == 0)
+    if (kind == MB_CALL && (strncmp(name, "GenServer.", 10) == 0 || strncmp(name, "StateMachine.", 13) == 0))
       mb_given_to(h, name, MB_GIVEN_ITSELF, 2);
     else
       mb_given_to(h, name, MB_GIVEN_PACKED, 0);

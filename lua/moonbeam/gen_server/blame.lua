@@ -58,11 +58,18 @@ end
 
 -- What a module is called, and a dot; "" for one without a name.
 local function prefix(module)
-  local name = core.process_get("$module") or rawget(module, "name")
+  local name = core.process_get("$module")
+  if name == nil or string.find(name, "^moonbeam%.") then name = rawget(module, "name") end
   return type(name) == "string" and name .. "." or ""
 end
 
-local function callback_text(module, callback) return with_place(prefix(module) .. callback, module[callback]) end
+--- A function of a module: "Counter.init (counter.lua:3)".
+function blame.function_text(module, name, fn)
+  if type(name) ~= "string" then name = "[" .. inspect(name) .. "]" end
+  return with_place(prefix(module) .. name, fn)
+end
+
+local function callback_text(module, callback) return blame.function_text(module, callback, module[callback]) end
 
 -- Modules of the library's whose callbacks call a function of the user's -> a function of the request that gives that
 -- function, and what it is.
@@ -91,19 +98,29 @@ local function shown(...)
 end
 
 --- The exit reason for results that are none.
+-- @param what the reason's first item
 -- @param culprit text: the function, with its place
 -- @param returns text: what it returns when it is right
 -- @param hint text to put behind the culprit, "" for none
 -- @param ... what it has returned
-function blame.bad_results(culprit, returns, hint, ...)
+function blame.results(what, culprit, returns, hint, ...)
   local n, value = select("#", ...), (...)
   if n > 1 then value = {...} end
   if n == 0 then hint = ": is a return missing?" end
-  local reason = {"bad_return_value", value}
+  local reason = {what, value}
   explanations[reason] = string.format("bad return value: %s, from %s%s\n  It returns %s", shown(...), culprit, hint,
     returns)
   return reason
 end
+
+--- The same with the reason of servers.
+function blame.bad_results(...) return blame.results("bad_return_value", ...) end
+
+--- Returned by a module's init in the place of wrong results, with the reason: see server.lua.
+blame.BAD = "$bad"
+
+-- Whether a function has a first parameter called self.
+local function has_self(fn) return type(fn) == "function" and getlocal(fn, 1) == "self" end
 
 -- How many results there are with the state as the last one.
 local with_state = {ok = 2, reply = 3, noreply = 2}
@@ -118,7 +135,7 @@ function blame.bad_return(module, callback, ...)
     returns = returns .. '\n  extra is ms >= 0, "infinity", "hibernate" or {"continue", x}'
   end
   local fn = module[callback]
-  if type(fn) == "function" and getlocal(fn, 1) == "self" then
+  if has_self(fn) then
     returns = string.format("%s\n  It has a parameter self, as one written with a colon has, and is given %s", returns,
       table.concat(given[callback], ", "))
   end
@@ -138,31 +155,48 @@ local function functions_of(module)
   return names[1] and table.concat(names, ", ", 1, math.min(#names, MOST_NAMED + 1)) or "no functions"
 end
 
---- Raise that a server lacks a callback.
+--- Raise that a server lacks a function.
+-- @param behaviour "GenServer", or what else it is
 -- @param who the server's name, or its pid
-function blame.missing(who, module, callback)
+-- @param module its own
+-- @param what "callback", or what the function is
+-- @param name the function's
+function blame.missing(behaviour, who, module, what, name)
   local mt = getmetatable(module)
   local fields = next(module) == nil and type(mt) == "table" and rawget(mt, "__index")
-  local name = core.process_get("$module")
-  return error(string.format("GenServer %s has no %s callback: its module%s has %s", inspect(who), callback,
-    name and " " .. name or "", functions_of(type(fields) == "table" and fields or module)), 0)
+  local title = string.gsub(prefix(module), "%.$", "")
+  return error(string.format("%s %s has no %s %s: its module%s has %s", behaviour, inspect(who),
+    type(name) == "string" and name or inspect(name), what, title ~= "" and " " .. title or "",
+    functions_of(type(fields) == "table" and fields or module)), 0)
 end
 
 -- Modules whose callbacks are known to take no self.
 local checked = setmetatable({}, {__mode = "k"})
 
---- A module that is to be started: refuse callbacks written with a colon. What tells is a parameter more than they are
--- given; one that merely calls its first parameter self is none.
-function blame.check(module, fname)
+--- What is wrong with a function that is written with a colon: it has a parameter more than it is given, and the first
+-- one is called self. nil for others.
+-- @param name the function's
+-- @param fn the function
+-- @param parameters sequence of what it is given
+function blame.colon(name, fn, parameters)
+  if not has_self(fn) or getinfo(fn, "u").nparams <= #parameters then return nil end
+  return string.format("%s is written with a colon, and callbacks get no self: write function Module.%s(%s)",
+    with_place(name, fn), name, table.concat(parameters, ", "))
+end
+
+--- A module that is to be started: refuse callbacks written with a colon.
+-- @param module table of callbacks
+-- @param fname the user's function, for errors
+-- @param[opt] parameters name of each callback -> sequence of what it is given; a server's when left out
+function blame.check(module, fname, parameters)
   if checked[module] then return end
-  for callback, parameters in next, given do
-    local fn = rawget(module, callback)
-    if type(fn) == "function" and getlocal(fn, 1) == "self" and getinfo(fn, "u").nparams > #parameters then
-      core.argument_error(fname, 1, string.format("%s is written with a colon, and callbacks get no self: " ..
-        "write function Module.%s(%s)", with_place(callback, fn), callback, table.concat(parameters, ", ")))
-    elseif type(fn) == "table" and getmetatable(fn) == nil then
-      core.argument_error(fname, 1, callback .. " is a table: GenServer.clauses makes callbacks of clauses")
+  for name, names in next, parameters or given do
+    local fn = rawget(module, name)
+    local wrong = blame.colon(name, fn, names)
+    if type(fn) == "table" and getmetatable(fn) == nil then
+      wrong = name .. " is a table: GenServer.clauses makes callbacks of clauses"
     end
+    if wrong then core.argument_error(fname, 1, wrong) end
   end
   checked[module] = true
 end

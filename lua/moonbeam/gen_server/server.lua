@@ -26,7 +26,9 @@ local function stop(s, reason)
   s.stopped, s.reason = true, reason
 end
 
-local function missing(s, callback) return blame.missing(s.name or core.self(), s.module, callback) end
+local function missing(s, callback)
+  return blame.missing("GenServer", s.name or core.self(), s.module, "callback", callback)
+end
 
 -- Whether a value may be the last part of a callback's results: ms, "hibernate" or {"continue", x}.
 local function is_extra(extra)
@@ -186,7 +188,8 @@ local function log_crash(s, reason)
   if core.log_level() == "none" then return end
   local status = s.has_begun and sys.status(s, reason) or {reason = reason}
   local entry = core.crash_report(status.reason)
-  entry.behaviour, entry.name, entry.module = "GenServer", s.name, core.process_get("$module")
+  entry.behaviour, entry.name = rawget(s.module, "__behaviour") or "GenServer", s.name
+  entry.module = core.process_get("$module")
   entry.explanation = blame.explanation(status.reason)
   if s.has_begun then entry.last_message, entry.state = status.message, report.short(status.state) end
   core.log("error", entry)
@@ -274,7 +277,7 @@ local function started(s, owner, ref, ...)
   elseif tag == "stop" and n == 2 then
     return exit(a)
   end
-  local reason = blame.bad_return(s.module, "init", ...)
+  local reason = tag == blame.BAD and a or blame.bad_return(s.module, "init", ...)
   log_crash(s, reason)
   return exit(reason)
 end

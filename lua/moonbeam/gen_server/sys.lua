@@ -86,7 +86,10 @@ end
 
 local handlers = {}
 
-function handlers.get_state(s, from) answer(from, true, s.state) end
+function handlers.get_state(s, from)
+  local get = s.module.system_get_state -- of a module whose state is not the user's
+  if get then answer(from, true, get(s.state)) else answer(from, true, s.state) end
+end
 
 local function replaced(s, from, ok, ...)
   if not ok then return answer(from, false, "the function failed: " .. tostring((...))) end
@@ -95,7 +98,19 @@ local function replaced(s, from, ok, ...)
   if answer(from, true, state) then s.state = state end
 end
 
-function handlers.replace_state(s, from, fn) replaced(s, from, pcall(fn, s.state)) end
+local function replaced_inside(from, ok, value, take)
+  if not ok then return answer(from, false, "the function failed: " .. tostring(value)) end
+  if answer(from, true, value) then take() end
+end
+
+function handlers.replace_state(s, from, fn)
+  local replace = s.module.system_replace_state
+  if replace then
+    replaced_inside(from, pcall(replace, s.state, fn))
+  else
+    replaced(s, from, pcall(fn, s.state))
+  end
+end
 
 function handlers.get_status(s, from)
   local status = sys.status(s)
@@ -134,6 +149,8 @@ end
 function handlers.change_code(s, from, extra)
   if s.fixed then return answer(from, true, true) end -- of the module there was only its init
   local code = reload.code(require(core.process_get("$module")))
+  local change = s.module.system_code_change
+  if change then return changed(s.module, from, s, change(s.state, code, extra)) end
   if code == s.module or not code.code_change then return changed(code, from, s, "ok", s.state) end
   return changed(code, from, s, code.code_change(s.module.vsn, s.state, extra))
 end
