@@ -331,6 +331,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_kernel(h, L);
   mb_open_receive(h, L);
   mb_open_match(h, L);
+  mb_open_alias(h, L);
   mb_open_process(h, L);
   mb_open_info(h, L);
   mb_open_name(h, L);

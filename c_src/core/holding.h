@@ -19,6 +19,7 @@ struct mb_scheduler;
 /* For the census. */
 enum mb_holding_kind {
   MB_HOLDING_NAME,       /* see names.h */
+  MB_HOLDING_ALIAS,      /* see alias.h */
   MB_HOLDING_REGISTRY,   /* it is the server of one */
   MB_HOLDING_MEMBERSHIP, /* it has registrations in one */
   MB_HOLDING_TIMER,      /* a delayed message for it, whose maker lives on its scheduler */

@@ -33,7 +33,8 @@ enum mb_process_flags {
   MB_SCRIPT = 8,   /* the scheduler stops when this one ends */
   MB_PINNED = 16,  /* never given to another scheduler */
   MB_LINKS_IGNORED = 32, /* exits over links are ignored, its parent's excepted */
-  MB_BROKEN = 64   /* the layer above is to raise an error in it, at its next step */
+  MB_BROKEN = 64,  /* the layer above is to raise an error in it, at its next step */
+  MB_HAS_ALIASES = 128 /* or has had some: see alias.h */
 };
 
 struct mb_holding;

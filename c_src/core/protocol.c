@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alias.h"
 #include "error.h"
 #include "mailbox.h"
 #include "park.h"
@@ -101,6 +102,7 @@ static void down_arrives(struct mb_scheduler *s, struct mb_process *p, mb_pid fr
   uint32_t size;
   uint64_t entry;
   if (!mb_map_remove(&p->monitors, ref, &entry)) return;
+  if (p->flags & MB_HAS_ALIASES) mb_alias_monitor_ended(s, p, ref);
   mb_monitor_target(entry, &name, &size);
   deliver_notice(s, p, notice(MB_DOWN, from, ref, reason, name, size));
   free_entry(entry);
@@ -122,6 +124,14 @@ static void answer_noproc(struct mb_scheduler *s, mb_pid to, struct mb_signal *s
 int mb_replies_welcome(const struct mb_process *p, mb_ref ref) {
   const uint64_t *entry = mb_map_get(&p->monitors, ref);
   return entry && *entry & ENTRY_ALIAS;
+}
+
+/* A message to an alias of p's arrives: whether it is let in. */
+static int alias_lets_in(struct mb_scheduler *s, struct mb_process *p, mb_ref ref) {
+  enum mb_alias_ends ends;
+  if (!mb_alias_arrived(s, p, ref, &ends)) return 0;
+  if (ends & MB_ALIAS_WITH_MONITOR) (void)mb_demonitor(s, p, ref);
+  return 1;
 }
 
 /* A signal takes effect on p, which lives here and is not dead. The signal is taken over. */
@@ -183,6 +193,12 @@ static void handle(struct mb_scheduler *s, struct mb_process *p, struct mb_signa
     case MB_DEMONITOR:
       mb_map_remove(&p->monitored_by, signal->ref, NULL);
       break;
+    case MB_TO_ALIAS:
+      if (!alias_lets_in(s, p, signal->ref)) break;
+      signal->kind = MB_MESSAGE;
+      signal->ref = 0;
+      mb_deliver(s, p, signal);
+      return;
   }
   mb_signal_free(signal);
 }
@@ -387,6 +403,7 @@ enum mb_monitoring mb_demonitor(struct mb_scheduler *s, struct mb_process *p, mb
   uint32_t size;
   uint64_t entry;
   mb_pid target;
+  if (p->flags & MB_HAS_ALIASES) mb_alias_monitor_ended(s, p, ref);
   if (!mb_map_remove(&p->monitors, ref, &entry)) return MB_MONITORING_OVER;
   was = entry & ENTRY_ANSWERED ? MB_MONITORING_ANSWERED : MB_MONITORING;
   target = mb_monitor_target(entry, &name, &size);

@@ -36,6 +36,7 @@ int mb_runtime_init(struct mb_runtime *rt, const struct mb_upcalls *upcalls, uin
   if (limit == 0 || limit > MB_MAX_INDEX) limit = MB_DEFAULT_LIMIT;
   err = mb_process_table_init(&rt->table, limit);
   if (!err) err = mb_names_init(&rt->names);
+  if (!err) err = mb_aliases_init(&rt->aliases);
   if (!err) err = mb_registries_init(&rt->registries);
   if (!err) {
     rt->schedulers = room_new();
@@ -71,6 +72,7 @@ void mb_runtime_deinit(struct mb_runtime *rt) {
     for (uint32_t i = 0; i < rt->started; i++) mb_scheduler_deinit(&rt->schedulers[i]);
   if (rt->schedulers) room_free(rt->schedulers);
   mb_registries_deinit(&rt->registries);
+  mb_aliases_deinit(&rt->aliases);
   mb_names_deinit(&rt->names);
   mb_process_table_deinit(&rt->table);
   mb_reason_release(rt->normal);

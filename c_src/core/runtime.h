@@ -3,6 +3,7 @@
 #ifndef MB_RUNTIME_H
 #define MB_RUNTIME_H
 
+#include "alias.h"
 #include "clock.h"
 #include "names.h"
 #include "registry.h"
@@ -40,6 +41,7 @@ struct mb_runtime {
   struct mb_clock clock;
   struct mb_process_table table;
   struct mb_names names;
+  struct mb_aliases aliases;
   struct mb_registries registries;
   struct mb_scheduler *schedulers;
   uint32_t scheduler_count;  /* as many as there may be; may be changed while only one has started */

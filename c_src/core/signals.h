@@ -29,7 +29,8 @@ enum mb_signal_kind {
   MB_UNLINK,     /* ref: the unlink id to acknowledge */
   MB_UNLINK_ACK, /* ref: the id of the unlink that is done */
   MB_MONITOR,    /* ref: the new monitor, from: the watcher */
-  MB_DEMONITOR   /* ref */
+  MB_DEMONITOR,  /* ref */
+  MB_TO_ALIAS    /* ref: the alias it was sent to; payload: the value. An MB_MESSAGE from where it finds it active */
 };
 
 /* An exit reason: encoded bytes, shared by every signal of one death. The count is atomic since the

@@ -63,7 +63,7 @@ mb.spawn_monitor = core.spawn_monitor
 -- Never blocks. To a dead pid nothing happens; a name that nobody has raises, and so does a message
 -- that cannot be copied, naming the part in question; then nothing has been sent.
 -- @function send
--- @param dest pid, registered name, {name, node} or via table
+-- @param dest pid, alias, registered name, {name, node} or via table
 -- @param msg any value
 -- @return msg
 -- @usage
@@ -223,6 +223,9 @@ mb.unlink = core.unlink
 -- reason "noproc", when there is none. See Elixir's `Process.monitor/1`.
 -- @function monitor
 -- @param item pid, registered name or via table; for a name the message has {name, node} in pid's place
+-- @param[opt] opts table: alias, so that the reference is one, too, and an answer to it tells whom it is from:
+-- "explicit_unalias" (until `unalias`), "demonitor" (also until the monitor ends, by DOWN or `demonitor`) or
+-- "reply_demonitor" (also until the first message to it, which ends the monitor as well)
 -- @return reference
 -- @usage
 -- local ref = monitor(spawn(function() end))
@@ -236,6 +239,30 @@ mb.monitor = core.monitor
 -- @return true
 -- @usage demonitor(monitor(self()), "flush")
 mb.demonitor = core.demonitor
+
+--- A reference that stands for the calling process where a message is sent: for an answer that is not wanted for ever.
+-- Messages to it arrive like any other, in order with them, until `unalias`, or the process's end; after that they are
+-- dropped without a word. See Erlang's `alias/1`.
+-- @function alias
+-- @param[opt] option "reply": the first message that arrives also ends it; "explicit_unalias": nothing else does, as
+-- without
+-- @return reference, for `send`, `Process.send_after` and the like
+-- @usage
+-- local back = alias("reply")
+-- spawn(function() send(back, {back, "first"}) send(back, {back, "second"}) end)
+-- assert(receive{ {{back, any}} } == "first")
+-- assert(not unalias(back))
+mb.alias = core.alias
+
+--- End an alias of the calling process's. What is sent to it from now on is dropped; a message that is in the mailbox
+-- stays. See Erlang's `unalias/1`.
+-- @function unalias
+-- @param ref
+-- @return whether it was active, and the caller's
+-- @usage
+-- local back = alias()
+-- assert(unalias(back) and not unalias(back))
+mb.unalias = core.unalias
 
 --- A reference that is unique for the life of the node. See Elixir's `make_ref/0`.
 -- @function make_ref
@@ -515,6 +542,7 @@ mb.system = core.lazy "moonbeam.system"
 mb.net = core.lazy "moonbeam.net"
 
 local imported = {
+  "alias", "unalias",
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "case", "ignore", "rest", "maybe", "one_of", "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep",
   "monotonic_time", "time_left", "inspect", "flush", "Process", "Task", "Agent", "GenServer", "StateMachine",

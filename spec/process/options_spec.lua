@@ -83,7 +83,7 @@ describe("an option that is not known", function()
         {async = true}},
       {Process.read_timer, 2, "Process.read_timer", "unknown option async = true; there are none", mb.make_ref(),
         {async = true}},
-      {mb.monitor, 2, "monitor", 'unknown option alias = "demonitor"; there are none', self(), {alias = "demonitor"}},
+      {mb.monitor, 2, "monitor", 'unknown option alas = "demonitor"; options: alias', self(), {alas = "demonitor"}},
       {mb.start, 1, "start", "unknown option scheduler = 1; options: schedulers", {scheduler = 1}},
       {mb.inspect, 2, "inspect", "unknown option widht = 9; options: width, depth, limit, budget, printable_limit", 1,
         {limit = 5, widht = 9}},

@@ -8,6 +8,7 @@
 void mb_open_receive(struct mb_heap *h, lua_State *L);
 void mb_open_match(struct mb_heap *h, lua_State *L);
 void mb_open_kernel(struct mb_heap *h, lua_State *L);
+void mb_open_alias(struct mb_heap *h, lua_State *L);
 void mb_open_process(struct mb_heap *h, lua_State *L);
 void mb_open_info(struct mb_heap *h, lua_State *L);
 void mb_open_name(struct mb_heap *h, lua_State *L);

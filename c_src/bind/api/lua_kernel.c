@@ -1,6 +1,7 @@
 /* The kernel: processes, messages, links and monitors. */
 #include <string.h>
 
+#include "api/alias.h"
 #include "api/api.h"
 #include "api/destination.h"
 #include "api/own.h"
@@ -231,6 +232,7 @@ static int do_send(lua_State *L) {
   int arguments = lua_gettop(L);
   lua_settop(L, 2);
   if (!to.pid) {
+    if (mb_to_ref(L, 1)) return mb_send_to_alias(h, L);
     if (push_via(L, 1)) {
       lua_callk(L, 1, 1, 0, send_via);
       return send_via(L, LUA_OK, 0);
@@ -300,33 +302,41 @@ static int unlink_from(lua_State *L) {
   return 1;
 }
 
-/* Stack: 1 via table, 2 whom it leads to: nobody is the pid that no process has. */
-static int monitor_via(lua_State *L, int status, lua_KContext unused) {
-  struct mb_heap *h = mb_heap_of(L);
-  mb_pid target = mb_to_pid(L, 2);
+/* Monitor the target, or the name, with an alias that goes by the same reference (enum mb_alias_ends; -1: without), and
+ * push that. */
+static int monitor_target(struct mb_heap *h, lua_State *L, mb_pid target, const char *name, size_t size, int alias) {
+  struct mb_process *p = mb_current(h, L);
   mb_ref ref = mb_ref_new(h->scheduler);
-  (void)status;
-  (void)unused;
-  if (!target) target = mb_pid_make(0, 0);
-  if (mb_monitor(h->scheduler, mb_current(h, L), target, NULL, 0, MB_MONITOR_ONLY, ref) != 0)
+  int aliased = alias >= 0 && target != mb_pid_of(p); /* as in Erlang, monitoring oneself makes none */
+  /* first: the monitor may be over at once */
+  if (aliased && mb_alias_add(h->scheduler, p, ref, (enum mb_alias_ends)alias) != 0) return mb_no_memory(L);
+  if (mb_monitor(h->scheduler, p, target, name, (uint32_t)size, MB_MONITOR_ONLY, ref) != 0) {
+    if (aliased) (void)mb_alias_end(h->scheduler, p, ref);
     return mb_no_memory(L);
+  }
   mb_push_id(L, ref);
   return 1;
 }
 
-static int monitor(lua_State *L) {
-  static const char *const none[] = {NULL};
+/* Stack: 1 via table, 2 whom it leads to: nobody is the pid that no process has. */
+static int monitor_via(lua_State *L, int status, lua_KContext alias) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
+  mb_pid target = mb_to_pid(L, 2);
+  (void)status;
+  return monitor_target(h, L, target ? target : mb_pid_make(0, 0), NULL, 0, (int)alias);
+}
+
+static int monitor(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
   struct mb_destination target;
-  mb_ref ref;
   const char *name = NULL; /* a pid has been given */
   size_t size = 0;
-  if (lua_gettop(L) > 1) mb_check_options(h, L, 2, "monitor", 2, none);
+  int alias = lua_gettop(L) > 1 ? mb_check_alias_of_monitor(h, L) : -1;
+  (void)mb_current(h, L);
   lua_settop(L, 1);
   if (push_via(L, 1)) {
-    lua_callk(L, 1, 1, 0, monitor_via);
-    return monitor_via(L, LUA_OK, 0);
+    lua_callk(L, 1, 1, alias, monitor_via);
+    return monitor_via(L, LUA_OK, alias);
   }
   target = mb_check_destination(h, L, 1, "monitor", 1, MB_NAMES_AND_NODES);
   if (!mb_to_pid(L, 1)) {
@@ -336,11 +346,7 @@ static int monitor(lua_State *L) {
     }
     name = mb_check_name(h, L, 1, "monitor", 1, &size);
   }
-  ref = mb_ref_new(h->scheduler);
-  if (mb_monitor(h->scheduler, p, target.pid, name, (uint32_t)size, MB_MONITOR_ONLY, ref) != 0)
-    return mb_no_memory(L);
-  mb_push_id(L, ref);
-  return 1;
+  return monitor_target(h, L, target.pid, name, size, alias);
 }
 
 static int demonitor(lua_State *L) {

@@ -84,8 +84,8 @@ static int node_name(lua_State *L) {
   return 1;
 }
 
-/* census() -> {processes =, timers =, names =, messages =, registries =, registrations =, blocking =, and handles by
- * kind: file =, watcher =, process =, signal =, tcp =, pipe =, udp =, listener =} */
+/* census() -> {processes =, timers =, names =, aliases =, messages =, registries =, registrations =, blocking =, and
+ * handles by kind: file =, watcher =, process =, signal =, tcp =, pipe =, udp =, listener =} */
 static int census(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_runtime *rt = h->runtime;
@@ -102,10 +102,11 @@ static int census(lua_State *L) {
   }
   if (atomic_load(&h->log->process)) processes--; /* the handler's is the log's own */
   mb_pool_count(h->pool, &pool);
-  lua_createtable(L, 0, 13);
+  lua_createtable(L, 0, 16);
   set_integer(L, "processes", processes);
   set_integer(L, "timers", timers);
   set_integer(L, "names", mb_holdings_count(rt, MB_HOLDING_NAME));
+  set_integer(L, "aliases", mb_holdings_count(rt, MB_HOLDING_ALIAS));
   set_integer(L, "messages", messages);
   set_integer(L, "file", mb_holdings_count(rt, MB_HOLDING_FILE));
   set_integer(L, "watcher", mb_holdings_count(rt, MB_HOLDING_WATCHER));
