@@ -14,6 +14,7 @@ struct mb_delayed {
   struct mb_process *target; /* the holding's, or NULL */
   mb_ref ref;
   mb_pid to;                 /* 0: to whoever `name` leads to when the time has come */
+  uint64_t period;           /* ns; 0: it is sent once */
   struct mb_signal *signal;  /* owned */
   struct mb_address name;    /* of a registered name, or of a key in a registry */
   char *name_bytes;          /* owned, or NULL */
@@ -139,12 +140,11 @@ static int watch_over(struct mb_scheduler *s, mb_pid to, struct mb_watch **out) 
 }
 
 int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, struct mb_signal *signal,
-             uint64_t deadline, mb_ref *out) {
+             uint64_t deadline, uint64_t period, mb_ref ref) {
   struct mb_process *here = NULL;
   enum mb_where where = name ? MB_NOWHERE : mb_locate(s, to, &here);
   struct mb_watch *watch = NULL;
   struct mb_delayed *d;
-  *out = mb_ref_new(s);
   if (!name && !here) {
     int err = where == MB_ELSEWHERE ? watch_over(s, to, &watch) : where == MB_REMOTE ? 0 : MB_ENOPROC;
     if (err) { /* a timer for the dead is cancelled from the start */
@@ -154,7 +154,8 @@ int mb_delay(struct mb_scheduler *s, mb_pid to, const struct mb_address *name, s
   }
   d = calloc(1, sizeof *d);
   if (!d) goto no_memory;
-  *d = (struct mb_delayed){.timer = {MB_TIMER_IDLE, MB_TIMER_MESSAGE}, .ref = *out, .to = to};
+  *d = (struct mb_delayed){.timer = {MB_TIMER_IDLE, MB_TIMER_MESSAGE}, .ref = ref, .to = to,
+                           .period = period};
   if (name && !copy_name(d, name)) goto no_memory;
   if (mb_map_put(&s->delayed, d->ref, (uint64_t)(uintptr_t)d) != 0) goto no_memory;
   if (mb_timer_heap_add(&s->timers, &d->timer, deadline) != 0) {
@@ -205,9 +206,25 @@ int64_t mb_delayed_read(struct mb_scheduler *s, mb_ref ref, enum mb_delayed_then
   return deadline > now ? (int64_t)(deadline - now) : 0;
 }
 
-mb_pid mb_delayed_due(struct mb_scheduler *s, struct mb_timer *t, struct mb_signal **signal) {
+/* Another signal like that one; NULL when memory is out. */
+static struct mb_signal *copy(struct mb_scheduler *s, const struct mb_signal *signal) {
+  struct mb_signal *c = mb_signal_take(s, (enum mb_signal_kind)signal->kind, signal->size);
+  if (!c) return NULL;
+  c->from = signal->from;
+  c->ref = signal->ref;
+  memcpy(c->data, signal->data, signal->size);
+  return c;
+}
+
+mb_pid mb_delayed_due(struct mb_scheduler *s, struct mb_timer *t, uint64_t deadline, struct mb_signal **signal) {
   struct mb_delayed *d = delayed_of(t);
   mb_pid to = d->to;
+  if (d->period) {
+    /* from the deadline, not from now: it does not drift; there is room, since it has just been taken out */
+    (void)mb_timer_heap_add(&s->timers, &d->timer, deadline + d->period);
+    *signal = copy(s, d->signal);
+    return *signal ? to : 0; /* memory is out: this one is left out */
+  }
   if (d->name.key.size)
     (void)mb_registry_whereis(s, &d->name, &to); /* where there is no such registry any more there is nobody */
   else if (d->name_bytes)

@@ -31,18 +31,19 @@ static void fire_receive(struct mb_scheduler *s, struct mb_process *p, uint64_t 
   mb_wake(s, p);
 }
 
-static void fire_message(struct mb_scheduler *s, struct mb_timer *t) {
+static void fire_message(struct mb_scheduler *s, struct mb_timer *t, uint64_t deadline) {
   struct mb_signal *signal;
-  mb_pid to = mb_delayed_due(s, t, &signal);
+  mb_pid to = mb_delayed_due(s, t, deadline, &signal);
   if (to) mb_signal_send(s, to, signal);
 }
 
 static void expire(struct mb_scheduler *s, uint64_t now) {
   while (mb_timer_heap_first(&s->timers) <= now) {
     struct mb_timer *t = s->timers.slots[0].timer;
+    uint64_t deadline = mb_timer_heap_first(&s->timers);
     mb_timer_heap_remove(&s->timers, t);
     if (t->kind == MB_TIMER_MESSAGE)
-      fire_message(s, t);
+      fire_message(s, t, deadline);
     else
       fire_receive(s, (struct mb_process *)((char *)t - offsetof(struct mb_process, timer)), now);
   }

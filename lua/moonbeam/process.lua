@@ -87,9 +87,15 @@ Process.list = core.process_list
 -- @usage assert(Process.info(self(), "status") == "running")
 Process.info = core.process_info
 
---- Send a message later. See Elixir's `Process.send_after/3`. A timer for a pid ends with it; a name is
--- looked up when the time has come, and so is a key of a `Registry`.
--- @param dest pid, name or via table
+local function is_absolute(opts, fname)
+  if opts == nil then return false end
+  local options = require "moonbeam.internal.options"
+  return options.check(opts, options.timer, fname, 4).abs
+end
+
+--- Send a message later. See Elixir's `Process.send_after/4`. A timer for a pid or an alias ends with the process; a
+-- name is looked up when the time has come, and so is a key of a `Registry`.
+-- @param dest pid, alias, name or via table
 -- @param msg any value; copied now
 -- @param ms integer >= 0
 -- @param[opt] opts there are none yet: Elixir's `abs` is refused, as any other
@@ -98,27 +104,62 @@ Process.info = core.process_info
 -- Process.send_after(self(), "tick", 1)
 -- assert(receive() == "tick")
 function Process.send_after(dest, msg, ms, opts)
-  if opts ~= nil then
-    local options = require "moonbeam.internal.options"
-    options.check(opts, options.none, "Process.send_after", 4)
-  end
-  if type(dest) ~= "table" then return core.process_send_after(dest, msg, ms) end
+  local abs = is_absolute(opts, "Process.send_after")
+  if type(dest) ~= "table" then return core.process_send_after(dest, msg, ms, abs) end
   local module, term = require("moonbeam.internal.names").via(dest, "Process.send_after", 1)
-  if module.send_after then return module.send_after(term, msg, ms) end
+  if module.send_after then return module.send_after(term, msg, ms, opts) end
   local pid = module.whereis_name(term)
-  return pid and core.process_send_after(pid, msg, ms) or core.make_ref()
+  return pid and core.process_send_after(pid, msg, ms, abs) or core.make_ref()
 end
 
---- Cancel a timer. A message that has been delivered already stays. See Elixir's `Process.cancel_timer/1`.
--- @function cancel_timer
--- @param ref from send_after
--- @return ms that were left | false
+--- Send {"timeout", reference, msg} later, the reference being the timer's: so a late one can be told from that of the
+-- next timer. See Erlang's `erlang:start_timer/4`.
+-- @param dest pid, alias or name
+-- @param msg any value; copied now
+-- @param ms as for `send_after`
+-- @param[opt] opts as for `send_after`
+-- @return timer reference
+-- @usage
+-- local timer = Process.start_timer(self(), "over", 1)
+-- assert(receive{ {{"timeout", timer, any}} } == "over")
+function Process.start_timer(dest, msg, ms, opts)
+  return core.process_start_timer(dest, msg, ms, is_absolute(opts, "Process.start_timer"))
+end
+
+--- Send a message again and again, every so many ms. It does not drift: the n-th is due n times ms after the call. Ends
+-- with the process that it is for, and by `cancel_timer`. See Erlang's `timer:send_interval/3`.
+-- @param dest pid, alias, or the name or via table of a process that has it now: it is the process's timer, and does not
+-- go on with the next holder. A name that nobody has raises.
+-- @param msg any value; copied now
+-- @param ms integer >= 1
+-- @return timer reference
+-- @usage
+-- local timer = Process.send_interval(self(), "tick", 1)
+-- for _ = 1, 3 do assert(receive() == "tick") end
+-- Process.cancel_timer(timer)
+function Process.send_interval(dest, msg, ms)
+  if type(dest) ~= "table" then return core.process_send_interval(dest, msg, ms) end
+  local module, term = require("moonbeam.internal.names").via(dest, "Process.send_interval", 1)
+  local pid = module.whereis_name(term)
+  if not pid then
+    return core.argument_error("Process.send_interval", 1,
+      "no process is registered under " .. require "moonbeam.internal.inspect"(term))
+  end
+  return core.process_send_interval(pid, msg, ms)
+end
+
+--- Cancel a timer. A message that has been delivered already stays. See Elixir's `Process.cancel_timer/2`.
+-- @param ref from `send_after`, `start_timer` or `send_interval`
+-- @param[opt] opts table: async = true: nothing is waited for, also when the timer is on another scheduler, and what was
+-- left comes as the message {"cancel_timer", ref, ms | false}; info = false: nobody wants to know it, and there is no
+-- message
+-- @return ms that were left | false, when there is no such timer any more; true with async, or without info
 -- @usage assert(Process.cancel_timer(Process.send_after(self(), "never", 1000)))
 Process.cancel_timer = core.process_cancel_timer
 
 --- How long a timer has to go. See Elixir's `Process.read_timer/1`.
 -- @function read_timer
--- @param ref from send_after
+-- @param ref as for `cancel_timer`
 -- @return ms left | false
 -- @usage
 -- local timer = Process.send_after(self(), "m", 1000)
@@ -173,3 +214,5 @@ Process.get_keys = core.process_get_keys
 Process.spawn = core.process_spawn
 
 return Process
+-- Process.send_after(self(), "tock", monotonic_time() + 1, {abs = true})
+-- assert(receive() == "tock")

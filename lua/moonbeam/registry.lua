@@ -366,15 +366,17 @@ function Registry.send(term, msg) return core.send(Registry.via(check_term(term,
 -- @param term {registry, key}
 -- @param msg any value, copied now
 -- @param ms integer >= 0
+-- @param[opt] opts table: abs = true: ms is a time of monotonic_time
 -- @return timer reference
 -- @usage
 -- Registry.start_link{keys = "unique", name = "rooms"}
 -- Registry.send_after({"rooms", "lobby"}, "hello", 1)
 -- Registry.register("rooms", "lobby")
 -- assert(receive() == "hello")
-function Registry.send_after(term, msg, ms)
+function Registry.send_after(term, msg, ms, opts)
   local reg, key = check_term(term, "Registry.send_after")
-  return core.process_send_after(reg, msg, ms, key)
+  local abs = opts ~= nil and options.check(opts, options.timer, "Registry.send_after", 4).abs
+  return core.process_send_after(reg, msg, ms, abs, key)
 end
 
 -- Metadata

@@ -177,6 +177,147 @@ describe("a timer", function()
     await("m")
   end)
 
+  it("TIMER-02 of start_timer sends what tells it from others", function()
+    local first, second = Process.start_timer(self(), "m", 1), Process.start_timer(self(), {"n"}, 1)
+    assert.same({"n"}, await{"timeout", second, any})
+    assert.equal("m", await{"timeout", first, any})
+    local at = mb.monotonic_time() + 5
+    first = Process.start_timer(self(), nil, at, {abs = true})
+    assert.same({"timeout", first}, receive(helper.patience))
+    assert.is_true(mb.monotonic_time() >= at)
+    assert.error_matches(function() Process.start_timer(5, "m", 1) end, "'Process.start_timer'")
+  end)
+
+  it("TIMER-13 is cancelled without waiting, with what was left as a message, or not at all", function()
+    local me = self()
+    for scheduler = 1, #mb.schedulers() do
+      local pid = Process.spawn(function()
+        for _ = 1, 4 do send(me, {"timer", Process.send_after(me, "never", 10000)}) end
+      end, {scheduler = scheduler})
+      local timers = {}
+      for i = 1, 4 do timers[i] = await{"timer", any} end
+      assert.is_true(Process.cancel_timer(timers[1], {async = true}))
+      local left = await{"cancel_timer", timers[1], any}
+      assert.is_true(left > 0 and left <= 10000)
+      assert.is_true(Process.cancel_timer(timers[1], {async = true}))
+      assert.is_false((await{"cancel_timer", timers[1], any}))
+      assert.is_true(Process.cancel_timer(timers[2], {async = true, info = false}))
+      assert.is_true(Process.cancel_timer(timers[3], {info = false}))
+      assert.is_true(Process.cancel_timer(timers[4], {async = false, info = true}) > 0)
+      for i = 1, 4 do assert.is_false(Process.read_timer(timers[i])) end
+      helper.reason_of(pid)
+    end
+    assert.is_nil((receive(0)))
+    assert.error_matches(function() Process.cancel_timer(mb.make_ref(), {asinc = true}) end,
+      "unknown option asinc = true; options: async, info")
+    assert.error_matches(function() Process.cancel_timer(mb.make_ref(), {async = 1}) end, "async")
+    assert.error_matches(function() Process.read_timer(mb.make_ref(), {async = true}) end,
+      "unknown option async = true; there are none")
+  end)
+
+  it("TIMER-14 takes a time of the clock", function()
+    local at = mb.monotonic_time() + 12.5
+    local timer = Process.send_after(self(), "at", at, {abs = true})
+    local left = Process.read_timer(timer)
+    assert.is_true(not left or left <= 13)
+    await("at")
+    assert.is_true(mb.monotonic_time() >= at)
+    for _, over in ipairs{mb.monotonic_time() - 5, 0, -1e9} do
+      Process.send_after(self(), "at once", over, {abs = true})
+      await("at once")
+    end
+    timer = Process.send_after(self(), "never", 1e300, {abs = true})
+    assert.is_true(Process.cancel_timer(timer) > 2^32)
+    Process.register(self(), "timer-14")
+    Process.send_after("timer-14", "by name", mb.monotonic_time(), {abs = true})
+    await("by name")
+    Process.unregister("timer-14")
+    assert.is_number(Process.cancel_timer(Process.send_after(self(), "m", 1000, {abs = false})))
+    for _, bad in ipairs{"x", 0 / 0, math.huge} do
+      assert.error_matches(function() Process.send_after(self(), "m", bad, {abs = true}) end, "")
+    end
+    assert.error_matches(function() Process.send_after(self(), "m", 1, {abs = 1}) end, "abs is true or false, got 1")
+    assert.error_matches(function() Process.send_after(self(), "m", 1, {absolute = true}) end, "options: abs")
+  end)
+
+  it("TIMER-15 comes again and again, and does not drift", function()
+    local start = mb.monotonic_time()
+    local timer = Process.send_interval(self(), {"tick"}, 3)
+    for i = 1, 10 do
+      assert.same({"tick"}, receive(helper.patience))
+      assert.is_true(mb.monotonic_time() - start >= 3 * i)
+    end
+    local now = mb.monotonic_time()
+    local left = Process.read_timer(timer)
+    -- the next one is due at a multiple of the period from the start, however late the last ones were heard of
+    local off = (now + left - start) % 3
+    assert.is_true(left <= 3 and (off < 1.1 or off > 2.9), off)
+    assert.is_number(Process.cancel_timer(timer))
+    assert.is_false(Process.cancel_timer(timer))
+    while receive(0) do end
+    assert.is_nil((receive(10)))
+  end)
+
+  it("TIMER-15 makes up for what a process was late for", function()
+    helper.in_process(function()
+      local timer = Process.send_interval(self(), "tick", 2)
+      local start = mb.monotonic_time()
+      while mb.monotonic_time() - start < 21 do end
+      for _ = 1, 10 do assert(receive(helper.patience) == "tick") end
+      assert(Process.cancel_timer(timer))
+    end)
+  end)
+
+  it("TIMER-15 ends with the process it is for, wherever that lives", function()
+    local me = self()
+    for scheduler = 1, #mb.schedulers() do
+      local target = Process.spawn(function()
+        for _ = 1, 3 do send(me, {"got", receive()}) end
+      end, {scheduler = scheduler})
+      local timer = Process.send_interval(target, "tick", 1)
+      for _ = 1, 3 do assert.equal("tick", await{"got", any}) end
+      helper.reason_of(target)
+      assert.is_false(Process.read_timer(timer))
+    end
+    assert.is_false(Process.read_timer(Process.send_interval(helper.dead_pid(), "m", 1000)))
+  end)
+
+  it("TIMER-15 is for the process that has the name by then", function()
+    local pid = helper.idle()
+    Process.register(pid, "timer-15")
+    local timer = Process.send_interval("timer-15", "m", 100000)
+    local via = Process.send_interval({"via", {whereis_name = function() return pid end}, "x"}, "m", 100000)
+    Process.unregister("timer-15")
+    Process.register(self(), "timer-15")
+    Process.exit(pid, "kill")
+    helper.reason_of(pid)
+    assert.is_false(Process.read_timer(timer))
+    assert.is_false(Process.read_timer(via))
+    Process.unregister("timer-15")
+    assert.error_matches(function() Process.send_interval("timer-15", "m", 1) end,
+      "no process is registered as 'timer%-15'")
+    assert.error_matches(function() Process.send_interval({"via", {whereis_name = function() end}, "x"}, "m", 1) end,
+      'no process is registered under "x"')
+    for _, bad in ipairs{0, -1, "x", math.huge} do
+      assert.error_matches(function() Process.send_interval(self(), "m", bad) end, "")
+    end
+    assert.error_matches(function() Process.send_interval(self(), coroutine.create(print), 1) end, "cannot send message")
+  end)
+
+  it("MON-19 for an alias sends to it", function()
+    local ref = mb.alias()
+    Process.send_after(ref, "after", 1)
+    await("after")
+    local timer = Process.send_interval(ref, "again", 1)
+    await("again")
+    await("again")
+    mb.unalias(ref)
+    while receive(0) do end
+    assert.is_nil((receive(5)))
+    Process.cancel_timer(timer)
+    assert.is_false(Process.read_timer(Process.send_after(ref, "nobody", 1000)))
+  end)
+
   it("is cheap: very many can be pending", function()
     local n, refs = 200000 // helper.scale, {}
     for i = 1, n do refs[i] = Process.send_after(self(), i, 100000 + (i * 7919) % 50000) end

@@ -17,7 +17,8 @@ static int encode_answer(lua_State *L) {
   luaL_checkstack(L, 20, NULL);
   lua_settop(L, 0);
   q->push(h, L, q);
-  *out = mb_encode_signal(h, L, 1, 1, "answer", MB_REPLY);
+  if (!q->ref && lua_gettop(L) == 0) return 0;
+  *out = mb_encode_signal(h, L, 1, 1, "answer", q->ref ? MB_REPLY : MB_MESSAGE);
   mb_encoded_tells((*out)->data);
   return 0;
 }
@@ -43,7 +44,7 @@ static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
     lua_pushlightuserdata(L, &answer);
     if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
   }
-  if (!answer) answer = mb_signal_new(MB_REPLY, 0); /* memory is out: no values */
+  if (!answer && q->ref) answer = mb_signal_new(MB_REPLY, 0); /* memory is out: no values */
   if (answer) {
     answer->from = 0;
     answer->ref = q->ref;
@@ -53,6 +54,17 @@ static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
 }
 
 /* Where it is asked */
+
+void mb_ask_for_message(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query) {
+  mb_pid self = mb_pid_of(mb_current(h, L));
+  struct mb_query *q = malloc(sizeof *q);
+  if (!q) mb_no_memory(L);
+  *q = query;
+  q->from = self;
+  q->ref = 0;
+  q->posted.run = answer_query;
+  mb_post(whom, &q->posted);
+}
 
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query) {
   struct mb_process *p = mb_current(h, L);

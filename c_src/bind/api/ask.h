@@ -11,7 +11,7 @@ enum mb_subject {
 
 struct mb_query;
 
-/* Push the answer, one value, on the scheduler that is asked; may raise. */
+/* Push the answer, one value, on the scheduler that is asked; may raise. Of a message: one, or none. */
 typedef void (*mb_answerer)(struct mb_heap *h, lua_State *L, const struct mb_query *q);
 
 struct mb_query {
@@ -19,13 +19,18 @@ struct mb_query {
   mb_answerer push;
   enum mb_subject subject;
   uint64_t about; /* a timer's reference, or a pid */
-  int what;       /* is asked of it, for `push` */
+  int what;       /* is asked of it, for `push`; */
+  uint64_t with;  /* and this */
   mb_pid from;    /* who waits for the MB_REPLY to `ref`; set by mb_ask, as the next */
-  mb_ref ref;
+  mb_ref ref;     /* 0: the answer is a message */
 };
 
 /* Ask, and wait: the value of the answer is the result of the caller, a C function that returns this. The query is
  * copied. Raises when the running process cannot wait, or memory is out here or there. */
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query);
+
+/* The same without waiting: the running process gets the answer as a message, or, if `push` leaves nothing, none. Raises
+ * when memory is out here. */
+void mb_ask_for_message(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query);
 
 #endif

@@ -137,6 +137,7 @@ options.start = options.of{
 }
 options.only_name = options.of{{"name", options.name}}
 options.none = options.of{}
+options.timer = options.of{{"abs", options.boolean}}
 options.schedulers = options.of{{"schedulers", options.integer(1)}}
 options.inspect = options.of{
   {"width", options.number}, {"depth", options.number}, {"limit", options.number}, {"budget", options.number},
