@@ -334,6 +334,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_alias(h, L);
   mb_open_process(h, L);
   mb_open_info(h, L);
+  mb_open_leader(h, L);
   mb_open_name(h, L);
   mb_open_timer(h, L);
   mb_open_dictionary(h, L);

@@ -5,6 +5,136 @@ local core = require "moonbeam.core"
 
 local Process = {}
 
+--- The calling process's pid, as `self` of `moonbeam`. See Elixir's `self/0`.
+-- @function self
+-- @return pid
+-- @usage assert(Process.self() == self())
+Process.self = core.self
+
+--- As `send` of `moonbeam`, with what Elixir's `Process.send/3` returns. That one's options, noconnect and nosuspend,
+-- would change nothing and are refused.
+-- @param dest pid, alias, registered name, {name, node} or via table
+-- @param msg any value; copied
+-- @param[opt] opts there are none
+-- @return true
+-- @usage
+-- Process.send(self(), "hello")
+-- assert(receive() == "hello")
+function Process.send(dest, msg, opts)
+  if opts ~= nil then
+    local options = require "moonbeam.internal.options"
+    options.check(opts, options.none, "Process.send", 3)
+  end
+  core.send(dest, msg)
+  return true
+end
+
+--- As `link` of `moonbeam`. See Elixir's `Process.link/1`.
+-- @function link
+-- @param pid
+-- @return true
+-- @usage Process.link(spawn(function() receive(10) end))
+Process.link = core.link
+
+--- As `unlink` of `moonbeam`. See Elixir's `Process.unlink/1`.
+-- @function unlink
+-- @param pid
+-- @return true
+-- @usage Process.unlink(spawn_link(function() receive(10) end))
+Process.unlink = core.unlink
+
+--- As `monitor` of `moonbeam`. See Elixir's `Process.monitor/2`.
+-- @function monitor
+-- @param item pid, registered name or via table
+-- @param[opt] opts table: alias, see there
+-- @return reference
+-- @usage
+-- local ref = Process.monitor(spawn(function() end))
+-- receive{ {{"DOWN", ref, "process", any, any}} }
+Process.monitor = core.monitor
+
+--- As `demonitor` of `moonbeam`. See Elixir's `Process.demonitor/2`.
+-- @function demonitor
+-- @param ref
+-- @param[opt] option "flush" also removes its DOWN from the mailbox
+-- @return true
+-- @usage Process.demonitor(Process.monitor(self()), "flush")
+Process.demonitor = core.demonitor
+
+--- As `alias` of `moonbeam`. See Elixir's `Process.alias/1`.
+-- @function alias
+-- @param[opt] option "reply"
+-- @return reference
+-- @usage Process.unalias(Process.alias())
+Process.alias = core.alias
+
+--- As `unalias` of `moonbeam`. See Elixir's `Process.unalias/1`.
+-- @function unalias
+-- @param ref
+-- @return whether it was active
+-- @usage assert(not Process.unalias(make_ref()))
+Process.unalias = core.unalias
+
+--- As `sleep` of `moonbeam`. See Elixir's `Process.sleep/1`.
+-- @function sleep
+-- @param ms
+-- @return true
+-- @usage Process.sleep(1)
+Process.sleep = core.sleep
+
+--- As `spawn_link` of `moonbeam`.
+-- @function spawn_link
+-- @param fn function to run
+-- @param ... its arguments
+-- @return pid
+-- @usage Process.spawn_link(function() return "fine" end)
+Process.spawn_link = core.spawn_link
+
+--- As `spawn_monitor` of `moonbeam`.
+-- @function spawn_monitor
+-- @param fn function to run
+-- @param ... its arguments
+-- @return pid, reference
+-- @usage local pid, ref = Process.spawn_monitor(function() end)
+Process.spawn_monitor = core.spawn_monitor
+
+local function asleep(fn, ...)
+  require "moonbeam.internal.compact"()
+  core.await_message()
+  return fn(...)
+end
+
+--- Let the calling process leave its stack, give back what it can, and go on with fn(...) when there is a message, which
+-- is still in the mailbox then. For processes that wait for long: what was on the stack is garbage. Variables to be
+-- closed are closed first, and nothing catches what unwinds them. It does not return: when fn has returned, the process
+-- ends. The script's own process cannot. See Elixir's `Process.hibernate/3`.
+-- @param fn function; not copied
+-- @param ... its arguments
+-- @usage
+-- local pid, ref = spawn_monitor(function()
+--   local function answer(to) send(to, {"got", receive()}) end
+--   Process.hibernate(answer, receive())
+-- end)
+-- send(pid, self())
+-- send(pid, "wake up")
+-- assert(receive{ {{"got", any}} } == "wake up")
+function Process.hibernate(fn, ...)
+  if type(fn) ~= "function" then require("moonbeam.internal.check").func(fn, "Process.hibernate", 1) end
+  core.start_anew(asleep, fn, ...)
+end
+
+--- Who gets what the calling process prints: its group leader, which is inherited from the parent; or set that of a
+-- process. A leader gets the text as a cast, `handle_cast(text, state)` of a server. See Elixir's
+-- `Process.group_leader/0` and `Process.group_leader/2`.
+-- @function group_leader
+-- @param[opt] pid whose leader is set
+-- @param[opt] leader pid, or nil: standard output
+-- @return the leader's pid, nil: standard output; true when one has been set
+-- @usage
+-- local leader = Process.group_leader()
+-- Process.group_leader(self(), leader)
+Process.group_leader = core.process_group_leader
+
 --- Whether a process is alive. A process that has been sent a deadly exit is not. See Elixir's `Process.alive?/1`.
 -- @function alive
 -- @param pid
@@ -97,12 +227,14 @@ end
 -- name is looked up when the time has come, and so is a key of a `Registry`.
 -- @param dest pid, alias, name or via table
 -- @param msg any value; copied now
--- @param ms integer >= 0
--- @param[opt] opts there are none yet: Elixir's `abs` is refused, as any other
+-- @param ms integer >= 0; with abs a time of `monotonic_time`, and one that is over is due at once
+-- @param[opt] opts table: abs = true
 -- @return timer reference
 -- @usage
 -- Process.send_after(self(), "tick", 1)
 -- assert(receive() == "tick")
+-- Process.send_after(self(), "tock", monotonic_time() + 1, {abs = true})
+-- assert(receive() == "tock")
 function Process.send_after(dest, msg, ms, opts)
   local abs = is_absolute(opts, "Process.send_after")
   if type(dest) ~= "table" then return core.process_send_after(dest, msg, ms, abs) end
@@ -155,9 +287,13 @@ end
 -- message
 -- @return ms that were left | false, when there is no such timer any more; true with async, or without info
 -- @usage assert(Process.cancel_timer(Process.send_after(self(), "never", 1000)))
-Process.cancel_timer = core.process_cancel_timer
+function Process.cancel_timer(ref, opts)
+  if opts == nil then return core.process_cancel_timer(ref) end
+  local left = core.process_cancel_timer(ref, opts)
+  return opts.info == false or left
+end
 
---- How long a timer has to go. See Elixir's `Process.read_timer/1`.
+--- How long a timer has to go; one of `send_interval` to the next message. See Elixir's `Process.read_timer/1`.
 -- @function read_timer
 -- @param ref as for `cancel_timer`
 -- @return ms left | false
@@ -214,5 +350,3 @@ Process.get_keys = core.process_get_keys
 Process.spawn = core.process_spawn
 
 return Process
--- Process.send_after(self(), "tock", monotonic_time() + 1, {abs = true})
--- assert(receive() == "tock")

@@ -283,6 +283,24 @@ static int next_system_event(lua_State *L) {
   return next_system_event_on(L, LUA_OK, 0);
 }
 
+/* await_message(): waits for a message, and leaves it where it is */
+static int await_message_on(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current_still(h, L);
+  (void)status;
+  (void)unused;
+  while (!p->mailbox.head) {
+    mb_block(h, L, p, 0, 0, await_message_on);
+    p = mb_current_still(h, L);
+  }
+  return 0;
+}
+
+static int await_message(lua_State *L) {
+  (void)mb_current(mb_heap_of(L), L);
+  return await_message_on(L, LUA_OK, 0);
+}
+
 /* has_message() -> whether a message waits */
 static int has_message(lua_State *L) {
   const struct mb_process *p = mb_current(mb_heap_of(L), L);
@@ -405,6 +423,7 @@ void mb_open_request(struct mb_heap *h, lua_State *L) {
       {"call", call},       {"system", system_request}, {"cast", cast},
       {"send_request", send_request}, {"request", request_later}, {"send_system", send_system},
       {"next_system_event", next_system_event}, {"has_message", has_message},
+      {"await_message", await_message},
       {"reply", reply}, {"reply_to", reply_to}, {"next_event", next_event}, {"await", await},
       {"flush_exit", flush_exit}, {"take_exits", take_exits}, {"monitoring", monitoring},
       {NULL, NULL}};

@@ -58,12 +58,12 @@ static struct target check_target(struct mb_heap *h, lua_State *L, const char *f
   return t;
 }
 
-/* Send the value on the top of the stack, which is argument 2 of the function, or has it as its item 3, at a time, and push
- * the timer's reference. */
+/* Send the value on the top of the stack, which is argument 2 of the function, or has that as its item 3, at a time, and
+ * push the timer's reference. */
 static int start(struct mb_heap *h, lua_State *L, const char *function, enum mb_given_form form, const struct target *t,
                  uint64_t deadline, uint64_t period, mb_ref ref) {
   struct mb_signal *s;
-  mb_given_to(h, function, form, form == MB_GIVEN_PACKED ? 0 : 2);
+  mb_given_to(h, function, form, form == MB_GIVEN_PACKED ? -1 : 2);
   s = mb_encode_signal(h, L, lua_gettop(L), 1, "send message", t->alias ? MB_TO_ALIAS : MB_MESSAGE);
   mb_given_to_nobody(h);
   s->ref = t->alias;

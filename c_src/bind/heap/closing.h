@@ -27,10 +27,10 @@ void mb_closing_left(struct mb_heap *h);
 int mb_closing_raise(lua_State *L);
 
 /* How often what runs now is clean-up code of what an error that nobody may catch has left: of a process that has to
- * leave, or of an interrupted line of a prompt's. */
+ * leave, or leaves its stack, or of an interrupted line of a prompt's. */
 static inline int mb_unwinding(const struct mb_heap *h) {
   const struct mb_process *p = mb_running(h);
-  return h->closing + (p && (p->private_flags & MB_PRIVATE_INTERRUPTED_AGAIN) != 0);
+  return h->closing + (p && (p->private_flags & (MB_PRIVATE_INTERRUPTED_AGAIN | MB_PRIVATE_STARTS_ANEW)) != 0);
 }
 
 /* Whether such an error has come since mb_unwinding was `then`. Whatever catches errors of the user's code asks that

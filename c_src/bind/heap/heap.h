@@ -30,9 +30,11 @@ enum mb_private_flags {
   MB_PRIVATE_EVALUATES = 8192,  /* it runs a line of a prompt's, */
   MB_PRIVATE_INTERRUPTED = 16384, /* which has been interrupted, */
   MB_PRIVATE_INTERRUPTED_AGAIN = 32768, /* and again, by what nothing may catch there */
-  MB_PRIVATE_AWAITS_WORK = 65536 /* it is to be a task, and waits for what it is to do */
+  MB_PRIVATE_AWAITS_WORK = 65536, /* it is to be a task, and waits for what it is to do */
+  MB_PRIVATE_STARTS_ANEW = 131072 /* it leaves its stack, to go on with another function: see entry.h */
 };
-enum { MB_PRIVATE_DICTIONARY = 1, MB_PRIVATE_GLOBALS, MB_PRIVATE_TRACEBACK, MB_PRIVATE_RANDOM, MB_PRIVATE_FILES };
+enum { MB_PRIVATE_DICTIONARY = 1, MB_PRIVATE_GLOBALS, MB_PRIVATE_TRACEBACK, MB_PRIVATE_RANDOM, MB_PRIVATE_FILES,
+       MB_PRIVATE_NEXT };
 
 /* Registry slots: values reached through lua_rawgeti(L, LUA_REGISTRYINDEX, heap->ref[...]). */
 enum mb_heap_ref {

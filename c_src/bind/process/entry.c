@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "code/stand_in.h"
+#include "heap/closing.h"
+#include "heap/errors.h"
 #include "heap/exit.h"
 #include "heap/private.h"
 
 static const char line[] = "\n\t[C]: in ?"; /* of the entry in a traceback: nothing knows its name */
 
+static int entry(lua_State *L);
 static int wrapped_entry(lua_State *L);
 
 /* Whether an entry lies at the bottom of a thread, on which p runs or waits. */
@@ -98,20 +101,70 @@ static int handle(lua_State *L) {
   return 1;
 }
 
+/* Stack: the handler, a place for the function, the process's function, its arguments. */
+enum { BEGAN_WITH = 2 };
+
+int mb_entry_start_anew(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  int count = lua_gettop(L);
+  lua_State *co = p->flags & MB_IN_PLACE ? NULL : mb_coroutine(p);
+  lua_Debug ar;
+  if (!has_entry(p, co) || function_at(co, &ar, mb_depth(co) - 1) != entry)
+    return mb_raise(h, L, "Process.hibernate: the script's own process cannot leave its stack; spawn one that does");
+  luaL_checkstack(L, 4, NULL);
+  lua_createtable(L, count, 0);
+  lua_insert(L, 1);
+  for (int i = count; i >= 1; i--) lua_rawseti(L, 1, i);
+  lua_pushinteger(L, count);
+  lua_rawseti(L, 1, 0);
+  mb_push_private(h, L, p, MB_MAKE);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, MB_PRIVATE_NEXT);
+  p->private_flags |= MB_PRIVATE_STARTS_ANEW;
+  return mb_closing_raise(L);
+}
+
+/* An error has ended the process's function: if that was mb_entry_start_anew's, put the next function and its arguments
+ * in their places: 1. Else, as when what was to be closed has failed, 0. */
+static int starts_anew(struct mb_heap *h, lua_State *L, struct mb_process *p, int status) {
+  int count;
+  if (!(p->private_flags & MB_PRIVATE_STARTS_ANEW)) return 0;
+  p->private_flags &= ~(uint32_t)MB_PRIVATE_STARTS_ANEW;
+  if (status != LUA_ERRMEM) return 0;
+  lua_settop(L, BEGAN_WITH);
+  mb_push_private(h, L, p, MB_MAKE);
+  lua_rawgeti(L, -1, MB_PRIVATE_NEXT);
+  lua_pushnil(L);
+  lua_rawseti(L, -3, MB_PRIVATE_NEXT);
+  lua_replace(L, BEGAN_WITH + 1);
+  lua_rawgeti(L, -1, 0);
+  count = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  luaL_checkstack(L, count, NULL);
+  for (int i = 1; i <= count; i++) lua_rawgeti(L, BEGAN_WITH + 1, i);
+  lua_remove(L, BEGAN_WITH + 1);
+  return 1;
+}
+
+/* Its protected call has ended. */
 static int ended(lua_State *L, int status, lua_KContext unused) {
+  struct mb_heap *h = NULL;
+  struct mb_process *p = NULL;
   (void)unused;
-  if (status == LUA_OK || status == LUA_YIELD) return 0;
+  for (;;) {
+    if (status == LUA_OK || status == LUA_YIELD) return 0;
+    if (!h) {
+      h = mb_heap_find(L);
+      p = mb_running(h);
+    }
+    if (!starts_anew(h, L, p, status)) break;
+    status = lua_pcallk(L, lua_gettop(L) - BEGAN_WITH - 1, 0, 1, 0, ended);
+  }
   if (status == LUA_ERRMEM) { /* no handler has been called */
-    struct mb_heap *h = mb_heap_find(L);
-    struct mb_process *p = mb_running(h);
     p->private_flags &= ~(uint32_t)MB_PRIVATE_FAILED;
     if (p->state != MB_EXITING) p->private_flags |= MB_PRIVATE_FULL;
   }
   return 1;
 }
-
-/* Stack: the handler, a place for the function, the process's function, its arguments. */
-enum { BEGAN_WITH = 2 };
 
 static int entry(lua_State *L) {
   int arguments = lua_gettop(L) - MB_ENTRY_SLOTS;

@@ -27,6 +27,11 @@ static inline void mb_forget_failing(struct mb_heap *h, lua_State *co) {
   if (h->failing.count) mb_map_remove(&h->failing, (uintptr_t)co, NULL);
 }
 
+/* The running process leaves its stack, whose variables are closed, and goes on with the function at stack index 1 and
+ * the arguments above it, as if it had begun with them; it may wait (mb_can_wait). Raises what nobody may catch; or,
+ * where there is no entry, that it cannot be done. */
+int mb_entry_start_anew(struct mb_heap *h, lua_State *L, struct mb_process *p);
+
 /* Push the traceback of the error, or a task's exit, that p ended with, as it was where that was raised; 0 and nothing
  * pushed when there is none: it has not come from Lua code, or memory was out. */
 int mb_entry_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p);

@@ -8,6 +8,7 @@
 local core = require "moonbeam.core"
 local blame = require "moonbeam.gen_server.blame"
 local check = require "moonbeam.internal.check"
+local compact = require "moonbeam.internal.compact"
 local reasons = require "moonbeam.internal.reasons"
 local inspect = require "moonbeam.internal.inspect"
 local reload = require "moonbeam.gen_server.reload"
@@ -39,32 +40,6 @@ end
 
 -- The timeout of a server that hibernates: it waits for ever, and sleeps again after a system request.
 local HIBERNATE = math.huge
-
--- Let the collector of this heap finish its cycle, in steps between which others may run; false when a message came.
-local function finish_cycle()
-  if core.collectgarbage("incremental") == "generational" then -- as in stock Lua, which has no steps for it then
-    core.collectgarbage("generational") -- collects everything on the way
-    return true
-  end
-  repeat
-    if core.has_message() then return false end
-  until core.collectgarbage("step", 200)
-  return true
-end
-
--- Collect this heap's garbage when a server is about to wait for long: two cycles when the first, which may have been
--- going on, finds little. What was left the last time does not make it start again.
-local left_over = 0 -- KB
-
-local function compact()
-  local before = core.collectgarbage("count")
-  if before < left_over * 1.1 + 256 then return end
-  for _ = 1, 2 do
-    if not finish_cycle() then return end
-    left_over = core.collectgarbage("count")
-    if left_over < before * 0.9 then return end
-  end
-end
 
 local function hibernate(s)
   s.last = nil -- it may be large
