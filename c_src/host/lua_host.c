@@ -25,6 +25,8 @@ static mb_pid reader;   /* who has opened it */
 static int edited;      /* it has an editor */
 static int prompted;    /* it is a terminal all the same */
 
+int mb_prompt_comes;
+
 /* Events: messages {"host", what, ...} to a process, from outside of processes. */
 
 struct event {
@@ -170,6 +172,12 @@ static int rows(lua_State *L) {
   return 1;
 }
 
+/* prompt_comes() -> whether there will be one on this terminal, or is */
+static int prompt_comes(lua_State *L) {
+  lua_pushboolean(L, mb_prompt_comes);
+  return 1;
+}
+
 /* Processes */
 
 /* end_with(pid): the program ends with this process instead of the script's */
@@ -234,13 +242,6 @@ static int use_globals(lua_State *L) {
   return 0;
 }
 
-/* lead(pid): gets what the calling process prints, and those that it spawns */
-static int lead(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  mb_current(h, L)->leader = mb_check_pid(h, L, 1, "lead", 1);
-  return 0;
-}
-
 /* Sockets */
 
 static int numbered(lua_State *L, int number) {
@@ -301,11 +302,11 @@ int luaopen_moonbeam_host(lua_State *L) {
       {"open_terminal", open_terminal}, {"read_line", read_line},
       {"complete", complete},           {"remember", remember},
       {"columns", columns},             {"rows", rows},
+      {"prompt_comes", prompt_comes},
       {"end_with", end_with},
       {"evaluating", evaluating},
       {"catch", catch},
       {"interrupt", interrupt},         {"use_globals", use_globals},
-      {"lead", lead},
       {"listen", do_listen},
       {"connect", do_connect},          {"own", own},
       {"send", do_send},                {"close", do_close},

@@ -8,6 +8,9 @@
 /* A lua_CFunction for package.preload. */
 int luaopen_moonbeam_host(lua_State *L);
 
+/* Whether the program will have a prompt of its own. Set before it runs. */
+extern int mb_prompt_comes;
+
 /* SIGINT with nobody in the foreground: whoever has opened the terminal is told, else the program ends. */
 void mb_interrupted(lua_State *L);
 

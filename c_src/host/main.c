@@ -63,7 +63,7 @@ static int run(lua_State *L, const struct mb_options *o, int argc, char **argv) 
   /* lua prompts or reads stdin unless there is a script or -e, -v or -i gave it something to do */
   int idle = o->script == argc && !o->execute && !o->show_version && !o->remote, status, closed;
   script.read_stdin = idle && !isatty(STDIN_FILENO);
-  script.prompt = o->interactive || (idle && !script.read_stdin);
+  mb_prompt_comes = script.prompt = o->interactive || (idle && !script.read_stdin);
   luaL_checkversion(L);
   if (o->no_environment) {
     lua_pushboolean(L, 1);

@@ -327,6 +327,26 @@ function mb.flush()
   return true
 end
 
+--- Stop here, and open a prompt in the place of the calling process: see IEx's `pry/0`. Its local variables and upvalues
+-- can be read and set there, `...` has what it was given; `continue()`, or Ctrl-D, lets it go on. Elsewhere than at the
+-- prompt, in a process that was spawned say, whoever sits at one is asked whether that may have it; at which prompt, if
+-- there are several: the one that gets what the process prints, or else the first. The process waits meanwhile, and its
+-- callers do, too. Where there is no prompt, a line on standard error says so, and it goes on.
+--
+-- What is local to a function that ends in `return pry()` is gone by then.
+-- @return true when it was at a prompt, or nil, "no_prompt" | "refused" | "cannot_wait" (inside of a callback of sort or
+-- gsub, say)
+-- @usage
+-- local function area(w, h)
+--   pry() -- pry(1)> w, h
+--   return w * h
+-- end
+-- assert(area(2, 3) == 6)
+function mb.pry()
+  local done, why = require "moonbeam.shell.pry".stop(mb.pry)
+  return done, why
+end
+
 --- The type of a value: "pid", "reference", "exit" (what `exit` raises), or Lua's type.
 -- @function type
 -- @param v any value
@@ -545,7 +565,7 @@ local imported = {
   "alias", "unalias",
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "case", "ignore", "rest", "maybe", "one_of", "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep",
-  "monotonic_time", "time_left", "inspect", "flush", "Process", "Task", "Agent", "GenServer", "StateMachine",
+  "monotonic_time", "time_left", "inspect", "flush", "pry", "Process", "Task", "Agent", "GenServer", "StateMachine",
   "Registry", "Logger",
   "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs", "system", "net",
 }

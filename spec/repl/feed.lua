@@ -13,7 +13,7 @@ function feed.with(settings, ...)
   local file = assert(io.open(name, "w"))
   for _, line in ipairs{...} do file:write(line, "\n") end
   file:close()
-  local output, code = helper.run(("cd %s && cat %s | env HOME=/nonexistent %s %s %s -i"):format(
+  local output, code = helper.run(("cd %s && cat %s | env HOME=/nonexistent %s %s -i %s"):format(
     settings.directory or ".", name, settings.environment or "", moonbeam, settings.options or ""))
   os.remove(name)
   return output:match("^[^\n]*\n(.*)$"), code

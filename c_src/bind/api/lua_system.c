@@ -177,6 +177,20 @@ static int runtime(lua_State *L) {
   return 1;
 }
 
+/* lead(pid | nil) -> pid | nil: who gets what the calling process prints from now on, and those that it spawns, instead of
+ * standard output; and who did before */
+static int lead(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_current(h, L);
+  mb_pid before = p->leader;
+  p->leader = lua_isnoneornil(L, 1) ? 0 : mb_check_pid(h, L, 1, "lead", 1);
+  if (before)
+    mb_push_id(L, before);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 /* cores() -> how many threads of this process can run at once */
 static int cores(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)uv_available_parallelism());
@@ -349,6 +363,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"node_name", node_name},
                                        {"schedulers", schedulers},
                                        {"runtime", runtime},
+                                       {"lead", lead},
                                        {"cores", cores},
                                        {"set_schedulers", set_schedulers},
                                        {"memory_limit", memory_limit},

@@ -109,8 +109,9 @@ local function is_own(info) return string.sub(info.source, 1, #own) == own or ow
 
 --- A short traceback: the innermost frames that are the user's, up to the line that was typed.
 -- @param level of the caller's stack where it begins
+-- @param[opt] last function: what called it is not shown
 -- @return string, empty when there are none
-function display.traceback(level)
+function display.traceback(level, last)
   local lines = {}
   for line in string.gmatch(debug.traceback("", level + 1), "\n(\t[^\n]*)") do
     local info = debug.getinfo(level + 1, "Sf")
@@ -119,7 +120,7 @@ function display.traceback(level)
       break
     end
     if not is_own(info) then lines[#lines + 1] = line end
-    if info.what == "main" then break end
+    if info.what == "main" or info.func == last then break end
     level = level + 1
   end
   return #lines > 0 and "stack traceback:\n" .. table.concat(lines, "\n") or ""

@@ -51,6 +51,7 @@ local general = [[
   runtime_info()  versions, memory, and what there is of what is limited
   flush()         prints the messages of the mailbox and empties it
   c(module)       loads a module's file again
+  continue()      goes on behind pry(), by which a process stops for a prompt in its place
   clear()         clears the screen
   exit()          leaves, as Ctrl-D does
 
@@ -145,6 +146,15 @@ function helpers.clear()
   else
     print("The screen cannot be cleared: this prompt is on no terminal")
   end
+end
+
+--- Let the process go on that has called `pry` and waits for the prompt in its place. See IEx's `continue/0`.
+function helpers.continue()
+  local state = results.of_caller()
+  if not state or state.label ~= "pry" then
+    core.raise_at_caller("continue() is for the prompt that pry() opens, and this is none")
+  end
+  state.continues = true
 end
 
 --- Print what is known of the runtime: versions, memory, and how much there is of what is limited. See IEx's

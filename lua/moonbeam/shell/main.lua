@@ -13,12 +13,29 @@ local session = require "moonbeam.shell.session"
 
 local main = {}
 
+local opened -- the session, where a process has wanted one before the prompt began
+
+--- Have the session of the prompt that will begin; for `pry`.
+-- @return pid, or nil when there will be none
+function main.open()
+  if not host.prompt_comes() then return nil end
+  if not opened then
+    opened = core.process_spawn(session.run_local, {scheduler = "here"}, nil, nil, core.self())
+    core.call(opened, {"settings"}, "infinity") -- until it serves
+  end
+  return opened
+end
+
 --- The prompt of the script's process. Returns when the user leaves.
 -- @param[opt] file what is to be run first: see `dot_file.find`
 function main.main(file)
-  local pid = core.process_spawn(session.run_local, {scheduler = "here"}, core.self(), file)
-  host.end_with(pid)
-  evaluator.run(pid)
+  if opened then
+    core.call(opened, {"adopt", file}, "infinity")
+  else
+    opened = core.process_spawn(session.run_local, {scheduler = "here"}, core.self(), file)
+  end
+  host.end_with(opened)
+  evaluator.run(opened)
 end
 
 --- `--listen`.

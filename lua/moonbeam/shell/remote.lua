@@ -7,7 +7,8 @@
 --    d  what is to be run first           p  read a line after this prompt
 --    h  hello: protocol, columns, rows,
 --       colors, terminal
---    l  a line                            o  output
+--    l  a line                            q  likewise, after a question
+--                                         o  output
 --    e  the end of the input              c  completion: what to insert, zero byte, what to show
 --    i  interrupt                         b  bye
 --    c  complete what stands before the cursor
@@ -94,7 +95,8 @@ function remote.serve(number)
   if not client then return end
   local function send(letter, text) host.send(number, frame(letter, text)) end
   device.put = output(number)
-  function device.read(prompt) send("p", prompt) end
+  function device.read(prompt, is_question) send(is_question and "q" or "p", prompt) end
+  function device.remember() end -- the client does
   function device.complain(text) send("o", text .. "\n") end
   function device.complete(insertion, above) send("c", insertion .. "\0" .. above) end
   function device.columns() return client.columns end
@@ -104,7 +106,7 @@ function remote.serve(number)
   end
   if client.terminal then device.put(session.banner) end
   session.run(device, {terminal = client.terminal, colors = client.colors, leads = true, dot_file = first,
-    rows = client.terminal and client.rows, columns = client.columns})
+})
   send("b", "")
 end
 
@@ -144,9 +146,17 @@ end
 
 -- The client's side
 
+local answers -- what is read is the answer to a question, and not for the history
+
+local function read(prompt, is_question)
+  answers = is_question
+  host.read_line(prompt)
+end
+
 -- What the host says to do; true when it says bye.
 local obeyed = {
-  p = function(prompt) host.read_line(prompt) end,
+  p = function(prompt) read(prompt, false) end,
+  q = function(prompt) read(prompt, true) end,
   o = function(text) io.write(text) io.flush() end,
   c = function(text) host.complete(string.match(text, "^(.-)%z(.*)$")) end,
   b = function() return true end,
@@ -155,7 +165,7 @@ local obeyed = {
 -- What the terminal says.
 local function say(send, edited, what, text)
   if what == "line" then
-    if edited then
+    if edited and not answers then
       host.remember(text)
       history.append(text)
     end
