@@ -105,7 +105,8 @@ describe("the value of an option", function()
     local timeout = 'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got '
     for _, case in ipairs{
       {GenServer.start, 3, "GenServer.start", "the name is a string or a via table, got number", module, 1, {name = 5}},
-      {GenServer.start, 3, "GenServer.start", timeout .. "-1", module, 1, {timeout = -1}},
+      {GenServer.start, 3, "GenServer.start", timeout .. "-1: math.max(0, ms), or time_left(deadline)", module, 1,
+        {timeout = -1}},
       {GenServer.start, 3, "GenServer.start", "table of options expected, got number", module, 1, 5},
       {Task.async_stream, 3, "Task.async_stream", 'max_concurrency is an integer >= 1, got "2"', {}, f,
         {max_concurrency = "2"}},

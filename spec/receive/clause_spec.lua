@@ -70,8 +70,8 @@ describe("an ill-formed clause", function()
   it("CLAUSE-02 has an after whose fault is said of it", function()
     local text = "^bad argument #1 to '%s' %%(timeout_value: after: a timeout is an integer >= 0 in ms or " ..
       "\"infinity\", got %s%%)$"
-    for value, shown in pairs{["1s"] = "string", [-1] = "%-1; what may be over: math.max%(0, ms%)",
-        [1.5] = "1.5; math.ceil rounds up", [true] = "boolean"} do
+    for value, shown in pairs{["1s"] = "string", [-1] = "%-1: math.max%(0, ms%), or time_left%(deadline%)",
+        [1.5] = "1.5: math.ceil%(ms%), or time_left%(deadline%)", [true] = "boolean"} do
       for name, f in pairs{receive = receive, matcher = mb.matcher} do
         for _, after in ipairs{value, {value}, {value, fn}} do
           assert.error_matches(function() f{ {any}, after = after } end, text:format(name, shown))

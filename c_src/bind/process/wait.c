@@ -160,8 +160,8 @@ int mb_bad_timeout(struct mb_heap *h, lua_State *L, int at, const char *function
   const char *got = lua_isnone(L, at) ? "no value" : mb_type_name(h, L, at), *instead = "";
   if (lua_type(L, at) == LUA_TNUMBER) {
     lua_Number ms = lua_tonumber(L, at);
-    if (floor(ms) != ms && ms == ms) instead = "; math.ceil rounds up";
-    if (ms < 0) instead = "; what may be over: math.max(0, ms)";
+    if (floor(ms) != ms && ms == ms) instead = ": math.ceil(ms), or time_left(deadline)";
+    if (ms < 0) instead = ": math.max(0, ms), or time_left(deadline)";
     got = luaL_tolstring(L, at, NULL);
   }
   return mb_bad_argument(h, L, function, index,

@@ -35,8 +35,12 @@ function check.timeout(ms, default, fname, index)
   if ms == nil then return default end
   if ms == "infinity" or ms == math.huge then return "infinity" end
   if check.is_natural(ms) then return ms end
+  local instead = ""
+  if type(ms) == "number" and ms == ms then
+    instead = (ms < 0 and ": math.max(0, ms)" or ": math.ceil(ms)") .. ", or time_left(deadline)"
+  end
   return core.argument_error(fname, index,
-    'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got ' .. core.short(tostring(ms)))
+    'timeout_value: a timeout is an integer >= 0 in ms or "infinity", got ' .. core.short(tostring(ms)) .. instead)
 end
 
 --- The results of a protected call. What it raised is raised with other names: where an argument is packed into
