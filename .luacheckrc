@@ -13,7 +13,7 @@ ignore = {
 
 -- What `moonbeam` makes global for scripts.
 local kernel = {
-  "alias", "unalias",
+  "alias", "unalias", "PG",
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher", "exit", "link",
   "unlink", "monitor", "demonitor", "make_ref", "sleep", "inspect", "flush", "monotonic_time", "Process", "Task", "Agent",
   "GenServer", "StateMachine", "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "Registry", "Logger", "Node", "fs", "system", "net",

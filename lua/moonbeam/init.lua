@@ -554,6 +554,7 @@ mb.Agent = core.lazy "moonbeam.agent"
 mb.StateMachine = core.lazy "moonbeam.state_machine"
 mb.Task = core.lazy "moonbeam.task"
 mb.Registry = core.lazy "moonbeam.registry"
+mb.PG = core.lazy "moonbeam.pg"
 mb.Supervisor = core.lazy "moonbeam.supervisor"
 mb.DynamicSupervisor = core.lazy "moonbeam.dynamic_supervisor"
 mb.PartitionSupervisor = core.lazy "moonbeam.partition_supervisor"
@@ -562,7 +563,7 @@ mb.system = core.lazy "moonbeam.system"
 mb.net = core.lazy "moonbeam.net"
 
 local imported = {
-  "alias", "unalias",
+  "alias", "unalias", "PG",
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher",
   "case", "ignore", "rest", "maybe", "one_of", "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep",
   "monotonic_time", "time_left", "inspect", "flush", "pry", "Process", "Task", "Agent", "GenServer", "StateMachine",

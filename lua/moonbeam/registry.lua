@@ -431,7 +431,7 @@ local asked_mt = {__close = function(asked) core.cast(asked.owner, asked.token) 
 -- Registry.start_link{keys = "unique", name = "rooms"}
 -- assert(Registry.lock("rooms", "lobby", function() return 5 end) == 5)
 function Registry.lock(reg, key, fn)
-  local owner, name = core.registry_owner(reg), core.registry_lock_key(key)
+  local owner, name = core.registry_owner(reg), core.registry_key(key, "Registry.lock", 2)
   check.func(fn, "Registry.lock", 3)
   local token = core.make_ref()
   local _ <close> = setmetatable({owner = owner, token = token}, asked_mt)

@@ -401,9 +401,10 @@ static int registry_delete_meta(lua_State *L) {
   return set_meta(L, "Registry.delete_meta", 3);
 }
 
-/* lock_key(key) -> string that is the same for equal keys */
-static int registry_lock_key(lua_State *L) {
-  const struct mb_buffer *key = mb_registry_key(mb_heap_of(L), L, 1, "Registry.lock", 2);
+/* key(value, function, index) -> string that is the same for equal keys; the value is that argument of the function */
+static int registry_key(lua_State *L) {
+  const char *function = luaL_checkstring(L, 2);
+  const struct mb_buffer *key = mb_registry_key(mb_heap_of(L), L, 1, function, (int)luaL_checkinteger(L, 3));
   lua_pushlstring(L, (const char *)key->bytes, key->size);
   return 1;
 }
@@ -426,7 +427,7 @@ void mb_open_registry(struct mb_heap *h, lua_State *L) {
                                        {"registry_meta", registry_meta},
                                        {"registry_put_meta", registry_put_meta},
                                        {"registry_delete_meta", registry_delete_meta},
-                                       {"registry_lock_key", registry_lock_key},
+                                       {"registry_key", registry_key},
                                        {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }
