@@ -20,7 +20,15 @@ int mb_registries_init(struct mb_registries *all) {
   return 0;
 }
 
+static void registry_free(struct mb_registries *all, struct mb_registry *r);
+
 void mb_registries_deinit(struct mb_registries *all) {
+  for (unsigned i = 0; i < MB_REGISTRY_BUCKETS; i++) { /* the program's own are left */
+    for (struct mb_registry *r = all->buckets[i], *next; r; r = next) {
+      next = r->next;
+      registry_free(all, r);
+    }
+  }
   while (all->locks > 0) uv_rwlock_destroy(lock_at(all, --all->locks));
 }
 
@@ -36,8 +44,8 @@ static void registry_free(struct mb_registries *all, struct mb_registry *r) {
     }
     mb_shard_deinit(shard);
   }
+  if (r->server) atomic_fetch_sub_explicit(&all->registries, 1, memory_order_relaxed);
   free(r);
-  atomic_fetch_sub_explicit(&all->registries, 1, memory_order_relaxed);
 }
 
 void mb_registry_release(struct mb_registries *all, struct mb_registry *r) {
@@ -97,18 +105,18 @@ int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_byt
   struct mb_registries *all = &s->runtime->registries;
   struct mb_registry *r, **at;
   int err = 0;
-  if (p->state == MB_EXITING) return MB_ENOPROC;
+  if (p && p->state == MB_EXITING) return MB_ENOPROC;
   r = malloc(sizeof *r + name.size + settings.size);
   if (!r) return MB_ENOMEM;
   *r = (struct mb_registry){.holding = {.end = server_exits, .kind = MB_HOLDING_REGISTRY},
                             .keys = keys, .link_target = link_target};
   atomic_init(&r->references, 1);
-  r->server = atomic_load_explicit(&p->pid, memory_order_relaxed);
+  r->server = p ? atomic_load_explicit(&p->pid, memory_order_relaxed) : 0;
   memcpy(r->bytes, name.data, name.size);
   r->name = (struct mb_bytes){r->bytes, name.size};
   if (settings.size) memcpy(r->bytes + name.size, settings.data, settings.size);
   r->settings = (struct mb_bytes){r->bytes + name.size, settings.size};
-  atomic_fetch_add_explicit(&all->registries, 1, memory_order_relaxed);
+  if (p) atomic_fetch_add_explicit(&all->registries, 1, memory_order_relaxed);
   while (!err && r->shard_count < MB_SHARDS) {
     err = mb_shard_init(&r->shards[r->shard_count]);
     r->shard_count += !err;
@@ -126,7 +134,7 @@ int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_byt
   }
   if (err)
     registry_free(all, r);
-  else
+  else if (p)
     (void)mb_holding_add(s, p, r->server, &r->holding); /* it lives: this is its thread */
   return err;
 }
@@ -187,7 +195,8 @@ static void append_entries(const struct mb_registration *e, unsigned char *room,
   } while (e != first);
 }
 
-int64_t mb_registry_entries(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size) {
+int64_t mb_registry_entries(struct mb_scheduler *s, struct mb_bytes name, enum mb_key_of of, unsigned char *room,
+                            size_t size) {
   uv_rwlock_t *gate = mb_registry_enter(s);
   struct mb_registry *r = mb_registry_find(s, name);
   int64_t used = r ? 0 : MB_EREGISTRY;
@@ -196,7 +205,7 @@ int64_t mb_registry_entries(struct mb_scheduler *s, struct mb_bytes name, unsign
     uv_rwlock_rdlock(&shard->lock);
     for (uint32_t b = 0; b < shard->capacity; b++) {
       for (const struct mb_registration *e = shard->buckets[b]; e; e = e->chain)
-        if (e->pid) append_entries(e, room, size, &used);
+        if ((e->pid == 0) == (of == MB_KEY_OF_META)) append_entries(e, room, size, &used);
     }
     uv_rwlock_rdunlock(&shard->lock);
   }
@@ -235,7 +244,8 @@ int64_t mb_registry_count(struct mb_scheduler *s, struct mb_bytes name) {
   return count;
 }
 
-int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, const struct mb_bytes *value) {
+int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, const struct mb_bytes *value,
+                         const mb_ref *expected) {
   struct mb_registries *all = &s->runtime->registries;
   struct mb_registry *r = mb_registry_acquire(s, at->registry);
   struct mb_registration *e = value ? mb_registration_new(all, 0, mb_ref_new(s), at, *value) : NULL, *old = NULL;
@@ -245,14 +255,36 @@ int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, co
     struct mb_shard *shard = mb_registry_shard(r, hash);
     uv_rwlock_wrlock(&shard->lock);
     old = *mb_shard_find(shard, at, hash);
-    if (old) mb_shard_remove(shard, old);
-    if (e) mb_shard_insert(shard, mb_shard_find(shard, at, hash), e);
+    if (expected && (old ? old->ref : 0) != *expected) {
+      old = NULL;
+      err = 1;
+    } else {
+      if (old) mb_shard_remove(shard, old);
+      if (e) mb_shard_insert(shard, mb_shard_find(shard, at, hash), e);
+      e = NULL;
+    }
     uv_rwlock_wrunlock(&shard->lock);
     mb_shard_grow(shard);
-    e = NULL;
   }
   if (old) mb_registration_free(all, old);
   if (e) mb_registration_free(all, e);
   if (r) mb_registry_release(all, r);
   return err;
+}
+
+mb_ref mb_registry_meta_ref(struct mb_scheduler *s, const struct mb_address *at) {
+  uint32_t hash = mb_shard_hash(at);
+  uv_rwlock_t *gate = mb_registry_enter(s);
+  struct mb_registry *r = mb_registry_find(s, at->registry);
+  mb_ref ref = 0;
+  if (r) {
+    struct mb_shard *shard = mb_registry_shard(r, hash);
+    const struct mb_registration *e;
+    uv_rwlock_rdlock(&shard->lock);
+    e = *mb_shard_find(shard, at, hash);
+    if (e) ref = e->ref;
+    uv_rwlock_rdunlock(&shard->lock);
+  }
+  uv_rwlock_rdunlock(gate);
+  return ref;
 }

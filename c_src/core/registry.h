@@ -73,7 +73,8 @@ void mb_registries_deinit(struct mb_registries *all);
 /* The operations below are the scheduler s's thread's. All of them answer MB_EREGISTRY when there is no registry of
  * that name. */
 
-/* Open a registry that belongs to p from now on; those registered are linked to link_target, another process.
+/* Open a registry that belongs to p from now on; those registered are linked to link_target, another process. Without p
+ * it is the program's own, for metadata, and stays as long as that.
  * `settings`: for the layer above. 0, MB_ENAME: there is one of this name, which belongs to *server, MB_ENOPROC: p is
  * dead, MB_ENOMEM. */
 int mb_registry_open(struct mb_scheduler *s, struct mb_process *p, struct mb_bytes name, enum mb_keys keys,
@@ -105,9 +106,10 @@ struct mb_entry_found {
   uint32_t key_size;
 };
 
-/* Copy a struct mb_entry_found, a key and a value for each registration, those of a key in the order they were made.
- * What comes or goes meanwhile is among them or is not. As mb_registry_lookup. */
-int64_t mb_registry_entries(struct mb_scheduler *s, struct mb_bytes name, unsigned char *room, size_t size);
+/* Copy a struct mb_entry_found, a key and a value for each registration, or all metadata: those of a key in the order
+ * they were made. What comes or goes meanwhile is among them or is not. As mb_registry_lookup. */
+int64_t mb_registry_entries(struct mb_scheduler *s, struct mb_bytes name, enum mb_key_of of, unsigned char *room,
+                            size_t size);
 
 /* Who stands under a key of a unique registry, 0: nobody. 0, or MB_EDUPLICATE: it is not unique. */
 int mb_registry_whereis(struct mb_scheduler *s, const struct mb_address *at, mb_pid *pid);
@@ -123,8 +125,13 @@ int64_t mb_registry_count(struct mb_scheduler *s, struct mb_bytes name);
 int mb_registry_update(struct mb_scheduler *s, struct mb_process *p, const struct mb_address *at,
                        struct mb_bytes value);
 
-/* Set metadata, or take it away: value is NULL. 0 or MB_ENOMEM. */
-int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, const struct mb_bytes *value);
+/* Set metadata, or take it away: value is NULL. With `expected` only when what is there has that reference, or, 0,
+ * nothing is there. 0, 1: that was not so, or MB_ENOMEM. */
+int mb_registry_set_meta(struct mb_scheduler *s, const struct mb_address *at, const struct mb_bytes *value,
+                         const mb_ref *expected);
+
+/* The reference of what is there: metadata that is set anew has another one. 0: nothing is. */
+mb_ref mb_registry_meta_ref(struct mb_scheduler *s, const struct mb_address *at);
 
 /* A link target's exit has reached p, on p's thread: what p had in its registry goes. */
 void mb_registry_orphan(struct mb_scheduler *s, struct mb_process *p, mb_pid link_target);

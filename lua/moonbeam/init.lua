@@ -558,6 +558,8 @@ mb.PG = core.lazy "moonbeam.pg"
 mb.Supervisor = core.lazy "moonbeam.supervisor"
 mb.DynamicSupervisor = core.lazy "moonbeam.dynamic_supervisor"
 mb.PartitionSupervisor = core.lazy "moonbeam.partition_supervisor"
+mb.Application = core.lazy "moonbeam.application"
+mb.Config = core.lazy "moonbeam.config"
 mb.fs = core.lazy "moonbeam.fs"
 mb.system = core.lazy "moonbeam.system"
 mb.net = core.lazy "moonbeam.net"
@@ -568,7 +570,8 @@ local imported = {
   "case", "ignore", "rest", "maybe", "one_of", "exit", "link", "unlink", "monitor", "demonitor", "make_ref", "sleep",
   "monotonic_time", "time_left", "inspect", "flush", "pry", "Process", "Task", "Agent", "GenServer", "StateMachine",
   "Registry", "Logger",
-  "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "fs", "system", "net",
+  "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "Application", "Config", "fs", "system",
+  "net",
 }
 
 --- Copy the kernel's names and the modules into a table of globals.

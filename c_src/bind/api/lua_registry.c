@@ -325,7 +325,7 @@ static int registry_entries(lua_State *L) {
   int64_t size;
   lua_Integer n = 0;
   copy_begin(&c);
-  while ((size = mb_registry_entries(h->scheduler, name, c.bytes, c.size)) > (int64_t)c.size) {
+  while ((size = mb_registry_entries(h->scheduler, name, MB_KEY_OF_PROCESSES, c.bytes, c.size)) > (int64_t)c.size) {
     c.size = (size_t)size;
     c.bytes = lua_newuserdatauv(L, c.size, 0);
   }
@@ -387,7 +387,7 @@ static int set_meta(lua_State *L, const char *function, int index) {
   (void)check_registry(h, L, function);
   value = encode(h, L, index, function, index);
   at = check_address(h, L, function, MB_KEY_OF_META);
-  check(h, L, function, mb_registry_set_meta(h->scheduler, &at, value.size ? &value : NULL));
+  check(h, L, function, mb_registry_set_meta(h->scheduler, &at, value.size ? &value : NULL, NULL));
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -289,12 +289,12 @@ TEST(metadata_stands_beside_the_keys) {
   (void)open_registry(s, "m", MB_KEYS_UNIQUE, &link_target);
   a = spawn(s);
   meta.of = MB_KEY_OF_META;
-  CHECK(mb_registry_set_meta(s, &meta, &one) == 0 && mb_registry_set_meta(s, &meta, &two) == 0);
+  CHECK(mb_registry_set_meta(s, &meta, &one, NULL) == 0 && mb_registry_set_meta(s, &meta, &two, NULL) == 0);
   CHECK(strcmp(found(s, meta, 0), "2") == 0 && strcmp(found(s, k, 0), "") == 0);
   CHECK(add(s, a, "m", "k", "3") == 0 && strcmp(found(s, meta, 0), "2") == 0 && mb_registry_count(s, text("m")) == 1);
-  CHECK(mb_registry_set_meta(s, &meta, NULL) == 0 && mb_registry_set_meta(s, &meta, NULL) == 0);
+  CHECK(mb_registry_set_meta(s, &meta, NULL, NULL) == 0 && mb_registry_set_meta(s, &meta, NULL, NULL) == 0);
   CHECK(strcmp(found(s, meta, 0), "") == 0 && strcmp(found(s, k, 0), "3") == 0);
-  CHECK(mb_registry_set_meta(s, &meta, &one) == 0);
+  CHECK(mb_registry_set_meta(s, &meta, &one, NULL) == 0);
   mb_scheduler_kill_all(s);
   CHECK(rt.registries.registries == 0 && rt.registries.registrations == 0);
   mb_runtime_deinit(&rt);

@@ -11,13 +11,33 @@ local function report(what)
   log.emit("warning", ("The program ends, and %s is cut off after %d ms"):format(what, core.shutdown_timeout()))
 end
 
--- They are told to stop normally, so that this says nothing to those who are linked to them: the script, for one.
+-- The masters of applications, in the order of their starts, and by the pids of their root supervisors.
+local function masters()
+  local _, started = core.setting("applications")
+  local list, by_root = {}, {}
+  for i, app in ipairs(started or {}) do list[i], by_root[app.root] = app.master, app.master end
+  return list, by_root
+end
+
+local function stop(pid, reason, last, what)
+  local _, why = core.system(pid, {"terminate", reason}, deadline.left(last))
+  if why == "timeout" then report(what .. " " .. tostring(pid)) end
+end
+
+-- They are told to stop normally, so that this says nothing to those who are linked to them: the script, for one. The
+-- root supervisor of an application is left to that.
 local function stop_supervisors()
   local roots, last = core.root_supervisors(), deadline.after(core.shutdown_timeout())
+  local applications, by_root = masters()
   for i = #roots, 1, -1 do
-    local _, why = core.system(roots[i], {"terminate", "normal"}, deadline.left(last))
-    if why == "timeout" then report("supervisor " .. tostring(roots[i])) end
+    local application = by_root[roots[i]]
+    if application then
+      stop(application, "shutdown", last, "application")
+    else
+      stop(roots[i], "normal", last, "supervisor")
+    end
   end
+  for i = #applications, 1, -1 do stop(applications[i], "shutdown", last, "application") end
 end
 
 local function call_functions(status)

@@ -72,6 +72,10 @@ options.name = names.check
 
 function options.callable(fn, fname, index) check.func(fn, fname, index) end
 
+function options.plain_text(v)
+  if type(v) ~= "string" then return "a string", core.type(v) end
+end
+
 --- A name that is a string, not a via table.
 function options.plain_name(v, fname, index)
   if type(v) ~= "string" then return "a string", core.type(v) end
