@@ -229,6 +229,35 @@ function Registry.match(reg, key, pattern) return matching(reg, key, pattern, "R
 -- assert(Registry.count_match("topics", "news", {"page", any}) == 1)
 function Registry.count_match(reg, key, pattern) return #matching(reg, key, pattern, "Registry.count_match") end
 
+--- Choose among all that is registered, by clauses as `receive` has them, whose patterns are for {key, pid, value}. See
+-- Elixir's `Registry.select/2`.
+-- Of each entry the first clause that matches gives the first result of its body, or without one the capture, a sequence
+-- of the captures where there are several, or the entry where there are none. The caller takes time for all entries, and
+-- nobody waits for it: what comes or goes meanwhile may be among them or not. Where the key is known, `match` is faster.
+-- @param reg name of a registry
+-- @param clauses table {pattern, [when = guard,] [body]}, ..., or a matcher
+-- @return sequence, in no particular order; with the field n where one of them is nil
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.register("rooms", "lobby", 10)
+-- Registry.register("rooms", {"room", 5}, 70)
+-- local large = Registry.select("rooms", {
+--   { {{"room", any}, any, is.number}, when = function(_, _, n) return n > 50 end, function(number) return number end },
+-- })
+-- assert(#large == 1 and large[1] == 5)
+-- assert(#Registry.select("rooms", { {{any, self(), ignore}} }) == 2)
+function Registry.select(reg, clauses) return require "moonbeam.registry.select".all(reg, clauses) end
+
+--- How many entries some clause matches; bodies are not called. See Elixir's `Registry.count_select/2`.
+-- @param reg name of a registry
+-- @param clauses as for `select`
+-- @return integer
+-- @usage
+-- Registry.start_link{keys = "unique", name = "rooms"}
+-- Registry.register("rooms", "lobby", 10)
+-- assert(Registry.count_select("rooms", { {{is.string, any, any}} }) == 1)
+function Registry.count_select(reg, clauses) return require "moonbeam.registry.select".count(reg, clauses) end
+
 -- Which of n parts a process belongs to: the same one for all its entries.
 local function part_of(pid, n) return tonumber(string.match(tostring(pid), "%.(%d+)%.")) % n + 1 end
 

@@ -316,7 +316,7 @@ static int registry_keys(lua_State *L) {
   return mb_worked(h, L, mb_worker(h, L), MB_COST_MESSAGE, 1);
 }
 
-/* entries(name, function) -> {{key, pid, value}...} */
+/* entries(name, function) -> {{key, pid, value}...}, those without a value with n = 3 */
 static int registry_entries(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   const char *function = luaL_checkstring(L, 2);
@@ -344,6 +344,9 @@ static int registry_entries(lua_State *L) {
     if (entry.found.size) {
       mb_decode(h, L, at);
       lua_rawseti(L, -2, 3);
+    } else {
+      lua_pushinteger(L, 3);
+      lua_setfield(L, -2, "n");
     }
     at += entry.found.size;
     lua_rawseti(L, -2, ++n);
