@@ -16,10 +16,12 @@ local kernel = {
   "alias", "unalias", "PG",
   "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher", "exit", "link",
   "unlink", "monitor", "demonitor", "make_ref", "sleep", "inspect", "flush", "monotonic_time", "Process", "Task", "Agent",
-  "GenServer", "StateMachine", "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "Registry", "Logger", "Node", "fs", "system", "net",
+  "GenServer", "StateMachine", "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "Application", "Config", "Registry",
+  "Logger", "Node", "fs", "system", "net",
 }
 for _, directory in ipairs{"examples", "spec/bench", "spec/stress", "spec/conformance"} do
   files[directory] = {read_globals = kernel}
 end
 files["examples/tour.lua"] = {globals = {"loop", "_"}} -- it shows what is typed at the prompt
+files["examples/application.conf.lua"] = {globals = {"counting"}, read_globals = {"env"}}
 files["spec"] = {std = "+busted"}

@@ -163,4 +163,21 @@ bob has heard
     assert.equal(1, code)
     assert.matches("usage", output)
   end)
+
+  it("application.lua answers by its configuration, and stops in order", function()
+    local function answers(input, environment, file)
+      return helper.run(("printf '%s' | %s %s examples/application.lua %s 2>/dev/null"):format(input, environment or "",
+        helper.interpreter(), file or ""))
+    end
+    local output, code = answers("a\\nb\\ncrash\\nc\\n")
+    assert.equal("line 1\nline 2\nno answer\nline 1\ncounted to 1\nthe counting has stopped\n", output)
+    assert.equal(0, code)
+    assert.equal("LINE 1\nno more\ncounted to 2\nthe counting has stopped\n",
+      (answers("a\\nb\\n", "SHOUT=yes LIMIT=1")))
+    assert.equal("number 1\ncounted to 1\nthe counting has stopped\n", (answers("a\\n", nil, "/dev/null")))
+    output, code = helper.run("LIMIT=many " .. helper.interpreter() .. " examples/application.lua </dev/null")
+    assert.equal(1, code)
+    assert.equal("examples/application.conf.lua:5: environment variable LIMIT is \"many\"; expected is an integer, " ..
+      "1 at least\n", output)
+  end)
 end)
