@@ -11,6 +11,7 @@
 #include "code/paths.h"
 #include "core/end_watch.h"
 #include "core/error.h"
+#include "core/status_line.h"
 #include "heap/heap.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
@@ -187,6 +188,7 @@ int mb_node_stop(struct mb_node *n) {
 
 void mb_node_free(struct mb_node *n) {
   struct mb_workers *all = n->workers;
+  mb_status_line_end(&n->runtime.table);
   mb_log_deinit(&n->log);
   mb_publications_deinit(&n->publications);
   mb_ending_deinit(&n->ending);

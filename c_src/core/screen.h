@@ -1,4 +1,4 @@
-/* Writing beside a line editor: its line is taken off the screen around each write, and drawn again below. */
+/* Writing beside a line editor, or a status line: it is taken off the screen around each write, and drawn again below. */
 #ifndef MB_SCREEN_H
 #define MB_SCREEN_H
 
@@ -11,9 +11,11 @@ enum mb_written { MB_WRITTEN_PART, MB_WRITTEN_LINE };
 struct mb_screen {
   int (*begin)(FILE *to); /* whether there is an end to come */
   void (*end)(enum mb_written how);
+  void (*changed)(void); /* the status line has another text, or none */
 };
 
-/* NULL: nothing is edited. Set once, by the host; any thread reads it. */
+/* NULL: there is nothing to be taken off. Set by the host, once, to the editor's; before, by status_line, while there is
+ * a line. Any thread reads it. What is there is constant: an end may come when there is another. */
 extern const struct mb_screen *_Atomic mb_screen;
 
 /* Around a write of any thread to stdout or stderr, whose buffer is empty at the end; begin may wait for others, and no

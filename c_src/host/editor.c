@@ -17,6 +17,7 @@
 #include <wchar.h>
 
 #include "core/screen.h"
+#include "core/status_line.h"
 #include "host/signals.h"
 
 enum { STACK_SIZE = 512 * 1024, HISTORY_SIZE = 1000, ESCAPE_MS = 50 };
@@ -111,6 +112,8 @@ static int screen_begin(FILE *to) {
     before = use_locale();
     take_off();
     uselocale(before);
+  } else {
+    mb_status_line_erase();
   }
   return 1;
 }
@@ -127,11 +130,23 @@ static void screen_end(enum mb_written how) {
     end_line();
     draw();
     uselocale(before);
+  } else if (!e.midway) {
+    mb_status_line_draw();
   }
   pthread_mutex_unlock(&e.mutex);
 }
 
-static const struct mb_screen screen = {screen_begin, screen_end};
+/* While a line is edited the status is not shown. */
+static void status_changed(void) {
+  pthread_mutex_lock(&e.mutex);
+  if (!e.editing) {
+    mb_status_line_erase();
+    if (!e.midway) mb_status_line_draw();
+  }
+  pthread_mutex_unlock(&e.mutex);
+}
+
+static const struct mb_screen screen = {screen_begin, screen_end, status_changed};
 
 /* The editor's side of the two stacks */
 
@@ -215,6 +230,7 @@ static void edit(void) {
     const char *line;
     int size;
     while (!e.wanted) leave();
+    mb_status_line_erase();
     end_line();
     e.editing = 1;
     line = el_gets(e.el, &size);

@@ -510,6 +510,8 @@ mb.schedulers = core.schedulers
 mb.blocking = core.blocking
 
 --- A line on standard error that shows how far long work has come; nothing at all when that is no terminal.
+-- What is printed or logged meanwhile, by any process, stands above it. There is one such line, that of whoever has shown
+-- one last, and it goes with its process.
 -- `progress:step([n])` counts one step or n of them, `progress:done()` takes the line away.
 -- @param total how many steps there are, a number > 0
 -- @param[opt] label what stands before it

@@ -8,12 +8,14 @@ local WIDTH, REFRESH_MS = 30, 100
 local Progress = {__name = "progress"}
 Progress.__index = Progress
 
+-- The line is shown below what is printed meanwhile, by this process or by others.
 local function draw(self)
   local share = math.min(1, self.count / self.total)
   local filled = math.floor(share * WIDTH)
-  io.stderr:write(string.format("\r\27[K%s[%s%s] %3d%%", self.label and self.label .. " " or "",
-    string.rep("=", filled), string.rep(" ", WIDTH - filled), math.floor(share * 100)))
-  io.stderr:flush()
+  if not self.drawn then io.stdout:flush() end -- what was printed before comes before
+  self.drawn = true
+  core.status_line(string.format("%s[%s%s] %3d%%", self.label and self.label .. " " or "", string.rep("=", filled),
+    string.rep(" ", WIDTH - filled), math.floor(share * 100)))
 end
 
 --- More has been done; shown ten times a second at most.
@@ -34,11 +36,8 @@ end
 --- The work is over: what was shown goes. Nothing is returned.
 -- @usage require("moonbeam").progress(10):done()
 function Progress:done()
-  if self.shown and self.next > 0 then
-    io.stderr:write("\r\27[K")
-    io.stderr:flush()
-  end
-  self.shown = false
+  if self.drawn then core.status_line(nil) end
+  self.shown, self.drawn = false, false
 end
 
 -- A new one. total: a number > 0; label: string or nil. See `progress` of the module moonbeam.

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "code/environment.h"
 #include "code/library.h"
+#include "core/status_line.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
 #include "io/blocking.h"
@@ -337,6 +338,14 @@ static int is_terminal(lua_State *L) {
   return 1;
 }
 
+/* status_line(text | nil): below what is written to the terminal, until the calling process has another, or none, or
+ * ends. What waits for the terminal has to be flushed before. */
+static int status_line(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_status_line_set(&h->runtime->table, mb_pid_of(mb_current(h, L)), luaL_optstring(L, 1, NULL));
+  return 0;
+}
+
 /* entries(directory) -> sequence of names, empty when it cannot be read */
 static int entries(lua_State *L) {
   DIR *directory = opendir(luaL_checkstring(L, 1));
@@ -364,6 +373,7 @@ void mb_open_system(struct mb_heap *h, lua_State *L) {
                                        {"schedulers", schedulers},
                                        {"runtime", runtime},
                                        {"lead", lead},
+                                       {"status_line", status_line},
                                        {"cores", cores},
                                        {"set_schedulers", set_schedulers},
                                        {"memory_limit", memory_limit},
