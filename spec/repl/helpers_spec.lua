@@ -46,6 +46,8 @@ describe("the prompt's helpers", function()
     assert.matches('^init%(arg%)\n    %-> "ok", state .*\n\nThe server has been started', (feed("b('GenServer.init')")))
     assert.matches("^init%(arg%)\n    %-> Supervisor.init", (feed("b(Supervisor)")))
     assert.matches("^init%(arg%)\n    %-> DynamicSupervisor.init", (feed("b(DynamicSupervisor)")))
+    assert.matches('^handle_event%(event_type, event, state, data%)   %(optional%)\n    %-> "next_state", state, data ',
+      (feed("b('StateMachine.handle_event')")))
     assert.equal("No callbacks for Task were found\n", (feed("b(Task)")))
     assert.equal("No callbacks for string were found\n", (feed("b('string')")))
     assert.matches("bad argument #1 to 'b' %(module or name of one expected, got 'GenServer.nothing'%)",

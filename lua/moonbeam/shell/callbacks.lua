@@ -1,6 +1,9 @@
 --- The callbacks of modules, for `b` of the prompt: what they take, what they return, when they are called.
 -- @module moonbeam.shell.callbacks
 
+local CHANGE = '"next_state", state, data [, actions] | "keep_state", data [, actions]\n'
+  .. '| "keep_state_and_data" [, actions] | "repeat_state", data [, actions] | "repeat_state_and_data" [, actions]\n'
+  .. '| "stop" [, reason [, data]] | "stop_and_reply", reason, replies [, data]'
 local NEXT = '"noreply", state [, extra] | "stop", reason, state'
 
 -- By module: sequences of the name with the parameters, what is returned, when, and whether it has to be there.
@@ -18,6 +21,22 @@ local known = {
       "The server stops: by itself, by its supervisor where it traps exits, or by an error in a callback."},
     {"code_change(old, state, extra)", '"ok", state | "error", reason', "GenServer.reload has loaded the module anew."},
     {"format_status(status)", "status: a table with state, message and reason",
+      "Reports and GenServer.get_status are about to show them."},
+  },
+  StateMachine = {
+    {"init(arg)", '"ok", state, data [, actions] | "ignore" | "stop", reason | "error", reason',
+      "The machine has been started: what it returns is what start_link waits for.", true},
+    {"state_name(event_type, event, data)", CHANGE,
+      "An event has come while the machine is in the state of this name. h(StateMachine) tells of types and actions."},
+    {"handle_event(event_type, event, state, data)", CHANGE,
+      "An event has come, where callback_mode is \"handle_event_function\": one function for all states."},
+    {"callback_mode()", '"state_functions" | "handle_event_function", each also in a sequence with "state_enter"',
+      "The machine starts. It may be the word itself instead of a function."},
+    {"terminate(reason, state, data)", "what is dropped",
+      "The machine stops: by itself, by its supervisor where it traps exits, or by an error in a callback."},
+    {"code_change(old, state, data, extra)", '"ok", state, data | "error", reason',
+      "GenServer.reload has loaded the module anew."},
+    {"format_status(status)", "status: a table with state, data, message and reason",
       "Reports and GenServer.get_status are about to show them."},
   },
   Supervisor = {
