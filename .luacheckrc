@@ -14,7 +14,8 @@ ignore = {
 -- What `moonbeam` makes global for scripts.
 local kernel = {
   "alias", "unalias", "PG",
-  "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher", "exit", "link",
+  "self", "spawn", "spawn_link", "spawn_monitor", "send", "receive", "any", "is", "match", "matcher", "case", "ignore",
+  "rest", "maybe", "one_of", "time_left", "exit", "link",
   "unlink", "monitor", "demonitor", "make_ref", "sleep", "inspect", "flush", "monotonic_time", "Process", "Task", "Agent",
   "GenServer", "StateMachine", "Supervisor", "DynamicSupervisor", "PartitionSupervisor", "Application", "Config", "Registry",
   "Logger", "Node", "fs", "system", "net",

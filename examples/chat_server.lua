@@ -12,11 +12,6 @@ local port = math.tointeger(tonumber(arg and arg[1] or 7009))
 if not port then error("usage: chat_server.lua [port]", 0) end
 local LONGEST, MOST_WAITING = 4096, 1000 -- bytes of a line; messages that a member has not taken
 
--- The room: the names of its members by their pids.
-local Room = {}
-
-function Room.init() return "ok", {} end
-
 local function tell(members, text)
   for pid in pairs(members) do
     if (Process.info(pid, "message_queue_len") or 0) < MOST_WAITING then
@@ -34,43 +29,55 @@ local function names(members)
   return all
 end
 
-function Room.handle_call(request, from, members)
-  local what, text = table.unpack(request)
-  local pid = from[1]
-  if what == "who" then
-    return "reply", names(members), members
-  elseif what == "say" then
-    tell(members, ("<%s> %s"):format(members[pid], text))
-  else -- "join"
-    for _, name in pairs(members) do
-      if name == text then return "reply", false, members end
-    end
-    monitor(pid)
-    members[pid] = text
-    tell(members, "* " .. text .. " has come")
+local function is_free(wanted, members)
+  for _, name in pairs(members) do
+    if name == wanted then return false end
   end
-  return "reply", true, members
+  return true
 end
 
-function Room.handle_info(message, members)
-  local pid = message[4] -- of a DOWN: the only messages it gets
-  local name = members[pid]
-  members[pid] = nil
-  tell(members, "* " .. name .. " has left")
-  return "noreply", members
-end
+-- The room: the names of its members by their pids.
+local Room = GenServer.clauses{
+  init = function() return "ok", {} end,
+
+  handle_call = {
+    {{"who"}, function(from, members) return "reply", names(members), members end},
+
+    {{"say", is.string}, function(text, from, members)
+      tell(members, ("<%s> %s"):format(members[from[1]], text))
+      return "reply", true, members
+    end},
+
+    {{"join", is.string}, when = is_free, function(name, from, members)
+      monitor(from[1])
+      members[from[1]] = name
+      tell(members, "* " .. name .. " has come")
+      return "reply", true, members
+    end},
+
+    {{"join", ignore}, function(from, members) return "reply", false, members end},
+  },
+
+  handle_info = {
+    {{"DOWN", ignore, "process", is.pid, ignore}, function(pid, members)
+      local name = members[pid]
+      members[pid] = nil
+      tell(members, "* " .. name .. " has left")
+      return "noreply", members
+    end},
+  },
+}
 
 local function room(...) return GenServer.call("room", {...}, "infinity") end
 
 -- A line that a member has typed. What comes of it stands in the mailbox behind what was told before.
 local function obey(line)
-  if line == "/quit" then
-    send(self(), "quit")
-  elseif line == "/who" then
-    send(self(), {"told", "* here are " .. table.concat(room("who"), ", ")})
-  elseif line ~= "" then
-    room("say", line)
-  end
+  return case(line, {
+    {"/quit", function() send(self(), "quit") end},
+    {"/who", function() send(self(), {"told", "* here are " .. table.concat(room("who"), ", ")}) end},
+    {"", function() end},
+    {any, function(text) room("say", text) end},
+  })
 end
 
 -- What has been told by now goes to the socket.
