@@ -370,6 +370,34 @@ mb.type = core.type
 -- assert(require("settings").DEFAULT[1] == "default")
 mb.name = core.name
 
+--- Declare a class: a table that is the metatable of objects, and which, with its methods, is to be there once on each
+-- scheduler, as those of modules are. Without it a class that is defined in a script is copied with each message, and
+-- what arrives has a class of its own: `getmetatable(object) ~= Class`, and costs as much.
+--
+-- What is declared are the fields that the class has now, its metatable, and its `__index` if that is a table. They are
+-- copied to the other schedulers before anything else arrives there from here, and an object's class is the one of that
+-- name. What is added to the class later stays on its scheduler, as with a module; declare it again, and all have the
+-- fields that it has by then. Declare classes that it inherits from first. Processes of one scheduler share a class,
+-- and the variables that its methods have in common: these are no place for what belongs to one process.
+--
+-- A module is better where there is more than one file: its classes need no declaring, each scheduler loads it itself,
+-- and it can be loaded anew.
+-- @param name string of at most 100 bytes, of one class in the program
+-- @param class table
+-- @return class
+-- @usage
+-- local mb = require "moonbeam"
+-- local Point = {}
+-- Point.__index = Point
+-- function Point.new(x, y) return setmetatable({x = x, y = y}, Point) end
+-- function Point:sum() return self.x + self.y end
+-- mb.class("Point", Point)
+-- local me = self()
+-- spawn(function() send(me, Point.new(2, 3)) end)
+-- local point = receive()
+-- assert(getmetatable(point) == Point and point:sum() == 5)
+function mb.class(name, class) return require("moonbeam.internal.classes").class(name, class) end
+
 --- How many ms a slice may last before it is reported. In a C function, or a callback of one (of sort, of gsub), a
 -- process cannot give way, and the others of its scheduler wait. Each place is reported once, as a warning with the Lua
 -- stack. 50 at first (0 under `MOONBEAM_PREEMPT=n` and `off`), or the environment's MOONBEAM_LONG_SCHEDULE; 0

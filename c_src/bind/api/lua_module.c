@@ -116,6 +116,19 @@ static int name(lua_State *L) {
   return 1;
 }
 
+/* declare(table, module, field | nil): it travels as that field of a module of the library's, or not any more */
+static int declare(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  const char *module = luaL_checkstring(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 3);
+  if (lua_isnil(L, 3))
+    mb_modules_withdraw(h, L, 1);
+  else
+    mb_modules_declare(h, L, 1, module, luaL_checkstring(L, 3));
+  return 0;
+}
+
 /* library_modules() -> those that are loaded, by name: a copy */
 static int library_modules(lua_State *L) {
   mb_push_ref(mb_heap_of(L), L, MB_REF_OWN_MODULES);
@@ -130,6 +143,7 @@ void mb_open_module(struct mb_heap *h, lua_State *L) {
                                        {"add_module", add_module},
                                        {"library_modules", library_modules},
                                        {"name", name},
+                                       {"declare", declare},
                                        {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }

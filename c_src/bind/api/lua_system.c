@@ -301,21 +301,23 @@ static int encode_start(lua_State *L) {
   return 1;
 }
 
-/* publish_start(string): the function of encode_start runs in each heap but this one */
+/* publish_start(string [, name]): the function of encode_start runs in each heap but this one, instead of what has been
+ * published by that name before */
 static int publish_start(lua_State *L) {
+  const char *name = luaL_optstring(L, 2, NULL);
   int made = 0;
   luaL_checktype(L, 1, LUA_TSTRING);
-  lua_settop(L, 1);
+  lua_settop(L, 2);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &starts_key) == LUA_TTABLE) {
     lua_pushvalue(L, 1);
-    made = lua_rawget(L, 2) != LUA_TNIL;
+    made = lua_rawget(L, 3) != LUA_TNIL;
     lua_pushvalue(L, 1); /* once */
     lua_pushnil(L);
-    lua_rawset(L, 2);
+    lua_rawset(L, 3);
   }
   luaL_argcheck(L, made, 1, "what encode_start returns expected"); /* other bytes mean nothing */
-  lua_settop(L, 1);
-  mb_replica_publish_start(mb_heap_of(L), L, 1);
+  lua_settop(L, 2);
+  mb_replica_publish_start(mb_heap_of(L), L, 1, name);
   return 0;
 }
 

@@ -143,6 +143,15 @@ void mb_modules_declare(struct mb_heap *h, lua_State *L, int index, const char *
   lua_settop(L, table - 1);
 }
 
+void mb_modules_withdraw(struct mb_heap *h, lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  mb_push_ref(h, L, lua_isfunction(L, index) ? MB_REF_NAMED : MB_REF_CONSTANTS);
+  lua_pushvalue(L, index);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
 /* Whether the table on the top of the stack has constants of its own. */
 static int has_constants(lua_State *L) {
   int table = lua_gettop(L), has = 0;

@@ -51,6 +51,9 @@ int mb_modules_exists(struct mb_heap *h, lua_State *L, const char *module);
 /* The table, function or userdata at `index` travels as a field of a module, whatever else it is. */
 void mb_modules_declare(struct mb_heap *h, lua_State *L, int index, const char *module, const char *field);
 
+/* It does not any more. */
+void mb_modules_withdraw(struct mb_heap *h, lua_State *L, int index);
+
 /* Make what is asked of modules and their values up to date. */
 void mb_modules_refresh(struct mb_heap *h, lua_State *L);
 

@@ -1,5 +1,6 @@
 #include "replica/replica.h"
 
+#include <string.h>
 #include <uv.h>
 
 #include "code/adopt.h"
@@ -188,9 +189,10 @@ void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index) {
   lua_pushlstring(L, (const char *)out->bytes, out->size);
 }
 
-void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index) {
+void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index, const char *name) {
   size_t size;
   const char *bytes = luaL_checklstring(L, index, &size);
+  uint64_t hash = name ? mb_hash_bytes(name, strlen(name)) | 1 : 0;
   mb_replicate(h, L, MB_REPLICATE_CONTENTS); /* what the function finds is there before it runs */
-  publish(h, L, MB_REPLICA_START, bytes, size, NULL, 0);
+  publish(h, L, MB_REPLICA_START, bytes, size, name ? &hash : NULL, name != NULL);
 }

@@ -57,7 +57,9 @@ void mb_replica_adopt(struct mb_heap *h, lua_State *L);
 /* Push, as a string, the function at `index` for mb_replica_publish_start, to run in each heap. Raises at the caller
  * when it cannot be copied. */
 void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index);
-void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index);
+
+/* Publish that. With a name (NULL: none) it takes the place of what has been published by the same name before. */
+void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index, const char *name);
 
 /* Run it in this one: outside of any process, as elsewhere. Raises what it raises. */
 void mb_replica_run_start(struct mb_heap *h, lua_State *L, int index);
