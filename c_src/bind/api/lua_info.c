@@ -218,7 +218,7 @@ static void push_stacktrace(struct mb_heap *h, lua_State *L, struct mb_process *
   int count = threads_of(h, L, p, threads);
   lua_pushstring(L, head);
   for (int i = 0; i < count; i++) {
-    mb_push_traceback(L, p, threads[i], NULL, 0);
+    mb_push_traceback(h, L, p, threads[i], NULL, 0);
     lua_pushstring(L, lua_tostring(L, -1) + sizeof head - 1);
     lua_replace(L, -2);
     lua_concat(L, 2);

@@ -25,7 +25,7 @@ static int report(lua_State *L) {
   } else {
     text = lua_pushfstring(L, "The program ends, and what shows a value is cut off after %d ms", ms);
   }
-  mb_push_traceback(L, p, L, text, 1);
+  mb_push_traceback(h, L, p, L, text, 1);
   mb_log(h, L, MB_LOG_WARNING);
   return 0;
 }

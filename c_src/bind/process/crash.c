@@ -64,7 +64,7 @@ static int crash(lua_State *L) {
       return 0;
     }
     if (p->private_flags & MB_PRIVATE_TASK && mb_log_wants(h->log, MB_LOG_ERROR) && !is_ordinary(L, 5)) {
-      if (!mb_entry_push_traceback(h, L, p)) luaL_traceback(L, co, NULL, 0);
+      if (!mb_entry_push_traceback(h, L, p)) mb_push_traceback(h, L, p, co, NULL, 0);
       log_crash(h, L, p, 5, 6);
     }
     end(h, L, p, 5);
@@ -74,7 +74,7 @@ static int crash(lua_State *L) {
     lua_pushliteral(L, "nil");
     lua_replace(L, 4);
   }
-  if (!mb_entry_push_traceback(h, L, p)) luaL_traceback(L, co, NULL, 0);
+  if (!mb_entry_push_traceback(h, L, p)) mb_push_traceback(h, L, p, co, NULL, 0);
   if (p == h->script->process) {
     /* The host prints it, as lua does. */
     const char *text = lua_tostring(L, 4);

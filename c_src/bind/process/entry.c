@@ -8,8 +8,7 @@
 #include "heap/errors.h"
 #include "heap/exit.h"
 #include "heap/private.h"
-
-static const char line[] = "\n\t[C]: in ?"; /* of the entry in a traceback: nothing knows its name */
+#include "process/traceback.h"
 
 static int entry(lua_State *L);
 static int wrapped_entry(lua_State *L);
@@ -35,53 +34,9 @@ static int hides(const struct mb_process *p, lua_State *of) {
   return has_entry(p, of) || function_at(of, &ar, mb_depth(of) - 1) == wrapped_entry;
 }
 
-/* Push the text on the top of the stack without the entry's line at its end. */
-static void cut_entry(lua_State *L) {
-  size_t size;
-  const char *text = lua_tolstring(L, -1, &size);
-  if (size < sizeof line - 1 || memcmp(text + size - (sizeof line - 1), line, sizeof line - 1) != 0) return;
-  lua_pushlstring(L, text, size - (sizeof line - 1));
-  lua_remove(L, -2);
-}
-
-/* As luaL_traceback, of a thread with an entry at its bottom: what that would be without it, also where Lua leaves
- * levels out between the innermost and the outermost ones. */
-static void traceback_above_entry(lua_State *L, lua_State *of, const char *text, int level) {
-  enum { INNERMOST = 10, OUTERMOST = 11 }; /* levels that Lua shows of many */
-  static const char header[] = "stack traceback:";
-  int levels = mb_depth(of) - 1 - level, tail = level + INNERMOST;
-  const char *all, *left_out;
-  if (level < 0 || levels <= INNERMOST + OUTERMOST) { /* Lua leaves nothing out */
-    luaL_traceback(L, of, text, level);
-    cut_entry(L);
-    return;
-  }
-  luaL_traceback(L, of, NULL, level);
-  all = lua_tostring(L, -1);
-  left_out = strstr(all, "\n\t...\t");
-  lua_pushlstring(L, all, left_out ? (size_t)(left_out - all) : strlen(all));
-  lua_remove(L, -2);
-  if (text) {
-    lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, -1));
-    lua_remove(L, -2);
-  }
-  if (levels > INNERMOST + OUTERMOST + 1) {
-    lua_pushfstring(L, "\n\t...\t(skipping %d levels)", levels - INNERMOST - OUTERMOST - 1); /* as Lua counts them */
-    lua_concat(L, 2);
-    tail = level + levels - OUTERMOST;
-  }
-  luaL_traceback(L, of, NULL, tail);
-  cut_entry(L);
-  lua_pushstring(L, lua_tostring(L, -1) + sizeof header - 1);
-  lua_remove(L, -2);
-  lua_concat(L, 2);
-}
-
-void mb_push_traceback(lua_State *L, struct mb_process *p, lua_State *of, const char *text, int level) {
-  if (hides(p, of))
-    traceback_above_entry(L, of, text, level);
-  else
-    luaL_traceback(L, of, text, level);
+void mb_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_State *of, const char *text,
+                       int level) {
+  mb_traceback(h, L, of, text, level, mb_depth(of) - hides(p, of));
 }
 
 /* The message handler: keeps the traceback, since the frames are gone when to-be-closed variables close, and hands on
@@ -92,7 +47,7 @@ static int handle(lua_State *L) {
   lua_settop(L, 1);
   if (!p || p->state == MB_EXITING || mb_coroutine(p) != L) return 1;
   if (mb_is_exit(h, L, 1) && !(p->private_flags & MB_PRIVATE_TASK)) return 1; /* whose traceback nobody sees */
-  mb_push_traceback(L, p, L, NULL, 1);
+  mb_push_traceback(h, L, p, L, NULL, 1);
   mb_push_private(h, L, p, MB_MAKE);
   lua_insert(L, -2);
   lua_rawseti(L, -2, MB_PRIVATE_TRACEBACK);
@@ -245,12 +200,13 @@ void mb_entry_push_wrapped(lua_State *co) {
 
 /* debug.traceback([thread,] [message [, level]]) */
 static int do_traceback(lua_State *L) {
-  struct mb_process *p = mb_running(mb_any_heap_of(L));
+  struct mb_heap *h = mb_any_heap_of(L);
   int given = lua_isthread(L, 1), message = 1 + given;
   lua_State *of = given ? lua_tothread(L, 1) : L;
-  if (!hides(p, of) || !(lua_isnoneornil(L, message) || lua_isstring(L, message)))
+  lua_Integer level = luaL_optinteger(L, message + 1, of == L);
+  if (level < 0 || level > INT_MAX || !(lua_isnoneornil(L, message) || lua_isstring(L, message)))
     return lua_tocfunction(L, lua_upvalueindex(2))(L);
-  traceback_above_entry(L, of, lua_tostring(L, message), (int)luaL_optinteger(L, message + 1, of == L));
+  mb_push_traceback(h, L, mb_running(h), of, lua_tostring(L, message), (int)level);
   return 1;
 }
 

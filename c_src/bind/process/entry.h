@@ -44,8 +44,9 @@ int mb_depth(lua_State *co);
  * when it is not known. */
 int mb_entry_push_function(lua_State *L, struct mb_process *p);
 
-/* As luaL_traceback, of a thread where p runs, or waits: without what it begins with. */
-void mb_push_traceback(lua_State *L, struct mb_process *p, lua_State *of, const char *text, int level);
+/* Push the traceback, as traceback.h has it, of a thread where p runs, or waits: without what it begins with. */
+void mb_push_traceback(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_State *of, const char *text,
+                       int level);
 
 /* Puts the runtime's debug.traceback and debug.getinfo into the standard library. */
 void mb_open_entry(struct mb_heap *h, lua_State *L);

@@ -62,7 +62,7 @@ static int report(lua_State *L) {
   if (p->site) text = lua_pushfstring(L, "%s\nspawned at %s", text, p->site);
   if (lua_getstack(of, of == L, &ar)) { /* without this function */
     if (!stretch->signalled) text = lua_pushfstring(L, "%s; afterwards it was here", text);
-    mb_push_traceback(L, p, of, text, of == L);
+    mb_push_traceback(h, L, p, of, text, of == L);
   }
   mb_log(h, L, MB_LOG_WARNING);
   return 0;
