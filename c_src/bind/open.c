@@ -110,7 +110,10 @@ static int collect_heap(lua_State *L) {
   if (h->replica) mb_table_watch_free(h->replica->watch);
   mb_map_deinit(&h->held);
   mb_map_deinit(&h->failing);
-  if (h->script) free(h->script->text);
+  if (h->script) {
+    free(h->script->text);
+    free(h->script->trace);
+  }
   h->io = NULL;
   h->scratch = h->key_scratch = NULL;
   h->code_cache = NULL;
@@ -335,6 +338,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_process(h, L);
   mb_open_info(h, L);
   mb_open_leader(h, L);
+  mb_open_destination(h, L);
   mb_open_name(h, L);
   mb_open_timer(h, L);
   mb_open_dictionary(h, L);

@@ -110,7 +110,7 @@ static int load_step(lua_State *L, const struct mb_script *s) {
 /* The text that an error is printed as; the box keeps the error. What exit() raises stays as it is. */
 static int handle_message(lua_State *L) {
   const char *text = lua_tostring(L, 1);
-  if (mb_host_is_exit(L, 1)) return 1;
+  if (mb_host_is_exit(L, 1)) return mb_host_note_exit(L);
   lua_pushvalue(L, 1);
   lua_rawseti(L, lua_upvalueindex(1), 1);
   if (!text) {
@@ -121,7 +121,7 @@ static int handle_message(lua_State *L) {
     if (made && lua_type(L, -1) == LUA_TSTRING) return 1;
     text = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   }
-  luaL_traceback(L, L, text, 1);
+  mb_host_traceback(L, text);
   return 1;
 }
 

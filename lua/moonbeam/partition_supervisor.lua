@@ -96,7 +96,7 @@ end
 -- PartitionSupervisor.start_link{name = "counters", child_spec = {Agent, function() return 0 end}, partitions = 4}
 -- assert(PartitionSupervisor.partitions("counters") == 4)
 function PartitionSupervisor.partitions(name)
-  return partitions(name) or core.exit({"noproc", {"PartitionSupervisor", "partitions", {name}}})
+  return partitions(name) or core.exit(core.reason{"noproc", {"PartitionSupervisor", "partitions", {name}}})
 end
 
 -- A number for a key that is the same in every heap; of long texts some 64 bytes count.

@@ -89,10 +89,11 @@ local function awaited(task, ms, ref, kind, ...)
     return ...
   end
   if ref == nil then
+    task.taken = not task.let_go and not core.monitoring(task.ref) or nil -- its reply: what the exit's text says
     let_go(task)
-    return exit({"timeout", {"Task", "await", {task, ms}}})
+    return exit(core.reason{"timeout", {"Task", "await", {task, ms}}})
   end
-  return exit({(...), {"Task", "await", {task, ms}}})
+  return exit(core.reason{(...), {"Task", "await", {task, ms}}})
 end
 
 --- Wait for a task's results. See Elixir's `Task.await/2`.
@@ -143,7 +144,7 @@ function Task.await_many(tasks, ms)
     if kind ~= "reply" then
       for _, task in next, waiting do let_go(task) end
       if kind == nil then value = "timeout" end
-      return exit({value, {"Task", "await_many", {tasks, ms}}})
+      return exit(core.reason{value, {"Task", "await_many", {tasks, ms}}})
     end
     demonitor(ref, "flush")
     waiting[ref] = nil

@@ -12,6 +12,7 @@ void mb_open_alias(struct mb_heap *h, lua_State *L);
 void mb_open_process(struct mb_heap *h, lua_State *L);
 void mb_open_info(struct mb_heap *h, lua_State *L);
 void mb_open_leader(struct mb_heap *h, lua_State *L);
+void mb_open_destination(struct mb_heap *h, lua_State *L);
 void mb_open_name(struct mb_heap *h, lua_State *L);
 void mb_open_timer(struct mb_heap *h, lua_State *L);
 void mb_open_dictionary(struct mb_heap *h, lua_State *L);

@@ -2,7 +2,12 @@
 
 #include <string.h>
 
+#include "api/api.h"
+#include "code/reason_text.h"
+#include "heap/arguments.h"
 #include "heap/errors.h"
+#include "heap/private.h"
+#include "heap/site.h"
 
 /* The name at a stack index leads to a process, or where none has it, to `otherwise`. */
 static struct mb_destination find(struct mb_heap *h, lua_State *L, int at, enum mb_destination_kind otherwise) {
@@ -10,6 +15,41 @@ static struct mb_destination find(struct mb_heap *h, lua_State *L, int at, enum 
   const char *name = lua_tolstring(L, at, &size);
   mb_pid pid = mb_names_find(&h->runtime->names, name, (uint32_t)size);
   return (struct mb_destination){pid ? MB_TO_PROCESS : otherwise, pid};
+}
+
+/* start_failed(function, reason): nil that the running process takes for a pid may come of it. */
+static int start_failed(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_running(h);
+  const char *site = mb_site(h, L);
+  if (!p) return 0;
+  lua_settop(L, 2);
+  mb_push_private(h, L, p, MB_MAKE);
+  lua_createtable(L, 3, 0);
+  for (int i = 1; i <= 2; i++) {
+    lua_pushvalue(L, i);
+    lua_rawseti(L, -2, i);
+  }
+  lua_pushstring(L, site);
+  lua_rawseti(L, -2, 3);
+  lua_rawseti(L, -2, MB_PRIVATE_START);
+  return 0;
+}
+
+/* Push what the running process has failed to start last, in words; 0: nothing. */
+static int push_failed_start(struct mb_heap *h, lua_State *L) {
+  struct mb_process *p = mb_running(h);
+  const char *site, *reason;
+  luaL_checkstack(L, 10, NULL);
+  if (!p || !mb_push_private(h, L, p, MB_IF_MADE) || lua_rawgeti(L, -1, MB_PRIVATE_START) != LUA_TTABLE) return 0;
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  lua_rawgeti(L, -3, 3);
+  mb_push_reason_line(h, L, -2);
+  site = lua_tostring(L, -2);
+  reason = lua_tostring(L, -1);
+  lua_pushfstring(L, "%s%s%s has failed: %s", lua_tostring(L, -4), site ? " at " : "", site ? site : "", reason);
+  return 1;
 }
 
 struct mb_destination mb_named_destination(struct mb_heap *h, lua_State *L, int at, const char *function, int index,
@@ -27,6 +67,13 @@ struct mb_destination mb_named_destination(struct mb_heap *h, lua_State *L, int 
     }
     lua_settop(L, top);
   }
+  if (lua_isnil(L, at) && push_failed_start(h, L))
+    mb_bad_argument(h, L, function, index, "pid or name expected, got nil; %s", lua_tostring(L, -1));
   mb_bad_type(h, L, function, index, "pid or name", at);
   return (struct mb_destination){MB_TO_NOBODY, 0};
+}
+
+void mb_open_destination(struct mb_heap *h, lua_State *L) {
+  static const luaL_Reg functions[] = {{"start_failed", start_failed}, {NULL, NULL}};
+  mb_set_functions(h, L, functions);
 }

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "api/pattern.h"
+#include "code/reason_text.h"
 #include "code/standard.h"
 #include "heap/arguments.h"
 #include "heap/closing.h"
@@ -69,14 +70,7 @@ static int exit_tostring(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
   lua_settop(L, 1);
   if (lua_istable(L, 1)) lua_getfield(L, 1, "reason");
-  if (lua_type(L, -1) != LUA_TSTRING) {
-    mb_push_ref(h, L, MB_REF_INSPECT);
-    lua_pushvalue(L, -2);
-    if (!lua_isfunction(L, -2) || mb_pcall(h, L, 1, 1) != LUA_OK) {
-      lua_settop(L, 1);
-      lua_pushliteral(L, "?");
-    }
-  }
+  if (lua_type(L, -1) != LUA_TSTRING) mb_push_reason_text(h, L, -1);
   lua_pushfstring(L, "exit: %s", lua_tostring(L, -1));
   return 1;
 }
@@ -94,6 +88,13 @@ static int read_pid(lua_State *L) {
     mb_push_id(L, pid);
   else
     lua_pushnil(L);
+  return 1;
+}
+
+/* reason(value) -> value: a table is a reason from now on, that is text where Lua makes text of it */
+static int reason(lua_State *L) {
+  lua_settop(L, 1);
+  mb_dress_reason(mb_any_heap_of(L), L);
   return 1;
 }
 
@@ -169,7 +170,8 @@ static void add_index(lua_State *L, const char *method) {
 
 void mb_open_value(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg id_methods[] = {{"__tostring", id_tostring}, {"__lt", id_less}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"type", type_of}, {"pid", read_pid}, {"one_of", one_of}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"type", type_of}, {"pid", read_pid}, {"one_of", one_of}, {"reason", reason}, {NULL, NULL}};
   mb_set_functions(h, L, functions);
 
   mb_push_id(L, 0);
@@ -187,6 +189,14 @@ void mb_open_value(struct mb_heap *h, lua_State *L) {
   lua_setfield(L, -2, "__tostring");
   mb_standard_add(h, L, "exit");
   lua_setfield(L, -2, "exit_mt"); /* fields of the module: so that they travel by name */
+  lua_newtable(L);
+  lua_pushlightuserdata(L, h);
+  lua_pushcclosure(L, mb_reason_tostring, 1);
+  lua_setfield(L, -2, "__tostring");
+  mb_standard_add(h, L, "reason");
+  lua_pushvalue(L, -1);
+  h->ref[MB_REF_REASON_MT] = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_setfield(L, -2, "reason_mt");
   new_metatable(h, L, "predicate", MB_REF_PREDICATE_MT);
   lua_setfield(L, -2, "predicate_mt");
   new_metatable(h, L, "one_of", MB_REF_ONE_OF_MT);

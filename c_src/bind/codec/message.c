@@ -1,5 +1,6 @@
 #include "codec/message.h"
 
+#include "code/reason_text.h"
 #include "codec/codec.h"
 #include "heap/closing.h"
 
@@ -139,12 +140,17 @@ static void note(struct mb_heap *h, const struct mb_reason *r) {
 
 int mb_push_reason_loaded(struct mb_heap *h, lua_State *L, const struct mb_reason *r) {
   note(h, r);
-  return mb_decode_loaded(h, L, r->data) > 0;
+  if (mb_decode_loaded(h, L, r->data) <= 0) return 0;
+  mb_dress_reason(h, L);
+  return 1;
 }
 
 /* (heap, reason) -> value */
 static int decode_reason(lua_State *L) {
-  return mb_decode(lua_touserdata(L, 1), L, ((const struct mb_reason *)lua_touserdata(L, 2))->data);
+  struct mb_heap *h = lua_touserdata(L, 1);
+  int n = mb_decode(h, L, ((const struct mb_reason *)lua_touserdata(L, 2))->data);
+  mb_dress_reason(h, L);
+  return n;
 }
 
 void mb_push_reason_taken(struct mb_heap *h, lua_State *L, struct mb_reason *r) {

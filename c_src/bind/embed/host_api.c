@@ -7,6 +7,7 @@
 #include "bind/node.h"
 #include "bind/open.h"
 #include "code/modules.h"
+#include "code/reason_text.h"
 #include "code/stand_in.h"
 #include "codec/message.h"
 #include "core/end_watch.h"
@@ -19,6 +20,7 @@
 #include "log/log.h"
 #include "process/current.h"
 #include "process/ending.h"
+#include "process/entry.h"
 #include "process/interrupt.h"
 #include "replica/replica.h"
 
@@ -99,6 +101,24 @@ int mb_host_raise_exit(lua_State *L) {
   return lua_error(L);
 }
 
+void mb_host_traceback(lua_State *L, const char *text) {
+  struct mb_heap *h = mb_heap_open(L);
+  mb_push_traceback(h, L, mb_running(h), L, text, 1);
+}
+
+/* An exit by the library's calls has a place that its reason does not tell; that of the user's own exit() says all. */
+int mb_host_note_exit(lua_State *L) {
+  static const char own[] = "stack traceback:\n\t[C]: in function 'exit'";
+  struct mb_script_end *script = mb_heap_open(L)->script;
+  const char *trace;
+  mb_host_traceback(L, NULL);
+  trace = lua_tostring(L, -1);
+  free(script->trace);
+  script->trace = strncmp(trace, own, sizeof own - 1) != 0 ? strdup(trace) : NULL;
+  lua_pop(L, 1);
+  return 1;
+}
+
 enum { TEXT_NS = 1000000000, CLOSING_MS = 3000 };
 
 void mb_host_watch(int status) { (void)mb_end_watch(CLOSING_MS, status); }
@@ -158,9 +178,10 @@ static char *copy_top(lua_State *L) {
 static int describe_exit(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_host_outcome *out = lua_touserdata(L, 2);
+  const char *trace = h->script->trace;
   mb_push_reason(h, L, h->main_reason);
-  if (lua_type(L, -1) != LUA_TSTRING) mb_push_inspect(h, L, -1);
-  lua_pushfstring(L, "** (EXIT) %s", lua_tostring(L, -1));
+  if (lua_type(L, -1) != LUA_TSTRING) mb_push_reason_text(h, L, -1);
+  lua_pushfstring(L, "** (EXIT) %s%s%s", lua_tostring(L, -1), trace ? "\n" : "", trace ? trace : "");
   out->text = copy_top(L);
   return 0;
 }

@@ -70,6 +70,11 @@ void mb_host_interrupt(void);
 int mb_host_is_exit(lua_State *L, int index);
 int mb_host_raise_exit(lua_State *L);
 
+/* For a message handler: push the traceback of what has failed, below a text; and keep that of an exit, the value at 1,
+ * for the text of how the script ended. Returns 1, with the value on the top of the stack. */
+void mb_host_traceback(lua_State *L, const char *text);
+int mb_host_note_exit(lua_State *L);
+
 /* Kill every process, end the threads, close the loops. 0: lua_close may follow; 1: it may not, for the program ends by
  * an os.exit that was not to close anything; -1: a thread did not end within a second, and the program has to as it
  * is. */

@@ -34,7 +34,7 @@ enum mb_private_flags {
   MB_PRIVATE_STARTS_ANEW = 131072 /* it leaves its stack, to go on with another function: see entry.h */
 };
 enum { MB_PRIVATE_DICTIONARY = 1, MB_PRIVATE_GLOBALS, MB_PRIVATE_TRACEBACK, MB_PRIVATE_RANDOM, MB_PRIVATE_FILES,
-       MB_PRIVATE_NEXT };
+       MB_PRIVATE_NEXT, MB_PRIVATE_START };
 
 /* Registry slots: values reached through lua_rawgeti(L, LUA_REGISTRYINDEX, heap->ref[...]). */
 enum mb_heap_ref {
@@ -45,6 +45,7 @@ enum mb_heap_ref {
   MB_REF_EXIT_MT, /* metatable of what exit() raises */
   MB_REF_PREDICATE_MT, /* metatable of is(fn), */
   MB_REF_ONE_OF_MT,    /* and of one_of(...) */
+  MB_REF_REASON_MT,    /* metatable of reasons that are tables, see reason_text.h */
   MB_REF_INSPECT,      /* moonbeam.internal.inspect, false before it is loaded */
   MB_REF_CLAUSES,      /* moonbeam.internal.clauses, likewise */
   MB_REF_LOG,          /* moonbeam.logger.log, likewise */

@@ -102,7 +102,7 @@ void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_tex
   add_who(L, &b, first, is_task);
   luaL_addstring(&b, lua_isnil(L, first + ERROR) ? "(stop) " : "(error) ");
   add(L, &b, lua_isnil(L, first + ERROR) ? first + REASON : first + ERROR);
-  if (!lua_isnil(L, first + TRACEBACK)) {
+  if (lua_type(L, first + TRACEBACK) == LUA_TSTRING && strchr(lua_tostring(L, first + TRACEBACK), '\n')) { /* any */
     luaL_addchar(&b, '\n');
     add(L, &b, first + TRACEBACK);
   }

@@ -49,6 +49,7 @@ struct mb_script_end {
   int said;   /* what it died of has been printed */
   int bound;  /* 1 of h->closing is what makes the text of its error */
   char *text; /* what it died of, malloc'd, or NULL */
+  char *trace; /* where a function of the library's has raised the exit that it ended with, likewise */
 };
 
 /* rt: not open yet. */

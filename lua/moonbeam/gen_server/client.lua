@@ -36,22 +36,28 @@ local function give_up(pid, ref, linked, known, ...)
   return ...
 end
 
-local function settled(pid, ref, linked, answer, kind, a, b)
+-- What a start function gives when it fails: nil and the reason, which is remembered.
+local function failed(fname, reason)
+  core.start_failed(fname, reason)
+  return nil, core.reason(reason)
+end
+
+local function settled(fname, pid, ref, linked, answer, kind, a, b)
   if answer == nil then
     core.unlink(pid)
     core.process_exit(pid, "kill")
-    return give_up(pid, ref, linked, false, nil, "timeout")
+    return give_up(pid, ref, linked, false, failed(fname, "timeout"))
   elseif kind == "down" then
-    return give_up(pid, ref, linked, true, nil, a)
+    return give_up(pid, ref, linked, true, failed(fname, a))
   elseif a == "ok" then
     core.demonitor(ref, "flush")
     return pid
   elseif a == "ignore" then
     return give_up(pid, ref, linked, false, "ignore")
   elseif a == "taken" then
-    return give_up(pid, ref, linked, false, nil, {"already_started", b})
+    return give_up(pid, ref, linked, false, failed(fname, {"already_started", b}))
   end
-  return give_up(pid, ref, linked, false, nil, b)
+  return give_up(pid, ref, linked, false, failed(fname, b))
 end
 
 -- A server that is being started: closed before it is `settled`, by an error or an interrupt, it is given up.
@@ -78,11 +84,11 @@ local function start(linked, fname, module, arg, opts, user)
   opts = options.check(opts, options.start, fname, 3)
   local name = opts.name
   local holder = holder_of(name)
-  if holder then return nil, {"already_started", holder} end
+  if holder then return failed(user or fname, {"already_started", holder}) end
   local pid, ref = core.spawn_async(user or fname, linked, run, user and 2 or 1, module, arg, name, linked,
     core.ancestors(), opts.hibernate_after)
   local s <close> = setmetatable({pid = pid, ref = ref, settled = false}, starting)
-  return finished(s, settled(pid, ref, linked, core.await(ref, opts.timeout or "infinity")))
+  return finished(s, settled(user or fname, pid, ref, linked, core.await(ref, opts.timeout or "infinity")))
 end
 
 --- See GenServer.start.
@@ -94,7 +100,7 @@ function client.start_link(module, arg, opts, user)
 end
 
 local function fail(function_name, server, arguments, reason)
-  return exit({reason, {"GenServer", function_name, {server, arguments}}})
+  return exit(core.reason{reason, {"GenServer", function_name, {server, arguments}}})
 end
 
 local function answered(server, ms, ok, ...)
@@ -132,7 +138,7 @@ function client.stop(server, reason, ms, user)
   local ended, why = nil, "noproc"
   if to ~= nil or server == nil then ended, why = core.system(to, {"terminate", reason}, ms, user) end
   if ended == false and why ~= "timeout" and reasons.same(why, reason) then return true end
-  return exit({why, {"GenServer", "stop", {server, reason, ms}}})
+  return exit(core.reason{why, {"GenServer", "stop", {server, reason, ms}}})
 end
 
 local function system_answered(fname, server, ms, arrived, ok, value)

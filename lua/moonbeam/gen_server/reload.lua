@@ -90,7 +90,7 @@ end
 
 local function finished(_, kind, ...)
   if kind == "reply" then return ... end
-  return core.exit({(...), {"GenServer", "reload", {}}})
+  return core.exit(core.reason{(...), {"GenServer", "reload", {}}})
 end
 
 --- See GenServer.reload.

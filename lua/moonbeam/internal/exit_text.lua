@@ -1,9 +1,10 @@
---- Exit reasons as text, as Elixir's `Exception.format_exit` has them.
+--- Exit reasons as text, as Elixir's `Exception.format_exit` has them: what the program ends with, the log, the prompt,
+-- and tostring of a reason say.
 -- @module moonbeam.internal.exit_text
 
 local inspect = require "moonbeam.internal.inspect"
 
-local type, rawget, rawlen = type, rawget, rawlen
+local next, type, rawget, rawlen = next, type, rawget, rawlen
 
 local known = {
   normal = "normal", shutdown = "shutdown", killed = "killed", timeout = "time out",
@@ -12,10 +13,13 @@ local known = {
 }
 
 local MOST_DEPTH = 8 -- of calls within calls
+local HEAD = "stack traceback:"
 
 local function indent(text) return "    " .. string.gsub(text, "\n", "\n    ") end
 
 local exit_text
+
+local function caused(why, show, depth) return "\n" .. indent("** (EXIT) " .. exit_text(why, show, depth - 1)) end
 
 -- Whether that names a call: {module, function, arguments}.
 local function is_call(v)
@@ -23,35 +27,97 @@ local function is_call(v)
     type(rawget(v, 3)) == "table"
 end
 
+local function is_task(v) return type(v) == "table" and rawget(v, "pid") and rawget(v, "ref") and rawget(v, "owner") end
+
+local function argument_text(v, show)
+  if is_task(v) then return "task " .. show(rawget(v, "pid")) end
+  return show(v)
+end
+
 -- "exited in: Module.fn(arguments)", and why that call has ended.
-local function call_text(mfa, why, show, depth)
+local function call_text(why, mfa, show, depth)
   local arguments = {}
   local list = rawget(mfa, 3)
-  for i = 1, math.min(rawlen(list), 10) do arguments[i] = show(rawget(list, i)) end
-  return string.format("exited in: %s.%s(%s)\n%s", rawget(mfa, 1), rawget(mfa, 2), table.concat(arguments, ", "),
-    indent("** (EXIT) " .. exit_text(why, show, depth)))
+  for i = 1, math.min(rawlen(list), 10) do arguments[i] = argument_text(rawget(list, i), show) end
+  local task = rawget(list, 1)
+  local cause = caused(why, show, depth)
+  if why == "timeout" and is_task(task) and rawget(task, "taken") then
+    cause = cause .. ": what the task has replied was taken before"
+  end
+  return string.format("exited in: %s.%s(%s)%s", rawget(mfa, 1), rawget(mfa, 2), table.concat(arguments, ", "), cause)
 end
+
+local function error_text(value, trace, show)
+  local text = "** (error) " .. (type(value) == "string" and value or show(value))
+  if type(trace) ~= "string" or trace == "" or trace == HEAD then return text end
+  return text .. "\n" .. trace
+end
+
+-- Of {tag, value}.
+local tagged = {}
+
+function tagged.shutdown(why, show, depth)
+  if type(why) == "table" and rawlen(why) == 3 and rawget(why, 1) == "failed_to_start_child" then
+    return "shutdown: failed to start child: " .. show(rawget(why, 2)) .. caused(rawget(why, 3), show, depth)
+  end
+  return "shutdown: " .. show(why)
+end
+
+function tagged.EXIT(why, show, depth) return exit_text(why, show, depth - 1) end
+
+local titles = {
+  bad_return_value = "bad return value: ", already_started = "already started: ", bad_call = "bad call: ",
+  bad_cast = "bad cast: ", nodedown = "no connection to ", already_registered = "already registered: ",
+}
+for tag, title in next, titles do tagged[tag] = function(value, show) return title .. show(value) end end
+
+-- What is wrong with children and options: {"start_spec", {"invalid_mfa", value}} and the like.
+local function ill_formed(title, none)
+  return function(why, show)
+    if type(why) == "table" and rawlen(why) == 2 and type(rawget(why, 1)) == "string" then
+      return title .. string.gsub(rawget(why, 1), "_", " ") .. ": " .. show(rawget(why, 2))
+    end
+    return title .. none .. show(why)
+  end
+end
+tagged.start_spec = ill_formed("bad child specification, ", "got: ")
+tagged.supervisor_data = ill_formed("bad supervisor configuration, ", "got: ")
 
 function exit_text(reason, show, depth)
   if type(reason) ~= "table" or depth == 0 then return known[reason] or show(reason) end
   local n, first, second, trace = rawlen(reason), rawget(reason, 1), rawget(reason, 2), rawget(reason, 3)
   if n == 3 and first == "error" and type(trace) == "string" then
-    return "an exception was raised:\n" ..
-      indent("** (error) " .. (type(second) == "string" and second or show(second)) .. "\n" .. trace)
-  elseif n == 2 and first == "shutdown" then
-    return "shutdown: " .. show(second)
-  elseif n == 2 and first == "bad_return_value" then
-    return "bad return value: " .. show(second)
-  elseif n == 2 and first == "EXIT" then
-    return exit_text(second, show, depth - 1)
+    return "an exception was raised:\n" .. indent(error_text(second, trace, show))
+  elseif n == 2 and tagged[first] then
+    return tagged[first](second, show, depth)
   elseif n == 2 and is_call(second) then
-    return call_text(second, first, show, depth - 1)
+    return call_text(first, second, show, depth)
+  end
+  if n == 1 and first == "bad_return_value" and next(reason, 1) == nil then
+    return "bad return value: nothing at all"
   end
   return show(reason)
 end
+
+local texts = {}
 
 --- The text of a reason.
 -- @param reason any value
 -- @param[opt] show function from a value to its text; inspect when left out
 -- @return string
-return function(reason, show) return exit_text(reason, show or inspect, MOST_DEPTH) end
+function texts.reason(reason, show) return exit_text(reason, show or inspect, MOST_DEPTH) end
+
+--- The same on one line, and without tracebacks.
+function texts.line(reason)
+  local text = string.gsub(texts.reason(reason), "\n%s*stack traceback:.*$", "")
+  return (string.gsub(text, "\n%s*", " "))
+end
+
+--- The text of an error: what was raised and, below, the traceback if it has any lines.
+-- @param value
+-- @param trace nil, or text
+-- @param[opt] show
+-- @return string
+function texts.error(value, trace, show) return error_text(value, trace, show or inspect) end
+
+return texts

@@ -30,10 +30,11 @@ local function function_text(f)
   return string.format("function<%s:%d>", info.short_src, info.linedefined)
 end
 
--- The text of a value with a __tostring of its own; nil when there is none or it fails.
+-- The text of a value with a __tostring of its own; nil when there is none or it fails. A reason is shown as what it
+-- is.
 local function own_text(v)
   local mt = getmetatable(v)
-  if type(mt) ~= "table" or rawget(mt, "__tostring") == nil then return nil end
+  if type(mt) ~= "table" or mt == core.reason_mt or rawget(mt, "__tostring") == nil then return nil end
   local ok, text = pcall(tostring, v)
   return ok and type(text) == "string" and text or nil
 end

@@ -36,13 +36,13 @@ function report.short(value)
 end
 
 --- An exit reason as text, likewise. What makes it is loaded when it is needed: most programs log none.
-function report.reason(reason) return require "moonbeam.internal.exit_text"(reason, report.short) end
+function report.reason(reason)
+  return require "moonbeam.internal.exit_text".reason(reason, report.short)
+end
 
 local function reason_text(reason)
-  if type(reason) ~= "table" or reason[1] ~= "error" then return "(exit) " .. report.reason(reason) end
-  local value, traceback = reason[2], reason[3]
-  return "(error) " .. (type(value) == "string" and value or report.short(value)) ..
-    (traceback ~= nil and "\n" .. tostring(traceback) or "")
+  if type(reason) ~= "table" or reason[1] ~= "error" then return "** (exit) " .. report.reason(reason) end
+  return require "moonbeam.internal.exit_text".error(reason[2], reason[3], report.short)
 end
 
 local texts = {}
@@ -57,7 +57,7 @@ local contexts = {
 function texts.supervisor(r)
   local supervisor = tostring(r.supervisor) .. (r.name and " (" .. r.name .. ")" or "")
   local text = string.format(
-    "Child %s of Supervisor %s %s\n** %s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s",
+    "Child %s of Supervisor %s %s\n%s\nPid: %s\nStart: %s\nRestart: %s, %s of at most %s within %s s",
     inspect(r.id == nil and r.pid or r.id), supervisor, contexts[r.context], reason_text(r.reason), inspect(r.pid),
     r.start, r.restart, r.restarts, r.max_restarts, r.max_seconds)
   return text, "Child of Supervisor " .. supervisor

@@ -1,7 +1,7 @@
 --- How the prompt shows values, errors and exit reasons.
 -- @module moonbeam.shell.display
 
-local core = require "moonbeam.core"
+local exit_text = require "moonbeam.internal.exit_text"
 local inspect = require "moonbeam.internal.inspect"
 
 local display = {}
@@ -97,48 +97,35 @@ function display.results(values, settings, n)
   end
 end
 
-local own = string.match(debug.getinfo(1, "S").source, "^(.*/)shell/[^/]*$")
-
-local own_functions = {}
-for _, value in next, core do
-  if type(value) == "function" then own_functions[value] = true end
-end
-
--- Whether a level of the stack is the library's.
-local function is_own(info) return string.sub(info.source, 1, #own) == own or own_functions[info.func] end
-
---- A short traceback: the innermost frames that are the user's, up to the line that was typed.
+--- A short traceback: the innermost frames, up to the line that was typed.
 -- @param level of the caller's stack where it begins
 -- @param[opt] last function: what called it is not shown
 -- @return string, empty when there are none
 function display.traceback(level, last)
-  local lines = {}
+  local lines, info = {}, debug.getinfo(last or 1, "S")
+  local outermost = string.format(" in function <%s:%d>", info.short_src, info.linedefined)
   for line in string.gmatch(debug.traceback("", level + 1), "\n(\t[^\n]*)") do
-    local info = debug.getinfo(level + 1, "Sf")
-    if not info or #lines == FRAMES or string.find(line, "^\t%.%.%.\t") then
+    if #lines == FRAMES or string.find(line, "^\t%.%.%.\t") then
       lines[#lines + 1] = "\t..."
       break
     end
-    if not is_own(info) then lines[#lines + 1] = line end
-    if info.what == "main" or info.func == last then break end
-    level = level + 1
+    lines[#lines + 1] = line
+    if string.find(line, ": in main chunk$") or string.find(line, outermost, 1, true) then break end
   end
   return #lines > 0 and "stack traceback:\n" .. table.concat(lines, "\n") or ""
 end
 
 --- An error with its traceback.
+-- @function error
 -- @param value what was raised
 -- @param[opt] trace
 -- @return string
-function display.error(value, trace)
-  local text = "** (error) " .. (type(value) == "string" and value or inspect(value))
-  return trace and trace ~= "" and text .. "\n" .. trace or text
-end
+display.error = exit_text.error
 
 --- An exit reason.
 -- @function reason
 -- @param reason any value
-display.reason = require "moonbeam.internal.exit_text"
+display.reason = exit_text.reason
 
 --- Report what went wrong with a line: to stderr, or to whoever gets the output.
 -- @param text

@@ -99,7 +99,7 @@ local function deliver(s, position, ...)
 end
 
 local function fail(s, reason)
-  return exit({reason, {"Task.Supervised", "stream", {s.timeout}}})
+  return exit(core.reason{reason, {"Task.Supervised", "stream", {s.timeout}}})
 end
 
 -- What the consumer is told: position, what, results... or reason | reason the monitor process died of.
