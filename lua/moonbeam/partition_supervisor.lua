@@ -16,7 +16,7 @@ local Supervisor = require "moonbeam.supervisor"
 
 local type = type
 
-local PartitionSupervisor = {}
+local PartitionSupervisor = setmetatable({}, {__tostring = function() return "PartitionSupervisor" end})
 
 local start_options = options.of({
   {"name", options.plain_name, required = true}, {"partitions", options.integer(1)},

@@ -33,7 +33,7 @@ describe("PartitionSupervisor", function()
     PartitionSupervisor.stop("partitioned")
   end)
 
-  it("routes a key to one partition, integers by their remainder", function()
+  it("PART-01 routes a key to one partition, integers by their remainder", function()
     start{}
     local by_number = pids()
     for key = -9, 9 do
@@ -77,7 +77,7 @@ describe("PartitionSupervisor", function()
     PartitionSupervisor.stop("partitioned")
   end)
 
-  it("gives each partition its own arguments", function()
+  it("PART-03 gives each partition its own arguments", function()
     start{child_spec = {id = "a", start = {function(fn, n) return Agent.start_link(function() return fn(n) end) end,
       function(n) return n * 2 end}}, with_arguments = function(arguments, partition)
       arguments[2] = partition
@@ -98,7 +98,31 @@ describe("PartitionSupervisor", function()
     assert.equal("noproc", helper.catch_exit(GenServer.call, via("partitioned", 4), "pid")[1])
   end)
 
-  it("is a child of a supervisor, and may partition supervisors", function()
+  it("PART-02 has a name that stands wherever one may", function()
+    start{child_spec = {Agent, function() return 0 end}}
+    local key = via("partitioned", {"room", 5})
+    local pid = GenServer.whereis(key)
+    assert.equal("pid", mb.type(pid))
+    assert.is_true(Agent.update(key, function(n) return n + 1 end))
+    assert.equal(1, Agent.get(key))
+    assert.equal('{"via", PartitionSupervisor, {"partitioned", {"room", 5}}}', mb.inspect(key))
+    mb.Logger.configure{level = "none"}
+    local ref = mb.monitor(key)
+    mb.send(key, "dropped")
+    mb.Process.send_after(key, "dropped", 0)
+    assert.is_true(GenServer.stop(key, "shutdown"))
+    await{"DOWN", ref, "process", mb.any, "shutdown"}
+    PartitionSupervisor.stop("partitioned")
+    start{child_spec = mb.Task.Supervisor, partitions = 2}
+    assert.equal(5, mb.Task.await(mb.Task.Supervisor.async(via("partitioned", mb.self()), function() return 5 end)))
+    PartitionSupervisor.stop("partitioned")
+    for _, fn in ipairs{Agent.get, GenServer.stop, mb.DynamicSupervisor.which_children} do
+      local reason = helper.catch_exit(fn, key)
+      assert.same({"noproc", key}, {reason[1], reason[2][3][1]})
+    end
+  end)
+
+  it("PART-02 is a child of a supervisor, and may partition supervisors", function()
     local sup = mb.Supervisor.start_link({
       {PartitionSupervisor, {name = "partitioned", child_spec = mb.DynamicSupervisor, partitions = 2}},
     }, {strategy = "one_for_one"})

@@ -300,6 +300,57 @@ TEST(metadata_stands_beside_the_keys) {
   mb_runtime_deinit(&rt);
 }
 
+TEST(metadata_is_set_anew_only_by_who_knows_what_is_there) {
+  struct mb_scheduler *s = begin();
+  struct mb_address own = {.registry = text(""), .key = text("k"), .of = MB_KEY_OF_META};
+  struct mb_bytes one = text("1"), two = text("2");
+  mb_ref nothing = 0, first;
+  mb_pid nobody;
+  CHECK(mb_registry_meta_ref(s, &own) == 0 && mb_registry_set_meta(s, &own, &one, &nothing) == MB_EREGISTRY);
+  CHECK(mb_registry_open(s, NULL, text(""), MB_KEYS_UNIQUE, 0, text(""), &nobody) == 0); /* the program's own */
+  CHECK(mb_registry_open(s, NULL, text(""), MB_KEYS_UNIQUE, 0, text(""), &nobody) == MB_ENAME && nobody == 0);
+  CHECK(mb_registry_set_meta(s, &own, &one, &nothing) == 0 && mb_registry_set_meta(s, &own, &two, &nothing) == 1);
+  first = mb_registry_meta_ref(s, &own);
+  CHECK(first != 0 && strcmp(found(s, own, 0), "1") == 0);
+  CHECK(mb_registry_set_meta(s, &own, &two, &first) == 0 && mb_registry_meta_ref(s, &own) != first);
+  CHECK(mb_registry_set_meta(s, &own, NULL, &first) == 1 && strcmp(found(s, own, 0), "2") == 0);
+  mb_scheduler_kill_all(s);
+  CHECK(rt.registries.registries == 0 && rt.registries.registrations == 1); /* it stays as long as the program */
+  mb_runtime_deinit(&rt);
+}
+
+TEST(the_entries_of_a_registry_are_those_of_all_keys) {
+  struct mb_scheduler *s = begin();
+  struct mb_process *link_target, *a, *b;
+  struct mb_address meta = at("e", "m");
+  struct mb_bytes one = text("1");
+  unsigned char room[4 * sizeof(struct mb_entry_found)];
+  struct mb_entry_found e;
+  int64_t size = (int64_t)sizeof e + 2;
+  (void)open_registry(s, "e", MB_KEYS_DUPLICATE, &link_target);
+  a = spawn(s);
+  b = spawn(s);
+  meta.of = MB_KEY_OF_META;
+  CHECK(mb_registry_entries(s, text("none"), MB_KEY_OF_PROCESSES, room, sizeof room) == MB_EREGISTRY);
+  CHECK(mb_registry_entries(s, text("e"), MB_KEY_OF_PROCESSES, room, sizeof room) == 0);
+  CHECK(add(s, a, "e", "k", "1") == 0 && add(s, b, "e", "k", "2") == 0 && add(s, a, "e", "l", "3") == 0);
+  CHECK(mb_registry_set_meta(s, &meta, &one, NULL) == 0);
+  CHECK(mb_registry_entries(s, text("e"), MB_KEY_OF_PROCESSES, room, 0) == 3 * size);
+  CHECK(mb_registry_entries(s, text("e"), MB_KEY_OF_META, room, sizeof room) == size);
+  memcpy(&e, room, sizeof e);
+  CHECK(e.found.pid == 0 && e.key_size == 1 && room[sizeof e] == 'm' && room[sizeof e + 1] == '1');
+  CHECK(mb_registry_entries(s, text("e"), MB_KEY_OF_PROCESSES, room, sizeof room) == 3 * size);
+  for (int i = 0, seen = 0; i < 3; i++) {
+    const unsigned char *bytes = room + i * size + (int64_t)sizeof e;
+    memcpy(&e, room + i * size, sizeof e);
+    seen |= 1 << (bytes[1] - '1');
+    CHECK(e.found.pid == (bytes[1] == '2' ? pid_of(b) : pid_of(a)) && bytes[0] == (bytes[1] == '3' ? 'l' : 'k'));
+    CHECK(i < 2 || seen == 7);
+  }
+  mb_scheduler_kill_all(s);
+  mb_runtime_deinit(&rt);
+}
+
 enum { COUNT = 20000 };
 
 TEST(many_unique_keys_come_and_go) {
