@@ -24,20 +24,28 @@ local function bad_key(key, fname)
   return core.argument_error(fname, 1, 'a key is a text as "db.host", or a sequence of keys, got ' .. inspect(key))
 end
 
--- The path that a key stands for.
-local function path_of(key, fname)
-  if type(key) == "table" then
-    if type(key[1]) ~= "string" then return bad_key(key, fname) end
-    return key
-  end
-  if type(key) ~= "string" or key == "" then return bad_key(key, fname) end
-  if not string.find(key, ".", 1, true) then return {key} end
+-- The paths of texts that have been asked for, as many as are kept.
+local MOST_KNOWN = 1000
+local known, known_count = {}, 0
+
+local function parse(key, fname)
   local path = {}
   for part in string.gmatch(key .. ".", "([^.]*)%.") do
     if part == "" then return bad_key(key, fname) end
     path[#path + 1] = part
   end
+  if known_count == MOST_KNOWN then known, known_count = {}, 0 end
+  known[key], known_count = path, known_count + 1
   return path
+end
+
+-- The path that a key stands for.
+local function path_of(key, fname)
+  local path = known[key]
+  if path then return path end
+  if type(key) == "string" and key ~= "" then return parse(key, fname) end
+  if type(key) == "table" and type(key[1]) == "string" then return key end
+  return bad_key(key, fname)
 end
 
 local function text_of(path) return table.concat(path, ".") end

@@ -6,24 +6,31 @@
 
 local core = require "moonbeam.core"
 
+local setting = core.setting
 local getmetatable, next, setmetatable, type = getmetatable, next, setmetatable, type
 
 local store = {}
 
 local PREFIX = "config "
 
-local cache = {} -- name -> {reference, value}
+local cache = {} -- name -> {reference, value, key of the setting}
 
 -- The value under a name, which is the cache's; nil: there is none.
 local function kept(name)
   local known = cache[name]
-  local ref, value = core.setting(PREFIX .. name, known and known[1])
-  if ref == nil then
+  if known then
+    local ref, value = setting(known[3], known[1])
+    if ref == known[1] then return known[2] end
+    if ref ~= nil then
+      known[1], known[2] = ref, value
+      return value
+    end
     cache[name] = nil
     return nil
   end
-  if value == nil then return known[2] end
-  cache[name] = {ref, value}
+  local key = PREFIX .. name
+  local ref, value = setting(key)
+  if ref ~= nil then cache[name] = {ref, value, key} end
   return value
 end
 
@@ -65,7 +72,7 @@ end
 function store.update(name, change, fname, index)
   local key = PREFIX .. name
   repeat
-    local ref, value = core.setting(key)
+    local ref, value = setting(key)
   until core.put_setting(key, change(value), ref or false, fname, index)
 end
 
