@@ -343,6 +343,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_timer(h, L);
   mb_open_dictionary(h, L);
   mb_open_request(h, L);
+  mb_open_later(h, L);
   mb_open_registry(h, L);
   mb_open_setting(h, L);
   mb_open_log(h, L);

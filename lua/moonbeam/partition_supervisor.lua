@@ -11,6 +11,7 @@ local child_fields = require "moonbeam.supervisor.child_fields"
 local child_spec = require "moonbeam.supervisor.child_spec"
 local inspect = require "moonbeam.internal.inspect"
 local options = require "moonbeam.internal.options"
+local renaming = require "moonbeam.internal.check".renaming
 local server = require "moonbeam.partition_supervisor.server"
 local Supervisor = require "moonbeam.supervisor"
 
@@ -23,6 +24,11 @@ local start_options = options.of({
   {"with_arguments", options.callable}, "child_spec", "strategy", "max_restarts", "max_seconds",
   needed = true,
 }, "the option ")
+
+-- What a refusal says of a partition's start: {start_partition, name, function, arguments...}.
+local argument_names = {'argument #2 of Supervisor.start_link: field "children%[%d+%].start%[(%d+)%]', function(i)
+  return string.format('argument #1 of PartitionSupervisor.start_link: field "child_spec.start[%d]', i - 2)
+end}
 
 local function check(opts, fname)
   options.check(opts, start_options, fname, 1)
@@ -59,12 +65,12 @@ function PartitionSupervisor.start_link(opts)
       id = partition, start = table.move(arguments, 1, #arguments, #start + 1, start),
     })
   end
-  return Supervisor.start_link(server, {
+  return renaming(argument_names, pcall(Supervisor.start_link, server, {
     children = children,
     options = {
       strategy = opts.strategy or "one_for_one", max_restarts = opts.max_restarts, max_seconds = opts.max_seconds,
     },
-  }, {name = name})
+  }, {name = name}))
 end
 
 -- How many partitions the supervisor of a name has: {pid, count} by name, asked for once in each heap, and again when

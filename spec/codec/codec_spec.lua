@@ -227,6 +227,12 @@ describe("a message", function()
       ["Task.Supervisor.async_nolink"] = {
         Task.Supervisor.async_nolink, 'argument #3: field "x.y"', tasks, print, {x = {y = sock}}},
       ["Task.Supervisor.start_child"] = {Task.Supervisor.start_child, "argument #2: " .. upvalue, tasks, bad},
+      ["GenServer.multi_call"] = {GenServer.multi_call, "argument #3: it", {"nonode@nohost"}, "refusing", sock},
+      ["GenServer.abcast"] = {GenServer.abcast, "argument #2: it", "refusing", sock},
+      ["blocking"] = {mb.blocking, 'argument #2: field "x"', print, {x = sock}},
+      ["at_exit"] = {mb.at_exit, "argument #1: " .. upvalue, bad},
+      ["PartitionSupervisor.start_link"] = {mb.PartitionSupervisor.start_link,
+        'argument #1: field "child_spec.start[2]", ' .. upvalue, {name = "refusing", child_spec = {Agent, bad}}},
       ["Task.async_stream"] = {function(...) for _ in Task.async_stream(...) do break end end, "item 2: it",
         {1, sock}, print},
       ["Task.Supervisor.async_stream"] = {function(...) for _ in Task.Supervisor.async_stream(...) do break end end,
@@ -245,6 +251,20 @@ describe("a message", function()
       assert.equal("cannot copy " .. expected:gsub(":", " of " .. name .. ":", 1),
         message:match("codec_spec%.lua:%d+: (.*)$"))
     end
+    for _, restart in ipairs{"temporary", "transient"} do
+      for expected, start in pairs{
+        [upvalue] = {bad}, ["it is a userdata (FILE*)"] = {print, 1, sock},
+        ['field "x[1].y" is a userdata (FILE*)'] = {print, {x = {{y = sock}}}},
+      } do
+        local ok, message = pcall(Task.Supervisor.start_child, tasks, {start = start, restart = restart})
+        assert.is_false(ok)
+        local i = #start
+        local inside = expected:gsub("^it", ('field "start[%d]"'):format(i)):gsub('^field "x', ('field "start[%d].x'):format(i))
+          :gsub("^upvalue", ('field "start[%d]", upvalue'):format(i))
+        assert.equal("cannot copy argument #2 of Task.Supervisor.start_child: " .. inside, message:match("%d+: (.*)$"))
+      end
+    end
+    assert.same({}, Task.Supervisor.children(tasks))
     local ok, message = pcall(send, self(), sock) -- nothing of theirs is left
     assert.is_false(ok)
     assert.matches("cannot send message: it is a userdata %(FILE%*%)$", message)

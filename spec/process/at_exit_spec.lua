@@ -84,7 +84,7 @@ describe("at_exit", function()
     local co = coroutine.create(function() end)
     local ok, message = pcall(mb.at_exit, function() return co end)
     assert.is_false(ok)
-    assert.matches("cannot at_exit", message)
+    assert.matches("cannot copy argument #1 of at_exit: ", message)
   end)
 
   it("has the time that shutdown_timeout sets", function()

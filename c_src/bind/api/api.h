@@ -17,6 +17,7 @@ void mb_open_name(struct mb_heap *h, lua_State *L);
 void mb_open_timer(struct mb_heap *h, lua_State *L);
 void mb_open_dictionary(struct mb_heap *h, lua_State *L);
 void mb_open_server(struct mb_heap *h, lua_State *L);
+void mb_open_later(struct mb_heap *h, lua_State *L);
 void mb_open_request(struct mb_heap *h, lua_State *L);
 void mb_open_registry(struct mb_heap *h, lua_State *L);
 void mb_open_setting(struct mb_heap *h, lua_State *L);

@@ -18,7 +18,9 @@ static int at_exit(lua_State *L) {
   (void)mb_current(h, L);
   if (!lua_isfunction(L, 1)) return mb_bad_type(h, L, "at_exit", 1, "function", 1);
   lua_settop(L, 1);
+  mb_given_to(h, "at_exit", MB_GIVEN_ITSELF, 1);
   s = mb_encode_signal(h, L, 1, 1, "at_exit", MB_MESSAGE);
+  mb_given_to_nobody(h);
   pthread_mutex_lock(&e->mutex);
   s->next = e->functions;
   atomic_store(&e->functions, s);

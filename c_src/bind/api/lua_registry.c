@@ -42,12 +42,12 @@ static struct mb_address check_address(struct mb_heap *h, lua_State *L, const ch
 }
 
 /* The bytes of the value at `index`, as those of mb_encode; none for nil. A refusal names the function and its argument,
- * unless that is 0. */
+ * unless that is 0, for the result of a function. */
 static struct mb_bytes encode(struct mb_heap *h, lua_State *L, int index, const char *function, int argument) {
   const struct mb_buffer *out;
   if (lua_isnoneornil(L, index)) return (struct mb_bytes){NULL, 0};
-  mb_given_to(h, function, MB_GIVEN_ITSELF, argument);
-  mb_encode(h, L, index, 1, "register value", &out);
+  if (argument) mb_given_to(h, function, MB_GIVEN_ITSELF, argument);
+  mb_encode(h, L, index, 1, "copy the result of the function given to Registry.update_value", &out);
   mb_given_to_nobody(h);
   return (struct mb_bytes){out->bytes, (uint32_t)out->size};
 }

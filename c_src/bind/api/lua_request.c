@@ -103,71 +103,6 @@ static int call(lua_State *L) { return request(L, MB_CALL); }
 /* system(server, request, ms, function): as call; function is the user's, for errors */
 static int system_request(lua_State *L) { return request(L, MB_SYSTEM); }
 
-/* Send a request that does not wait; await(ref) does. Stack: pid, request, name of the user's function if it is the work
- * for a task, whose third item is argument 2. */
-static int post_request(lua_State *L, enum mb_signal_kind kind, const char *function) {
-  struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
-  mb_pid to = mb_check_pid(h, L, 1, function, 1);
-  struct mb_signal *s;
-  mb_ref ref = mb_ref_new(h->scheduler);
-  lua_settop(L, 3);
-  mb_replicate_to(h, L, to);
-  if (lua_isstring(L, 3)) mb_given_to(h, lua_tostring(L, 3), MB_GIVEN_PACKED, -1);
-  s = mb_encode_signal(h, L, 2, 1, "send request", kind);
-  mb_given_to_nobody(h);
-  if (mb_monitor(h->scheduler, p, to, NULL, 0, MB_MONITOR_ALIAS, ref) != 0) {
-    mb_signal_free(s);
-    return mb_no_memory(L);
-  }
-  s->from = mb_pid_of(p);
-  s->ref = ref;
-  mb_signal_send(h->scheduler, to, s);
-  mb_push_id(L, ref);
-  return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
-}
-
-/* send_request(pid, request [, name of the user's function]) -> ref */
-static int send_request(lua_State *L) { return post_request(L, MB_CALL, "send_request"); }
-
-/* send_system(pid, request) -> ref */
-static int send_system(lua_State *L) { return post_request(L, MB_SYSTEM, "send_system"); }
-
-/* request(server | false, request, function) -> ref: as send_request, for the function, the user's. To nobody: the monitor
- * says so. */
-static int request_later(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_current(h, L);
-  const char *function = luaL_checkstring(L, 3), *name = NULL;
-  size_t size = 0;
-  struct mb_destination to = {MB_TO_NOBODY, 0};
-  struct mb_signal *s;
-  mb_ref ref = mb_ref_new(h->scheduler);
-  int err;
-  if (lua_type(L, 1) != LUA_TBOOLEAN) to = mb_check_destination(h, L, 1, function, 1, MB_NAMES);
-  if (lua_type(L, 1) == LUA_TSTRING) name = lua_tolstring(L, 1, &size);
-  mb_replicate_to(h, L, to.pid);
-  mb_given_to(h, function, MB_GIVEN_ITSELF, 2);
-  s = mb_encode_signal(h, L, 2, 1, "send request", MB_CALL);
-  mb_given_to_nobody(h);
-  if (to.pid == mb_pid_of(p)) /* nobody monitors itself */
-    err = mb_alias(h->scheduler, p, &ref);
-  else
-    err = mb_monitor(h->scheduler, p, to.pid, name, (uint32_t)size, MB_MONITOR_ALIAS, ref);
-  if (err != 0) {
-    mb_signal_free(s);
-    return mb_no_memory(L);
-  }
-  s->from = mb_pid_of(p);
-  s->ref = ref;
-  if (to.pid)
-    mb_signal_send(h->scheduler, to.pid, s);
-  else
-    mb_signal_free(s);
-  mb_push_id(L, ref);
-  return mb_worked(h, L, p, MB_COST_MESSAGE, 1);
-}
-
 /* cast(server, request [, name of the user's function]) -> true */
 static int cast(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
@@ -421,7 +356,6 @@ static int monitoring(lua_State *L) {
 void mb_open_request(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {
       {"call", call},       {"system", system_request}, {"cast", cast},
-      {"send_request", send_request}, {"request", request_later}, {"send_system", send_system},
       {"next_system_event", next_system_event}, {"has_message", has_message},
       {"await_message", await_message},
       {"reply", reply}, {"reply_to", reply_to}, {"next_event", next_event}, {"await", await},

@@ -378,7 +378,9 @@ static int blocking(lua_State *L) {
   mb_check_function(h, L, "blocking");
   if (!mb_can_wait(h, L)) mb_cannot_wait(h, L, p);
   mb_replicate(h, L, MB_REPLICATE_NAMES);
+  mb_given_to(h, "blocking", MB_GIVEN_ITSELF, 1);
   job = mb_encode_signal(h, L, 1, lua_gettop(L), "call blocking", MB_CALL);
+  mb_given_to_nobody(h);
   job->from = mb_pid_of(p);
   if (mb_alias(h->scheduler, p, &ref) != 0) {
     mb_signal_free(job);

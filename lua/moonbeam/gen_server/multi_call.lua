@@ -8,6 +8,9 @@ local multi_call = {}
 
 local THIS_NODE = core.node_name()
 
+-- What a refusal says where the nodes have been given.
+local with_nodes_given = {"argument #2", "argument #3"}
+
 -- The arguments ([nodes,] name, ...) as nodes, name, ...
 local function with_nodes(fname, nodes, ...)
   if type(nodes) == "table" then
@@ -25,12 +28,15 @@ local function with_nodes(fname, nodes, ...)
   return {THIS_NODE}, nodes, ...
 end
 
-local function ask(nodes, name, request, ms)
+local function ask(given, nodes, name, request, ms)
   ms = check.timeout(ms, "infinity", "GenServer.multi_call", 4)
   local replies, bad_nodes = {}, {}
   for _, node in ipairs(nodes) do
     local answered, reply = false, nil
-    if node == THIS_NODE then answered, reply = core.call(name, request, ms) end
+    if node == THIS_NODE then
+      answered, reply = check.renaming(given and with_nodes_given or {},
+        pcall(core.call, name, request, ms, "GenServer.multi_call"))
+    end
     if answered then
       replies[#replies + 1] = {node, reply}
     else
@@ -41,14 +47,18 @@ local function ask(nodes, name, request, ms)
 end
 
 --- See GenServer.multi_call.
-function multi_call.multi_call(nodes, name, ...) return ask(with_nodes("GenServer.multi_call", nodes, name, ...)) end
+function multi_call.multi_call(nodes, name, ...)
+  return ask(type(nodes) == "table", with_nodes("GenServer.multi_call", nodes, name, ...))
+end
 
 --- See GenServer.abcast.
 function multi_call.abcast(nodes, name, ...)
-  local request
+  local given, request = type(nodes) == "table", nil
   nodes, name, request = with_nodes("GenServer.abcast", nodes, name, ...)
   for _, node in ipairs(nodes) do
-    if node == THIS_NODE then core.cast(name, request) end
+    if node == THIS_NODE then
+      check.renaming(given and with_nodes_given or {}, pcall(core.cast, name, request, "GenServer.abcast"))
+    end
   end
   return true
 end

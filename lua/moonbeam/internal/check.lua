@@ -45,7 +45,7 @@ end
 
 --- The results of a protected call. What it raised is raised with other names: where an argument is packed into
 -- another.
--- @param names sequence of patterns and what stands for each
+-- @param names sequence of patterns and what stands for each, as string.gsub takes it
 -- @param ok whether the call has succeeded
 -- @param ... its results, or what it raised
 function check.renaming(names, ok, ...)

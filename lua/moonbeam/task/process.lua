@@ -55,18 +55,17 @@ function process.wait(owner, ancestors)
   return work[1](owner, ref, {ancestors, family and family[2]}, unpack(work, 3, work.n))
 end
 
---- Hand work to a task of the calling process that waits. What cannot be copied raises, and the task is ended.
+--- Work for a task of a supervisor's, made before anything is started: what cannot be copied raises.
 -- @param fname the user's function, for errors
--- @param pid the task
 -- @param ... entry (a function above) and what follows the reference in its arguments
+function process.work(fname, ...) return core.encode_work(table.pack(...), fname) end
+
+--- Hand work to a task of the calling process that waits.
+-- @function hand_over
+-- @param pid the task
+-- @param work from `work`
 -- @return reference of a reply and of the end
-function process.hand_over(fname, pid, ...)
-  local ok, ref = pcall(core.send_request, pid, table.pack(...), fname)
-  if ok then return ref end
-  core.unlink(pid)
-  core.process_exit(pid, "shutdown") -- it waits, and traps no exits
-  return error(ref, 0)
-end
+process.hand_over = core.send_work
 
 --- The start functions of a supervisor's tasks.
 function process.start_waiting(owner) return core.spawn_link(process.wait, owner, core.ancestors()) end

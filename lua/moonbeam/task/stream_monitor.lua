@@ -20,11 +20,12 @@ local function start(m, position, item)
     return core.spawn_async(false, true, process.stream, 0, m.family, m.consumer, m.ref, position, m.fn,
       unpack(item, 1, item.n))
   end
+  local work = process.work("Task.Supervisor.async_stream", process.stream, m.family, m.consumer, m.ref, position, m.fn,
+    unpack(item, 1, item.n))
   local pid, reason = process.start_in(m.supervisor, m.shutdown)
   if pid == nil then return nil, reason end
   if m.linked then core.link(pid) end
-  return pid, process.hand_over("Task.Supervisor.async_stream", pid, process.stream, m.family, m.consumer, m.ref,
-    position, m.fn, unpack(item, 1, item.n))
+  return pid, process.hand_over(pid, work)
 end
 
 local function begin(m, item)

@@ -14,7 +14,7 @@ local options = require "moonbeam.internal.options"
 local process = require "moonbeam.task.process"
 local stream = require "moonbeam.task.stream"
 
-local self, type = core.self, type
+local self, type, unpack = core.self, type, table.unpack
 
 local TaskSupervisor = {}
 
@@ -59,17 +59,39 @@ local function work_of(fname, known, what, ...)
   return what, start[1], table.pack(table.unpack(start, 2, start.n))
 end
 
-local function begin(fname, linked, supervisor, shutdown, fn, ...)
+local function begin(fname, linked, supervisor, shutdown, work)
   local pid, reason = process.start_in(supervisor, shutdown, fname)
   if pid == nil then return process.refused(supervisor, reason) end
   if linked then core.link(pid) end
-  return {pid = pid, ref = process.hand_over(fname, pid, process.reply, process.family(), fn, ...), owner = self()}
+  return {pid = pid, ref = process.hand_over(pid, work), owner = self()}
+end
+
+-- What a refusal says of the work of {start = {fn, arguments...}}: it counts these as arguments from 2 on.
+local in_start = {"argument #(%d+)( of .-: )(.*)$", function(n, of, rest)
+  local step = string.format('field "start[%d]', n - 1)
+  if string.find(rest, "^it ") then
+    rest = step .. '"' .. string.sub(rest, 3)
+  elseif string.find(rest, '^field "') then
+    rest = step .. (string.sub(rest, 8, 8) == "[" and "" or ".") .. string.sub(rest, 8)
+  else
+    rest = step .. '", ' .. rest
+  end
+  return "argument #2" .. of .. rest
+end}
+
+-- The work of a function and its arguments, or of opts.start.
+local function work_for(fname, opts, entry, fn, arguments)
+  if not opts.start then return process.work(fname, entry, process.family(), fn, unpack(arguments, 1, arguments.n)) end
+  return check.renaming(in_start, pcall(process.work, fname, entry, process.family(), fn,
+    unpack(arguments, 1, arguments.n)))
 end
 
 local function async(fname, linked, supervisor, fn, ...)
-  if type(fn) == "function" then return begin(fname, linked, supervisor, nil, fn, ...) end
-  local opts, work, arguments = work_of(fname, async_options, fn, ...)
-  return begin(fname, linked, supervisor, opts.shutdown, work, table.unpack(arguments, 1, arguments.n))
+  if type(fn) == "function" then
+    return begin(fname, linked, supervisor, nil, process.work(fname, process.reply, process.family(), fn, ...))
+  end
+  local opts, called, arguments = work_of(fname, async_options, fn, ...)
+  return begin(fname, linked, supervisor, opts.shutdown, work_for(fname, opts, process.reply, called, arguments))
 end
 
 --- Start computing in a task of the supervisor, linked to the caller as `Task.async` does. See Elixir's
@@ -112,18 +134,18 @@ end
 -- local pid = Task.Supervisor.start_child(sup, {start = {sleep, "infinity"}, restart = "transient"})
 -- assert(Task.Supervisor.children(sup)[1] == pid)
 function TaskSupervisor.start_child(supervisor, fn, ...)
-  local opts, work, arguments = work_of("Task.Supervisor.start_child", child_options, fn, ...)
-  local family = process.family()
-  if opts.restart ~= nil and opts.restart ~= "temporary" then
+  local fname = "Task.Supervisor.start_child"
+  local opts, called, arguments = work_of(fname, child_options, fn, ...)
+  local work = work_for(fname, opts, process.run, called, arguments)
+  if opts.restart ~= nil and opts.restart ~= "temporary" then -- it can be copied
     return client.start_child(supervisor, {
-      id = "Task", start = {process.start_running, self(), family, work, arguments},
+      id = "Task", start = {process.start_running, self(), process.family(), called, arguments},
       restart = opts.restart, shutdown = opts.shutdown,
-    }, "Task.Supervisor.start_child")
+    }, fname)
   end
-  local pid, reason = process.start_in(supervisor, opts.shutdown, "Task.Supervisor.start_child")
+  local pid, reason = process.start_in(supervisor, opts.shutdown, fname)
   if pid == nil then return nil, reason end
-  local ref = process.hand_over("Task.Supervisor.start_child", pid, process.run, family, work,
-    table.unpack(arguments, 1, arguments.n))
+  local ref = process.hand_over(pid, work)
   core.demonitor(ref, "flush")
   return pid
 end
