@@ -118,8 +118,10 @@ static int handle_message(lua_State *L) {
     mb_host_bound(L); /* ends in finish_step when this raises */
     made = luaL_callmeta(L, 1, "__tostring");
     (void)mb_host_unbound(L);
-    if (made && lua_type(L, -1) == LUA_TSTRING) return 1;
-    text = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+    if (made && lua_type(L, -1) == LUA_TSTRING && !mb_host_is_reason(L, 1)) return 1; /* as lua does */
+    text = made && lua_type(L, -1) == LUA_TSTRING
+               ? lua_tostring(L, -1)
+               : lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   }
   mb_host_traceback(L, text);
   return 1;

@@ -74,6 +74,20 @@ describe("a scheduler", function()
     assert.equal("done\n", (run_script(program, "2>&1", reporting)))
   end)
 
+  it("reports with a place, or not at all, what fails in a slice that is long #time", function()
+    local output = helper.run_script([[
+      require("moonbeam").import()
+      local _, ref = spawn_monitor(function()
+        local function f() return 1 + f() end
+        f()
+      end)
+      spawn(function() receive() end)
+      receive{ {{"DOWN", ref, "process", any, any}} }
+    ]], "2>&1", reporting)
+    assert.truthy(output:find("stack overflow", 1, true), output)
+    assert.is_nil(output:find("stack traceback:\n[^\t]"), output)
+  end)
+
   it("reports no sum of what could be cut in between #time", function()
     local output = run_script([[
       local mb = require "moonbeam"

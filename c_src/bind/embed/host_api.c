@@ -94,6 +94,15 @@ void mb_host_interrupt(void) {
 
 int mb_host_is_exit(lua_State *L, int index) { return mb_is_exit(mb_heap_open(L), L, index); }
 
+int mb_host_is_reason(lua_State *L, int index) {
+  int is;
+  if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return 0;
+  mb_push_ref(mb_heap_open(L), L, MB_REF_REASON_MT);
+  is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
 int mb_host_raise_exit(lua_State *L) {
   struct mb_heap *h = mb_heap_open(L);
   h->script->said = 1;
@@ -103,6 +112,10 @@ int mb_host_raise_exit(lua_State *L) {
 
 void mb_host_traceback(lua_State *L, const char *text) {
   struct mb_heap *h = mb_heap_open(L);
+  if (text) {
+    lua_pushstring(L, text);
+    if (mb_push_hint(h, L, -1)) text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, -1));
+  }
   mb_push_traceback(h, L, mb_running(h), L, text, 1);
 }
 

@@ -68,6 +68,7 @@ void mb_host_interrupt(void);
 /* Whether the value at an index is what exit() raises, and raising it with the reason on the top of the stack, which
  * has been printed. */
 int mb_host_is_exit(lua_State *L, int index);
+int mb_host_is_reason(lua_State *L, int index); /* a table that is a reason, with the text of one */
 int mb_host_raise_exit(lua_State *L);
 
 /* For a message handler: push the traceback of what has failed, below a text; and keep that of an exit, the value at 1,

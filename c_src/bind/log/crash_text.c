@@ -2,6 +2,7 @@
  * from being made: a report is written in what is left of a dying process's time. */
 #include <string.h>
 
+#include "code/reason_text.h"
 #include "core/pid.h"
 #include "log/crash_report.h"
 
@@ -78,7 +79,7 @@ static void add_who(lua_State *L, luaL_Buffer *b, int first, int is_task) {
   luaL_addstring(b, " terminating\n** ");
 }
 
-void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_text) {
+void mb_push_crash_text(struct mb_heap *h, lua_State *L, int report, int short_text, int reason_text) {
   int first, is_task, is_server;
   luaL_Buffer b;
   luaL_checkstack(L, 3 * COUNT, NULL);
@@ -92,12 +93,17 @@ void mb_push_crash_text(lua_State *L, int report, int short_text, int reason_tex
   is_server = !is_task && !lua_isnil(L, first + BEHAVIOUR);
   if (is_server) shorten(L, first + LAST_MESSAGE, short_text);
   if (is_server && !lua_isnil(L, first + NAME)) shorten(L, first + NAME, short_text);
-  if (lua_type(L, first + EXPLANATION) == LUA_TSTRING)
+  if (lua_type(L, first + EXPLANATION) == LUA_TSTRING) {
     lua_copy(L, first + EXPLANATION, first + REASON);
-  else if (lua_isnil(L, first + ERROR))
+  } else if (lua_isnil(L, first + ERROR)) {
     shorten(L, first + REASON, reason_text);
-  else if (lua_type(L, first + ERROR) != LUA_TSTRING)
+  } else if (lua_type(L, first + ERROR) != LUA_TSTRING) {
     shorten(L, first + ERROR, short_text);
+  } else if (mb_push_hint(h, L, first + ERROR)) {
+    lua_pushfstring(L, "%s\n%s", lua_tostring(L, first + ERROR), lua_tostring(L, -1));
+    lua_replace(L, first + ERROR);
+    lua_pop(L, 1);
+  }
   luaL_buffinit(L, &b);
   add_who(L, &b, first, is_task);
   luaL_addstring(&b, lua_isnil(L, first + ERROR) ? "(stop) " : "(error) ");

@@ -169,7 +169,7 @@ int mb_log_make_entry(struct mb_heap *h, lua_State *L, enum mb_log_level level, 
   if (lua_type(L, KIND) != LUA_TSTRING || strcmp(lua_tostring(L, KIND), "crash") != 0) return 1;
   mb_log_push_function(h, L, "short");
   mb_log_push_function(h, L, "reason");
-  mb_push_crash_text(L, VALUE, PLACE + 1, PLACE + 2);
+  mb_push_crash_text(h, L, VALUE, PLACE + 1, PLACE + 2);
   lua_replace(L, TEXT);
   mb_push_crash_place(L, VALUE);
   lua_replace(L, PLACE);

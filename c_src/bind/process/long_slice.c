@@ -60,7 +60,7 @@ static int report(lua_State *L) {
                          stretch->signalled ? "without giving way" : "while it waited inside a C function (what blocks "
                                                                      "stops nobody in mb.blocking(fn, ...))");
   if (p->site) text = lua_pushfstring(L, "%s\nspawned at %s", text, p->site);
-  if (lua_getstack(of, of == L, &ar)) { /* without this function */
+  if (place(of) && lua_getstack(of, of == L, &ar)) { /* without this function */
     if (!stretch->signalled) text = lua_pushfstring(L, "%s; afterwards it was here", text);
     mb_push_traceback(h, L, p, of, text, of == L);
   }
@@ -79,6 +79,7 @@ void mb_long_slice_check(struct mb_heap *h, lua_State *L, lua_State *of) {
   if (stretch.ms * MS_NS < limit + mb_hook_patience(h, s->current) || !lua_checkstack(L, 4)) return;
   t->reported = slice_number(s);
   key = place(of);
+  if (!key && s->current->private_flags & MB_PRIVATE_FAILED) return; /* a report with its frames will come */
   if (!key) key = mb_hash_u64((uintptr_t)s->current->site) | 1; /* it has ended */
   if (t->places.count >= MOST_PLACES || mb_map_get(&t->places, key) || mb_map_put(&t->places, key, 1) != 0)
     return;

@@ -48,7 +48,9 @@ local function call_text(why, mfa, show, depth)
 end
 
 local function error_text(value, trace, show)
-  local text = "** (error) " .. (type(value) == "string" and value or show(value))
+  local hint = type(value) == "string" and string.find(value, "a nil value (", 1, true) and
+    require "moonbeam.internal.hints".of(value)
+  local text = "** (error) " .. (type(value) == "string" and value or show(value)) .. (hint and "\n" .. hint or "")
   if type(trace) ~= "string" or trace == "" or trace == HEAD then return text end
   return text .. "\n" .. trace
 end
