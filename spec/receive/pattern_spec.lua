@@ -284,6 +284,9 @@ describe("a pattern of its own", function()
     assert.same({true, "s"}, {match(travelled[3], {1, "s"})})
     assert.equal('{{"a", ignore, rest}, {maybe}, one_of({1, any}, {nil, is.string}), is(function<C>)}',
       mb.inspect(travelled, {width = 100}))
+    local matched, head, tail = mb.blocking(function(a, b) return match({a, b}, {"s", 1, 2}) end, one_of(is.string, any),
+      rest)
+    assert.same({true, "s", {1, 2}}, {matched, head, tail})
     assert.equal("ignore rest maybe", ("%s %s %s"):format(travelled[1][2], rest, maybe))
   end)
 end)
