@@ -5,7 +5,7 @@
 -- @module moonbeam.application.master
 
 local core = require "moonbeam.core"
-local exit_text = require "moonbeam.internal.exit_text"
+local exit_text = require "moonbeam.internal.exit_text".reason
 local inspect = require "moonbeam.internal.inspect"
 local reasons = require "moonbeam.internal.reasons"
 local started = require "moonbeam.application.started"
