@@ -102,7 +102,7 @@ local function start(spec, fname)
   end
   if type(reason) == "table" and reason[1] == "already_started" and reason[2] == core.process_whereis(
     process_name(spec.name)) then
-    reason = {"already_started", spec.name}
+    reason = core.reason{"already_started", spec.name}
   end
   return nil, reason
 end
@@ -196,9 +196,9 @@ end
 -- assert(select(2, Application.stop("chat"))[1] == "not_started")
 function Application.stop(name)
   local app = started.find(check_name(name, "Application.stop"))
-  if app == nil then return nil, {"not_started", name} end
+  if app == nil then return nil, core.reason{"not_started", name} end
   local ended, why = core.system(app.master, {"terminate", "normal"}, "infinity", "Application.stop")
-  if ended == false and why == "noproc" then return nil, {"not_started", name} end
+  if ended == false and why == "noproc" then return nil, core.reason{"not_started", name} end
   return true
 end
 

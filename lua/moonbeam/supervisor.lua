@@ -113,6 +113,12 @@ local function request(supervisor, name, ...)
   return client.call(supervisor, {name, ...}, "infinity", "Supervisor." .. name)
 end
 
+-- A start's results: a reason has its text.
+local function answered(pid, ...)
+  if pid == nil then return nil, core.reason((...)) end
+  return pid, ...
+end
+
 --- Add a child at the end and start it. See Elixir's `Supervisor.start_child/2`.
 -- @param supervisor pid, name or via table
 -- @param spec child
@@ -125,7 +131,7 @@ end
 function Supervisor.start_child(supervisor, spec)
   spec = child_spec.expand(spec)
   child_fields.check(spec, "Supervisor.start_child", 2)
-  return request(supervisor, "start_child", spec)
+  return answered(request(supervisor, "start_child", spec))
 end
 
 --- Stop a child. Its specification stays, unless it is temporary. See Elixir's `Supervisor.terminate_child/2`.

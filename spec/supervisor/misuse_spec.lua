@@ -72,6 +72,26 @@ describe("a child that cannot be meant", function()
       "({...}, {strategy = ...}))", message(Supervisor.start_link, {child{}, strategy = "one_for_one"}))
   end)
 
+  it("SUP-16 says as text what is expected", function()
+    local function said(...) return tostring((select(2, ...))) end
+    assert.equal('bad child specification, invalid mfa: {"Agent.start_link"}; expected is start = {function, arguments...}',
+      said(Supervisor.start_link({child{start = {"Agent.start_link"}}}, one_for_one)))
+    assert.equal("bad child specification, missing start; expected is start = {function, arguments...}",
+      said(Supervisor.start_link({{id = "a"}}, one_for_one)))
+    assert.equal('bad supervisor configuration, invalid strategy: "all"; expected is strategy = "one_for_one", ' ..
+      '"one_for_all" or "rest_for_one"; a DynamicSupervisor has the first only',
+      said(Supervisor.start_link({}, {strategy = "all"})))
+    local sup = Supervisor.start_link({}, one_for_one)
+    assert.equal('bad child specification, invalid shutdown: "soon"; expected is shutdown = ms, "infinity" or ' ..
+      '"brutal_kill"', said(Supervisor.start_child(sup, child{shutdown = "soon"})))
+    Supervisor.stop(sup)
+    sup = DynamicSupervisor.start_link()
+    assert.equal("bad child specification, invalid child spec: 5; expected is a module, {module, argument} or " ..
+      "{id =, start = {function, arguments...}}", said(DynamicSupervisor.start_child(sup, 5)))
+    DynamicSupervisor.stop(sup)
+    assert.equal('an application that has not been started: "db"', said(mb.Application.stop("db")))
+  end)
+
   it("SUP-15 returns nothing from its start function", function()
     mb.Process.flag("trap_exit", true)
     local nothing = "its start function returned nothing; a pid is expected (return Agent.start_link(...))"

@@ -19,7 +19,7 @@ function client.start_child(supervisor, spec, user)
   spec = child_spec.expand(spec)
   if not user then child_fields.check(spec, "DynamicSupervisor.start_child", 2) end -- the library's own are right
   local child, reason = child_spec.check_dynamic(spec)
-  if child == nil then return nil, reason end
+  if child == nil then return nil, core.reason(reason) end
   return client.request(supervisor, "start_child", child, user)
 end
 

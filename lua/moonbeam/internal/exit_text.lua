@@ -70,20 +70,46 @@ function tagged.EXIT(why, show, depth) return exit_text(why, show, depth - 1) en
 local titles = {
   bad_return_value = "bad return value: ", already_started = "already started: ", bad_call = "bad call: ",
   bad_cast = "bad cast: ", nodedown = "no connection to ", already_registered = "already registered: ",
+  not_started = "an application that has not been started: ",
 }
 for tag, title in next, titles do tagged[tag] = function(value, show) return title .. show(value) end end
 
--- What is wrong with children and options: {"start_spec", {"invalid_mfa", value}} and the like.
-local function ill_formed(title, none)
+-- What children and options are to be, by what is wrong with them.
+local child_expected = {
+  missing_id = "an id, any value", missing_start = "start = {function, arguments...}",
+  invalid_child_spec = "a module, {module, argument} or {id =, start = {function, arguments...}}",
+  invalid_mfa = "start = {function, arguments...}", duplicate_child_name = "another id for each",
+  invalid_restart_type = 'restart = "permanent", "transient" or "temporary"',
+  invalid_shutdown = 'shutdown = ms, "infinity" or "brutal_kill"', invalid_child_type = 'type = "worker" or "supervisor"',
+  invalid_modules = 'modules = a sequence of modules or "dynamic"', invalid_significant = "significant = true or false",
+  invalid_backoff = "backoff = {min, max}, ms, with 1 <= min <= max",
+}
+local supervisor_expected = {
+  invalid_strategy = 'strategy = "one_for_one", "one_for_all" or "rest_for_one"; a DynamicSupervisor has the first only',
+  invalid_intensity = "max_restarts = an integer >= 0", invalid_period = "max_seconds = an integer >= 1",
+  invalid_auto_shutdown = 'auto_shutdown = "never", "any_significant" or "all_significant"',
+  invalid_max_children = 'max_children = an integer >= 0 or "infinity"',
+  invalid_extra_arguments = "extra_arguments = a sequence",
+}
+
+-- The text of what is wrong: {"invalid_mfa", value} and the like, or "missing_id".
+local function ill_formed(title, expected)
   return function(why, show)
-    if type(why) == "table" and rawlen(why) == 2 and type(rawget(why, 1)) == "string" then
-      return title .. string.gsub(rawget(why, 1), "_", " ") .. ": " .. show(rawget(why, 2))
-    end
-    return title .. none .. show(why)
+    local tag, value = why, nil
+    if type(why) == "table" and rawlen(why) == 2 then tag, value = rawget(why, 1), rawget(why, 2) end
+    if type(tag) ~= "string" then return title .. "got: " .. show(why) end
+    local text = title .. string.gsub(tag, "_", " ")
+    if tag ~= why then text = text .. ": " .. show(value) end
+    return expected[tag] and text .. "; expected is " .. expected[tag] or text
   end
 end
-tagged.start_spec = ill_formed("bad child specification, ", "got: ")
-tagged.supervisor_data = ill_formed("bad supervisor configuration, ", "got: ")
+tagged.start_spec = ill_formed("bad child specification, ", child_expected)
+tagged.supervisor_data = ill_formed("bad supervisor configuration, ", supervisor_expected)
+
+-- Where a specification has been given by itself, so that its fault stands alone.
+for tag in next, child_expected do
+  tagged[tag] = function(value, show) return tagged.start_spec({tag, value}, show) end
+end
 
 function exit_text(reason, show, depth)
   if type(reason) ~= "table" or depth == 0 then return known[reason] or show(reason) end
