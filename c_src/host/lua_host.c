@@ -201,6 +201,13 @@ static int evaluating(lua_State *L) {
   return 0;
 }
 
+/* foreground(pid | nil): whom interrupts of the terminal are for from now on; nil: who has opened it */
+static int foreground(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  mb_set_foreground(h, lua_isnoneornil(L, 1) ? 0 : mb_check_pid(h, L, 1, "foreground", 1));
+  return 0;
+}
+
 static int caught(lua_State *L, int status, lua_KContext unused) {
   (void)unused;
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 2;
@@ -304,7 +311,7 @@ int luaopen_moonbeam_host(lua_State *L) {
       {"columns", columns},             {"rows", rows},
       {"prompt_comes", prompt_comes},
       {"end_with", end_with},
-      {"evaluating", evaluating},
+      {"evaluating", evaluating},       {"foreground", foreground},
       {"catch", catch},
       {"interrupt", interrupt},         {"use_globals", use_globals},
       {"listen", do_listen},

@@ -13,8 +13,8 @@ function feed.with(settings, ...)
   local file = assert(io.open(name, "w"))
   for _, line in ipairs{...} do file:write(line, "\n") end
   file:close()
-  local output, code = helper.run(("cd %s && cat %s | env HOME=/nonexistent %s %s -i %s"):format(
-    settings.directory or ".", name, settings.environment or "", moonbeam, settings.options or ""))
+  local output, code = helper.run(("cd %s && cat %s | env HOME=/nonexistent %s timeout %d %s -i %s"):format(
+    settings.directory or ".", name, settings.environment or "", 60 * helper.scale, moonbeam, settings.options or ""))
   os.remove(name)
   return output:match("^[^\n]*\n(.*)$"), code
 end

@@ -99,25 +99,52 @@ true
   end)
 
   it("REPL-21: another process asks for the prompt, and waits; the answer is y or n", function()
-    local function ask(scheduler)
+    local function ask(scheduler) -- and the shell waits for what comes of it
       return "me = self() p = Process.spawn(function() local x = outer() send(me, {self(), x}) end, {scheduler = " ..
-        scheduler .. "}) while Process.info(p, 'status') ~= 'waiting' do sleep(1) end"
+        scheduler .. "}) m = receive()"
     end
     for _, scheduler in ipairs{"'here'", "2"} do
       local output = from_pipe.with({options = "--schedulers 2 " .. file}, ask(scheduler), "what is this", "y",
-        "x, self() == me", "x = 12", "print('from there')", "continue()", "(function(m) return m[1] == p, m[2] end)(receive())")
+        "x, self() == me", "x = 12", "print('from there')", "continue()", "m[1] == p, m[2]")
       output = output:gsub("^Request to pry #PID<[%d.]+> at [^\n]*script.lua:5\n\n.-\n\n", "")
       assert.equal("y for yes or n for no is expected\n10\nfalse\nfrom there\n" ..
         "went on\ttrue\tnil\tone\t2\t12\t1\tup\ttrue\ntrue\n12\n", output)
     end
-    assert.matches("\nwent on\tnil\trefused\tone.*\n10\n$", (feed(ask("'here'"), "n", "receive()[2]")))
+    assert.matches("\nwent on\tnil\trefused\tone.*\n10\n$", (feed(ask("'here'"), "n", "m[2]")))
+  end)
+
+  it("REPL-21: a server may ask while the shell waits for its reply", function()
+    local t = keep(terminal.prompt("-i " .. file))
+    t:enter("S = {} function S.init(n) return 'ok', n end " ..
+      "function S.handle_call(x, from, n) local d = pry() return 'reply', n, n end", "mb%(2%)>$")
+    t:enter("GenServer.call(GenServer.start(S, 1), 'get', 'infinity')", "Request to pry #PID.*Allow%? %[Y/n%]$")
+    t:press("C-c") -- which is no, and leaves the call alone
+    t:await("\n1\nmb%(3%)>$")
+    t:enter("GenServer.call(GenServer.start(S, 1), 'get', 'infinity')", "Request to pry #PID.*Allow%? %[Y/n%]$")
+    t:enter("", "pry%(1%)>$")
+    t:enter("n = n + 1", "pry%(2%)>$")
+    t:type("half")
+    t:await("half$")
+    t:press("C-c")
+    t:await("half^C\n[^\n]+\npry%(2%)>$")
+    t:enter("continue()", "\n2\nmb%(4%)>$")
+    t:enter("print('begun') while true do end", "\nbegun$")
+    t:press("C-c")
+    t:await("%(error%) interrupted!\n.*mb%(4%)>$")
+    t:enter("GenServer.call(GenServer.start(S, 1), 'get', 'infinity')", "Request to pry #PID.*Allow%? %[Y/n%]$")
+    t:enter("", "pry%(1%)>$")
+    t:press("C-d")
+    t:await("\n1\nmb%(5%)>$")
+    t:enter("print('begun') Process.send_after(self(), 1, 100) receive() while true do end", "\nbegun$")
+    t:press("C-c")
+    t:await("%(error%) [^\n]*interrupted!\n.*mb%(5%)>$")
   end)
 
   it("REPL-21: those who ask are let in one after the other; who has died meanwhile is not asked about", function()
-    local output = feed("me = self() function ask(n) pry() send(me, n) end ps = {} for n = 1, 3 do " ..
-      "ps[n] = Process.spawn(ask, {scheduler = 'here'}, n) " ..
-      "while Process.info(ps[n], 'status') ~= 'waiting' do sleep(1) end end Process.exit(ps[2], 'kill')",
-      "y", "n", "continue()", "y", "n", "Process.exit(self(), 'kill')", "'back'", "receive(), receive(0)")
+    local output = feed("me = self() function ask(n) local next = ask pry() send(me, n) end spawn(ask, 1) one = receive()",
+      "y", "n", "ps = {} for k = 2, 3 do ps[k] = Process.spawn(next, {scheduler = 'here'}, k) " ..
+      "while Process.info(ps[k], 'status') ~= 'waiting' do sleep(1) end end Process.exit(ps[2], 'kill')", "continue()",
+      "y", "n", "Process.exit(self(), 'kill')", "'back'", "one, receive(0)")
     assert.equal(2, select(2, output:gsub("Request to pry", "")))
     assert.matches('%f[^\n]1\nRequest.*%f[^\n]3\n"back"\n1\nnil\n"timeout"\n$', output)
   end)

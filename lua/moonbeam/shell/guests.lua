@@ -27,10 +27,11 @@ local function let_in(s, asker)
   answer(asker, true)
 end
 
---- What the user is to be asked now: the prompt of the question; nil when there is none. It is asked when nobody is in
--- and the evaluator waits for a line. Before there is an evaluator there is nothing to ask.
+--- What the user is to be asked now: the prompt of the question; nil when there is none. It is asked when nobody is in,
+-- also while the evaluator runs a line, for that may wait for whoever asks. Before there is an evaluator there is nothing
+-- to ask.
 function guests.question(s)
-  while not s.question and not s.guest and (s.waiting or not s.evaluator) and s.asking[1] do
+  while not s.question and not s.guest and s.asking[1] do
     local asker = table.remove(s.asking, 1)
     if core.process_alive(asker.from[1]) then
       s.device.put(asker.text)

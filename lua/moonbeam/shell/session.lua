@@ -43,6 +43,9 @@ end
 local function read_on(s)
   local question = guests.question(s)
   local waiting = (s.guest or s).waiting
+  if s.settings.foreground and s.evaluator then -- whom the terminal's interrupt is for, while the evaluator runs a line
+    host.foreground(not question and not s.guest and not s.waiting and s.evaluator or nil)
+  end
   if question then
     s.device.read(question, true)
   elseif waiting then
@@ -72,7 +75,7 @@ end
 
 function requests.pry(s, from, text)
   guests.ask(s, from, text)
-  if (s.waiting or not s.evaluator) and not s.question then read_on(s) end
+  if not s.question and not s.guest then read_on(s) end
 end
 
 function requests.left(s, from)
