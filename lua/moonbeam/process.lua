@@ -205,17 +205,33 @@ Process.registered = core.process_registered
 -- @usage assert(#Process.list() >= 1)
 Process.list = core.process_list
 
+-- Of the memory, whether that is only the beginning: then it is a float.
+local function is_more(memory) return math.type(memory) == "float" end
+
 --- What is known of a process. See Elixir's `Process.info/2`.
 -- Keys: registered_name, status, message_queue_len, messages, links, monitored_by, monitors, trap_exit,
--- dictionary, reductions, memory, current_location, current_stacktrace, initial_location,
--- scheduler, parent. Messages and dictionary are copies. memory is in bytes, about what the process's messages and all
--- it can reach take, modules and code left out; only the beginning of what is very large is counted.
--- @function info
+-- dictionary, reductions, memory, current_location, current_stacktrace, initial_location, current_function,
+-- initial_call, group_leader, garbage_collection, scheduler, parent. Messages and dictionary are copies.
+--
+-- memory is in bytes, about what the process's messages and all it can reach take, modules and code left out, and
+-- of a stack the 200 innermost calls. What is large is gone through in small steps, between which others run, the
+-- process itself, too. current_function and initial_call are names, as tracebacks have them; garbage_collection is a table
+-- of what there is to know of the collector of the scheduler's heap, in which all its processes are: heap_bytes, running.
 -- @param pid
 -- @param[opt] key one, or a sequence of keys
 -- @return the value of one key, or a table by key of those asked for, or of all; nil when the process is dead
--- @usage assert(Process.info(self(), "status") == "running")
-Process.info = core.process_info
+-- @usage
+-- assert(Process.info(self(), "status") == "running")
+-- assert(Process.info(self(), {"links", "trap_exit"}).trap_exit == false)
+function Process.info(pid, key)
+  local info = core.process_info(pid, key)
+  if key == "memory" then
+    if is_more(info) then return require "moonbeam.internal.memory"(pid, info) end
+  elseif info ~= nil and (key == nil or type(key) == "table") and is_more(info.memory) then
+    info.memory = require "moonbeam.internal.memory"(pid, info.memory)
+  end
+  return info
+end
 
 local function is_absolute(opts, fname)
   if opts == nil then return false end

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "api/ask.h"
+#include "api/where.h"
 #include "codec/codec.h"
 #include "codec/message.h"
 #include "heap/arguments.h"
@@ -12,8 +13,6 @@
 #include "heap/private.h"
 #include "process/current.h"
 #include "process/direct.h"
-#include "process/entry.h"
-#include "process/lua_coroutine.h"
 #include "process/memory.h"
 #include "process/wait.h"
 
@@ -150,81 +149,6 @@ static void push_dictionary(struct mb_heap *h, lua_State *L, struct mb_process *
   lua_settop(L, top + 1);
 }
 
-/* The Lua thread whose stack is p's. The main chunk of stock Lua has none of its own: while it waits, the scheduler
- * runs inside its call. */
-static lua_State *stack_of(const struct mb_heap *h, lua_State *L, const struct mb_process *p) {
-  if (p->start) return NULL;
-  if (!(p->flags & MB_IN_PLACE)) return mb_coroutine(p);
-  return p == h->scheduler->current ? L : h->runner;
-}
-
-/* Push where the function on the top of L was defined, and pop that; 0 and nothing pushed when it is not the user's. */
-static int push_definition(struct mb_heap *h, lua_State *L) {
-  lua_Debug ar;
-  lua_getinfo(L, ">S", &ar);
-  if (ar.linedefined < 0 || mb_is_own(h, ar.source)) return 0;
-  lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
-  return 1;
-}
-
-/* Push where p's function was defined, or the outermost of the user's; of a process that has not started, where it was
- * spawned; nil when there is none. */
-static void push_initial_location(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  lua_State *co = stack_of(h, L, p);
-  lua_Debug ar;
-  if (mb_entry_push_function(L, p) && push_definition(h, L)) return;
-  for (int level = co ? mb_depth(co) : 0; level-- > 0 && lua_getstack(co, level, &ar);) {
-    lua_getinfo(co, "Sl", &ar);
-    if (ar.currentline <= 0 || mb_is_own(h, ar.source)) continue;
-    lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
-    return;
-  }
-  lua_pushstring(L, p->site); /* NULL: nil */
-}
-
-/* The threads in which p runs or waits, the innermost first: its own coroutines that it has resumed, and its stack. */
-enum { MOST_THREADS = 256 }; /* Lua nests 200 resumes at most */
-
-static int threads_of(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_State *threads[MOST_THREADS]) {
-  lua_State *co = stack_of(h, L, p);
-  int count = 0;
-  for (; co && count < MOST_THREADS; co = mb_resumed_by(co)) threads[count++] = co;
-  for (int i = 0; i < count / 2; i++) {
-    co = threads[i];
-    threads[i] = threads[count - 1 - i];
-    threads[count - 1 - i] = co;
-  }
-  return count;
-}
-
-/* Push "file:line" of the innermost line of the user's; of a process that has not started, where it was spawned; nil
- * when there is none. */
-static void push_current_location(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  lua_State *threads[MOST_THREADS];
-  int count = threads_of(h, L, p, threads);
-  for (int i = 0; i < count; i++) {
-    lua_Debug ar;
-    if (!mb_user_line(h, threads[i], 0, &ar)) continue;
-    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-    return;
-  }
-  lua_pushstring(L, p->site); /* NULL: nil */
-}
-
-/* Push the traceback of all threads in which p runs or waits, as of one stack. */
-static void push_stacktrace(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  static const char head[] = "stack traceback:";
-  lua_State *threads[MOST_THREADS];
-  int count = threads_of(h, L, p, threads);
-  lua_pushstring(L, head);
-  for (int i = 0; i < count; i++) {
-    mb_push_traceback(h, L, p, threads[i], NULL, 0);
-    lua_pushstring(L, lua_tostring(L, -1) + sizeof head - 1);
-    lua_replace(L, -2);
-    lua_concat(L, 2);
-  }
-}
-
 static const char *status_of(const struct mb_process *p) {
   return p->state == MB_RUNNING ? "running" : p->state == MB_WAITING ? "waiting" : "runnable";
 }
@@ -262,8 +186,54 @@ static void push_reductions(struct mb_heap *h, lua_State *L, struct mb_process *
   lua_pushinteger(L, (lua_Integer)p->reductions);
 }
 
+/* An integer; as a float: there is more. The module Process finds the rest. */
 static void push_memory(struct mb_heap *h, lua_State *L, struct mb_process *p) {
-  lua_pushinteger(L, (lua_Integer)mb_memory_of(h, L, p, stack_of(h, L, p)));
+  int whole;
+  size_t bytes;
+  mb_memory_push_walk(h, L, p, mb_stack_of(h, L, p), MB_WALK_SMALL);
+  whole = mb_memory_step(h, L, -1);
+  bytes = mb_memory_walked(L, -1);
+  lua_pop(L, 1);
+  if (whole)
+    lua_pushinteger(L, (lua_Integer)bytes);
+  else
+    lua_pushnumber(L, (lua_Number)bytes);
+}
+
+/* memory_walk(pid) -> what memory_step takes, nil: it does not live here */
+static int memory_walk(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *p = mb_process_in(h, mb_to_pid(L, 1));
+  if (!p) return 0;
+  mb_direct_to_mailbox(h, L, p);
+  mb_memory_push_walk(h, L, p, mb_stack_of(h, L, p), MB_WALK_LARGE);
+  return 1;
+}
+
+/* memory_step(walk, skip) -> bytes, at the end, else nil. Raises when the table in which it stands has changed; with
+ * skip the rest of that is left out. */
+static int memory_step(lua_State *L) {
+  luaL_checkudata(L, 1, MB_WALK_TYPE);
+  if (lua_toboolean(L, 2)) mb_memory_skip(L, 1);
+  if (!mb_memory_step(mb_heap_of(L), L, 1)) return 0;
+  lua_pushinteger(L, (lua_Integer)mb_memory_walked(L, 1));
+  return 1;
+}
+
+static void push_leader(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  (void)h;
+  mb_push_id_or_nil(L, p->leader);
+}
+
+/* What there is to know of the collector that p's values have with those of others. */
+static void push_collector(struct mb_heap *h, lua_State *L, struct mb_process *p) {
+  (void)h;
+  (void)p;
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, (lua_Integer)lua_gc(L, LUA_GCCOUNT) * 1024 + lua_gc(L, LUA_GCCOUNTB));
+  lua_setfield(L, -2, "heap_bytes");
+  lua_pushboolean(L, lua_gc(L, LUA_GCISRUNNING));
+  lua_setfield(L, -2, "running");
 }
 
 static void push_scheduler(struct mb_heap *h, lua_State *L, struct mb_process *p) {
@@ -291,9 +261,13 @@ static const struct {
              {"dictionary", push_dictionary},
              {"reductions", push_reductions},
              {"memory", push_memory},
-             {"current_location", push_current_location},
-             {"current_stacktrace", push_stacktrace},
-             {"initial_location", push_initial_location},
+             {"current_location", mb_push_current_location},
+             {"current_stacktrace", mb_push_stacktrace},
+             {"initial_location", mb_push_initial_location},
+             {"current_function", mb_push_current_function},
+             {"initial_call", mb_push_initial_call},
+             {"group_leader", push_leader},
+             {"garbage_collection", push_collector},
              {"scheduler", push_scheduler},
              {"parent", push_parent}};
 enum { KEY_COUNT = sizeof infos / sizeof *infos };
@@ -323,7 +297,12 @@ static int check_info_key(struct mb_heap *h, lua_State *L, int at) {
   wanted = lua_tostring(L, at);
   for (int key = 0; key < KEY_COUNT; key++)
     if (strcmp(infos[key].name, wanted) == 0) return key;
-  return mb_bad_argument(h, L, "Process.info", 2, "unknown key '%s'", mb_push_short(L, wanted));
+  lua_pushfstring(L, "unknown key '%s'; keys: %s", mb_push_short(L, wanted), infos[0].name);
+  for (int key = 1; key < KEY_COUNT; key++) {
+    lua_pushfstring(L, ", %s", infos[key].name);
+    lua_concat(L, 2);
+  }
+  return mb_bad_argument(h, L, "Process.info", 2, "%s", lua_tostring(L, -1));
 }
 
 static void answer_infos(struct mb_heap *h, lua_State *L, const struct mb_query *q) {
@@ -356,6 +335,8 @@ void mb_open_info(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"process_alive", process_alive},
                                        {"process_list", process_list},
                                        {"process_info", process_info},
+                                       {"memory_walk", memory_walk},
+                                       {"memory_step", memory_step},
                                        {NULL, NULL}};
   mb_set_functions(h, L, functions);
 }

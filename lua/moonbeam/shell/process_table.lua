@@ -2,6 +2,7 @@
 -- @module moonbeam.shell.process_table
 
 local core = require "moonbeam.core"
+local Process = require "moonbeam.process"
 
 local process_table = {}
 
@@ -36,7 +37,7 @@ process_table.mt = {
 }
 
 local function row(pid)
-  local function info(what) return core.process_info(pid, what) end
+  local function info(what) return Process.info(pid, what) end
   return {
     pid = pid, ["name or function"] = info("registered_name") or info("initial_location") or "-",
     reductions = info("reductions"), memory = info("memory"), mailbox = info("message_queue_len"),
@@ -50,7 +51,7 @@ end
 function process_table.new(key)
   local found = {}
   for _, pid in ipairs(core.process_list()) do
-    local value = core.process_info(pid, key)
+    local value = Process.info(pid, key)
     if value then found[#found + 1] = {pid = pid, value = value} end
   end
   table.sort(found, function(a, b)
