@@ -348,6 +348,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   mb_open_setting(h, L);
   mb_open_log(h, L);
   mb_open_log_handler(h, L);
+  mb_open_log_level(h, L);
   mb_open_server(h, L);
   mb_open_system(h, L);
   mb_open_ending(h, L);

@@ -24,6 +24,7 @@ void mb_open_setting(struct mb_heap *h, lua_State *L);
 void mb_open_value(struct mb_heap *h, lua_State *L);
 void mb_open_log(struct mb_heap *h, lua_State *L);
 void mb_open_log_handler(struct mb_heap *h, lua_State *L);
+void mb_open_log_level(struct mb_heap *h, lua_State *L);
 void mb_open_system(struct mb_heap *h, lua_State *L);
 void mb_open_ending(struct mb_heap *h, lua_State *L);
 void mb_open_os(struct mb_heap *h, lua_State *L);

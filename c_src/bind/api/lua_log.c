@@ -1,6 +1,9 @@
 /* The functions of the log, for moonbeam.logger.log and Logger: making entries, settings, reports of crashes. */
+#include <stdio.h>
+#include <string.h>
 
 #include "api/api.h"
+#include "api/log_level.h"
 #include "codec/codec.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
@@ -20,23 +23,31 @@ struct mb_lua_log {
   uint32_t outside_flags; /* as p->private_flags, for the finalizer that runs */
 };
 
-/* The greater pressure of the two backlogs; *rush: the number of the rush. */
+/* The pressure of all backlogs: one from which nobody takes does not keep those who log from waiting for another one.
+ * *rush: the number of the rush. */
 static enum mb_pressure pressure_of(struct mb_log *log, unsigned *rush) {
-  enum mb_pressure writer, handler = MB_NO_PRESSURE;
+  enum mb_pressure all;
   *rush = 0;
-  writer = mb_writer_pressure(log->writer, rush);
-  if (atomic_load_explicit(&log->active, memory_order_relaxed)) {
+  all = mb_writer_pressure(log->writer, rush);
+  for (int i = 0; i < mb_log_handler_count(log); i++) {
+    struct mb_log_handler *to = &log->handlers[i];
+    enum mb_pressure pressure;
+    if (!atomic_load_explicit(&to->active, memory_order_relaxed)) continue;
     pthread_mutex_lock(&log->mutex);
-    handler = mb_backlog_pressure(&log->events, rush);
+    pressure = mb_backlog_pressure(&to->events, rush);
     pthread_mutex_unlock(&log->mutex);
+    if (pressure == MB_PRESSED || all == MB_NO_PRESSURE) all = pressure;
   }
-  return writer > handler ? writer : handler;
+  return all;
 }
 
-/* The handler's process, and those that it has spawned: what waits for them to go on is the backlog itself. */
+/* A handler's process, and those that it has spawned: what waits for them to go on is the backlog itself. */
 static int is_waited_for(struct mb_log *log, struct mb_process *p) {
-  mb_pid handler = atomic_load_explicit(&log->process, memory_order_relaxed);
-  return handler && (mb_pid_of(p) == handler || p->parent == handler);
+  for (int i = 0; i < mb_log_handler_count(log); i++) {
+    mb_pid handler = atomic_load_explicit(&log->handlers[i].process, memory_order_relaxed);
+    if (handler && (mb_pid_of(p) == handler || p->parent == handler)) return 1;
+  }
+  return 0;
 }
 
 static int is_in_vain(struct mb_log *log, uint16_t rush) {
@@ -88,7 +99,7 @@ static struct mb_log *log_of(const struct mb_heap *h) { return h->log; }
 static int log_entry(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   enum mb_log_level level = (enum mb_log_level)luaL_checkoption(L, 1, NULL, mb_log_levels);
-  if (level == MB_LOG_NONE || !mb_log_wants(log_of(h), level)) {
+  if (!mb_log_wants(log_of(h), level)) {
     lua_pushboolean(L, 1);
     return 1;
   }
@@ -96,30 +107,42 @@ static int log_entry(lua_State *L) {
   return log_value(h, L, level, MB_LOG_BY_RUNTIME);
 }
 
-/* Logger.debug and the others; upvalue 2: the level */
-static int log_at(lua_State *L) {
-  struct mb_heap *h = mb_heap_of(L);
-  enum mb_log_level level = (enum mb_log_level)lua_tointeger(L, lua_upvalueindex(2));
-  if (mb_log_wants(log_of(h), level)) {
-    const char *name = lua_pushfstring(L, "Logger.%s", mb_log_levels[level]);
-    lua_insert(L, 1);
-    if (lua_isnone(L, 2)) return mb_bad_argument(h, L, name, 1, "message expected, got no value");
-    if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3)) return mb_bad_type(h, L, name, 2, "table of metadata", 3);
-    lua_remove(L, 1);
+/* An argument that is no metadata: what who knows other libraries means by it, and the way out. */
+static int bad_metadata(struct mb_heap *h, lua_State *L, const char *name, int message) {
+  const char *got = mb_type_name(h, L, message + 1), *text = "...";
+  if (lua_type(L, message) == LUA_TSTRING) text = mb_push_short(L, lua_tostring(L, message));
+  return mb_bad_argument(h, L, name, message + 1,
+                         "table of metadata expected, got %s; no values are filled in: log (\"%s\"):format(...), or "
+                         "a function that makes the text, which is called when the level is on",
+                         got, text);
+}
+
+/* An entry of a user's, at the level's name, with the message at stack index `message`. */
+static int log_by_user(struct mb_heap *h, lua_State *L, enum mb_log_level level, const char *function, int message) {
+  if (mb_log_passes(log_of(h), level) && mb_log_is_wanted(h, L, level)) {
+    char name[MB_FUNCTION_NAME];
+    snprintf(name, sizeof name, "Logger.%s", function);
+    if (lua_isnone(L, message)) return mb_bad_argument(h, L, name, message, "message expected, got no value");
+    if (!lua_isnoneornil(L, message + 1) && !lua_istable(L, message + 1)) return bad_metadata(h, L, name, message);
+    if (message == 2) lua_remove(L, 1);
     return log_value(h, L, level, MB_LOG_BY_USER);
   }
   lua_pushboolean(L, 1);
   return 1;
 }
 
-/* log_level([level]) -> the level before */
-static int log_level(lua_State *L) {
-  struct mb_log *log = log_of(mb_heap_of(L));
-  int old = atomic_load_explicit(&log->level, memory_order_relaxed);
-  if (!lua_isnoneornil(L, 1))
-    atomic_store_explicit(&log->level, luaL_checkoption(L, 1, NULL, mb_log_levels), memory_order_relaxed);
-  lua_pushstring(L, mb_log_levels[old]);
-  return 1;
+/* Logger.debug and the others; upvalue 2: the level */
+static int log_at(lua_State *L) {
+  enum mb_log_level level = (enum mb_log_level)lua_tointeger(L, lua_upvalueindex(2));
+  return log_by_user(mb_heap_of(L), L, level, mb_log_levels[level], 1);
+}
+
+/* Logger.log(level, message [, metadata]) -> true */
+static int log_named(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  int level = mb_log_level_of(L, 1, MB_LOG_DEBUG, MB_LOG_EMERGENCY);
+  if (level < 0) return mb_log_check_level(h, L, "Logger.log", 1, MB_LOG_DEBUG, MB_LOG_EMERGENCY);
+  return log_by_user(h, L, (enum mb_log_level)level, "log", 2);
 }
 
 /* log_write(text, place | nil [, level, time]): with a level, in the default format; a report has a place */
@@ -133,6 +156,30 @@ static int log_write(lua_State *L) {
     mb_log_write(log, (enum mb_log_level)luaL_checkoption(L, 3, NULL, mb_log_levels), (int64_t)luaL_checkinteger(L, 4),
                  text, size, place);
   return 0;
+}
+
+/* log_colors([on | "terminal"]) -> whether texts for stderr had the colours of their levels before; from now on: always,
+ * never, or as at first */
+static int log_colors(lua_State *L) {
+  struct mb_log *log = log_of(mb_heap_of(L));
+  int old = atomic_load_explicit(&log->colors, memory_order_relaxed);
+  if (!lua_isnoneornil(L, 1)) {
+    int on = lua_isboolean(L, 1) ? lua_toboolean(L, 1) : log->shows_colors;
+    atomic_store_explicit(&log->colors, on, memory_order_relaxed);
+  }
+  lua_pushboolean(L, old);
+  return 1;
+}
+
+/* log_place() -> chunk name, line, name of the function or nil: the user's code that logs; nothing: there is none */
+static int log_place(lua_State *L) {
+  lua_Debug ar;
+  if (!mb_user_line(mb_heap_of(L), L, 1, &ar)) return 0;
+  lua_getinfo(L, "n", &ar);
+  lua_pushstring(L, ar.source);
+  lua_pushinteger(L, ar.currentline);
+  lua_pushstring(L, *ar.what == 'm' ? "main chunk" : ar.name);
+  return 3;
 }
 
 /* log_enter() -> whether the calling process, or a finalizer, was not at work on an entry; it is now, until
@@ -155,12 +202,18 @@ static int log_leave(lua_State *L) {
 
 /* Settings */
 
-/* log_configure(value | nil): how texts are made, for all heaps; nil: as at first. Raises when it cannot travel. */
+/* log_configure(value | nil, version | nil, styled, floor [, lowest]) -> whether that was done: how texts are made and
+ * who gets events, for all heaps; nil: as at first. styled: whether a text is not written as it is; floor: the level
+ * below which no handler takes anything; lowest: the lowest of modules' levels. Nothing is done when there have been
+ * others than those of this version. Raises when it cannot travel. */
 static int log_configure(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = log_of(h);
   struct mb_reason *settings = NULL, *old;
-  lua_settop(L, 1);
+  int always = lua_isnoneornil(L, 2), styled = lua_toboolean(L, 3), done;
+  unsigned expected = (unsigned)luaL_optinteger(L, 2, 0), version;
+  enum mb_log_level floor = (enum mb_log_level)luaL_checkoption(L, 4, NULL, mb_log_levels);
+  int lowest = lua_isnoneornil(L, 5) ? -1 : luaL_checkoption(L, 5, NULL, mb_log_levels);
   if (!lua_isnil(L, 1)) {
     const struct mb_buffer *out;
     mb_encode(h, L, 1, 1, "configure Logger", &out);
@@ -168,38 +221,48 @@ static int log_configure(lua_State *L) {
     if (!settings) return mb_no_memory(L);
   }
   pthread_mutex_lock(&log->mutex);
-  old = log->settings;
-  log->settings = settings;
-  if (settings) log->versions++;
-  /* release: partner of the acquire in log_settings */
-  atomic_store_explicit(&log->version, settings ? log->versions : 0, memory_order_release);
+  version = atomic_load_explicit(&log->version, memory_order_relaxed);
+  done = always || version == expected;
+  old = done ? log->settings : settings;
+  if (done) {
+    log->settings = settings;
+    /* release: partner of the acquire in log_settings */
+    atomic_store_explicit(&log->version, version + 1 ? version + 1 : 1, memory_order_release);
+    atomic_store_explicit(&log->styled, styled, memory_order_relaxed);
+    mb_log_set_floor(log, floor);
+    if (lowest >= 0) mb_log_override(log, MB_LOG_OF_MODULES, (enum mb_log_level)lowest);
+  }
   pthread_mutex_unlock(&log->mutex);
   mb_reason_release(old);
-  return 0;
+  lua_pushboolean(L, done);
+  return 1;
 }
 
 static int push_settings(lua_State *L) {
   return mb_decode(lua_touserdata(L, 1), L, ((const struct mb_reason *)lua_touserdata(L, 2))->data);
 }
 
-/* log_settings() -> what log_configure has set, or nil; the same value until it is set again */
+/* log_settings() -> what log_configure has set, or nil, and its version; the same value until it is set again */
 static int log_settings(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = log_of(h);
   unsigned version = atomic_load_explicit(&log->version, memory_order_acquire);
-  if (version && version != h->lua_log->version) {
+  if (version != h->lua_log->version) {
     struct mb_reason *settings;
-    int status;
+    int status = LUA_OK;
     pthread_mutex_lock(&log->mutex);
-    settings = mb_reason_retain(log->settings);
+    settings = log->settings ? mb_reason_retain(log->settings) : NULL;
     version = atomic_load_explicit(&log->version, memory_order_relaxed);
     pthread_mutex_unlock(&log->mutex);
-    if (!settings) return 0;
-    lua_pushcfunction(L, push_settings);
-    lua_pushlightuserdata(L, h);
-    lua_pushlightuserdata(L, settings);
-    status = lua_pcall(L, 2, 1, 0);
-    mb_reason_release(settings);
+    if (settings) {
+      lua_pushcfunction(L, push_settings);
+      lua_pushlightuserdata(L, h);
+      lua_pushlightuserdata(L, settings);
+      status = lua_pcall(L, 2, 1, 0);
+      mb_reason_release(settings);
+    } else {
+      lua_pushnil(L);
+    }
     if (status == LUA_ERRMEM) return lua_error(L);
     if (status != LUA_OK) { /* entries are made as at first here, until there are others */
       mb_log_failure(h, L);
@@ -209,9 +272,12 @@ static int log_settings(lua_State *L) {
     lua_rawseti(L, LUA_REGISTRYINDEX, h->ref[MB_REF_LOG_SETTINGS]);
     h->lua_log->version = version;
   }
-  if (!version) return 0;
-  mb_push_ref(h, L, MB_REF_LOG_SETTINGS);
-  return 1;
+  if (version)
+    mb_push_ref(h, L, MB_REF_LOG_SETTINGS);
+  else
+    lua_pushnil(L);
+  lua_pushinteger(L, version);
+  return 2;
 }
 
 /* crash_report(reason) -> the report of how the running process ends, which it logs; see crash.h */
@@ -254,8 +320,10 @@ static int system_time(lua_State *L) {
 
 void mb_open_log(struct mb_heap *h, lua_State *L) {
   static const luaL_Reg functions[] = {{"log", log_entry},
-                                       {"log_level", log_level},
+                                       {"log_named", log_named},
                                        {"log_write", log_write},
+                                       {"log_colors", log_colors},
+                                       {"log_place", log_place},
                                        {"log_enter", log_enter},
                                        {"log_leave", log_leave},
                                        {"log_configure", log_configure},
@@ -268,7 +336,7 @@ void mb_open_log(struct mb_heap *h, lua_State *L) {
                                        {NULL, NULL}};
   h->lua_log = mb_heap_part(L, sizeof *h->lua_log);
   mb_set_functions(h, L, functions);
-  for (int level = MB_LOG_DEBUG; level < MB_LOG_NONE; level++) { /* log_debug and so on */
+  for (int level = MB_LOG_DEBUG; level <= MB_LOG_EMERGENCY; level++) { /* log_debug and so on */
     const char *name = lua_pushfstring(L, "log_%s", mb_log_levels[level]);
     lua_pushlightuserdata(L, h);
     lua_pushinteger(L, level);

@@ -101,7 +101,7 @@ static int census(lua_State *L) {
               atomic_load_explicit(&s->delayed_count, memory_order_relaxed);
     messages += atomic_load_explicit(&s->messages, memory_order_relaxed);
   }
-  if (atomic_load(&h->log->process)) processes--; /* the handler's is the log's own */
+  processes -= mb_log_processes(h->log); /* they are the log's own */
   mb_pool_count(h->pool, &pool);
   lua_createtable(L, 0, 16);
   set_integer(L, "processes", processes);

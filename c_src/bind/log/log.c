@@ -17,12 +17,29 @@ enum {
   HEAD_SIZE = 64
 };
 
-const char *const mb_log_levels[] = {"debug", "info", "warning", "error", "none", NULL};
+const char *const mb_log_levels[] = {"all",   "debug",    "info",  "notice",    "warning",
+                                     "error", "critical", "alert", "emergency", "none", NULL};
 
 int64_t mb_system_time(void) {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The colours of levels, as logger/text.lua has them at first; NULL: as the terminal has it. */
+static const char *const colors[] = {
+    [MB_LOG_DEBUG] = "\33[36m", [MB_LOG_WARNING] = "\33[33m", [MB_LOG_ERROR] = "\33[31m", [MB_LOG_CRITICAL] = "\33[31m",
+    [MB_LOG_ALERT] = "\33[31m", [MB_LOG_EMERGENCY] = "\33[31m", [MB_LOG_NONE] = NULL};
+static const char color_end[] = "\33[0m";
+
+static const char *color_of(const struct mb_log *log, enum mb_log_level level) {
+  return atomic_load_explicit(&log->colors, memory_order_relaxed) ? colors[level] : NULL;
+}
+
+/* Whether stderr shows colours, and its user has not said that none are wanted: see no-color.org. */
+static int shows_colors(void) {
+  const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+  return isatty(STDERR_FILENO) && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
 }
 
 static size_t head(char *text, enum mb_log_level level, int64_t time) {
@@ -61,11 +78,47 @@ static void end_on_screen(const void *screen) { mb_screen_end(screen, MB_WRITTEN
 
 int mb_log_init(struct mb_log *log) {
   static const struct mb_writer_frame frame = {is_screen, begin_on_screen, end_on_screen};
-  *log = (struct mb_log){.level = MB_LOG_INFO, .events = {.limit = LIMIT}};
+  memset(log, 0, sizeof *log);
+  log->lowest = MB_LOG_NONE;
+  log->handlers[MB_LOG_DEFAULT].used = 1;
+  for (int i = 0; i < MB_LOG_MOST_HANDLERS; i++) log->handlers[i].events.limit = LIMIT;
+  atomic_init(&log->level, MB_LOG_INFO);
+  atomic_init(&log->gate, MB_LOG_INFO);
+  atomic_init(&log->handler_count, 1);
+  log->shows_colors = shows_colors();
+  atomic_init(&log->colors, log->shows_colors);
   log->writer = mb_writer_new(STDERR_FILENO, LIMIT, notice, &frame);
   if (!log->writer) return -1;
   pthread_mutex_init(&log->mutex, NULL);
   return 0;
+}
+
+/* Levels */
+
+/* The mutex is held. */
+static void set_gate(struct mb_log *log) {
+  int gate = atomic_load_explicit(&log->level, memory_order_relaxed);
+  if (gate > log->lowest) gate = log->lowest;
+  if (gate < log->floor) gate = log->floor;
+  atomic_store_explicit(&log->gate, gate, memory_order_relaxed);
+}
+
+void mb_log_set_level(struct mb_log *log, enum mb_log_level level) {
+  pthread_mutex_lock(&log->mutex);
+  atomic_store_explicit(&log->level, (int)level, memory_order_relaxed);
+  set_gate(log);
+  pthread_mutex_unlock(&log->mutex);
+}
+
+void mb_log_override(struct mb_log *log, enum mb_log_overrides whose, enum mb_log_level level) {
+  atomic_fetch_or_explicit(&log->overrides, (int)whose, memory_order_relaxed);
+  if ((int)level < log->lowest) log->lowest = (int)level;
+  set_gate(log);
+}
+
+void mb_log_set_floor(struct mb_log *log, enum mb_log_level floor) {
+  log->floor = (int)floor;
+  set_gate(log);
 }
 
 /* To the writer */
@@ -75,16 +128,21 @@ void mb_log_pass_mark(struct mb_log *log, struct mb_record *e) {
   mb_writer_put(log->writer, e);
 }
 
-void mb_log_deinit(struct mb_log *log) {
-  if (!log->writer) return;
-  free(log->taken);
-  for (uint64_t missing; mb_backlog_any(&log->events);) {
-    struct mb_record *e = mb_backlog_take(&log->events, &missing);
+/* Nobody handles events any more; who waits for those before a mark is told when the rest is written. */
+static void drop_events(struct mb_log *log, struct mb_log_handler *to) {
+  free(to->taken);
+  for (uint64_t missing; mb_backlog_any(&to->events);) {
+    struct mb_record *e = mb_backlog_take(&to->events, &missing);
     if (e && e->kind == MB_EVENT_MARK)
       mb_log_pass_mark(log, e);
     else
       free(e);
   }
+}
+
+void mb_log_deinit(struct mb_log *log) {
+  if (!log->writer) return;
+  for (int i = 0; i < MB_LOG_MOST_HANDLERS; i++) drop_events(log, &log->handlers[i]);
   mb_writer_free(log->writer);
   mb_reason_release(log->settings);
   mb_reason_release(log->wake);
@@ -92,25 +150,37 @@ void mb_log_deinit(struct mb_log *log) {
   log->writer = NULL;
 }
 
+static char *append(char *at, const char *text, size_t size) {
+  memcpy(at, text, size);
+  return at + size;
+}
+
+/* color: NULL: none. It ends before the end of the line. */
 static void put(struct mb_log *log, const char *first, size_t first_size, const char *text, size_t size,
-                const char *place) {
-  int whole = first_size + size > 0 && (size ? text[size - 1] : first[first_size - 1]) == '\n';
-  struct mb_record *e = mb_record_report(MB_WRITE_TEXT, first_size + size + !whole, place, place ? strlen(place) : 0);
+                const char *place, const char *color) {
+  size_t color_size = color ? strlen(color) : 0, end_size = color ? sizeof color_end - 1 : 0;
+  int whole = size > 0 && text[size - 1] == '\n';
+  struct mb_record *e;
+  char *at;
+  size -= (size_t)whole;
+  e = mb_record_report(MB_WRITE_TEXT, color_size + first_size + size + end_size + 1, place, place ? strlen(place) : 0);
   if (!e) return; /* memory is out */
-  memcpy(e->bytes, first, first_size);
-  memcpy(e->bytes + first_size, text, size);
-  if (!whole) e->bytes[e->size - 1] = '\n';
+  at = append(e->bytes, color ? color : "", color_size);
+  at = append(at, first, first_size);
+  at = append(at, text, size);
+  at = append(at, color_end, end_size);
+  *at = '\n';
   mb_writer_put(log->writer, e);
 }
 
 void mb_log_write(struct mb_log *log, enum mb_log_level level, int64_t time, const char *text, size_t size,
                   const char *place) {
   char first[HEAD_SIZE];
-  put(log, first, head(first, level, time), text, size, place);
+  put(log, first, head(first, level, time), text, size, place, color_of(log, level));
 }
 
 void mb_log_write_raw(struct mb_log *log, const char *text, size_t size, const char *place) {
-  put(log, "", 0, text, size, place);
+  put(log, "", 0, text, size, place, NULL);
 }
 
 /* Entries of Lua and C */
@@ -138,8 +208,8 @@ static void push_kind(lua_State *L, int index) {
 
 /* Whether a text is written as it is: nobody has asked for another format or set a handler. */
 static int is_plain(struct mb_log *log) {
-  return !atomic_load_explicit(&log->active, memory_order_relaxed) &&
-         !atomic_load_explicit(&log->version, memory_order_relaxed);
+  return !atomic_load_explicit(&log->handlers[MB_LOG_DEFAULT].active, memory_order_relaxed) &&
+         !atomic_load_explicit(&log->styled, memory_order_relaxed);
 }
 
 static void write_text(struct mb_log *log, lua_State *L, int at, enum mb_log_level level, const char *place) {

@@ -14,38 +14,45 @@
 
 enum { SETTLE_MS = 1000, GRANT_NS = 10000000 };
 
-int mb_log_event(struct mb_heap *h, struct mb_record *e) {
+size_t mb_log_processes(const struct mb_log *log) {
+  size_t n = 0;
+  for (int i = 0; i < mb_log_handler_count(log); i++) n += atomic_load(&log->handlers[i].process) != 0;
+  return n;
+}
+
+int mb_log_event(struct mb_heap *h, struct mb_log_handler *to, struct mb_record *e) {
   struct mb_log *log = h->log;
   struct mb_signal *wake = mb_signal_take(h->scheduler, MB_MESSAGE, log->wake->size);
   struct mb_record *replaced = NULL;
   int accepted, dropped = 0, tell = 0;
-  mb_pid to;
+  mb_pid process;
   if (wake) memcpy(wake->data, log->wake->data, log->wake->size);
   pthread_mutex_lock(&log->mutex);
-  to = atomic_load_explicit(&log->process, memory_order_relaxed);
+  process = atomic_load_explicit(&to->process, memory_order_relaxed);
   /* a mark stands behind what is left for a handler that is no more, too */
-  accepted = atomic_load_explicit(&log->active, memory_order_relaxed) || (to && e->kind == MB_EVENT_MARK);
-  if (accepted && e->kind == MB_EVENT_HANDLER && log->events.tail && log->events.tail->kind == MB_EVENT_HANDLER) {
+  accepted = atomic_load_explicit(&to->active, memory_order_relaxed) || (process && e->kind == MB_EVENT_MARK);
+  if (accepted && e->kind == MB_EVENT_HANDLER && to->events.tail && to->events.tail->kind == MB_EVENT_HANDLER) {
     /* the one before it has nothing to handle: for however many are set, one waits */
-    replaced = mb_backlog_replace(&log->events, e);
+    replaced = mb_backlog_replace(&to->events, e);
   } else if (accepted) {
-    dropped = !mb_backlog_put(&log->events, e, e->kind == MB_EVENT_ENTRY ? MB_MAY_DROP : MB_KEEP);
-    tell = wake && !log->told;
-    if (tell) log->told = 1;
+    int is_entry = e->kind == MB_EVENT_ENTRY || e->kind == MB_EVENT_COPY;
+    dropped = !mb_backlog_put(&to->events, e, is_entry ? MB_MAY_DROP : MB_KEEP);
+    tell = wake && !to->told;
+    if (tell) to->told = 1;
   }
   pthread_mutex_unlock(&log->mutex);
   if (dropped) free(e);
   free(replaced);
   if (tell)
-    mb_signal_send(h->scheduler, to, wake);
+    mb_signal_send(h->scheduler, process, wake);
   else if (wake)
     mb_signal_give(h->scheduler, wake);
   return accepted;
 }
 
-unsigned mb_log_successors(const struct mb_log *log, enum mb_log_handlers which) {
+unsigned mb_log_successors(const struct mb_log_handler *to, enum mb_log_handlers which) {
   unsigned n = 0;
-  for (const struct mb_record *e = log->events.head; e; e = e->next)
+  for (const struct mb_record *e = to->events.head; e; e = e->next)
     n += e->kind == MB_EVENT_HANDLER && (e->size || which == MB_HANDLERS_ALL);
   return n;
 }
@@ -91,7 +98,7 @@ static void write_left(struct mb_heap *h, lua_State *L, struct mb_record *e, uin
   }
   if (e->alike) {
     write_dropped(log, e->alike, e);
-  } else if (e->kind == MB_EVENT_ENTRY) {
+  } else if (e->kind == MB_EVENT_ENTRY) { /* a copy is shown elsewhere */
     lua_pushcfunction(L, write_event);
     lua_pushlightuserdata(L, log);
     lua_pushlightuserdata(L, h);
@@ -103,19 +110,19 @@ static void write_left(struct mb_heap *h, lua_State *L, struct mb_record *e, uin
 }
 
 /* Nobody takes the events any more: write what is left in the default format, which runs no code of the user's. */
-static void write_all_left(struct mb_heap *h, lua_State *L) {
+static void write_all_left(struct mb_heap *h, lua_State *L, struct mb_log_handler *to) {
   struct mb_log *log = h->log;
   struct mb_record *e;
   struct mb_backlog left;
   uint64_t missing, ns = 0;
   pthread_mutex_lock(&log->mutex);
-  e = log->taken;
-  left = log->events;
-  log->taken = NULL;
-  log->events = (struct mb_backlog){.limit = left.limit};
-  log->told = log->leaving = log->handling = 0;
-  atomic_store(&log->active, 0);
-  atomic_store(&log->process, 0);
+  e = to->taken;
+  left = to->events;
+  to->taken = NULL;
+  to->events = (struct mb_backlog){.limit = left.limit};
+  to->told = to->leaving = to->handling = 0;
+  atomic_store(&to->active, 0);
+  atomic_store(&to->process, 0);
   pthread_mutex_unlock(&log->mutex);
   if (e) write_left(h, L, e, 0);
   while (mb_backlog_any(&left)) {
@@ -131,72 +138,75 @@ static void write_all_left(struct mb_heap *h, lua_State *L) {
 }
 
 /* As write_all_left, but only what stands before the next handler. */
-static void write_before_successor(struct mb_heap *h, lua_State *L) {
+static void write_before_successor(struct mb_heap *h, lua_State *L, struct mb_log_handler *to) {
   struct mb_log *log = h->log;
   struct mb_record *e;
   do {
     uint64_t missing = 0;
     pthread_mutex_lock(&log->mutex);
-    e = log->taken;
-    log->taken = NULL;
-    if (!e && (log->events.head->kind != MB_EVENT_HANDLER || !log->events.head->size))
-      e = mb_backlog_take(&log->events, &missing);
+    e = to->taken;
+    to->taken = NULL;
+    if (!e && (to->events.head->kind != MB_EVENT_HANDLER || !to->events.head->size))
+      e = mb_backlog_take(&to->events, &missing);
     pthread_mutex_unlock(&log->mutex);
     mb_closing_renew(h);
     if (e) write_left(h, L, e, missing);
   } while (e);
 }
 
-/* (heap) -> the pid of a new process that is to write what is left */
+/* (heap, number of the handler) -> the pid of a new process that is to write what is left */
 static int start_writing(lua_State *L) {
   if (!mb_log_push_function(lua_touserdata(L, 1), L, "take_over")) return 0;
-  lua_call(L, 0, 1);
+  lua_pushvalue(L, 2);
+  lua_call(L, 1, 1);
   return 1;
 }
 
 /* Let a process write what the dead one has not handled, in its own time, and what is logged meanwhile behind it. 0:
  * that could not be. */
-static int hand_over(struct mb_heap *h, lua_State *L) {
+static int hand_over(struct mb_heap *h, lua_State *L, struct mb_log_handler *to) {
   struct mb_log *log = h->log;
   mb_pid pid = 0;
   lua_pushcfunction(L, start_writing);
   lua_pushlightuserdata(L, h);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) pid = mb_to_pid(L, -1);
+  lua_pushinteger(L, to - log->handlers);
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) pid = mb_to_pid(L, -1);
   if (!pid) return 0;
   pthread_mutex_lock(&log->mutex);
-  if (log->taken) mb_backlog_return(&log->events, log->taken);
-  log->taken = NULL;
-  log->handling = 0;
-  atomic_store(&log->process, pid);
-  log->leaving = 1;
-  log->told = 1; /* it asks without being told */
+  if (to->taken) mb_backlog_return(&to->events, to->taken);
+  to->taken = NULL;
+  to->handling = 0;
+  atomic_store(&to->process, pid);
+  to->leaving = 1;
+  to->told = 1; /* it asks without being told */
   pthread_mutex_unlock(&log->mutex);
   return 1;
 }
 
-/* (heap, process, what comes after it, whether it was cut off) -> the text of the report that the handler's process has
- * ended */
+/* (heap, process, what comes after it, whether it was cut off, name) -> the text of the report that the handler's
+ * process has ended */
 static int report_end(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   struct mb_process *p = lua_touserdata(L, 2);
-  const char *next = lua_touserdata(L, 3);
+  const char *next = lua_touserdata(L, 3), *name = lua_touserdata(L, 5);
   char pid[MB_ID_TEXT];
   mb_pid_text(mb_pid_of(p), pid);
+  name = *name ? lua_pushfstring(L, " \"%s\"", name) : "";
   if (lua_toboolean(L, 4)) {
     lua_pushfstring(
         L,
-        "Logger's handler, process %s, is cut off: it has been at one entry for %d ms, while another handler "
+        "Logger's handler%s, process %s, is cut off: it has been at one entry for %d ms, while another handler "
         "is to take its place; %s",
-        pid, MB_LOG_PATIENCE_MS, next);
+        name, pid, MB_LOG_PATIENCE_MS, next);
   } else {
     mb_push_reason(h, L, p->reason);
     mb_push_inspect(h, L, -1);
-    lua_pushfstring(L, "Logger's handler, process %s, has ended: %s; %s", pid, lua_tostring(L, -1), next);
+    lua_pushfstring(L, "Logger's handler%s, process %s, has ended: %s; %s", name, pid, lua_tostring(L, -1), next);
   }
   return 1;
 }
 
-static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p, int succeeded, int cut) {
+static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p, const char *name, int succeeded, int cut) {
   static const char plain[] = "Logger's handler has ended; the default handler takes over";
   const char *text = plain, *next = "the default handler takes over";
   size_t size = sizeof plain - 1;
@@ -206,40 +216,54 @@ static void tell_end(struct mb_heap *h, lua_State *L, struct mb_process *p, int 
   lua_pushlightuserdata(L, p);
   lua_pushlightuserdata(L, (void *)next);
   lua_pushboolean(L, cut);
-  if (lua_pcall(L, 4, 1, 0) == LUA_OK) text = lua_tolstring(L, -1, &size);
+  lua_pushlightuserdata(L, (void *)name);
+  if (lua_pcall(L, 5, 1, 0) == LUA_OK) text = lua_tolstring(L, -1, &size);
   mb_log_write(h->log, MB_LOG_ERROR, mb_system_time(), text, size, "Logger's handler");
 }
 
-void mb_log_on_exit(struct mb_heap *h, struct mb_process *p) {
+/* The same when p is the process of this handler. */
+static void handler_exit(struct mb_heap *h, struct mb_process *p, struct mb_log_handler *to) {
   struct mb_log *log = h->log;
   lua_State *L = h->reporter;
   int top, ending, active, leaving, cut, succeeded;
-  if (mb_pid_of(p) != atomic_load_explicit(&log->process, memory_order_relaxed) || !lua_checkstack(L, 8)) return;
+  char name[MB_LOG_NAME];
+  if (!lua_checkstack(L, 8)) return;
   top = lua_gettop(L);
   ending = atomic_load(&log->ending);
   pthread_mutex_lock(&log->mutex);
-  active = atomic_load(&log->active);
-  leaving = log->leaving;
-  cut = log->cut == mb_pid_of(p);
-  succeeded = mb_log_successors(log, MB_HANDLERS_FUNCTIONS) != 0;
+  active = atomic_load(&to->active);
+  leaving = to->leaving;
+  cut = to->cut == mb_pid_of(p);
+  succeeded = mb_log_successors(to, MB_HANDLERS_FUNCTIONS) != 0;
+  memcpy(name, to->name, sizeof name);
   pthread_mutex_unlock(&log->mutex);
   mb_closing_begin(h);
   mb_hook_enter(h, L);
-  if (cut || (active && !leaving && !ending)) tell_end(h, L, p, succeeded, cut);
+  if (cut || (active && !leaving && !ending)) tell_end(h, L, p, name, succeeded, cut);
   /* what one that writes what is left has died of (a format function, say) would end another one, too */
-  if (leaving && succeeded && !ending) write_before_successor(h, L);
-  if (ending || (leaving && !succeeded) || !hand_over(h, L)) write_all_left(h, L);
+  if (leaving && succeeded && !ending) write_before_successor(h, L, to);
+  if (ending || (leaving && !succeeded) || !hand_over(h, L, to)) write_all_left(h, L, to);
   mb_hook_leave(h);
   mb_closing_end(h);
   lua_settop(L, top);
 }
 
+void mb_log_on_exit(struct mb_heap *h, struct mb_process *p) {
+  struct mb_log *log = h->log;
+  for (int i = 0; i < mb_log_handler_count(log); i++)
+    if (mb_pid_of(p) == atomic_load_explicit(&log->handlers[i].process, memory_order_relaxed))
+      handler_exit(h, p, &log->handlers[i]);
+}
+
 /* The end of the program */
 
 static int has_events(struct mb_log *log) {
-  int any;
+  int any = 0;
   pthread_mutex_lock(&log->mutex);
-  any = atomic_load(&log->process) && (log->taken || mb_backlog_any(&log->events));
+  for (int i = 0; i < mb_log_handler_count(log); i++) {
+    const struct mb_log_handler *to = &log->handlers[i];
+    any |= atomic_load(&to->process) && (to->taken || mb_backlog_any(&to->events));
+  }
   pthread_mutex_unlock(&log->mutex);
   return any;
 }

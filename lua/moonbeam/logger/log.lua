@@ -1,19 +1,20 @@
---- The way of an entry: it becomes an event, which goes to the handler's process or, as text, to the writer.
+--- The way of an entry: it becomes an event, which goes to the processes of handlers or, as text, to the writer.
 --
 -- Everything here runs in the process that logs, but `serve`. Entries of C come in through `emit`, too; see
--- c_src/bind/log/log.h.
+-- c_src/bind/log/log.h. What is configured is in the settings, see settings.lua; there are none before that.
 -- @module moonbeam.logger.log
 
 local core = require "moonbeam.core"
 local inspect = require "moonbeam.internal.inspect"
 local report = require "moonbeam.logger.report"
+local text = require "moonbeam.logger.text"
 
 local type, tostring, pcall = type, tostring, pcall
 
 local log = {}
 
 local PATIENCE_MS = 1000 -- MB_LOG_PATIENCE_MS
-local DEFAULT_FORMAT = "$time $metadata[$level] $message"
+local DEFAULT = 0 -- MB_LOG_DEFAULT
 
 --- What is shown of a value whose size nobody knows, and of a reason.
 log.short, log.reason = report.short, report.reason
@@ -21,106 +22,179 @@ log.short, log.reason = report.short, report.reason
 --- The key of a process's metadata in its dictionary.
 log.METADATA = "$logger_metadata"
 
+--- Names of levels -> numbers.
+log.levels = core.log_levels()
+
+-- Modules
+
+-- The path of a module on package.path's templates.
+local function module_paths(name)
+  local paths = {}
+  local file = string.gsub(name, "%.", "/")
+  for template in string.gmatch(package.path, "[^;]+") do
+    paths[#paths + 1] = (string.gsub(template, "%?", (string.gsub(file, "%%", "%%%%"))))
+  end
+  return paths
+end
+
+-- Settings -> chunk name -> level of its module, or false.
+local levels_of = setmetatable({}, {__mode = "k"})
+
+--- The number of the level that the module of this chunk has; nil: it has none of its own.
+function log.module_level(source)
+  local settings = core.log_settings()
+  local modules = settings and settings.modules
+  if not modules then return nil end
+  local known = levels_of[settings]
+  if not known then
+    known = {}
+    levels_of[settings] = known
+  end
+  local level = known[source]
+  if level == nil then
+    level = false
+    for name, its in next, modules do
+      for _, path in ipairs(module_paths(name)) do
+        if source == "@" .. path then level = log.levels[its] end
+      end
+    end
+    known[source] = level
+  end
+  return level or nil
+end
+
+-- The name by which require finds the file of a chunk; nil: that is no module's.
+local function module_of(source)
+  for template in string.gmatch(package.path, "[^;]+") do
+    local before, after = string.match(template, "^([^?]*)%?([^?]*)$")
+    if before and #source > #before + #after + 1 and string.sub(source, 2, #before + 1) == before
+        and string.sub(source, -#after) == after then
+      local name = string.gsub(string.sub(source, #before + 2, -#after - 1), "/", ".")
+      if package.loaded[name] ~= nil then return name end
+    end
+  end
+end
+
+-- Where the user's code logs, as metadata.
+local function location()
+  local source, line, name = core.log_place()
+  if not source then return {} end
+  return {file = string.match(source, "^@(.*)$") or source, line = line, ["function"] = name, module = module_of(source)}
+end
+
 -- Text
 
-local function value_text(v)
-  if type(v) == "string" then return v end
-  return inspect(v)
-end
-
--- "key=value key=value ": of the keys in a sequence, or of "all".
-local function metadata_text(metadata, keys)
-  if keys == "all" then
-    keys = {}
-    for k in next, metadata do
-      if type(k) == "string" and k ~= "report" then keys[#keys + 1] = k end
-    end
-    table.sort(keys)
-  end
-  local text = ""
-  for _, key in ipairs(keys or {}) do
-    local v = metadata[key]
-    if v ~= nil then text = text .. tostring(key) .. "=" .. value_text(v) .. " " end
-  end
-  return text
-end
-
--- Of the second that was asked for last: entries come in bursts.
-local last_second, last_clock
-
-local function clock(event)
-  local second = event.time // 1000
-  if second ~= last_second then last_second, last_clock = second, os.date("%H:%M:%S", second) end
-  return string.format("%s.%03d", last_clock, event.time % 1000)
-end
-
-local parts = {
-  time = clock,
-  date = function(event) return os.date("%Y-%m-%d", event.time // 1000) end,
-  level = function(event) return event.level end,
-  message = function(event) return event.message end,
-  pid = function(event) return event.pid and tostring(event.pid) or "" end, -- a finalizer's has none
-  metadata = function(event, settings) return metadata_text(event.metadata, settings.metadata) end,
-}
-
---- The first name in a format that stands for nothing, and the names there are; nil when all are known.
-function log.unknown_part(template)
-  for name in string.gmatch(template, "%$(%a+)") do
-    if not parts[name] then
-      local names = {}
-      for known in next, parts do names[#names + 1] = "$" .. known end
-      table.sort(names)
-      return name, table.concat(names, ", ")
-    end
-  end
-end
-
--- Settings -> their format as a sequence of texts and functions of an event and the settings.
-local compiled = setmetatable({}, {__mode = "k"})
-
--- All names of the template are known.
-local function compile(template)
-  local sequence, from = {}, 1
-  for before, name, after in string.gmatch(template, "()%$(%a+)()") do
-    sequence[#sequence + 1] = string.sub(template, from, before - 1)
-    sequence[#sequence + 1] = parts[name]
-    from = after
-  end
-  sequence[#sequence + 1] = string.sub(template, from)
-  return sequence
-end
-
--- The text of an event as the settings want it; nil when there are none.
-local function format(event)
-  local settings = core.log_settings()
-  if not settings then return nil end -- none, or false: they cannot be made here
-  local how = settings.format or DEFAULT_FORMAT
-  if type(how) ~= "string" then
-    local text = how(event)
-    if type(text) ~= "string" then error("it returned a " .. type(text) .. ", no string", 0) end
-    return text
-  end
-  local sequence, texts = compiled[settings], {}
-  if not sequence then
-    sequence = compile(how)
-    compiled[settings] = sequence
-  end
-  for i, part in ipairs(sequence) do texts[i] = type(part) == "string" and part or part(event, settings) end
-  return table.concat(texts)
+-- An event as the text of a style, in its colour; nil when it is to be written as at first.
+local function styled(event, style)
+  if not style or next(style) == nil then return nil end
+  return text.colored(text.of(event, style), event.level, style)
 end
 
 --- Write an event as text. A formatter that fails is told of, and does without; what it logs itself is written as it
 -- is.
 -- @param event
 -- @param[opt] place of a report
-function log.write(event, place)
+-- @param[opt] style
+function log.write(event, place, style)
   local entered = core.log_enter()
-  local ok, text = pcall(format, event)
+  local ok, line = pcall(styled, event, style)
   if entered then core.log_leave() end
-  if ok and text then return core.log_write(text, place) end
+  if ok and line then return core.log_write(line, place) end
   local message = event.message
-  if not ok then message = message .. "\n(Logger's formatter failed: " .. tostring(text) .. ")" end
+  if not ok then message = message .. "\n(Logger's formatter failed: " .. tostring(line) .. ")" end
   return core.log_write(message, place, event.level, event.time)
+end
+
+--- The same in the style of the default handler.
+function log.write_default(event, place)
+  local settings = core.log_settings()
+  return log.write(event, place, settings and settings.style)
+end
+
+-- Handlers
+
+-- A filter that fails says nothing, and is told of once by each scheduler.
+local failed = setmetatable({}, {__mode = "k"})
+
+local function tell_failed(handler, filter, why)
+  if failed[filter] then return end
+  failed[filter] = true
+  core.log_write(string.format('a filter of Logger\'s handler "%s" failed, and counts as "ignore": %s', handler.name,
+    tostring(why)), "Logger's filter", "error", core.system_time())
+end
+
+-- A copy that may be changed.
+local function copy(event)
+  local new, metadata = {}, {}
+  for k, v in next, event do new[k] = v end
+  for k, v in next, event.metadata do metadata[k] = v end
+  new.metadata = metadata
+  return new
+end
+
+local function is_event(t)
+  return type(t.message) == "string" and type(t.metadata) == "table" and log.levels[t.level] and t.time
+end
+
+-- What the filters make of an event that is theirs: the event, or nil when it is not for the handler.
+local function filtered(handler, event)
+  local default = handler.filter_default ~= "stop" and event or nil
+  for _, filter in ipairs(handler.filters) do
+    local ok, answer = pcall(filter, event)
+    if ok and type(answer) == "table" and not is_event(answer) then ok, answer = false, "it returned no event" end
+    if not ok then
+      tell_failed(handler, filter, answer)
+    elseif answer == "stop" or answer == false then
+      return nil
+    elseif answer ~= nil and answer ~= "ignore" then
+      if type(answer) == "table" then event = answer end
+      default = event
+    end
+  end
+  return default
+end
+
+-- The event as a handler wants it, or nil; where: see location.
+local function seen_by(handler, event, where)
+  local style = handler.style
+  local cut = style.truncate and #event.message > style.truncate
+  if not (handler.filters or cut or style.location) then return event end
+  event = copy(event)
+  if style.location then
+    for k, v in next, where do
+      if event.metadata[k] == nil then event.metadata[k] = v end
+    end
+  end
+  if cut then event.message = text.truncate(event.message, style.truncate) end
+  if handler.filters then return filtered(handler, event) end
+  return event
+end
+
+-- Let the process of a handler have an event: whether there is one that takes it.
+local function hand(number, event, place, is_copy)
+  local ok, taken = pcall(core.log_event, number, event, place, is_copy)
+  if ok then return taken end
+  event = copy(event) -- something in it cannot travel
+  event.metadata = report.plain(event.metadata)
+  return core.log_event(number, event, place, is_copy)
+end
+
+-- Let all handlers that want it have an event. What nobody else shows is left to the default text when a handler is
+-- not there any more, or logs itself.
+local function deliver(settings, event, place, where)
+  local level, shown, missed = log.levels[event.level], false, nil
+  for _, handler in ipairs(settings.handlers) do
+    local seen = level >= handler.least and seen_by(handler, event, where)
+    if seen then
+      if handler.kind == "default" then
+        shown = true
+        if not (handler.number and hand(handler.number, seen, place)) then log.write(seen, place, handler.style) end
+      elseif not hand(handler.number, seen, place, shown) then
+        missed = seen
+      end
+    end
+  end
+  if missed and not shown then log.write(missed, place, settings.style) end
 end
 
 -- Events
@@ -137,11 +211,11 @@ local function is_plain(value)
   return mt == nil or rawget(mt, "__tostring") == nil
 end
 
--- An event of a value, which goes to the handler or to the writer. kind, text and place: see emit.
-local function pass_on(level, value, metadata, kind, text, place)
+-- An event of a value, which goes to the handlers or to the writer. kind, message and place: see emit.
+local function pass_on(level, value, metadata, kind, message, place, where)
   if kind == "crash" then
     metadata.report = value
-    value = text
+    value = message
   elseif type(value) == "table" and is_plain(value) then
     metadata.report = value
     if kind then value, place = report.text(value, kind) else value = inspect(value) end
@@ -152,12 +226,9 @@ local function pass_on(level, value, metadata, kind, text, place)
   end
   local event = {level = level, message = value, metadata = metadata, time = core.system_time(), pid = core.caller(),
     kind = kind}
-  local ok, taken = pcall(core.log_event, event, place)
-  if not ok then -- something in it cannot travel
-    event.metadata = report.plain(metadata)
-    taken = core.log_event(event, place)
-  end
-  if not taken then log.write(event, place) end
+  local settings = core.log_settings()
+  if settings then return deliver(settings, event, place, where) end -- none, or false: they cannot be made here
+  if not hand(DEFAULT, event, place) then log.write(event, place) end
 end
 
 -- What is logged while an entry is made: by a format function, by the __tostring of a value. No code of the user's runs
@@ -177,14 +248,16 @@ end
 -- @param value
 -- @param metadata table or nil
 -- @param[opt] kind of a report of the runtime's: the event has it, too, and nothing that a user logs
--- @param[opt] text of the report of a crash, which is made already
+-- @param[opt] message the text of the report of a crash, which is made already
 -- @param[opt] place of the report of a crash
-function log.emit(level, value, metadata, kind, text, place)
+function log.emit(level, value, metadata, kind, message, place)
   local more
+  local settings = core.log_settings()
+  local where = settings and settings.location and not kind and location()
   if type(value) == "function" then value, more = value() end
-  if not core.log_enter() then return write_plain(level, text or value) end
+  if not core.log_enter() then return write_plain(level, message or value) end
   metadata = merge(merge(merge({}, core.caller() and core.process_get(log.METADATA)), metadata), more)
-  local ok, failure = pcall(pass_on, level, value, metadata, kind, text, place)
+  local ok, failure = pcall(pass_on, level, value, metadata, kind, message, place, where or nil)
   core.log_leave()
   if not ok then error(failure, 0) end
 end
@@ -193,67 +266,89 @@ end
 
 local function explain(e)
   if core.type(e) == "exit" then return tostring(e) end
-  return debug.traceback(value_text(e), 2)
+  return debug.traceback(text.value(e), 2)
+end
+
+-- The handler of what nobody else handles: what is shown elsewhere is not written again.
+local function write_left(event, place, is_copy)
+  if not is_copy then log.write_default(event, place) end
+  return true
+end
+
+-- What is set as a handler -> the function that handles events, and what is called when nothing waits. A function gets
+-- the event, and its text when a format was asked for.
+local function made_of(number, value)
+  if number == DEFAULT then return value end
+  if value.kind == "file" then return require("moonbeam.logger.file").handler(value) end
+  local fn, style = value.handler, value.style
+  if not style.format then return fn end
+  return function(event) return fn(event, text.of(event, style)) end
 end
 
 -- Handle an event; a handler that fails is told of, and the default handles this one and those that wait: the new
 -- handler.
-local function handle(handler, event, place)
-  local ok, failure = xpcall(handler, explain, event, handler == log.write and place or nil)
-  if ok then return handler end
-  local next_one = core.log_release() and "takes what is left for it" or "takes over"
-  core.log_write("Logger's handler failed; the default handler " .. next_one .. "\n** (error) " .. failure,
-    "Logger's handler", "error", core.system_time())
-  log.write(event, place)
-  return log.write
+local function handle(self, event, place, is_copy)
+  if self.handler == write_left then return write_left(event, place, is_copy) end
+  local ok, answer = xpcall(self.handler, explain, event)
+  if ok then
+    if answer == nil and self.on_idle then write_left(event, place, is_copy) end -- of a file that cannot be written
+    return
+  end
+  local next_one = core.log_release(self.number) and "takes what is left for it" or "takes over"
+  core.log_write(string.format("Logger's handler%s failed; the default handler %s\n** (error) %s",
+    self.name and ' "' .. self.name .. '"' or "", next_one, answer), "Logger's handler", "error", core.system_time())
+  write_left(event, place, is_copy)
+  self.handler, self.on_idle = write_left, nil
 end
 
 -- Handle events until there are no more to come.
-local function serve(handler)
+local function serve(self)
   while true do
-    local kind, value, place = core.log_take()
+    local kind, value, place = core.log_take(self.number)
     if kind == "handler" then
-      handler = value
+      self.name = self.number ~= DEFAULT and value.name or nil
+      self.handler, self.on_idle = made_of(self.number, value)
     elseif kind == "end" then
       return
     elseif kind == nil then
+      if self.on_idle then self.on_idle() end
       core.take()
     else
       if kind == "dropped" then value.pid = core.self() end
-      handler = handle(handler, value, place)
+      handle(self, value, place, kind == "copy")
     end
   end
 end
 
---- The process that runs the handler: field, so that it travels by name.
-function log.serve()
+--- The process that runs the handler of a number: field, so that it travels by name.
+function log.serve(number)
   core.take() -- there is something: by then this process has become the handler's
-  return serve()
+  return serve{number = number}
 end
 
 --- The process that writes what another one has not handled; a handler that is set meanwhile comes after that.
-function log.write_left() return serve(log.write) end
+function log.write_left(number) return serve{number = number, handler = write_left} end
 
 --- Start that process: its pid.
-function log.take_over() return core.process_spawn(log.write_left, {scheduler = "here"}) end
+function log.take_over(number) return core.process_spawn(log.write_left, {scheduler = "here"}, number) end
 
 --- The process that ends a handler's which is at one entry too long while another handler waits.
-function log.watch()
-  local turn, late = core.log_overdue()
+function log.watch(number)
+  local turn, late = core.log_overdue(number)
   while turn do
     core.sleep(PATIENCE_MS)
-    turn, late = core.log_overdue(turn)
+    turn, late = core.log_overdue(number, turn)
     if late then core.process_exit(late, "kill") end
   end
 end
 
---- Let fn handle events from now on; nil: the writer.
-function log.set_handler(fn)
-  local runs, watch = core.log_handler(fn)
-  if watch then core.process_spawn(log.watch, {scheduler = "here"}) end
-  if fn == nil or runs then return end
-  local pid = core.process_spawn(log.serve, {scheduler = "here"})
-  if core.log_handler(fn, pid) ~= pid then core.process_exit(pid, "kill") end -- somebody else was faster
+--- Let a handler's number stand for a function of events from now on, or for what made_of takes; nil: for nobody.
+function log.set_handler(number, value)
+  local runs, watch = core.log_handler(number, value)
+  if watch then core.process_spawn(log.watch, {scheduler = "here"}, number) end
+  if value == nil or runs then return end
+  local pid = core.process_spawn(log.serve, {scheduler = "here"}, number)
+  if core.log_handler(number, value, pid) ~= pid then core.process_exit(pid, "kill") end -- somebody else was faster
 end
 
 core.set_log(log)
