@@ -242,7 +242,7 @@ static int push_settings(lua_State *L) {
   return mb_decode(lua_touserdata(L, 1), L, ((const struct mb_reason *)lua_touserdata(L, 2))->data);
 }
 
-/* log_settings() -> what log_configure has set, or nil, and its version; the same value until it is set again */
+/* log_settings() -> what log_configure has set, or nil or false, and its version; the same value until it is set again */
 static int log_settings(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_log *log = log_of(h);
@@ -261,7 +261,7 @@ static int log_settings(lua_State *L) {
       status = lua_pcall(L, 2, 1, 0);
       mb_reason_release(settings);
     } else {
-      lua_pushnil(L);
+      lua_pushboolean(L, 0); /* not nil: references must not have holes */
     }
     if (status == LUA_ERRMEM) return lua_error(L);
     if (status != LUA_OK) { /* entries are made as at first here, until there are others */

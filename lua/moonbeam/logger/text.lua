@@ -106,15 +106,14 @@ end
 
 --- A text of so many bytes at most, and a word about the rest; no character of UTF-8 is cut in two.
 function text.truncate(s, most)
-  if most == "infinity" or #s <= most then return s end
+  if #s <= most then return s end
   local n = most
-  for _ = 1, 3 do -- before a continuation
+  while n > 0 and n > most - 3 do -- back to the first byte of the character that is cut
     local byte = string.byte(s, n + 1)
-    if n == 0 or byte < 0x80 or byte > 0xBF then break end
+    if byte < 0x80 or byte > 0xBF then break end
     n = n - 1
   end
-  local next_byte = string.byte(s, n + 1)
-  if next_byte >= 0x80 and next_byte <= 0xBF then n = most end -- it is no UTF-8
+  if n < most and string.byte(s, n + 1) < 0xC0 then n = most end -- there is none
   return string.sub(s, 1, n) .. " (truncated)"
 end
 
@@ -132,8 +131,9 @@ local colors = {
   alert = "red", emergency = "red",
 }
 
---- A text in the colour of its level, where the style, or else the terminal, has any.
+--- A text in the colour of its level, where the style, or else the terminal, has any; JSON is for programs.
 function text.colored(s, level, style)
+  if style.format == "json" then return s end
   local own = style.colors or colors
   local enabled = own.enabled
   if enabled == nil then enabled = core.log_colors() end
