@@ -19,6 +19,7 @@ local RETRY_MS = 10 -- of a flush when very many wait
 
 -- What is not needed to log as at first.
 local function settings() return require "moonbeam.logger.settings" end
+local function handlers() return require "moonbeam.logger.handlers" end
 
 --- Log at a level. A function is called for its result (or results: a message and metadata) only when the level is on.
 -- A table becomes a report: handlers find it in `event.metadata.report`. The event of a report of the runtime's own has
@@ -290,14 +291,14 @@ end
 -- Logger.info("hello", {user = "ann"})
 -- assert(receive():match("^user=ann line=%d+ hello$"))
 -- Logger.remove_handler("of users")
-function Logger.add_handler(name, opts) return settings().add(name, opts, "Logger.add_handler") end
+function Logger.add_handler(name, opts) return handlers().add(name, opts, "Logger.add_handler") end
 
 --- Take a handler away, "default" too; what it has been given, it still handles. See Erlang's
 -- `logger:remove_handler/1`.
 -- @param name string
 -- @return true | nil, {"not_found", name}
 -- @usage assert(not Logger.remove_handler("unknown"))
-function Logger.remove_handler(name) return settings().remove(name, "Logger.remove_handler") end
+function Logger.remove_handler(name) return handlers().remove(name, "Logger.remove_handler") end
 
 --- Change options of a handler; those that are not named stay. See Erlang's `logger:update_handler_config/2`.
 -- @param name string
@@ -307,12 +308,12 @@ function Logger.remove_handler(name) return settings().remove(name, "Logger.remo
 -- assert(Logger.update_handler("default", {level = "error"}))
 -- Logger.warning("not shown")
 -- Logger.update_handler("default", {level = "all"})
-function Logger.update_handler(name, opts) return settings().update(name, opts, "Logger.update_handler") end
+function Logger.update_handler(name, opts) return handlers().update(name, opts, "Logger.update_handler") end
 
 --- The handlers there are, with their options. See Erlang's `logger:get_handler_config/0`.
 -- @return table: name -> options, as for `add_handler`
 -- @usage assert(Logger.handlers().default.handler == "default")
-function Logger.handlers() return settings().handlers() end
+function Logger.handlers() return handlers().all() end
 
 --- Metadata of the calling process, which all of its events have. See Elixir's `Logger.metadata/1`.
 -- @param[opt] metadata table that is added to what there is

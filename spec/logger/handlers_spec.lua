@@ -142,6 +142,20 @@ describe("handlers", function()
     assert.equal(pid, event.metadata.report.pid)
   end)
 
+  it("LOG-27 another one may have the default one's name, until a handler is configured", function()
+    local me = self()
+    assert.is_true(Logger.remove_handler("default"))
+    add("default", {format = "$message"})
+    Logger.configure{format = "not its format"}
+    Logger.info("to the other one")
+    assert.equal("to the other one", select(2, next_of("default")))
+    Logger.configure{handler = function(event) send(me, {"configured", event.message}) end, format = "default"}
+    Logger.info("to the first one")
+    assert.equal("to the first one", await{"configured", any})
+    assert.equal("function", Logger.handlers().default.handler)
+    assert.is_nil((mb.receive(0)))
+  end)
+
   it("there may be 31 beside the default one", function()
     for i = 1, 31 do assert.is_true(Logger.add_handler("h" .. i, {handler = function() end})) end
     local ok, reason = Logger.add_handler("one more", {handler = function() end})
@@ -269,6 +283,15 @@ describe("a handler that is added", function()
       assert.equal(1, select(2, text:gsub("TIME %[error%] " .. message .. "\n", "")), message .. " in " .. text)
     end
     assert.equal(1, select(2, text:gsub("the crash", "")), text)
+  end)
+
+  it("LOG-49 and whose format fails gets a text that says so", function()
+    add("one", {format = function(event) return event.message .. nil end})
+    Logger.info("text")
+    local _, text = next_of("one")
+    assert.matches("%d%d:%d%d:%d%d%.%d%d%d %[info%] text\n%(Logger's formatter failed: [^\n]*concatenate a nil value", text)
+    Logger.info("it goes on")
+    assert.matches("it goes on", select(2, next_of("one")))
   end)
 
   it("LOG-41 and is killed is reported and taken away", function()

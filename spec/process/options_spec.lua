@@ -72,7 +72,8 @@ describe("an option that is not known", function()
         "name, partitions, with_arguments, child_spec, strategy, max_restarts, max_seconds",
         {name = "x", child_spec = child, partition = 4}},
       {Logger.configure, 1, "Logger.configure",
-        'unknown option formt = "$message"; options: level, handler, format, metadata', {formt = "$message"}},
+        'unknown option formt = "$message"; options: level, handler, format, metadata, truncate, location, colors',
+        {formt = "$message"}},
       {Process.spawn, 2, "Process.spawn", "unknown option lnk = true; options: link, monitor, scheduler, priority", f,
         {lnk = true}},
       {Process.spawn, 2, "Process.spawn", 'unknown option 1 = "link"; options: link, monitor, scheduler, priority', f,
@@ -122,7 +123,7 @@ describe("the value of an option", function()
         {keys = "unique", name = "x", listeners = {me = true}}},
       {Logger.configure, 1, "Logger.configure",
         "format has $bad, which stands for nothing (there are $date, $level, " ..
-        "$message, $metadata, $pid, $time)", {format = "$time $bad $message"}},
+        "$message, $metadata, $node, $pid, $time)", {format = "$time $bad $message"}},
       {Logger.configure, 1, "Logger.configure",
         'metadata is a sequence of keys or "all", got a table with other fields', {metadata = {user = true}}},
       {Process.spawn, 2, "Process.spawn", 'priority is "low", "normal", "high" or "max", got "bogus"', f,

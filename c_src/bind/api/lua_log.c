@@ -107,9 +107,14 @@ static int log_entry(lua_State *L) {
   return log_value(h, L, level, MB_LOG_BY_RUNTIME);
 }
 
-/* An argument that is no metadata: what who knows other libraries means by it, and the way out. */
-static int bad_metadata(struct mb_heap *h, lua_State *L, const char *name, int message) {
-  const char *got = mb_type_name(h, L, message + 1), *text = "...";
+/* Raise what is wrong with the arguments of Logger.FUNCTION, whose message is at stack index `message`: it is missing,
+ * or what follows is no metadata, which who knows other libraries means to be filled in. */
+static int bad_entry(struct mb_heap *h, lua_State *L, const char *function, int message) {
+  const char *got, *text = "...";
+  char name[MB_FUNCTION_NAME];
+  snprintf(name, sizeof name, "Logger.%s", function);
+  if (lua_isnone(L, message)) return mb_bad_argument(h, L, name, message, "message expected, got no value");
+  got = mb_type_name(h, L, message + 1);
   if (lua_type(L, message) == LUA_TSTRING) text = mb_push_short(L, lua_tostring(L, message));
   return mb_bad_argument(h, L, name, message + 1,
                          "table of metadata expected, got %s; no values are filled in: log (\"%s\"):format(...), or "
@@ -117,13 +122,11 @@ static int bad_metadata(struct mb_heap *h, lua_State *L, const char *name, int m
                          got, text);
 }
 
-/* An entry of a user's, at the level's name, with the message at stack index `message`. */
+/* An entry of a user's by Logger.FUNCTION that has passed the gate, with the message at stack index `message`. */
 static int log_by_user(struct mb_heap *h, lua_State *L, enum mb_log_level level, const char *function, int message) {
-  if (mb_log_passes(log_of(h), level) && mb_log_is_wanted(h, L, level)) {
-    char name[MB_FUNCTION_NAME];
-    snprintf(name, sizeof name, "Logger.%s", function);
-    if (lua_isnone(L, message)) return mb_bad_argument(h, L, name, message, "message expected, got no value");
-    if (!lua_isnoneornil(L, message + 1) && !lua_istable(L, message + 1)) return bad_metadata(h, L, name, message);
+  if (mb_log_is_wanted(h, L, level)) {
+    if (lua_isnone(L, message) || !(lua_isnoneornil(L, message + 1) || lua_istable(L, message + 1)))
+      return bad_entry(h, L, function, message);
     if (message == 2) lua_remove(L, 1);
     return log_value(h, L, level, MB_LOG_BY_USER);
   }
@@ -133,8 +136,11 @@ static int log_by_user(struct mb_heap *h, lua_State *L, enum mb_log_level level,
 
 /* Logger.debug and the others; upvalue 2: the level */
 static int log_at(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
   enum mb_log_level level = (enum mb_log_level)lua_tointeger(L, lua_upvalueindex(2));
-  return log_by_user(mb_heap_of(L), L, level, mb_log_levels[level], 1);
+  if (mb_log_passes(log_of(h), level)) return log_by_user(h, L, level, mb_log_levels[level], 1);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* Logger.log(level, message [, metadata]) -> true */
@@ -142,7 +148,10 @@ static int log_named(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   int level = mb_log_level_of(L, 1, MB_LOG_DEBUG, MB_LOG_EMERGENCY);
   if (level < 0) return mb_log_check_level(h, L, "Logger.log", 1, MB_LOG_DEBUG, MB_LOG_EMERGENCY);
-  return log_by_user(h, L, (enum mb_log_level)level, "log", 2);
+  if (mb_log_passes(log_of(h), (enum mb_log_level)level))
+    return log_by_user(h, L, (enum mb_log_level)level, "log", 2);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* log_write(text, place | nil [, level, time]): with a level, in the default format; a report has a place */

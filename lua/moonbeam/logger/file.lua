@@ -85,11 +85,12 @@ end
 -- @param settings path, max_bytes, max_files, style
 -- @return function of an event: whether it has been written
 -- @return function to be called when nothing waits
+-- @return function that closes the file
 function file.handler(settings)
   local state = {path = settings.path, max_bytes = settings.max_bytes, max_files = settings.max_files}
   local style, failing = settings.style, false
   local function handle(event)
-    local ok, why = write(state, text.of(event, style) .. "\n")
+    local ok, why = write(state, text.made(event, style) .. "\n")
     if not ok and not failing then
       core.log_write(string.format("Logger cannot write to %s: %s; the default handler takes what is for it", state.path,
         why), nil, "error", core.system_time())
@@ -97,7 +98,7 @@ function file.handler(settings)
     failing = not ok
     return ok
   end
-  return handle, function() state.unchecked = 0 end
+  return handle, function() state.unchecked = 0 end, function() close(state) end
 end
 
 return file

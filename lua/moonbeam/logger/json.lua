@@ -4,7 +4,7 @@
 -- infinite numbers. What is large or deep is cut off.
 -- @module moonbeam.logger.json
 
-local text = require "moonbeam.logger.text"
+local inspect = require "moonbeam.internal.inspect"
 local report = require "moonbeam.logger.report"
 
 local type, tostring = type, tostring
@@ -58,7 +58,7 @@ end
 local function object(t, depth, state)
   local names, values, items = {}, {}, {}
   for k, v in next, t do
-    local name = text.value(k)
+    local name = type(k) == "string" and k or inspect(k)
     if values[name] == nil then names[#names + 1] = name end
     if values[name] == nil or type(k) == "string" then values[name] = v end
   end

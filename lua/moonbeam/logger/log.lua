@@ -6,6 +6,7 @@
 
 local core = require "moonbeam.core"
 local inspect = require "moonbeam.internal.inspect"
+local places = require "moonbeam.logger.places"
 local report = require "moonbeam.logger.report"
 local text = require "moonbeam.logger.text"
 
@@ -23,64 +24,10 @@ log.short, log.reason = report.short, report.reason
 log.METADATA = "$logger_metadata"
 
 --- Names of levels -> numbers.
-log.levels = core.log_levels()
+log.levels = places.levels
 
--- Modules
-
--- The path of a module on package.path's templates.
-local function module_paths(name)
-  local paths = {}
-  local file = string.gsub(name, "%.", "/")
-  for template in string.gmatch(package.path, "[^;]+") do
-    paths[#paths + 1] = (string.gsub(template, "%?", (string.gsub(file, "%%", "%%%%"))))
-  end
-  return paths
-end
-
--- Settings -> chunk name -> level of its module, or false.
-local levels_of = setmetatable({}, {__mode = "k"})
-
---- The number of the level that the module of this chunk has; nil: it has none of its own.
-function log.module_level(source)
-  local settings = core.log_settings()
-  local modules = settings and settings.modules
-  if not modules then return nil end
-  local known = levels_of[settings]
-  if not known then
-    known = {}
-    levels_of[settings] = known
-  end
-  local level = known[source]
-  if level == nil then
-    level = false
-    for name, its in next, modules do
-      for _, path in ipairs(module_paths(name)) do
-        if source == "@" .. path then level = log.levels[its] end
-      end
-    end
-    known[source] = level
-  end
-  return level or nil
-end
-
--- The name by which require finds the file of a chunk; nil: that is no module's.
-local function module_of(source)
-  for template in string.gmatch(package.path, "[^;]+") do
-    local before, after = string.match(template, "^([^?]*)%?([^?]*)$")
-    if before and #source > #before + #after + 1 and string.sub(source, 2, #before + 1) == before
-        and string.sub(source, -#after) == after then
-      local name = string.gsub(string.sub(source, #before + 2, -#after - 1), "/", ".")
-      if package.loaded[name] ~= nil then return name end
-    end
-  end
-end
-
--- Where the user's code logs, as metadata.
-local function location()
-  local source, line, name = core.log_place()
-  if not source then return {} end
-  return {file = string.match(source, "^@(.*)$") or source, line = line, ["function"] = name, module = module_of(source)}
-end
+--- The number of the level that the module of a chunk has, for C.
+log.module_level = places.module_level
 
 -- Text
 
@@ -101,7 +48,7 @@ function log.write(event, place, style)
   if entered then core.log_leave() end
   if ok and line then return core.log_write(line, place) end
   local message = event.message
-  if not ok then message = message .. "\n(Logger's formatter failed: " .. tostring(line) .. ")" end
+  if not ok then message = message .. "\n" .. text.failure(line) end
   return core.log_write(message, place, event.level, event.time)
 end
 
@@ -154,7 +101,7 @@ local function filtered(handler, event)
   return default
 end
 
--- The event as a handler wants it, or nil; where: see location.
+-- The event as a handler wants it, or nil; where: see places.location.
 local function seen_by(handler, event, where)
   local style = handler.style
   local cut = style.truncate and #event.message > style.truncate
@@ -253,7 +200,7 @@ end
 function log.emit(level, value, metadata, kind, message, place)
   local more
   local settings = core.log_settings()
-  local where = settings and settings.location and not kind and location()
+  local where = settings and settings.location and not kind and places.location()
   if type(value) == "function" then value, more = value() end
   if not core.log_enter() then return write_plain(level, message or value) end
   metadata = merge(merge(merge({}, core.caller() and core.process_get(log.METADATA)), metadata), more)
@@ -275,14 +222,14 @@ local function write_left(event, place, is_copy)
   return true
 end
 
--- What is set as a handler -> the function that handles events, and what is called when nothing waits. A function gets
--- the event, and its text when a format was asked for.
+-- What is set as a handler -> the function that handles events, what is called when nothing waits, and what when it has
+-- had its time. A function gets the event, and its text when a format was asked for.
 local function made_of(number, value)
   if number == DEFAULT then return value end
   if value.kind == "file" then return require("moonbeam.logger.file").handler(value) end
   local fn, style = value.handler, value.style
   if not style.format then return fn end
-  return function(event) return fn(event, text.of(event, style)) end
+  return function(event) return fn(event, text.made(event, style)) end
 end
 
 -- Handle an event; a handler that fails is told of, and the default handles this one and those that wait: the new
@@ -298,7 +245,7 @@ local function handle(self, event, place, is_copy)
   core.log_write(string.format("Logger's handler%s failed; the default handler %s\n** (error) %s",
     self.name and ' "' .. self.name .. '"' or "", next_one, answer), "Logger's handler", "error", core.system_time())
   write_left(event, place, is_copy)
-  self.handler, self.on_idle = write_left, nil
+  self.handler, self.on_idle, self.close = write_left, nil, nil
 end
 
 -- Handle events until there are no more to come.
@@ -307,7 +254,8 @@ local function serve(self)
     local kind, value, place = core.log_take(self.number)
     if kind == "handler" then
       self.name = self.number ~= DEFAULT and value.name or nil
-      self.handler, self.on_idle = made_of(self.number, value)
+      if self.close then self.close() end
+      self.handler, self.on_idle, self.close = made_of(self.number, value)
     elseif kind == "end" then
       return
     elseif kind == nil then

@@ -15,7 +15,6 @@ local type, next = type, next
 local settings = {}
 
 local FILE_FORMAT = "$date $time $metadata[$level] $message"
-local MAX_FILES = 5
 
 local places = {file = true, line = true, ["function"] = true, module = true}
 
@@ -40,12 +39,13 @@ local function style_of(opts)
   }
 end
 
-local function kind_of(handler) return type(handler) == "string" and handler or "function" end
+--- What kind of handler an option asks for.
+function settings.kind_of(handler) return type(handler) == "string" and handler or "function" end
 
--- A handler: its name, kind ("default" writes text to stderr), the number that stands for its process, and by its
+--- A handler: its name, kind ("default" writes text to stderr), the number that stands for its process, and by its
 -- options what it wants (least: the number of its level) and in which style.
-local function record(name, number, opts)
-  local filters, kind = opts.filters, kind_of(opts.handler)
+function settings.record(name, number, opts)
+  local filters, kind = opts.filters, settings.kind_of(opts.handler)
   local style = style_of(opts)
   if kind == "file" and not style.format then style.format = FILE_FORMAT end
   return {
@@ -55,14 +55,15 @@ local function record(name, number, opts)
   }
 end
 
--- The default handler writes text, or lets number 0 have the events while somebody handles these.
-local function default_record(opts)
-  local made = record("default", 0, opts)
+--- The default handler writes text, or lets number 0 have the events while somebody handles these.
+function settings.default_record(opts)
+  local made = settings.record("default", 0, opts)
   made.kind = "default"
   return made
 end
 
-local function find(handlers, name)
+--- The handler of a name among some, and its number there; nil.
+function settings.find(handlers, name)
   for i, handler in ipairs(handlers) do
     if handler.name == name then return handler, i end
   end
@@ -73,10 +74,10 @@ local function is_alive(handler)
   return handler.kind == "default" or core.log_handles(handler.number)
 end
 
--- What is configured now, as a copy that may be changed, its version, and the numbers of handlers that are no more.
-local function current()
+--- What is configured now, as a copy that may be changed, its version, and the numbers of handlers that are no more.
+function settings.current()
   local now, version = core.log_settings()
-  if not now then return {handlers = {default_record{handler = "default"}}, style = {}, modules = {}}, version, {} end
+  if not now then return {handlers = {settings.default_record{handler = "default"}}, style = {}, modules = {}}, version, {} end
   local new, gone = {handlers = {}, style = now.style, modules = {}}, {}
   for _, handler in ipairs(now.handlers) do
     if is_alive(handler) then
@@ -115,11 +116,11 @@ local function install(new, version)
   return core.log_configure(new, version, not plain, floor, module_level)
 end
 
--- Change what is configured: change(new) may be called again when somebody else has been faster. What it returns beside
+--- Change what is configured: change(new) may be called again when somebody else has been faster. What it returns beside
 -- true is the result, and nothing is changed.
-local function update(change)
+function settings.update(change)
   while true do
-    local new, version, gone = current()
+    local new, version, gone = settings.current()
     local ok, why = change(new)
     if not ok then return ok, why end
     if install(new, version) then
@@ -129,7 +130,8 @@ local function update(change)
   end
 end
 
-local function merged(old, opts)
+--- Options with others in their place.
+function settings.merged(old, opts)
   local all = {}
   for k, v in next, old do all[k] = v end
   for k, v in next, opts do all[k] = v end
@@ -144,25 +146,31 @@ local function set_colors(opts)
   if next(colors) == nil then core.log_colors("terminal") end
   if colors.enabled == nil then return opts end
   core.log_colors(colors.enabled) -- for what is not made in Lua, too
-  colors = merged(colors, {})
+  colors = settings.merged(colors, {})
   colors.enabled = nil
-  return merged(opts, {colors = colors})
+  return settings.merged(opts, {colors = colors})
 end
 
--- Let the default handler have other options; it is brought back where it was removed.
-local function set_default(opts, comes_back)
+--- Let the default handler have other options; it is brought back where it was removed.
+function settings.set_default(opts, comes_back)
+  local replaced
   opts = set_colors(opts)
-  update(function(new)
-    local old, i = find(new.handlers, "default")
-    if not old and not comes_back then
-      new.style = style_of(merged(new.style, opts)) -- of what others leave
+  settings.update(function(new)
+    local old, i = settings.find(new.handlers, "default")
+    replaced = comes_back and old and old.number ~= 0 and old.number
+    if not comes_back and not (old and old.number == 0) then
+      new.style = style_of(settings.merged(new.style, opts)) -- of what others leave
       return true
     end
-    local made = default_record(merged(old and old.number == 0 and old.options or {handler = "default"}, opts))
-    if old and old.number and old.number > 0 then log.set_handler(old.number, nil) end
+    local before = old and old.number == 0 and old.options or {handler = "default"}
+    local made = settings.default_record(settings.merged(before, opts))
     new.handlers[i or #new.handlers + 1], new.style = made, made.style
     return true
   end)
+  if replaced then -- by a name it was another one
+    log.set_handler(replaced, nil)
+    core.log_give_back(replaced)
+  end
 end
 
 --- Logger.configure, but for the level.
@@ -174,145 +182,9 @@ function settings.configure(opts, fname)
     any = any or opts[name] ~= nil
   end
   local removed = opts.handler ~= nil and core.log_settings()
-  removed = removed and (find(removed.handlers, "default") or {}).number ~= 0
-  if any or removed then set_default(style, removed) end
+  removed = removed and (settings.find(removed.handlers, "default") or {}).number ~= 0
+  if any or removed then settings.set_default(style, removed) end
   if opts.handler ~= nil then log.set_handler(0, opts.handler ~= "default" and opts.handler or nil) end
-end
-
--- Handlers
-
-local function check_name(name, fname)
-  if type(name) ~= "string" or name == "" then
-    core.argument_error(fname, 1, "a handler's name expected, a string, got " ..
-      (name == "" and "an empty one" or core.type(name)))
-  end
-end
-
-local function check_options(opts, fname)
-  if type(opts) ~= "table" then
-    core.argument_error(fname, 2, "table of options expected, got " .. core.type(opts))
-  end
-  local rules = known[kind_of(opts.handler)] or known.default
-  options.check(opts, rules, fname, 2)
-  if rules == known["function"] and opts.metadata ~= nil and opts.format == nil then
-    core.argument_error(fname, 2, "metadata selects what a text shows, and there is none without format: the function "
-      .. "has all metadata in its event")
-  end
-end
-
--- What the process of a handler gets, see log.made_of.
-local function given(handler)
-  local opts = handler.options
-  return {
-    kind = handler.kind, name = handler.name, handler = handler.kind == "function" and opts.handler or nil,
-    style = handler.style, path = opts.path,
-    max_bytes = opts.max_bytes ~= "infinity" and opts.max_bytes or math.huge, max_files = opts.max_files or MAX_FILES,
-  }
-end
-
-local function try_file(handler)
-  if handler.kind ~= "file" then return true end
-  return require("moonbeam.logger.file").try(handler.options.path)
-end
-
---- Add a handler: true, or nil and why not.
-function settings.add(name, opts, fname)
-  check_name(name, fname)
-  check_options(opts, fname)
-  local handler = record(name, nil, opts)
-  local ok, why, code = try_file(handler)
-  if not ok then return nil, why, code end
-  if find(current().handlers, name) then return nil, {"already_exist", name} end
-  if handler.kind ~= "default" then
-    handler.number = core.log_reserve(name)
-    if not handler.number then return nil, "too many handlers" end
-    ok, why = pcall(log.set_handler, handler.number, given(handler))
-    if not ok then
-      core.log_give_back(handler.number)
-      error(why, 0)
-    end
-  elseif name == "default" then
-    handler = default_record(opts)
-  end
-  ok, why = update(function(new)
-    if find(new.handlers, name) then return nil, {"already_exist", name} end
-    new.handlers[#new.handlers + 1] = handler
-    if name == "default" then new.style = handler.style end
-    return true
-  end)
-  if not ok and handler.kind ~= "default" then
-    log.set_handler(handler.number, nil)
-    core.log_give_back(handler.number)
-  end
-  return ok, why
-end
-
---- Take a handler away: true, or nil and why not.
-function settings.remove(name, fname)
-  check_name(name, fname)
-  local old
-  local ok, why = update(function(new)
-    local i
-    old, i = find(new.handlers, name)
-    if not old then return nil, {"not_found", name} end
-    table.remove(new.handlers, i)
-    return true
-  end)
-  if ok and old.number then
-    log.set_handler(old.number, nil)
-    if old.number > 0 then core.log_give_back(old.number) end
-  end
-  return ok, why
-end
-
-local function changes_process(opts)
-  for name in next, opts do
-    if name ~= "level" and name ~= "filters" and name ~= "filter_default" and name ~= "truncate" and name ~= "location"
-    then return true end
-  end
-  return false
-end
-
---- Change options of a handler: true, or nil and why not.
-function settings.update(name, opts, fname)
-  check_name(name, fname)
-  if type(opts) ~= "table" then
-    core.argument_error(fname, 2, "table of options expected, got " .. core.type(opts))
-  end
-  if opts.handler ~= nil then
-    core.argument_error(fname, 2, "a handler stays what it is: remove it, and add another one")
-  end
-  local old = find(current().handlers, name)
-  if not old then return nil, {"not_found", name} end
-  check_options(merged(old.options, opts), fname)
-  if name == "default" and old.number == 0 then
-    set_default(opts, true)
-    return true
-  end
-  local handler
-  local ok, why, code = try_file(record(name, nil, merged(old.options, opts)))
-  if not ok then return nil, why, code end
-  ok, why = update(function(new)
-    local now, i = find(new.handlers, name)
-    if not now or now.number ~= old.number then return nil, {"not_found", name} end
-    handler = record(name, now.number, merged(now.options, opts))
-    new.handlers[i] = handler
-    return true
-  end)
-  if ok and handler.number and changes_process(opts) then log.set_handler(handler.number, given(handler)) end
-  return ok, why
-end
-
---- Name -> options of the handlers there are.
-function settings.handlers()
-  local all = {}
-  for _, handler in ipairs(current().handlers) do
-    local opts = merged(handler.options, {})
-    opts.level = opts.level or "all"
-    if handler.name == "default" and handler.number == 0 and core.log_handles(0) then opts.handler = "function" end
-    all[handler.name] = opts
-  end
-  return all
 end
 
 -- Modules
@@ -339,7 +211,7 @@ end
 function settings.put_module_level(modules, level, fname)
   local names = module_names(modules, fname)
   if level ~= nil then known.level(level, fname, 2) end
-  return update(function(new)
+  return settings.update(function(new)
     for _, name in ipairs(names) do new.modules[name] = level end
     return true
   end)
@@ -347,7 +219,7 @@ end
 
 --- The level of a module, or name -> level of several; all when modules is nil.
 function settings.get_module_level(modules, fname)
-  local now = current().modules
+  local now = settings.current().modules
   if modules == nil then return now end
   local names, some = module_names(modules, fname), {}
   for _, name in ipairs(names) do some[name] = now[name] end
@@ -356,7 +228,7 @@ function settings.get_module_level(modules, fname)
 end
 
 function settings.delete_all_module_levels()
-  return update(function(new)
+  return settings.update(function(new)
     new.modules = {}
     return true
   end)

@@ -7,11 +7,12 @@
 local core = require "moonbeam.core"
 local inspect = require "moonbeam.internal.inspect"
 
-local type, tostring = type, tostring
+local type, tostring, pcall = type, tostring, pcall
 
 local text = {}
 
 local DEFAULT_FORMAT = "$time $metadata[$level] $message"
+local default_style = {}
 
 --- A value of metadata.
 function text.value(v)
@@ -103,6 +104,16 @@ function text.of(event, style)
   for i, part in ipairs(sequence) do texts[i] = type(part) == "string" and part or part(event, style) end
   return table.concat(texts)
 end
+
+--- The same; a formatter that fails is told of in the text, and does without.
+function text.made(event, style)
+  local ok, line = pcall(text.of, event, style)
+  if ok then return line end
+  return text.of(event, default_style) .. "\n" .. text.failure(line)
+end
+
+--- What is said of a formatter that fails.
+function text.failure(why) return "(Logger's formatter failed: " .. tostring(why) .. ")" end
 
 --- A text of so many bytes at most, and a word about the rest; no character of UTF-8 is cut in two.
 function text.truncate(s, most)
