@@ -48,6 +48,7 @@ describe("the prompt's helpers", function()
     assert.matches("^init%(arg%)\n    %-> DynamicSupervisor.init", (feed("b(DynamicSupervisor)")))
     assert.matches('^handle_event%(event_type, event, state, data%)   %(optional%)\n    %-> "next_state", state, data ',
       (feed("b('StateMachine.handle_event')")))
+    assert.matches("^stop%(state%).*\n\nThe application has stopped", (feed("b('Application.stop')")))
     assert.equal("No callbacks for Task were found\n", (feed("b(Task)")))
     assert.equal("No callbacks for string were found\n", (feed("b('string')")))
     assert.matches("bad argument #1 to 'b' %(module or name of one expected, got 'GenServer.nothing'%)",

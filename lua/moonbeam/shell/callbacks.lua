@@ -39,6 +39,12 @@ local known = {
     {"format_status(status)", "status: a table with state, data, message and reason",
       "Reports and GenServer.get_status are about to show them."},
   },
+  Application = {
+    {"start(arguments...)", "pid [, state] | nil, reason",
+      "Application.start has been called with this option in the place of children. The pid is a linked supervisor's."},
+    {"prep_stop(state)", "state, for stop", "The application is about to stop; its processes still run."},
+    {"stop(state)", "what is dropped", "The application has stopped."},
+  },
   Supervisor = {
     {"init(arg)", 'Supervisor.init(children, options) | "ignore"', "The supervisor has been started.", true},
   },
