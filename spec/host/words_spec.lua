@@ -40,6 +40,18 @@ describe("a script that ends by an exit", function()
   end)
 end)
 
+describe("a reason that is raised as an error", function()
+  it("EXIT-21 is words in the report of a process, and at its end", function()
+    local text = said([[
+      spawn_link(function() error(select(2, pcall(GenServer.call, "nobody", 1)).reason) end)
+      receive()]])
+    assert.matches('terminating\n%*%* %(error%) exited in: GenServer.call%("nobody", 5000%)\n' ..
+      "    %*%* %(EXIT%) no process", text)
+    assert.matches("\nmoonbeam: %*%* %(EXIT%) an exception was raised:\n    %*%* %(error%) exited in: Gen", "\n" ..
+      text:gsub("[^\n]*bin/moonbeam: ", "moonbeam: "))
+  end)
+end)
+
 describe("an error about a name that is not there", function()
   it("EXIT-24 says what there is, of Moonbeam's modules", function()
     assert.matches("%(field 'slep'%)\nhint: Process has no function slep; there is Process.sleep\nstack traceback:",

@@ -98,7 +98,7 @@ void mb_push_crash_text(struct mb_heap *h, lua_State *L, int report, int short_t
   } else if (lua_isnil(L, first + ERROR)) {
     shorten(L, first + REASON, reason_text);
   } else if (lua_type(L, first + ERROR) != LUA_TSTRING) {
-    shorten(L, first + ERROR, short_text);
+    shorten(L, first + ERROR, reason_text); /* it may be one, raised as an error */
   } else if (mb_push_hint(h, L, first + ERROR)) {
     lua_pushfstring(L, "%s\n%s", lua_tostring(L, first + ERROR), lua_tostring(L, -1));
     lua_replace(L, first + ERROR);

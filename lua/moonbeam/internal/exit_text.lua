@@ -50,7 +50,7 @@ end
 local function error_text(value, trace, show)
   local hint = type(value) == "string" and string.find(value, "a nil value (", 1, true) and
     require "moonbeam.internal.hints".of(value)
-  local text = "** (error) " .. (type(value) == "string" and value or show(value)) .. (hint and "\n" .. hint or "")
+  local text = "** (error) " .. (type(value) == "string" and value or exit_text(value, show, MOST_DEPTH)) .. (hint and "\n" .. hint or "")
   if type(trace) ~= "string" or trace == "" or trace == HEAD then return text end
   return text .. "\n" .. trace
 end
