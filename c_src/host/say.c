@@ -28,9 +28,7 @@ void mb_print_usage(FILE *to, enum mb_usage how) {
           "  --        stop handling options\n"
           "  -         stop handling options and execute stdin\n",
           mb_program);
-  if (how == MB_USAGE_SHORT)
-    fprintf(to, "'%s --help' shows those of the runtime, too\n", mb_program);
-  else
+  if (how == MB_USAGE_FULL) /* who has an option wrong is told what lua tells */
     fputs("and of the runtime:\n"
           "  --schedulers N  run on N schedulers (default: one per core)\n"
           "  --no-halt       run on after the script has ended\n"

@@ -11,7 +11,7 @@ extern const char *mb_program; /* argv[0]; set before anything is said */
 void mb_say(const char *text);
 
 enum mb_usage {
-  MB_USAGE_SHORT, /* lua's options, and how to see the others */
+  MB_USAGE_SHORT, /* lua's options */
   MB_USAGE_FULL   /* the runtime's, too, and the environment variables */
 };
 

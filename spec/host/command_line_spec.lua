@@ -66,7 +66,7 @@ describe("the host", function()
     assert.is_true(told >= 16)
     for _, option in ipairs{"-q", "--scheduler=2", "-vv"} do
       local output, status = helper.run(moonbeam .. " " .. option)
-      assert.matches("^%S+: unrecognized option '" .. option:gsub("%p", "%%%0") .. "'\nusage: .*--help' shows", output)
+      assert.matches("^%S+: unrecognized option '" .. option:gsub("%p", "%%%0") .. "'\nusage: ", output)
       assert.equal(1, status)
     end
     local output, status = helper.run(moonbeam .. " -h")
