@@ -14,7 +14,7 @@ describe("REPL-19: a result that is longer than the screen", function()
     t = terminal.prompt(nil, {height = 12, width = 80})
     t:enter("long = {} for i = 1, 90 do long[i] = 'item ' .. i end", "mb%(2%)>$")
     local screen = t:enter("long", "item 8\",\n%.%.%. 83 more lines; print%(inspect%(v%(2%)%)%) shows them\nmb%(3%)>$")
-    assert.matches('^mb%(2%)> long\n{\n  "item 1",\n', screen) -- all of it is still there
+    assert.matches('\n?{\n  "item 1",\n', screen) -- its beginning is still there
     t:enter("print(inspect(v(2)))", '  "item 90"\n}\nmb%(4%)>$')
     screen = t:enter("('ä'):rep(1000)", "ä\n%.%.%. 563 more bytes; print%(inspect%(v%(4%)%)%) shows them\nmb%(5%)>$")
     assert.equal(719 + 1, select(2, screen:gsub("ä", ""))) -- nine rows, but for a quote
