@@ -137,6 +137,7 @@ struct mb_heap {
   int cut;     /* its time is over */
   uint64_t closing_ns; /* that it has */
   uint64_t closing_delay; /* mb_thread_own_delay when it was found to last; UINT64_MAX: not yet */
+  uint64_t closing_before; /* how long it had lasted then */
   unsigned idle_coroutines; /* kept in free slots */
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
   size_t own_prefix_size;

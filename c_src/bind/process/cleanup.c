@@ -1,6 +1,5 @@
 #include "process/cleanup.h"
 
-
 #include "core/thread_state.h"
 #include "heap/bounds.h"
 #include "heap/inspect.h"
@@ -30,10 +29,15 @@ static int report(lua_State *L) {
   return 0;
 }
 
-/* How long it has lasted, but for the time in which others had the processor. */
+/* How long it has lasted since it was first found to, but for the time in which others had the processor. Of what was
+ * before that nobody knows who had it; it is a tick where others do not. */
 static uint64_t age(struct mb_heap *h) {
   uint64_t lasted = mb_slice_age(h->scheduler), delayed;
-  if (h->closing_delay == UINT64_MAX) h->closing_delay = mb_thread_own_delay();
+  if (h->closing_delay == UINT64_MAX) {
+    h->closing_delay = mb_thread_own_delay();
+    h->closing_before = lasted;
+  }
+  lasted = lasted > h->closing_before ? lasted - h->closing_before : 0;
   if (lasted <= h->closing_ns) return lasted;
   delayed = mb_thread_own_delay() - h->closing_delay;
   return lasted > delayed ? lasted - delayed : 0;
