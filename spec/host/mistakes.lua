@@ -65,6 +65,15 @@ local function plain(text, interpreter)
   local from, to = text:find("\n" .. interpreter .. ": ", 1, true)
   if from then text = text:sub(1, from) .. "moonbeam: " .. text:sub(to + 1) end
   for _, each in ipairs(replacements) do text = text:gsub(each[1], each[2]) end
+  -- pids by the order in which they come: whether a place in the table is free again is a matter of time
+  local pids, count = {}, 0
+  text = text:gsub("#PID<[%d.]+>", function(pid)
+    if not pids[pid] then
+      count = count + 1
+      pids[pid] = ("#PID<%d>"):format(count)
+    end
+    return pids[pid]
+  end)
   return text:sub(2)
 end
 

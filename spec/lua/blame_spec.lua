@@ -30,7 +30,7 @@ describe("an error", function()
     local count = 0
     local function walk(prefix, module)
       for name, value in pairs(module) do
-        if type(value) == "function" and type(name) == "string" then
+        if type(value) == "function" and type(name) == "string" and name ~= "pry" then -- that takes none, and prints
           count = count + 1
           check(prefix .. name, value)
         end

@@ -283,9 +283,10 @@ describe("the end of a program", function()
 
   it("SYS-17 comes behind all that it has printed to active sockets", function()
     for _ = 1, 10 do
-      local program <close> = sh("head -c 100000 /dev/zero; head -c 30000 /dev/zero >&2; exit 3")
+      local program <close> = sh("read go; head -c 100000 /dev/zero; head -c 30000 /dev/zero >&2; exit 3")
       program.stdout:active(true)
       program.stderr:active(true)
+      program.stdin:send("go\n") -- both are active by now
       local got, code = {[program.stdout] = 0, [program.stderr] = 0}, nil
       while not code do
         mb.receive{

@@ -36,19 +36,27 @@ static int start_failed(lua_State *L) {
   return 0;
 }
 
-/* Push what the running process has failed to start last, in words; 0: nothing. */
+/* Whether two sites are lines of the same file. */
+static int same_file(const char *a, const char *b) {
+  const char *end = a ? strrchr(a, ':') : NULL;
+  return end && b && strncmp(a, b, (size_t)(end - a) + 1) == 0 && strrchr(b, ':') == b + (end - a);
+}
+
+/* Push what the running process has failed to start last, in words, if the user's line that it runs now is of the same
+ * file: a failure elsewhere may be long over. 0: nothing. */
 static int push_failed_start(struct mb_heap *h, lua_State *L) {
   struct mb_process *p = mb_running(h);
-  const char *site, *reason;
+  const char *site, *reason, *here = mb_site(h, L);
   luaL_checkstack(L, 10, NULL);
   if (!p || !mb_push_private(h, L, p, MB_IF_MADE) || lua_rawgeti(L, -1, MB_PRIVATE_START) != LUA_TTABLE) return 0;
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
   lua_rawgeti(L, -3, 3);
+  if (!same_file(lua_tostring(L, -1), here)) return 0;
   mb_push_reason_line(h, L, -2);
   site = lua_tostring(L, -2);
   reason = lua_tostring(L, -1);
-  lua_pushfstring(L, "%s%s%s has failed: %s", lua_tostring(L, -4), site ? " at " : "", site ? site : "", reason);
+  lua_pushfstring(L, "%s at %s has failed: %s", lua_tostring(L, -4), site, reason);
   return 1;
 }
 
