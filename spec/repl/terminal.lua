@@ -45,7 +45,7 @@ end
 
 -- Wait until the screen matches.
 function terminal:await(pattern)
-  local deadline = mb.monotonic_time() + 5 * helper.patience
+  local deadline = mb.monotonic_time() + 30 * helper.patience
   while true do
     local screen = self:screen()
     if screen:find(pattern) then return screen end
