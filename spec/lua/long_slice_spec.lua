@@ -123,8 +123,8 @@ describe("a scheduler", function()
       print(receive())
     ]], "2>&1", reporting)
     -- while it starts the other program it may be met computing, and then its return is seen
-    local _, waited = output:gsub("has held scheduler 1 for %d%d%d ms while it waited inside a C function", "")
-    local report = "has held scheduler 1 for %d%d%d ms without[^\n]*\n[^\n]*\n[^\n]*\n%s*%[C%]: in [^\n]*execute'"
+    local _, waited = output:gsub("has held scheduler 1 for %d+ ms while it waited inside a C function", "")
+    local report = "has held scheduler 1 for %d+ ms without[^\n]*\n[^\n]*\n[^\n]*\n%s*%[C%]: in [^\n]*execute'"
     local _, seen = output:gsub(report, "")
     assert.equal(1, waited + seen, output)
   end)
