@@ -18,7 +18,7 @@ enum {
 /* Uservalues of a walk. */
 enum {
   SEEN = 1, /* by number of the shard: a table by address */
-  TODO,     /* the objects to visit: a chunk, whose item 0 is the one before */
+  TO_VISIT, /* objects: a chunk, whose item 0 is the one before */
   TABLE,    /* in which it stands, nil: in none, */
   KEY,      /* and the key it has seen last; nil: none */
   USERVALUES = KEY
@@ -91,28 +91,28 @@ static void meet(struct step *s) {
   }
   if (s->walk->waiting == CHUNK) {
     lua_createtable(L, CHUNK, 1);
-    lua_pushvalue(L, at(s, TODO));
+    lua_pushvalue(L, at(s, TO_VISIT));
     lua_rawseti(L, -2, 0);
-    lua_replace(L, at(s, TODO));
+    lua_replace(L, at(s, TO_VISIT));
     s->walk->waiting = 0;
   }
-  lua_rawseti(L, at(s, TODO), ++s->walk->waiting);
+  lua_rawseti(L, at(s, TO_VISIT), ++s->walk->waiting);
 }
 
 /* Push the next object to visit; 0: there is none. */
 static int take(struct step *s) {
   lua_State *L = s->L;
   if (s->walk->waiting == 0) {
-    if (lua_rawgeti(L, at(s, TODO), 0) == LUA_TNIL) {
+    if (lua_rawgeti(L, at(s, TO_VISIT), 0) == LUA_TNIL) {
       lua_pop(L, 1);
       return 0;
     }
-    lua_replace(L, at(s, TODO));
+    lua_replace(L, at(s, TO_VISIT));
     s->walk->waiting = CHUNK;
   }
-  lua_rawgeti(L, at(s, TODO), s->walk->waiting);
+  lua_rawgeti(L, at(s, TO_VISIT), s->walk->waiting);
   lua_pushnil(L);
-  lua_rawseti(L, at(s, TODO), s->walk->waiting--);
+  lua_rawseti(L, at(s, TO_VISIT), s->walk->waiting--);
   return 1;
 }
 
@@ -236,7 +236,7 @@ void mb_memory_push_walk(struct mb_heap *h, lua_State *L, struct mb_process *p, 
   lua_newtable(L);
   lua_setiuservalue(L, index, SEEN);
   lua_newtable(L);
-  lua_setiuservalue(L, index, TODO);
+  lua_setiuservalue(L, index, TO_VISIT);
   s = enter(h, L, index);
   (void)mark(&s, walk); /* a variable of whoever goes on with it */
   mb_push_ref(h, L, MB_REF_BASE); /* everybody's */
