@@ -32,4 +32,42 @@ function logging.next_report()
   end
 end
 
+--- What a program prints, both streams, without the times, and its status.
+function logging.output_of(source, environment)
+  local output, code = helper.run_script('local mb = require "moonbeam"; local Logger = mb.Logger\n' .. source, "",
+    environment)
+  return output:gsub("%d%d:%d%d:%d%d%.%d%d%d", "TIME"), code
+end
+
+--- Check that a handler which is too slow is told how many entries are missing, none of them a crash's.
+-- @param set function of the handler: sets it
+function logging.check_told(set)
+  local to, send, receive, held = mb.self(), mb.send, mb.receive, true
+  set(function(event)
+    if held then
+      send(to, {"holding", mb.self()})
+      receive{ {"go on"} }
+      held = false
+    end
+    send(to, {"handled", event.metadata.dropped or 0, (event.metadata.report or {}).kind or "entry"})
+  end)
+  mb.Logger.error("the first")
+  local pid = helper.await{"holding", mb.any}
+  local text = ("x"):rep(2000)
+  for _ = 1, 3000 do mb.Logger.info(text) end
+  helper.reason_of(mb.spawn(function() error("crash") end))
+  for _ = 1, 3000 do mb.Logger.info(text) end
+  send(pid, "go on")
+  local handled, dropped, crashes = 0, 0, 0
+  while handled + dropped < 6002 do
+    local n, kind = helper.await{"handled", mb.any, mb.any}
+    if n == 0 then handled = handled + 1 end
+    dropped = dropped + n
+    if kind == "crash" then crashes = crashes + 1 end
+  end
+  assert(handled + dropped == 6002)
+  assert(dropped > 0 and handled > 1000)
+  assert(crashes == 1)
+end
+
 return logging

@@ -2,14 +2,7 @@ local mb = require "moonbeam"
 local helper = require "spec.helper"
 local logging = require "spec.logging"
 local self, send, receive, any, Logger, Process = mb.self, mb.send, mb.receive, mb.any, mb.Logger, mb.Process
-local await = helper.await
-
--- What a program prints, both streams, without the times.
-local function output_of(source, environment)
-  local output, code = helper.run_script('local mb = require "moonbeam"; local Logger = mb.Logger\n' .. source, "",
-    environment)
-  return output:gsub("%d%d:%d%d:%d%d%.%d%d%d", "TIME"), code
-end
+local await, output_of = helper.await, logging.output_of
 
 describe("a handler", function()
   helper.setup()
@@ -86,32 +79,7 @@ describe("a handler", function()
   end)
 
   it("that is too slow is told how many entries are missing, of which none is a crash's", function()
-    local me, held = self(), true
-    Logger.configure{handler = function(event)
-      if held then
-        send(me, {"holding", mb.self()})
-        mb.receive{ {"go on"} }
-        held = false
-      end
-      send(me, {"handled", event.metadata.dropped or 0, (event.metadata.report or {}).kind or "entry"})
-    end}
-    Logger.error("the first")
-    local pid = await{"holding", any}
-    local text = ("x"):rep(2000)
-    for _ = 1, 3000 do Logger.info(text) end
-    helper.reason_of(mb.spawn(function() error("crash") end))
-    for _ = 1, 3000 do Logger.info(text) end
-    send(pid, "go on")
-    local handled, dropped, crashes = 0, 0, 0
-    while handled + dropped < 6002 do
-      local n, kind = await{"handled", any, any}
-      if n == 0 then handled = handled + 1 end
-      dropped = dropped + n
-      if kind == "crash" then crashes = crashes + 1 end
-    end
-    assert.equal(6002, handled + dropped)
-    assert.is_true(dropped > 0 and handled > 1000)
-    assert.equal(1, crashes)
+    logging.check_told(function(handler) Logger.configure{handler = handler} end)
   end)
 
   it("must be able to travel", function()

@@ -1,14 +1,8 @@
 local mb = require "moonbeam"
 local helper = require "spec.helper"
+local logging = require "spec.logging"
 local self, send, any, Logger = mb.self, mb.send, mb.any, mb.Logger
-local await = helper.await
-
--- What a program prints, both streams, without the times.
-local function output_of(source, environment)
-  local output, code = helper.run_script('local mb = require "moonbeam"; local Logger = mb.Logger\n' .. source, "",
-    environment)
-  return output:gsub("%d%d:%d%d:%d%d%.%d%d%d", "TIME"), code
-end
+local await, output_of = helper.await, logging.output_of
 
 -- Call inside describe: entries from level info on are logged, and the handlers are as at first after each test.
 local function setup()
@@ -345,32 +339,7 @@ describe("a handler that is added", function()
   end)
 
   it("LOG-44 and is too slow is told what is missing, of which none is a crash's", function()
-    local me, held = self(), true
-    assert.is_true(Logger.add_handler("slow", {handler = function(event)
-      if held then
-        send(me, {"holding", mb.self()})
-        mb.receive{ {"go on"} }
-        held = false
-      end
-      send(me, {"handled", event.metadata.dropped or 0, (event.metadata.report or {}).kind or "entry"})
-    end}))
-    Logger.error("the first")
-    local pid = await{"holding", any}
-    local text = ("x"):rep(2000)
-    for _ = 1, 3000 do Logger.info(text) end
-    helper.reason_of(mb.spawn(function() error("crash") end))
-    for _ = 1, 3000 do Logger.info(text) end
-    send(pid, "go on")
-    local handled, dropped, crashes = 0, 0, 0
-    while handled + dropped < 6002 do
-      local n, kind = await{"handled", any, any}
-      if n == 0 then handled = handled + 1 end
-      dropped = dropped + n
-      if kind == "crash" then crashes = crashes + 1 end
-    end
-    assert.equal(6002, handled + dropped)
-    assert.is_true(dropped > 0 and handled > 1000)
-    assert.equal(1, crashes)
+    logging.check_told(function(handler) assert.is_true(Logger.add_handler("slow", {handler = handler})) end)
   end)
 
   it("LOG-45 is waited for by flush", function()
