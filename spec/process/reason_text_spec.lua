@@ -115,6 +115,9 @@ describe("nil that is no pid", function()
           "here:%d+ has failed: an exception was raised: %*%* %(error%) here:%d+: x%)$",
           told(table.unpack(each, 2, 4)))
       end
+      -- what has failed in another file may be long over
+      assert(load("require('moonbeam').Agent.start(function() error 'y' end)", "=elsewhere"))()
+      assert.equal("bad argument #1 to 'Agent.get' (pid or name expected, got nil)", told(Agent.get, nil))
     end)
   end)
 end)
