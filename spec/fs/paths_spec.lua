@@ -54,11 +54,11 @@ describe("fs", function()
     end)
 
     it("gives way within a large directory", function()
-      for i = 1, 9000 do fs.symlink("x", path(("%05d"):format(i))) end
+      for i = 1, 9000 do assert(io.open(path(("%05d"):format(i)), "w")):close() end
       local names = fs.readdir(directory)
       assert.equal(9000, #names)
       assert.equal("04500", names[4500])
-      assert.same({"09000", "link"}, fs.readdir(directory, {types = true})[9000])
+      assert.same({"09000", "file"}, fs.readdir(directory, {types = true})[9000])
     end)
   end)
 
