@@ -17,6 +17,7 @@
 #include "heap/outside.h"
 #include "heap/settings.h"
 #include "io/blocking.h"
+#include "replica/replica.h"
 
 enum {
   PATIENCE_MS = 1000, /* for threads that are to end */
@@ -52,17 +53,21 @@ uint32_t mb_node_schedulers(uint32_t otherwise) {
 /* (node, scheduler) */
 static int prepare(lua_State *L) {
   struct mb_node *n = lua_touserdata(L, 1);
+  struct mb_heap *h;
   luaL_openlibs(L);
   n->setup.attach(L, n, lua_touserdata(L, 2));
   mb_paths_use(&n->paths, L);
   lua_pushcfunction(L, n->setup.prepare);
   lua_call(L, 0, 0);
+  h = mb_heap_find(L);
+  h->has_c_modules = 0; /* the runtime's own is none of those that may keep the state */
+  mb_hook_attend(h);
   return 0;
 }
 
 /* A Lua state with a heap of its own, on s, and with the library; what close_state needs besides is in *data. NULL when
- * it cannot be made, which has been said. The thread whose the state is from now on. */
-static lua_State *new_state(struct mb_scheduler *s, void **data) {
+ * it cannot be made, which is said: `what` of the scheduler that is. The thread whose the state is from now on. */
+static lua_State *make_state(struct mb_scheduler *s, void **data, const char *what) {
   struct mb_node *n = mb_node_of(s);
   lua_State *L = n->setup.new_state(data);
   if (L) {
@@ -71,17 +76,80 @@ static lua_State *new_state(struct mb_scheduler *s, void **data) {
     lua_pushlightuserdata(L, s);
     if (lua_pcall(L, 2, 0, 0) == LUA_OK) return L;
   }
-  fprintf(stderr, "moonbeam: scheduler %d cannot start: %s\n", (int)s->id + 1,
-          L ? lua_tostring(L, -1) : "not enough memory");
+  if (what)
+    fprintf(stderr, "moonbeam: scheduler %d cannot %s: %s\n", (int)s->id + 1, what,
+            L ? lua_tostring(L, -1) : "not enough memory");
   if (L) n->setup.close_state(L, *data);
   return NULL;
 }
 
+static lua_State *new_state(struct mb_scheduler *s, void **data) { return make_state(s, data, "start"); }
+
+/* The loop of a scheduler that runs nothing any more is emptied of what its heaps have there: luv's handles and
+ * requests are the states'. */
+static void settle(struct mb_scheduler *s) {
+  for (struct mb_heap *h = mb_scheduler_heap(s); h; h = h->next) {
+    h->state_closes = 1;
+    mb_io_settle(h->io);
+  }
+  mb_scheduler_empty_loop(s);
+}
+
+/* Close all heaps of a settled scheduler but the first. */
+static void close_others(struct mb_scheduler *s) {
+  struct mb_heap *h, *first = mb_scheduler_heap(s);
+  while ((h = first->next)) mb_node_of(s)->setup.close_state(h->L, h->state_data);
+}
+
 static void close_state(struct mb_scheduler *s, lua_State *L, void *data) {
-  mb_scheduler_heap(s)->state_closes = 1;
-  mb_io_settle(mb_io_of(s));
-  mb_scheduler_empty_loop(s); /* luv's handles and requests are the state's */
+  settle(s);
+  close_others(s);
   mb_node_of(s)->setup.close_state(L, data);
+}
+
+/* Further heaps */
+
+struct mb_heap *mb_node_open_heap(struct mb_scheduler *s) {
+  struct mb_heaps *all = s->above;
+  struct mb_process *current = s->current;
+  void *data;
+  lua_State *L;
+  s->current = NULL; /* it is none of theirs */
+  L = make_state(s, &data, all->told ? NULL : "have another Lua state for processes");
+  s->current = current;
+  if (!L) {
+    all->told = 1;
+    return NULL;
+  }
+  all->newest->state_data = data;
+  return all->newest;
+}
+
+/* Whether nothing is left of a heap but its state. C libraries may keep that. */
+static int may_close(struct mb_heap *h) {
+  if (h->processes || h == h->heaps->first || h->has_c_modules || h->configuring) return 0;
+  if (mb_io_is_used(h->io)) (void)lua_gc(h->L, LUA_GCCOLLECT); /* userdata of what has been closed */
+  return !mb_io_is_used(h->io);
+}
+
+void mb_node_close_heaps(struct mb_scheduler *s, struct mb_posted *posted) {
+  struct mb_heaps *all = s->above;
+  struct mb_process *current = s->current;
+  struct mb_heap *h = all->first;
+  all->closes = 0;
+  if (all->empty <= MB_HEAPS_SPARE) return;
+  s->current = NULL; /* finalizers are run for nobody */
+  while (h && !may_close(h)) h = h->next;
+  if (h) {
+    if (h->ran) mb_replicate(h, h->L, MB_REPLICATE_CONTENTS);
+    all->empty--;
+    mb_node_of(s)->setup.close_state(h->L, h->state_data);
+    if (all->empty > MB_HEAPS_SPARE) {
+      all->closes = 1; /* one at a time: others wait */
+      mb_post(s, posted);
+    }
+  }
+  s->current = current;
 }
 
 static void retire(struct mb_workers *all, struct mb_scheduler *s) {
@@ -93,10 +161,9 @@ static void retire(struct mb_workers *all, struct mb_scheduler *s) {
   uv_mutex_unlock(&all->ending);
 }
 
-_Noreturn void mb_node_retire(struct mb_node *n, struct mb_scheduler *s) {
-  struct mb_heap *h = mb_scheduler_heap(s);
+_Noreturn void mb_node_retire(struct mb_heap *h) {
   if (h->blocking) mb_pool_retire(h);
-  retire(n->workers, s);
+  retire(h->node->workers, h->scheduler);
   pthread_exit(NULL);
 }
 
@@ -183,6 +250,10 @@ int mb_node_stop(struct mb_node *n) {
     mb_scheduler_kill_all(&n->runtime.schedulers[i]);
   if (atomic_load(&n->ending.how) == MB_NODE_LEAVES) return 0;
   for (uint32_t i = 0; i < all->count; i++) close_state(all->list[i].scheduler, all->list[i].L, all->list[i].data);
+  if (mb_scheduler_heap(&n->runtime.schedulers[0])->next) {
+    settle(&n->runtime.schedulers[0]);
+    close_others(&n->runtime.schedulers[0]);
+  }
   return 0;
 }
 
@@ -214,8 +285,9 @@ static void leave_frames(struct mb_scheduler *s, struct mb_process *p) {
   }
 }
 
-_Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status) {
-  struct mb_heap *h = mb_scheduler_heap(s);
+_Noreturn void mb_node_leave(struct mb_heap *h, int status) {
+  struct mb_scheduler *s = h->scheduler;
+  struct mb_node *n = h->node;
   int something;
   while (h->configuring) mb_configure_end(h);
   something = mb_ending_has_functions(&n->ending) && !n->ending.begun && !mb_outside(h, h->L);
@@ -228,7 +300,7 @@ _Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int stat
     h->closing = h->leaving = h->unyieldable = h->resetting = h->uninterruptible = h->encoding = 0;
     (void)mb_scheduler_run(s, NULL);
   }
-  if (s->id != 0) mb_node_retire(n, s); /* the first scheduler, which has been told, ends the program */
+  if (s->id != 0) mb_node_retire(h); /* the first scheduler, which has been told, ends the program */
   (void)mb_node_stop(n);
   mb_exit_now(status);
 }

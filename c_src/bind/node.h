@@ -1,5 +1,6 @@
-/* A node: one runtime with a heap for each of its schedulers. The first heap is the state that opened the runtime;
- * the others are made, each with its thread, when there is work for them, and end with the first. */
+/* A node: one runtime with the heaps of its schedulers. The first heap is the state that opened the runtime; those of
+ * the other schedulers are made, the first of each with its thread, when there is work for them, and end with the
+ * first. */
 #ifndef MB_NODE_H
 #define MB_NODE_H
 
@@ -19,7 +20,7 @@ struct mb_heap;
 struct mb_node;
 struct mb_pool;
 
-/* How the states of further schedulers are made. */
+/* How further states are made. */
 struct mb_node_setup {
   lua_State *(*new_state)(void **data);              /* NULL when memory is out. Any thread */
   void (*close_state)(lua_State *L, void *data);
@@ -59,16 +60,23 @@ void mb_node_free(struct mb_node *n);
 /* The upcall: make the other schedulers with their threads. */
 void mb_node_start(struct mb_scheduler *s);
 
+/* Another heap for a scheduler, whose thread calls, not from inside of a process's code; NULL, which has been said: it
+ * cannot be made. */
+struct mb_heap *mb_node_open_heap(struct mb_scheduler *s);
+
+/* Posted to a scheduler: close one of the heaps without processes that are too many, and look again. */
+void mb_node_close_heaps(struct mb_scheduler *s, struct mb_posted *posted);
+
 /* The node of a scheduler's runtime. */
 static inline struct mb_node *mb_node_of(const struct mb_scheduler *s) {
   return (struct mb_node *)((char *)s->runtime - offsetof(struct mb_node, runtime));
 }
 
-/* End the program from inside of a process on s that cannot give up the processor and has MB_PRIVATE_LEFT. Does not
- * return. */
-_Noreturn void mb_node_leave(struct mb_node *n, struct mb_scheduler *s, int status);
+/* End the program from inside of a process on h's scheduler that cannot give up the processor and has
+ * MB_PRIVATE_LEFT. Does not return. */
+_Noreturn void mb_node_leave(struct mb_heap *h, int status);
 
 /* The thread of a scheduler other than the first ends, from inside of a process that has been left. */
-_Noreturn void mb_node_retire(struct mb_node *n, struct mb_scheduler *s);
+_Noreturn void mb_node_retire(struct mb_heap *h);
 
 #endif

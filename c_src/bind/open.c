@@ -84,12 +84,27 @@ int mb_heap_close(struct mb_heap *h) {
     if (stuck) mb_ticker_detach(h->scheduler);
   }
   mb_io_settle(h->io);
+  if (h->listed) atomic_fetch_sub_explicit(&h->publications->heaps, 1, memory_order_relaxed);
+  mb_heaps_remove(h);
   mb_hook_leave(h); /* the ticker may still interrupt this thread */
   atomic_fetch_add_explicit(&mb_heaps_closed, 1, memory_order_relaxed);
+  if (h->shares) h->scheduler->above = NULL;
   h->scheduler = NULL;
   if (h->owner && !stuck) mb_node_free(h->node);
   use_node(h, NULL);
   return stuck ? -1 : 0;
+}
+
+/* What the first heap has shared with the others of its scheduler, which have closed. */
+static void free_shared(struct mb_heap *h) {
+  mb_sites_free(h);
+  if (h->long_slice) mb_map_deinit(&h->long_slice->places);
+  if (h->script) {
+    free(h->script->text);
+    free(h->script->trace);
+  }
+  free(h->heaps);
+  h->heaps = NULL;
 }
 
 /* The state closes: what the heap holds outside of Lua goes. */
@@ -105,15 +120,10 @@ static int collect_heap(lua_State *L) {
   mb_scratch_free(h->key_scratch);
   mb_code_cache_free(h->code_cache);
   mb_modules_free(h->modules);
-  mb_sites_free(h);
-  if (h->long_slice) mb_map_deinit(&h->long_slice->places);
   if (h->replica) mb_table_watch_free(h->replica->watch);
   mb_map_deinit(&h->held);
   mb_map_deinit(&h->failing);
-  if (h->script) {
-    free(h->script->text);
-    free(h->script->trace);
-  }
+  if (h->shares) free_shared(h);
   h->io = NULL;
   h->scratch = h->key_scratch = NULL;
   h->code_cache = NULL;
@@ -197,7 +207,7 @@ static void notice(struct mb_scheduler *s) {
   mb_os_signals_noticed(s);
 }
 
-static const struct mb_upcalls upcalls = {.resume = mb_run_resume, .destroy = mb_run_destroy, .abandon = mb_run_abandon,
+static const struct mb_upcalls upcalls = {.resume = mb_run_resume, .destroy = mb_run_destroy,
                                            .share = mb_replica_share, .start = mb_node_start,
                                            .preempt = mb_preempt_overdue, .notice = notice,
                                            .stuck = stuck};
@@ -215,6 +225,29 @@ static void make_node(struct mb_heap *h, lua_State *L) {
 static void take_luvs_loop(struct mb_heap *h, lua_State *L) {
   uv_loop_t *loop = mb_luv_adopt(h, L);
   if (loop && mb_scheduler_take_loop(h->scheduler, loop) != 0) luaL_error(L, "moonbeam: cannot take luv's loop");
+}
+
+/* What all heaps of a scheduler share, from its first one. */
+static void share(struct mb_heap *h, lua_State *L, struct mb_heap *first) {
+  if (first) {
+    h->heaps = first->heaps;
+    h->sites = first->sites;
+    h->long_slice = first->long_slice;
+    h->interrupt = first->interrupt;
+    h->script = first->script;
+    return;
+  }
+  h->shares = 1;
+  h->heaps = calloc(1, sizeof *h->heaps);
+  h->sites = mb_sites_new();
+  if (!h->heaps || !h->sites) mb_no_memory(L);
+  h->heaps->first = h;
+  h->heaps->limit = (unsigned)mb_setting(MB_SET_HEAP_PROCESSES, MB_HEAP_PROCESSES);
+  h->heaps->open = mb_node_open_heap;
+  h->heaps->closing.run = mb_node_close_heaps;
+  h->long_slice = mb_heap_part(L, sizeof *h->long_slice);
+  h->interrupt = mb_heap_part(L, sizeof *h->interrupt);
+  h->script = mb_heap_part(L, sizeof *h->script);
 }
 
 struct mb_heap *mb_heap_open(lua_State *L) {
@@ -248,22 +281,20 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->key_scratch = mb_scratch_new();
   h->code_cache = mb_code_cache_new();
   h->modules = mb_modules_new();
-  h->sites = mb_sites_new();
+  share(h, L, s ? mb_scheduler_heap(s) : NULL);
   h->hook = mb_heap_part(L, sizeof *h->hook);
-  h->long_slice = mb_heap_part(L, sizeof *h->long_slice);
   h->given = mb_heap_part(L, sizeof *h->given);
-  h->interrupt = mb_heap_part(L, sizeof *h->interrupt);
-  h->script = mb_heap_part(L, sizeof *h->script);
   h->replica = mb_heap_part(L, sizeof *h->replica);
   h->replica->watch = mb_table_watch_new();
-  h->io = mb_io_new(h);
-  if (!h->io || !h->scratch || !h->key_scratch || !h->code_cache || !h->modules || !h->sites || !h->replica->watch)
+  h->io = mb_io_new(h, h->shares ? NULL : h->heaps->first);
+  if (!h->io || !h->scratch || !h->key_scratch || !h->code_cache || !h->modules || !h->replica->watch)
     mb_no_memory(L);
   if (!node) make_node(h, L);
   use_node(h, h->node);
   h->main_runs = h->owner;
   h->scheduler = s ? s : &h->runtime->schedulers[0];
-  h->scheduler->above = h;
+  if (h->shares) h->scheduler->above = h->heaps;
+  h->id = atomic_fetch_add_explicit(&h->publications->last_heap, 1, memory_order_relaxed) + 1;
   h->opens = mb_luv_opens;
   h->opened = mb_luv_opened;
   h->push_handle = mb_object_push_id;
@@ -275,6 +306,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   mb_hook_adopt(h, h->reporter);
   (void)luaL_ref(L, LUA_REGISTRYINDEX); /* keeps it as long as the state */
   h->ref[MB_REF_THREADS] = new_table(L, NULL);
+  mb_run_open(h, L);
   h->ref[MB_REF_PRIVATE] = new_table(L, NULL);
   h->ref[MB_REF_FACTORIES] = new_table(L, NULL);
   h->ref[MB_REF_CODE] = new_table(L, "v");
@@ -319,6 +351,8 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   mb_open_standard(h, L);
   mb_modules_settle(h, L);
   mb_replica_open(h, L);
+  mb_heaps_add(h);
+  atomic_fetch_add_explicit(&h->publications->heaps, 1, memory_order_relaxed);
   return h;
 }
 

@@ -41,9 +41,6 @@ static void slot_give(struct mb_scheduler *s, struct mb_process *p) {
   s->free_slots = p;
   if (++s->free_count > slot_keep(s)) {
     uint32_t back = slot_keep(s) / 2 + 1;
-    p = s->free_slots; /* another scheduler's process may be next: coroutines stay behind */
-    for (uint32_t i = 0; i < back; i++, p = p->run_next)
-      if (p->context) s->runtime->upcalls->abandon(s, p);
     mb_process_table_give(&s->runtime->table, back, &s->free_slots);
     s->free_count -= back;
   }

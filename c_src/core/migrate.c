@@ -19,7 +19,6 @@ static int has_timers(const struct mb_process *p) {
 static int let_go(struct mb_scheduler *s, struct mb_process *p, struct mb_scheduler *to) {
   int quiet;
   if (p->flags & (MB_PINNED | MB_IN_PLACE)) return 0;
-  if (p->context) s->runtime->upcalls->abandon(s, p); /* the last tenant's coroutine */
   mb_lock_take(&p->lock); /* partner: push_inbox, which must list p with its owner */
   quiet = !p->inbox_queued && !atomic_load_explicit(&p->inbox, memory_order_relaxed) && !has_timers(p);
   if (quiet) {

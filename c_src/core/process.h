@@ -88,8 +88,9 @@ struct mb_process {
   mb_pid leader; /* inherited from the parent: who gets what it prints; 0: standard output */
   uint64_t reductions;
   /* For the layer above, with what stands in the gaps above: offer is what it takes at `offered`, got_direct that it
-   * has been put there, private_flags what private values it has. */
-  void *context;    /* its coroutine; may outlive the process and serve the slot's next tenant */
+   * has been put there, private_flags what private values it has. NULL again when it has been destroyed: */
+  void *context;    /* its coroutine, */
+  void *home;       /* and which of the scheduler's Lua states that is in; NULL: the first */
   void *offered;    /* where it takes something while it waits; NULL: from the mailbox only */
   _Atomic(const char *) site; /* where it was spawned, "file:line", the layer above's; relaxed, partner: the ticker */
 };

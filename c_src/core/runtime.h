@@ -16,8 +16,6 @@ struct mb_upcalls {
   void (*resume)(struct mb_scheduler *s, struct mb_process *p);
   /* p is dead: release what the layer above holds for it. Runs its pending clean-up code. */
   void (*destroy)(struct mb_scheduler *s, struct mb_process *p);
-  /* The slot p leaves this scheduler: forget what p->context is. */
-  void (*abandon)(struct mb_scheduler *s, struct mb_process *p);
   /* Processes are about to be given to other schedulers. Between two processes. NULL: nothing to do. */
   void (*share)(struct mb_scheduler *s);
   /* There is work for the other schedulers: mb_runtime_start and threads that run them, or scheduler_count 1. */

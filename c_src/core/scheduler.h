@@ -58,6 +58,7 @@ struct mb_scheduler {
   _Atomic int64_t wakeups; /* returns from sleep */
   _Atomic int64_t slept;   /* ns, in all */
   _Atomic int64_t asleep_since; /* ns; 0: awake */
+  _Atomic int64_t heaps, homes, heap_bytes; /* the layer above's Lua states, processes in them, what these take */
   uint64_t born; /* ns */
   struct mb_slice slice; /* shared with the ticker */
   uint64_t reduction_limit; /* of the running process: it gives way when it has done so many */

@@ -118,7 +118,7 @@ static int open_terminal(lua_State *L) {
     edited = editor;
     prompted = !edited && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     mb_watch_interrupts();
-  } else if (reader != caller && mb_process_in(h, reader)) {
+  } else if (reader != caller && mb_process_here(h->scheduler, reader)) {
     return luaL_error(L, "the terminal is read by another process");
   }
   reader = caller;
@@ -183,7 +183,7 @@ static int prompt_comes(lua_State *L) {
 /* end_with(pid): the program ends with this process instead of the script's */
 static int end_with(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_process_in(h, mb_check_pid(h, L, 1, "end_with", 1));
+  struct mb_process *p = mb_process_here(h->scheduler, mb_check_pid(h, L, 1, "end_with", 1));
   luaL_argcheck(L, p, 1, "no process of this scheduler");
   p->flags |= MB_PINNED;
   h->script->process = p;
@@ -229,7 +229,7 @@ static int catch(lua_State *L) {
 /* interrupt(pid): as the terminal's interrupt does to the process in the foreground */
 static int interrupt(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_process *p = mb_process_in(h, mb_check_pid(h, L, 1, "interrupt", 1));
+  struct mb_process *p = mb_process_here(h->scheduler, mb_check_pid(h, L, 1, "interrupt", 1));
   if (p) mb_interrupt(h, p);
   return 0;
 }

@@ -17,7 +17,7 @@ static inline void plain_nothing(struct mb_scheduler *s, struct mb_process *p) {
 static inline void plain_preempt(struct mb_scheduler *s) { (void)s; }
 
 #define PLAIN_UPCALLS \
-  .resume = plain_resume, .destroy = plain_nothing, .abandon = plain_nothing, .preempt = plain_preempt
+  .resume = plain_resume, .destroy = plain_nothing, .preempt = plain_preempt
 
 /* Its first scheduler. */
 static inline struct mb_scheduler *plain_begin(const struct mb_upcalls *upcalls, uint32_t schedulers) {

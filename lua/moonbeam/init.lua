@@ -480,13 +480,13 @@ function mb.start(opts)
   return true
 end
 
---- Run a function in the Lua state of each scheduler, to set up what a module keeps in its own tables or in C, of which
--- each scheduler has its own: settings, hooks, metatables.
--- It runs here at once, and elsewhere before the next process or message from here; on a scheduler that has not
--- started, before its first process. It is copied for that, with its upvalues; it finds and sets the globals that
--- modules have. Everywhere it is outside of any process, as a finalizer is: it may send, spawn, name and end processes;
--- whatever is a process's own (its pid, mailbox, dictionary, flags, links) raises, and so does waiting. An error raises
--- here; elsewhere it is logged, and the scheduler goes on.
+--- Run a function in each Lua state of each scheduler, to set up what a module keeps in its own tables or in C, of
+-- which each state has its own: settings, hooks, metatables.
+-- It runs here at once, and elsewhere before the next process or message from here; in a state that is made later, as
+-- for the first process of a scheduler and for each 4,000 more, before its first process. It is copied for that, with
+-- its upvalues; it finds and sets the globals that modules have. Everywhere it is outside of any process, as a
+-- finalizer is: it may send, spawn, name and end processes; whatever is a process's own (its pid, mailbox, dictionary, flags,
+-- links) raises, and so does waiting. An error raises here; elsewhere it is logged, and the scheduler goes on.
 -- @function on_scheduler_start
 -- @param fn function without arguments; its results are dropped
 -- @return true
@@ -507,8 +507,9 @@ end
 --- What the schedulers are doing, one entry each. See Erlang's `scheduler_wall_time`.
 -- @function schedulers
 -- @return sequence of tables: processes, run_queue (length), steals (processes taken over from others), wakeups (from
--- sleep), utilisation (0 to 1, since its start); its field blocking tells of the threads of `blocking`: limit, threads,
--- busy and queued (calls that wait for a thread)
+-- sleep), utilisation (0 to 1, since its start), heaps (Lua states), coroutines (processes that have started in them),
+-- heap_bytes (what they take; of other schedulers, up to 0.1 s ago); its field blocking tells of the threads of
+-- `blocking`: limit, threads, busy and queued (calls that wait for a thread)
 -- @usage assert(#require("moonbeam").schedulers() >= 1)
 mb.schedulers = core.schedulers
 

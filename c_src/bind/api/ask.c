@@ -1,6 +1,7 @@
 #include "api/ask.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "codec/codec.h"
 #include "heap/errors.h"
@@ -23,27 +24,30 @@ static int encode_answer(lua_State *L) {
   return 0;
 }
 
+/* The bytes of the answer, in h; NULL when memory is out, or there is none. */
+static struct mb_signal *make_answer(struct mb_heap *h, struct mb_query *q) {
+  lua_State *L = h->runner;
+  struct mb_signal *answer = NULL;
+  if (!lua_checkstack(L, 8)) return NULL;
+  lua_pushcfunction(L, encode_answer);
+  lua_pushlightuserdata(L, h);
+  lua_pushlightuserdata(L, q);
+  lua_pushlightuserdata(L, &answer);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+  return answer;
+}
+
 /* Answer a query, or pass it on to where the process lives now. */
 static void answer_query(struct mb_scheduler *s, struct mb_posted *posted) {
   struct mb_query *q = (struct mb_query *)posted;
   struct mb_process *p =
       q->subject == MB_ABOUT_PROCESS ? mb_process_table_lookup(&s->runtime->table, q->about) : NULL;
-  struct mb_signal *answer = NULL;
-  struct mb_heap *h;
-  lua_State *L;
+  struct mb_signal *answer;
   if (p && !mb_is_here(s, p)) { /* it was given away meanwhile */
     mb_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), posted);
     return;
   }
-  h = p ? mb_process_heap(s, p) : mb_scheduler_heap(s);
-  L = h->runner;
-  if (lua_checkstack(L, 8)) {
-    lua_pushcfunction(L, encode_answer);
-    lua_pushlightuserdata(L, h);
-    lua_pushlightuserdata(L, q);
-    lua_pushlightuserdata(L, &answer);
-    if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
-  }
+  answer = make_answer(p ? mb_process_heap(s, p) : mb_scheduler_heap(s), q);
   if (!answer && q->ref) answer = mb_signal_new(MB_REPLY, 0); /* memory is out: no values */
   if (answer) {
     answer->from = 0;
@@ -64,6 +68,39 @@ void mb_ask_for_message(struct mb_heap *h, lua_State *L, struct mb_scheduler *wh
   q->ref = 0;
   q->posted.run = answer_query;
   mb_post(whom, &q->posted);
+}
+
+/* (answer) -> a userdata with its bytes */
+static int copy_answer(lua_State *L) {
+  const struct mb_signal *answer = lua_touserdata(L, 1);
+  memcpy(lua_newuserdatauv(L, answer->size, 0), answer->data, answer->size);
+  return 1;
+}
+
+/* Push that; NULL and nothing pushed when memory is out. */
+static void *push_copy(lua_State *L, struct mb_signal *answer) {
+  lua_pushcfunction(L, copy_answer);
+  lua_pushlightuserdata(L, answer);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return NULL;
+}
+
+void mb_ask_beside(struct mb_heap *h, lua_State *L, struct mb_heap *whom, struct mb_query query) {
+  struct mb_scheduler *s = h->scheduler;
+  struct mb_process *current = s->current;
+  struct mb_signal *answer;
+  void *bytes;
+  s->current = NULL; /* it is none of theirs */
+  query.ref = 1;     /* one value, of whatever */
+  answer = make_answer(whom, &query);
+  s->current = current;
+  if (!answer) mb_no_memory(L);
+  bytes = lua_checkstack(L, LUA_MINSTACK) ? push_copy(L, answer) : NULL;
+  mb_signal_free(answer);
+  if (!bytes) mb_no_memory(L);
+  (void)mb_decode(h, L, bytes);
+  lua_remove(L, -2);
 }
 
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query) {

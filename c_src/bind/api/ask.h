@@ -29,8 +29,11 @@ struct mb_query {
  * copied. Raises when the running process cannot wait, or memory is out here or there. */
 int mb_ask(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query);
 
-/* The same without waiting: the running process gets the answer as a message, or, if `push` leaves nothing, none. Raises
- * when memory is out here. */
+/* Push what `push` gives of the query in another heap of this scheduler, and may raise: nobody waits. */
+void mb_ask_beside(struct mb_heap *h, lua_State *L, struct mb_heap *whom, struct mb_query query);
+
+/* As mb_ask without waiting: the running process gets the answer as a message, or, if `push` leaves nothing, none.
+ * Raises when memory is out here. */
 void mb_ask_for_message(struct mb_heap *h, lua_State *L, struct mb_scheduler *whom, struct mb_query query);
 
 #endif

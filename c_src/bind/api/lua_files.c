@@ -10,6 +10,7 @@
 #include "io/standard_input.h"
 #include "io/ready.h"
 #include "process/current.h"
+#include "process/home.h"
 
 static const char *const keys[] = {"_IO_input", "_IO_output"};
 
@@ -219,7 +220,7 @@ void mb_inherit_files(struct mb_heap *h, lua_State *L, struct mb_process *parent
   lua_rawseti(L, -2, MB_PRIVATE_FILES);
   lua_pop(L, 2);
   p->private_flags |= MB_PRIVATE_HAS_FILES;
-  p->flags |= MB_PINNED;
+  mb_home_set(h, p);
 }
 
 void mb_disinherit_files(struct mb_heap *h, lua_State *L, struct mb_process *p) {
@@ -229,6 +230,7 @@ void mb_disinherit_files(struct mb_heap *h, lua_State *L, struct mb_process *p) 
   lua_rawseti(L, -2, p->index);
   lua_pop(L, 1);
   p->private_flags &= ~(uint32_t)(MB_PRIVATE_HAS_FILES | MB_PRIVATE_VALUES);
+  mb_home_leave(h->scheduler, p);
 }
 
 void mb_open_files(struct mb_heap *h, lua_State *L) {

@@ -200,7 +200,7 @@ static void push_memory(struct mb_heap *h, lua_State *L, struct mb_process *p) {
     lua_pushnumber(L, (lua_Number)bytes);
 }
 
-/* memory_walk(pid) -> what memory_step takes, nil: it does not live here */
+/* memory_walk(pid) -> what memory_step takes, nil: it does not live in this heap */
 static int memory_walk(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_process_in(h, mb_to_pid(L, 1));
@@ -327,7 +327,11 @@ static int process_info(lua_State *L) {
   }
   luaL_checkstack(L, 20, NULL);
   if (mb_locate(h->scheduler, pid, &here) == MB_ELSEWHERE) return ask_owner(h, L, answer_infos, pid, wanted);
-  push_infos(h, L, here, wanted);
+  if (here && mb_process_heap(h->scheduler, here) != h)
+    mb_ask_beside(h, L, mb_process_heap(h->scheduler, here),
+                  (struct mb_query){.push = answer_infos, .about = pid, .what = wanted});
+  else
+    push_infos(h, L, here, wanted);
   return 1;
 }
 

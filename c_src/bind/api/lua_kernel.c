@@ -15,6 +15,7 @@
 #include "heap/site.h"
 #include "process/current.h"
 #include "process/direct.h"
+#include "process/home.h"
 #include "process/read_message.h"
 #include "process/wait.h"
 #include "replica/replica.h"
@@ -140,7 +141,7 @@ static int process_spawn(lua_State *L) {
   if (lua_gettop(L) >= 2) lua_remove(L, 2);
   pid = spawn_encoded(h, L, 1, ties, ref);
   if (where && where != h->scheduler) mb_replicate(h, L, MB_REPLICATE_CONTENTS);
-  p = where ? mb_process_in(h, pid) : NULL;
+  p = where ? mb_process_here(h->scheduler, pid) : NULL;
   if (p) {
     p->flags |= MB_PINNED;
     if (where != h->scheduler) {
@@ -153,6 +154,43 @@ static int process_spawn(lua_State *L) {
   mb_push_id(L, pid);
   if (ref) mb_push_id(L, ref);
   return spawned(h, L, ref ? 2 : 1);
+}
+
+/* Spawn with what stands from stack index 3 on, to start in `home`; 2 is whether it is monitored. */
+static int spawn_in(struct mb_heap *h, lua_State *L, struct mb_heap *home) {
+  struct mb_process *p;
+  mb_ref ref = lua_toboolean(L, 2) ? mb_ref_new(h->scheduler) : 0;
+  mb_pid pid = spawn_encoded(h, L, 3, ref ? MB_SPAWN_MONITORED : MB_SPAWN_UNTIED, ref);
+  p = mb_process_here(h->scheduler, pid);
+  if (p) mb_home_set(home, p);
+  mb_push_id(L, pid);
+  if (ref) mb_push_id(L, ref);
+  return spawned(h, L, ref ? 2 : 1);
+}
+
+/* spawn_at(pid, monitored, fn, ...) -> pid [, ref]: in the heap of a process, whatever room there is; nil: that does
+ * not live on this scheduler */
+static int spawn_at(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L);
+  struct mb_process *at = mb_process_here(h->scheduler, mb_check_pid(h, L, 1, "spawn_at", 1));
+  return at ? spawn_in(h, L, mb_process_heap(h->scheduler, at)) : 0;
+}
+
+/* spawn_heap(id, monitored, fn, ...) -> pid [, ref]: in that heap of this scheduler; nil: there is none */
+static int spawn_heap(lua_State *L) {
+  struct mb_heap *h = mb_heap_of(L), *home = mb_heaps_find(h->heaps, (uint32_t)luaL_checkinteger(L, 1));
+  return home ? spawn_in(h, L, home) : 0;
+}
+
+/* heaps() -> the ids of this scheduler's heaps, the first one's first */
+static int heaps(lua_State *L) {
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (const struct mb_heap *h = mb_heap_of(L)->heaps->first; h; h = h->next) {
+    lua_pushinteger(L, h->id);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
 }
 
 /* spawn_for(function, linked, entry, _, _, _, ...) -> pid: as spawn; a refusal names the function, the user's, whose
@@ -387,6 +425,9 @@ void mb_open_kernel(struct mb_heap *h, lua_State *L) {
                                        {"spawn", spawn},
                                        {"spawn_link", spawn_link},
                                        {"spawn_for", spawn_for},
+                                       {"spawn_at", spawn_at},
+                                       {"spawn_heap", spawn_heap},
+                                       {"heaps", heaps},
                                        {"spawn_monitor", spawn_monitor},
                                        {"process_spawn", process_spawn},
                                        {"spawn_async", spawn_async},

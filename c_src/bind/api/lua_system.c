@@ -134,8 +134,8 @@ static void set_pool(struct mb_heap *h, lua_State *L) {
   lua_setfield(L, -2, "blocking");
 }
 
-/* schedulers() -> {{processes =, run_queue =, steals =, wakeups =, utilisation =}..., blocking = {limit =, threads =,
- * busy =, queued =}} */
+/* schedulers() -> {{processes =, run_queue =, steals =, wakeups =, utilisation =, heaps =, coroutines =,
+ * heap_bytes =}..., blocking = {limit =, threads =, busy =, queued =}} */
 static int schedulers(lua_State *L) {
   struct mb_runtime *rt = mb_heap_of(L)->runtime;
   uint32_t started = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
@@ -144,7 +144,7 @@ static int schedulers(lua_State *L) {
   set_pool(mb_heap_of(L), L);
   for (uint32_t i = 0; i < rt->scheduler_count; i++) {
     struct mb_scheduler *s = &rt->schedulers[i];
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 8);
     if (i < started) {
       int64_t since = atomic_load_explicit(&s->asleep_since, memory_order_relaxed);
       int64_t slept = atomic_load_explicit(&s->slept, memory_order_relaxed) + (since ? (int64_t)now - since : 0);
@@ -155,10 +155,15 @@ static int schedulers(lua_State *L) {
                                       : atomic_load_explicit(&s->queued, memory_order_relaxed));
       set_integer(L, "steals", atomic_load_explicit(&s->steals, memory_order_relaxed));
       set_integer(L, "wakeups", atomic_load_explicit(&s->wakeups, memory_order_relaxed));
+      if (i == mb_heap_of(L)->scheduler->id && !mb_heap_of(L)->blocking) mb_heaps_count(s);
+      set_integer(L, "heaps", atomic_load_explicit(&s->heaps, memory_order_relaxed));
+      set_integer(L, "coroutines", atomic_load_explicit(&s->homes, memory_order_relaxed));
+      set_integer(L, "heap_bytes", atomic_load_explicit(&s->heap_bytes, memory_order_relaxed));
       lua_pushnumber(L, busy < 0 ? 0 : busy);
     } else { /* made when there is work for it */
-      static const char *const fields[] = {"processes", "run_queue", "steals", "wakeups"};
-      for (size_t f = 0; f < 4; f++) set_integer(L, fields[f], 0);
+      static const char *const fields[] = {"processes", "run_queue",  "steals",    "wakeups",
+                                           "heaps",     "coroutines", "heap_bytes"};
+      for (size_t f = 0; f < sizeof fields / sizeof *fields; f++) set_integer(L, fields[f], 0);
       lua_pushnumber(L, 0);
     }
     lua_setfield(L, -2, "utilisation");

@@ -53,7 +53,7 @@ static int host_exit(lua_State *L) {
   struct mb_process *p = mb_outside(h, L) ? mb_running(h) : mb_current(h, L);
   int close = lua_toboolean(L, 2), stuck = !mb_can_yield(h, L);
   if (p && (!close || stuck)) p->private_flags |= MB_PRIVATE_LEFT;
-  if (stuck) mb_node_leave(h->node, h->scheduler, status);
+  if (stuck) mb_node_leave(h, status);
   mb_ending_exit(h->ending, status, close ? MB_NODE_CLOSES : MB_NODE_LEAVES,
                  mb_ending_calls(h->ending, p));
   mb_process_exit(h->scheduler, p, h->runtime->killed);
@@ -83,13 +83,13 @@ unsigned mb_host_stop(int number) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
   struct mb_heap *h = s ? mb_scheduler_heap(s) : NULL;
   unsigned seconds = h ? mb_ending_signal(h->ending, number) : 1;
-  if (h) mb_hook_now(h); /* a script by itself may compute without a ticker */
+  if (h) mb_hook_now(mb_running_heap(s)); /* a script by itself may compute without a ticker */
   return seconds;
 }
 
 void mb_host_interrupt(void) {
   struct mb_scheduler *s = atomic_load(&script_scheduler);
-  if (s) mb_interrupt_foreground(mb_scheduler_heap(s));
+  if (s) mb_interrupt_foreground(s);
 }
 
 int mb_host_is_exit(lua_State *L, int index) { return mb_is_exit(mb_heap_open(L), L, index); }
@@ -249,7 +249,7 @@ int mb_host_run(lua_State *L, int nargs, struct mb_host_outcome *out) {
   p->flags |= MB_SCRIPT | MB_PINNED;
   mb_push_ref(h, L, MB_REF_THREADS);
   p->context = lua_newthread(L);
-  lua_rawseti(L, -2, p->index);
+  lua_rawsetp(L, -2, p->context);
   lua_pop(L, 1);
   lua_xmove(L, p->context, nargs + 1);
   h->script->process = p;

@@ -1,6 +1,5 @@
 /* A heap: one Lua global state with the coroutines of the processes that live in it, and what the
- * binding keeps beside it. Used by the scheduler's thread alone. One heap per scheduler today; little
- * here depends on that. */
+ * binding keeps beside it. Used by the scheduler's thread alone. A scheduler has one or several: see heaps.h. */
 #ifndef MB_HEAP_H
 #define MB_HEAP_H
 
@@ -11,6 +10,7 @@
 #include "core/core.h"
 #include "core/map.h"
 #include "heap/finalizer.h"
+#include "heap/heaps.h"
 
 /* What a process keeps on the Lua side: p->private_flags, made when first needed. */
 enum mb_private_flags {
@@ -38,7 +38,7 @@ enum { MB_PRIVATE_DICTIONARY = 1, MB_PRIVATE_GLOBALS, MB_PRIVATE_TRACEBACK, MB_P
 
 /* Registry slots: values reached through lua_rawgeti(L, LUA_REGISTRYINDEX, heap->ref[...]). */
 enum mb_heap_ref {
-  MB_REF_THREADS, /* slot index -> coroutine */
+  MB_REF_THREADS, /* address -> coroutine, of processes */
   MB_REF_PRIVATE,  /* slot index -> the process's private values */
   MB_REF_BASE,    /* the names every process finds: standard library and kernel; never written */
   MB_REF_ENV_MT,  /* metatable of private environments: __index = base */
@@ -86,6 +86,18 @@ struct mb_heap {
   struct mb_pool *pool;
   struct mb_runtime *runtime; /* the node's */
   struct mb_scheduler *scheduler; /* NULL: closed */
+  struct mb_heaps *heaps;     /* of the scheduler, one of which this is while it is `listed` */
+  int shares;                 /* it is the first, whose are `heaps` and what else all have the same */
+  int listed;
+  struct mb_heap *next;
+  uint32_t id;                /* no other heap of the node has or has had it */
+  unsigned processes;         /* whose home it is */
+  int ran;                    /* it is in heaps->ran, */
+  struct mb_heap *next_ran;   /* by this */
+  int owes;                   /* it is in heaps->owing, */
+  struct mb_heap *next_owing; /* by this */
+  int attends;                /* it is one of heaps->attending */
+  void *state_data;           /* what closing the state needs besides */
   int owner;                  /* this heap made the node */
   lua_State *L;      /* the state's main thread */
   int main_runs;     /* user code runs there: the main chunk of stock Lua */
@@ -138,7 +150,7 @@ struct mb_heap {
   uint64_t closing_ns; /* that it has */
   uint64_t closing_delay; /* mb_thread_own_delay when it was found to last; UINT64_MAX: not yet */
   uint64_t closing_before; /* how long it had lasted then */
-  unsigned idle_coroutines; /* kept in free slots */
+  struct mb_kept *kept; /* coroutines of the dead, see run.c */
   const char *own_prefix; /* chunk names of the runtime's own Lua files start with this */
   size_t own_prefix_size;
   int state_closes; /* nobody would end what finalizers spawn now */
@@ -231,19 +243,30 @@ static inline struct mb_heap *mb_heap_here(lua_State *L) {
 /* The coroutine of a process that has started. */
 static inline lua_State *mb_coroutine(const struct mb_process *p) { return p->context; }
 
-/* The heap that a scheduler's own matters are handled in; NULL: it has none yet. Scheduler thread. */
-static inline struct mb_heap *mb_scheduler_heap(const struct mb_scheduler *s) { return s->above; }
+/* The first heap, which a scheduler's own matters are handled in; NULL: it has none yet. Scheduler thread. */
+static inline struct mb_heap *mb_scheduler_heap(const struct mb_scheduler *s) {
+  const struct mb_heaps *all = s->above;
+  return all ? all->first : NULL;
+}
 
-/* The heap that p, which lives on s, runs in. Whoever has a process asks this one. Scheduler thread. */
+/* The heap that p, which lives on s, runs in; before it has started, the first. Whoever has a process asks this one.
+ * Scheduler thread. */
 static inline struct mb_heap *mb_process_heap(const struct mb_scheduler *s, const struct mb_process *p) {
-  (void)p; /* a scheduler has one heap so far */
-  return s->above;
+  return p->home ? p->home : mb_scheduler_heap(s);
 }
 
 /* The process with this pid that lives in the heap; NULL: there is none. Whoever touches a process by its heap's Lua
  * state has found it so. Scheduler thread. */
 static inline struct mb_process *mb_process_in(const struct mb_heap *h, mb_pid pid) {
-  return mb_process_here(h->scheduler, pid); /* likewise */
+  struct mb_process *p = mb_process_here(h->scheduler, pid);
+  return p && mb_process_heap(h->scheduler, p) == h ? p : NULL;
+}
+
+/* The heap whose code runs, if that is a user's; with what is current. Async-signal-safe on the scheduler's thread. */
+static inline struct mb_heap *mb_running_heap(const struct mb_scheduler *s) {
+  const struct mb_heaps *all = s->above;
+  if (!all) return NULL;
+  return s->current ? mb_process_heap(s, s->current) : all->calls_back ? all->calls_back : all->first;
 }
 
 static inline mb_pid mb_pid_of(const struct mb_process *p) {

@@ -170,9 +170,12 @@ void mb_hook_enter(struct mb_heap *h, lua_State *L) {
 }
 
 void mb_hook_attend(struct mb_heap *h) {
-  /* a hook of a library's may be due on the main thread; relaxed, partner: the ticker */
-  atomic_store_explicit(&h->scheduler->slice.attended,
-                        h->closing || (h->has_c_modules && h->hook->every != MB_PREEMPT_OFF), memory_order_relaxed);
+  /* a hook of a library's may be due on the main thread */
+  int attends = h->closing || (h->has_c_modules && h->hook->every != MB_PREEMPT_OFF);
+  h->heaps->attending += (unsigned)(attends - h->attends);
+  h->attends = attends;
+  /* relaxed, partner: the ticker */
+  atomic_store_explicit(&h->scheduler->slice.attended, h->heaps->attending > 0, memory_order_relaxed);
 }
 
 void mb_hook_leave(struct mb_heap *h) {

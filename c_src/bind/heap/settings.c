@@ -16,6 +16,7 @@ static const struct {
 } settings[] = {
     [MB_SET_SCHEDULERS] = {"MOONBEAM_SCHEDULERS", "a number", 1, MB_MAX_SCHEDULERS, 0},
     [MB_SET_PROCESSES] = {"MOONBEAM_PROCESSES", "a number", 1, MB_MAX_INDEX, 0},
+    [MB_SET_HEAP_PROCESSES] = {"MOONBEAM_HEAP_PROCESSES", "a number", 1, MB_MAX_INDEX, 0},
     [MB_SET_PREEMPT] = {"MOONBEAM_PREEMPT", "off, or a number of instructions", 1, INT32_MAX - 1, 1},
     [MB_SET_LONG_SCHEDULE] = {"MOONBEAM_LONG_SCHEDULE", "a number of ms", 0, DAY_MS, 0},
     [MB_SET_CLEANUP_TIMEOUT] = {"MOONBEAM_CLEANUP_TIMEOUT", "a number of ms", 0, DAY_MS, 0},

@@ -9,6 +9,7 @@
 #include "core/post.h"
 #include "heap/arguments.h"
 #include "heap/errors.h"
+#include "process/home.h"
 
 uint64_t mb_give_id(struct mb_heap *h, lua_State *L, int index) {
   const struct mb_object *o = h->io->giving ? mb_object_of(L, index, &mb_socket_type) : NULL;
@@ -19,6 +20,7 @@ uint64_t mb_give_id(struct mb_heap *h, lua_State *L, int index) {
 struct parcel {
   struct mb_posted posted;
   struct mb_scheduler *from;
+  struct mb_heap *heap;     /* of `from`, which stays while it has the socket */
   struct mb_socket *socket; /* the giver's, a reference; of `from` */
   mb_pid receiver;
   struct mb_signal *message;
@@ -113,7 +115,8 @@ static void arrived(struct mb_scheduler *s, struct mb_posted *posted) {
     mb_post(atomic_load_explicit(&p->scheduler, memory_order_acquire), posted);
     return;
   }
-  if (s == g->from) {
+  if (p && p->start) mb_home_set(s == g->from ? g->heap : mb_scheduler_heap(s), p);
+  if (s == g->from && (!p || mb_process_heap(s, p) == g->heap)) {
     come_back(s, g);
     return;
   }
@@ -164,7 +167,7 @@ static int send_away(struct mb_heap *h, lua_State *L, struct mb_socket *s, struc
     return mb_failure(L, error);
   }
   mb_socket_stop(s);
-  *g = (struct parcel){.posted = {.run = arrived}, .from = h->scheduler, .socket = s, .receiver = pid,
+  *g = (struct parcel){.posted = {.run = arrived}, .from = h->scheduler, .heap = h, .socket = s, .receiver = pid,
                        .message = message, .id = s->object.id, .fd = fd, .is_pipe = s->is_pipe, .ended = s->ended,
                        .broken = s->broken, .shut = s->shut, .tls = s->tls, .secured = s->secured,
                        .secure_until = s->secure_until, .high_water = s->high_water, .line_limit = s->line_limit,
@@ -211,10 +214,17 @@ static struct mb_signal *make_message(struct mb_heap *h, lua_State *L, struct mb
   return message;
 }
 
+/* Whether the process lives in this heap; one that has not started anywhere does from now on. */
+static int is_beside(struct mb_heap *h, struct mb_process *to) {
+  if (!mb_is_here(h->scheduler, to)) return 0;
+  if (to->start) mb_home_set(h, to);
+  return mb_process_heap(h->scheduler, to) == h;
+}
+
 /* Waits until what is queued is written: it cannot go along. Stack: 1 socket, 2 pid, 3 gift. */
 static int flushed_on(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_of(L);
-  int waited = status == LUA_YIELD;
+  int waited = status == LUA_YIELD, beside;
   mb_pid pid = mb_to_pid(L, 2);
   (void)unused;
   for (;;) {
@@ -223,11 +233,12 @@ static int flushed_on(lua_State *L, int status, lua_KContext unused) {
     if (!s) return mb_object_gone(L, waited);
     to = mb_process_table_lookup(&h->runtime->table, pid);
     if (!to) return no_process(L);
-    if (mb_is_here(h->scheduler, to) || mb_socket_queued(s) == 0 || s->broken) {
+    beside = is_beside(h, to);
+    if (beside || mb_socket_queued(s) == 0 || s->broken) {
       struct mb_signal *message;
       s->active = 0;
       message = make_message(h, L, p, s);
-      if (!mb_is_here(h->scheduler, to))
+      if (!beside)
         return send_away(h, L, s, atomic_load_explicit(&to->scheduler, memory_order_acquire), pid, message);
       if (mb_object_give(&s->object, to, pid) != 0) {
         mb_signal_free(message);

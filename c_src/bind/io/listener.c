@@ -1,6 +1,7 @@
 #include "io/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@ struct listener {
   } uv;
   struct mb_listening *shared;
   struct mb_part *part; /* NULL: nobody has accepted here yet */
+  int watched;          /* the part's descriptor, or a duplicate: another heap of the scheduler watches that */
   mb_pid *waiting; /* who waits in accept, first come first */
   uint32_t count, room;
   uint8_t polling;
@@ -92,15 +94,18 @@ struct news {
   uint64_t id;
 };
 
-/* On another scheduler: there is a spare connection, or room for more. */
+/* On another scheduler, or for other heaps of this one: there is a spare connection, or room for more. */
 static void on_news(struct mb_scheduler *s, struct mb_posted *posted) {
   struct news *news = (struct news *)posted;
-  const uint64_t *known = mb_map_get(&mb_io_of(s)->by_id, news->id);
-  struct listener *l = known ? (struct listener *)(uintptr_t)*known : NULL;
+  uint64_t id = news->id;
   free(news);
-  if (!l || l->object.closed) return;
-  wake_all(l);
-  if (l->part) watch_on(l);
+  for (const struct mb_heap *h = mb_scheduler_heap(s); h; h = h->next) {
+    const uint64_t *known = mb_map_get(&h->io->by_id, id);
+    struct listener *l = known ? (struct listener *)(uintptr_t)*known : NULL;
+    if (!l || l->object.closed) continue;
+    wake_all(l);
+    if (l->part) watch_on(l);
+  }
 }
 
 static void tell_others(struct listener *l) {
@@ -108,7 +113,8 @@ static void tell_others(struct listener *l) {
   struct mb_runtime *rt = own->runtime;
   uint32_t count = atomic_load_explicit(&rt->started, memory_order_acquire); /* partner: mb_runtime_start */
   for (uint32_t i = 0; i < count; i++) {
-    struct news *news = &rt->schedulers[i] == own ? NULL : malloc(sizeof *news);
+    int is_alone = &rt->schedulers[i] == own && !mb_scheduler_heap(own)->next;
+    struct news *news = is_alone ? NULL : malloc(sizeof *news);
     if (!news) continue; /* whoever accepts next finds it */
     *news = (struct news){.posted = {.run = on_news}, .id = l->shared->id};
     mb_post(&rt->schedulers[i], &news->posted);
@@ -170,7 +176,14 @@ static int need_part(struct listener *l) {
   int error;
   if (l->part) return 0;
   l->part = mb_listening_claim(all, l->shared);
-  error = uv_poll_init(mb_loop(l->object.io->heap->scheduler), &l->uv.poll, l->part->fd);
+  l->watched = l->part->fd;
+  error = uv_poll_init(mb_loop(l->object.io->heap->scheduler), &l->uv.poll, l->watched);
+  if (error == UV_EEXIST) {
+    l->watched = fcntl(l->part->fd, F_DUPFD_CLOEXEC, 0);
+    error = l->watched < 0 ? uv_translate_sys_error(errno)
+                           : uv_poll_init(mb_loop(l->object.io->heap->scheduler), &l->uv.poll, l->watched);
+    if (error && l->watched >= 0) close(l->watched);
+  }
   if (!error && l->shared->acceptors > 1) watch_on(l);
   if (!error) return 0;
   mb_listening_yield(all, l->shared, l->part);
@@ -195,6 +208,7 @@ static void on_closed(uv_handle_t *handle) {
   struct listener *l = of_handle(handle);
   struct mb_listenings *all = all_of(&l->object);
   if (l->part) {
+    if (l->watched != l->part->fd) close(l->watched);
     rescue(l);
     mb_listening_yield(all, l->shared, l->part);
   }

@@ -27,6 +27,7 @@ static void release_lookup(struct lookup *l) {
 
 static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
   struct lookup *l = (struct lookup *)request;
+  l->io->uses--;
   l->done = 1;
   l->error = status;
   l->found = found;
@@ -100,6 +101,7 @@ int mb_lookup(lua_State *L) {
     return mb_failure(L, error);
   }
   l->references++;
+  l->io->uses++;
   lua_replace(L, 1);
   lua_settop(L, 1);
   return lookup_on(L, LUA_OK, deadline);

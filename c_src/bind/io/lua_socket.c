@@ -71,10 +71,10 @@ static int take_more(lua_State *L, struct mb_socket *s, enum what what, size_t n
   int results = 0;
   while (!results && (got = mb_socket_read_now(s)) > 0) {
     if (what == SOME) { /* nothing is unread */
-      lua_pushlstring(L, (const char *)s->object.io->buffer, got);
+      lua_pushlstring(L, (const char *)s->object.io->loop->buffer, got);
       return 1;
     }
-    results = mb_socket_put(s, s->object.io->buffer, got) == 0 ? take(L, s, what, n) : mb_failure(L, UV_ENOMEM);
+    results = mb_socket_put(s, s->object.io->loop->buffer, got) == 0 ? take(L, s, what, n) : mb_failure(L, UV_ENOMEM);
   }
   return results;
 }

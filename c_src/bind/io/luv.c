@@ -1,5 +1,7 @@
 #include "io/luv.h"
 
+#include <stdlib.h>
+
 #include <dlfcn.h>
 #include <string.h>
 
@@ -87,6 +89,7 @@ static int call_back(lua_State *L, int nargs, int nresults, int flags) {
   struct mb_heap *h = mb_heap_find(L);
   struct mb_scheduler *s = h ? h->scheduler : NULL;
   struct mb_process *current;
+  struct mb_heap *before;
   const unsigned char *collector;
   int result;
   (void)flags;
@@ -99,10 +102,14 @@ static int call_back(lua_State *L, int nargs, int nresults, int flags) {
   current = s->current;
   collector = mb_outside_begin(h, MB_BY_CALLBACK);
   s->current = NULL; /* the main chunk's, which waits below */
-  h->io->calls++;
+  h->io->loop->calls++;
+  if (!h->ran) mb_heaps_note_ran(h);
+  before = h->heaps->calls_back;
+  h->heaps->calls_back = h;
   mb_hook_enter(h, L);
   result = protected_call(h, L, nargs, nresults);
   mb_hook_leave(h);
+  h->heaps->calls_back = before;
   s->current = current;
   mb_outside_end(h, collector);
   return result;
@@ -112,11 +119,11 @@ static int call_back(lua_State *L, int nargs, int nresults, int flags) {
 
 static void wake_all(struct mb_heap *h) {
   uint32_t cursor = 0;
-  for (const struct mb_entry *e; (e = mb_map_next(&h->io->running, &cursor));) {
-    struct mb_process *p = mb_process_in(h, e->key);
+  for (const struct mb_entry *e; (e = mb_map_next(&h->io->loop->running, &cursor));) {
+    struct mb_process *p = mb_process_here(h->scheduler, e->key);
     if (p) mb_wake(h->scheduler, p);
   }
-  mb_map_deinit(&h->io->running);
+  mb_map_deinit(&h->io->loop->running);
   h->scheduler->drained = NULL;
 }
 
@@ -127,7 +134,7 @@ enum { UNTIL_DRAINED, UNTIL_CALLED };
 /* Stack: 1 what to wait for, 2 the number of calls, 3 of stops before. */
 static int run_on(lua_State *L, int status, lua_KContext unused) {
   struct mb_heap *h = mb_heap_of(L);
-  struct mb_io *io = h->io;
+  struct mb_loop_io *io = h->io->loop;
   (void)status;
   (void)unused;
   for (;;) {
@@ -171,15 +178,15 @@ static int run_loop(lua_State *L) {
     return polled_on(L, LUA_OK, (lua_KContext)(mb_now(h->runtime) + 1));
   }
   lua_pushinteger(L, mode == 1 ? UNTIL_CALLED : UNTIL_DRAINED);
-  lua_pushinteger(L, (lua_Integer)h->io->calls);
-  lua_pushinteger(L, (lua_Integer)h->io->stops);
+  lua_pushinteger(L, (lua_Integer)h->io->loop->calls);
+  lua_pushinteger(L, (lua_Integer)h->io->loop->stops);
   return run_on(L, LUA_OK, 0);
 }
 
 /* stop(): what waits in run goes on. */
 static int stop_loop(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  h->io->stops++;
+  h->io->loop->stops++;
   wake_all(h);
   return 0;
 }
@@ -199,12 +206,36 @@ struct foreign {
   void *context, *extra, *extra_gc;
 };
 
-static void mark(uv_handle_t *handle, void *foreign) {
-  if (!handle->data) handle->data = foreign;
+/* Handles of luv's in other heaps of the scheduler are put aside meanwhile. */
+struct aside {
+  struct foreign foreign;
+  uv_handle_t *handle;
+  void *data;
+  struct aside *next;
+};
+
+static void mark(uv_handle_t *handle, void *data) {
+  struct aside *all = data, *a;
+  if (!handle->data) {
+    handle->data = &all->foreign;
+  } else if (((struct foreign *)handle->data)->context != all->foreign.context && (a = malloc(sizeof *a))) {
+    *a = (struct aside){all->foreign, handle, handle->data, all->next};
+    all->next = a;
+    handle->data = &a->foreign;
+  }
 }
 
-static void unmark(uv_handle_t *handle, void *foreign) {
-  if (handle->data == foreign) handle->data = NULL;
+static void unmark(uv_handle_t *handle, void *data) {
+  if (handle->data == &((struct aside *)data)->foreign) handle->data = NULL;
+}
+
+static void put_back(struct aside *all) {
+  while (all->next) {
+    struct aside *a = all->next;
+    all->next = a->next;
+    a->handle->data = a->data;
+    free(a);
+  }
 }
 
 /* The function that walk has been given, upvalue 1, for luv's handles. */
@@ -219,7 +250,7 @@ static int visit(lua_State *L) {
 /* walk(function): the runtime's own handles, which have no data, are not shown. Upvalue 2 is luv's. */
 static int walk(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  struct foreign foreign = {.ref = LUA_REFNIL, .callbacks = {LUA_NOREF, LUA_NOREF}};
+  struct aside all = {.foreign = {.ref = LUA_REFNIL, .callbacks = {LUA_NOREF, LUA_NOREF}}};
   int status;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
@@ -227,11 +258,12 @@ static int walk(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, "luv_context");
-  foreign.context = lua_touserdata(L, -1);
+  all.foreign.context = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  uv_walk(mb_loop(h->scheduler), mark, &foreign);
+  uv_walk(mb_loop(h->scheduler), mark, &all);
   status = lua_pcall(L, 1, 0, 0);
-  uv_walk(mb_loop(h->scheduler), unmark, &foreign);
+  uv_walk(mb_loop(h->scheduler), unmark, &all);
+  put_back(&all);
   return status == LUA_OK ? 0 : lua_error(L);
 }
 

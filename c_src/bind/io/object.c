@@ -27,6 +27,7 @@ void mb_object_init_unowned(struct mb_object *o, struct mb_heap *h, const struct
   o->io = h->io;
   if (!o->id) o->id = mb_object_id();
   o->references = 1;
+  h->io->uses++;
   (void)mb_map_put(&h->io->by_id, o->id, (uint64_t)(uintptr_t)o); /* without memory no message finds it */
 }
 
@@ -45,6 +46,7 @@ void mb_object_release(struct mb_object *o) {
   known = mb_map_get(&o->io->by_id, o->id);
   if (known && *known == (uint64_t)(uintptr_t)o) /* a traveller may have arrived anew meanwhile */
     mb_map_remove(&o->io->by_id, o->id, NULL);
+  o->io->uses--;
   o->type->free(o);
 }
 

@@ -42,7 +42,7 @@ struct mb_object {
   struct mb_holding holding; /* on `owner` while it is open */
   const struct mb_object_type *type;
   struct mb_io *io;
-  struct mb_object *next, **link; /* in io->lingering; link is NULL: not there */
+  struct mb_object *next, **link; /* in io->loop->lingering; link is NULL: not there */
   uint64_t until;                 /* ns: how long it lingers */
   uint64_t id;
   mb_pid owner;

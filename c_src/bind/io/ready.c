@@ -93,7 +93,7 @@ static int begin(struct mb_heap *h, struct mb_ready *r, const struct mb_ready_st
 
 int mb_ready_watch(struct mb_heap *h, struct mb_process *p, const struct mb_ready_stream *stream,
                    uint64_t ticket) {
-  struct mb_ready *r = &h->io->ready[stream->fd];
+  struct mb_ready *r = &h->io->loop->ready[stream->fd];
   int error = r->scheduler ? 0 : begin(h, r, stream);
   if (error) return error;
   if (mb_map_put(&r->waiting, mb_pid_of(p), ticket) != 0) return UV_ENOMEM;
@@ -104,7 +104,7 @@ int mb_ready_watch(struct mb_heap *h, struct mb_process *p, const struct mb_read
 int mb_ready_is_awaited(int fd) { return atomic_load(&awaited[fd]) > 0; }
 
 void mb_ready_forget(struct mb_heap *h, struct mb_process *p, int fd) {
-  struct mb_ready *r = &h->io->ready[fd];
+  struct mb_ready *r = &h->io->loop->ready[fd];
   if (!r->scheduler || !mb_map_remove(&r->waiting, mb_pid_of(p), NULL) || r->waiting.count) return;
   set_awaited(r, 0);
   stop_unless_awaited(r);

@@ -161,8 +161,8 @@ static int deliver(struct mb_socket *s, const void *bytes, size_t n) {
 static int decrypt(struct mb_socket *s) {
   size_t n;
   int error;
-  while ((n = s->tls->functions->read(s->tls, s->object.io->buffer, MB_READ_SIZE)) > 0) {
-    error = deliver(s, s->object.io->buffer, n);
+  while ((n = s->tls->functions->read(s->tls, s->object.io->loop->buffer, MB_READ_SIZE)) > 0) {
+    error = deliver(s, s->object.io->loop->buffer, n);
     if (error) return error;
   }
   error = flush(s); /* an alert, or the answer to new keys */
@@ -212,7 +212,7 @@ int mb_socket_handshake(struct mb_socket *s) {
 static void on_room(uv_handle_t *handle, size_t wanted, uv_buf_t *buffer) {
   struct mb_io *io = of_handle(handle)->object.io;
   (void)wanted;
-  *buffer = uv_buf_init((char *)io->buffer, MB_READ_SIZE);
+  *buffer = uv_buf_init((char *)io->loop->buffer, MB_READ_SIZE);
 }
 
 /* Bytes for the filter. 0, or how reading ends. */
@@ -244,7 +244,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
 }
 
 void mb_socket_catch_up(struct mb_socket *s) {
-  uv_buf_t room = uv_buf_init((char *)s->object.io->buffer, MB_READ_SIZE);
+  uv_buf_t room = uv_buf_init((char *)s->object.io->loop->buffer, MB_READ_SIZE);
   uv_os_fd_t fd;
   int left, last;
   if (s->object.closed || !s->active || !s->reading) return;
@@ -275,7 +275,7 @@ size_t mb_socket_read_now(struct mb_socket *s) {
   uv_os_fd_t fd;
   ssize_t n;
   if (!s->more || s->ended || uv_fileno(&s->uv.handle, &fd) != 0) return 0;
-  do n = read(fd, s->object.io->buffer, MB_READ_SIZE);
+  do n = read(fd, s->object.io->loop->buffer, MB_READ_SIZE);
   while (n < 0 && errno == EINTR);
   s->more = n == MB_READ_SIZE;
   return n > 0 ? (size_t)n : 0; /* its end, or an error, is found again in the background */
@@ -386,7 +386,7 @@ static void leave_lingering(struct mb_object *o) {
   *o->link = o->next;
   if (o->next) o->next->link = o->link;
   o->link = NULL;
-  if (!o->io->lingering) uv_timer_stop(&o->io->linger);
+  if (!o->io->loop->lingering) uv_timer_stop(&o->io->loop->linger);
 }
 
 static void on_closed(uv_handle_t *handle) { mb_object_release(&of_handle(handle)->object); }
@@ -399,8 +399,8 @@ static void close_handle(struct mb_socket *s) {
 void mb_socket_end_lingering(struct mb_object *o) { close_handle((struct mb_socket *)o); }
 
 static void on_linger(uv_timer_t *timer) {
-  struct mb_io *io = (struct mb_io *)((char *)timer - offsetof(struct mb_io, linger));
-  uint64_t now = mb_now(io->heap->runtime);
+  struct mb_loop_io *io = (struct mb_loop_io *)((char *)timer - offsetof(struct mb_loop_io, linger));
+  uint64_t now = io->lingering ? mb_now(io->lingering->io->heap->runtime) : 0;
   for (struct mb_object *o = io->lingering, *next; o; o = next) {
     next = o->next;
     if (o->until <= now) close_handle((struct mb_socket *)o);
@@ -410,15 +410,15 @@ static void on_linger(uv_timer_t *timer) {
 static void linger(struct mb_socket *s) {
   struct mb_object *o = &s->object;
   o->until = mb_now(o->io->heap->runtime) + LINGER_MS * 1000000ull;
-  if (!o->io->linger.loop) {
-    uv_timer_init(mb_loop(o->io->heap->scheduler), &o->io->linger);
-    uv_unref((uv_handle_t *)&o->io->linger);
+  if (!o->io->loop->linger.loop) {
+    uv_timer_init(mb_loop(o->io->heap->scheduler), &o->io->loop->linger);
+    uv_unref((uv_handle_t *)&o->io->loop->linger);
   }
-  if (!o->io->lingering) uv_timer_start(&o->io->linger, on_linger, LINGER_MS / 5, LINGER_MS / 5);
-  o->next = o->io->lingering;
-  o->link = &o->io->lingering;
+  if (!o->io->loop->lingering) uv_timer_start(&o->io->loop->linger, on_linger, LINGER_MS / 5, LINGER_MS / 5);
+  o->next = o->io->loop->lingering;
+  o->link = &o->io->loop->lingering;
   if (o->next) o->next->link = &o->next;
-  o->io->lingering = o;
+  o->io->loop->lingering = o;
 }
 
 static void close_socket(struct mb_object *o, int how) {

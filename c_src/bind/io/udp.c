@@ -32,7 +32,7 @@ static struct udp *of_handle(void *handle) { return (struct udp *)((char *)handl
 
 static void on_room(uv_handle_t *handle, size_t wanted, uv_buf_t *buffer) {
   (void)wanted;
-  *buffer = uv_buf_init((char *)of_handle(handle)->object.io->buffer, MB_READ_SIZE);
+  *buffer = uv_buf_init((char *)of_handle(handle)->object.io->loop->buffer, MB_READ_SIZE);
 }
 
 static int send_message(struct udp *u, const struct sockaddr *from, const char *bytes, size_t size) {

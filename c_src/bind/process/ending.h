@@ -42,7 +42,7 @@ struct mb_ending {
   _Atomic(mb_pid) process; /* does what is to be done; 0: none. Relaxed, partner: mb_ending_calls */
 };
 
-/* The script of a host, and what is known of its end. */
+/* The script of a host, and what is known of its end. All heaps of its scheduler have the same. */
 struct mb_script_end {
   struct mb_process *process; /* its error is printed by the host, not logged */
   int ended;

@@ -19,7 +19,7 @@ static void arm(struct mb_heap *h, lua_State *L) {
 
 static void on_again(uv_timer_t *t) {
   struct mb_heap *h = t->data;
-  struct mb_process *p = mb_process_in(h, h->interrupt->again_for);
+  struct mb_process *p = mb_process_here(h->scheduler, h->interrupt->again_for);
   if (p && p->private_flags & MB_PRIVATE_INTERRUPTED) mb_interrupt(h, p);
 }
 
@@ -28,7 +28,7 @@ static void interrupt_again(struct mb_heap *h, struct mb_process *p) {
   struct mb_interrupt *b = h->interrupt;
   if (!b->again.data) {
     if (uv_timer_init(mb_loop(h->scheduler), &b->again) != 0) return;
-    b->again.data = h;
+    b->again.data = mb_scheduler_heap(h->scheduler); /* which stays */
   }
   p->private_flags |= MB_PRIVATE_INTERRUPTED;
   b->again_for = mb_pid_of(p);
@@ -72,12 +72,13 @@ static void hook(lua_State *L, lua_Debug *ar) {
     luaL_error(L, "interrupted!"); /* lua's words, at lua's level */
 }
 
-void mb_interrupt_foreground(struct mb_heap *h) {
+void mb_interrupt_foreground(struct mb_scheduler *s) {
+  struct mb_heap *h = mb_running_heap(s);
   struct mb_interrupt *b = h->interrupt;
-  const struct mb_process *p = h->scheduler->current;
+  const struct mb_process *p = s->current;
   lua_State *running = h->running;
   b->asked = 1;
-  mb_scheduler_notice(h->scheduler);
+  mb_scheduler_notice(s);
   if (running && p && mb_pid_of(p) == b->foreground)
     arm(h, running);
   else
@@ -113,7 +114,7 @@ void mb_interrupt_waiting(struct mb_heap *h, lua_State *L, struct mb_process *p,
 
 void mb_set_foreground(struct mb_heap *h, mb_pid pid) {
   struct mb_interrupt *b = h->interrupt;
-  struct mb_process *p = mb_process_in(h, b->foreground);
+  struct mb_process *p = mb_process_here(h->scheduler, b->foreground);
   if (p) p->flags &= (uint8_t)~MB_BROKEN;
   b->foreground = pid;
   b->asked = 0;

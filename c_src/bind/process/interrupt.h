@@ -11,14 +11,16 @@
 #include "core/process.h"
 
 struct mb_heap;
+struct mb_scheduler;
 
+/* Of a scheduler: all of its heaps have the same. */
 struct mb_interrupt {
   volatile mb_pid foreground; /* whom the terminal's interrupt is for; 0: nobody */
   volatile sig_atomic_t asked; /* to interrupt it; by a signal */
   lua_State *volatile at;      /* where the hook is; the user's, put back when it has fired: */
   lua_Hook hook;
   int mask, count;
-  uv_timer_t again; /* data: the heap, once it has been made */
+  uv_timer_t again; /* data: the first heap, once it has been made */
   mb_pid again_for;
   void (*unclaimed)(lua_State *L); /* it was asked for and nobody is in the foreground; see host_api.h */
 };
@@ -28,7 +30,7 @@ void mb_interrupt(struct mb_heap *h, struct mb_process *p);
 
 /* Interrupt the process in the foreground: at once if it runs, else when the scheduler has noticed. In a signal handler
  * on the scheduler's thread. */
-void mb_interrupt_foreground(struct mb_heap *h);
+void mb_interrupt_foreground(struct mb_scheduler *s);
 
 /* The upcall. */
 void mb_interrupt_noticed(struct mb_scheduler *s);

@@ -5,6 +5,7 @@
 
 #include "heap/heap.h"
 
+/* Of a scheduler: all of its heaps have the same. */
 struct mb_long_slice {
   uint64_t reported;    /* slice that has been reported */
   struct mb_map places; /* hash of the place -> 1 */

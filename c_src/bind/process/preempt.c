@@ -22,7 +22,7 @@ enum {
 
 void mb_preempt_overdue(struct mb_scheduler *s) {
   const struct mb_process *p = s->current;
-  struct mb_heap *h = p ? mb_process_heap(s, p) : mb_scheduler_heap(s);
+  struct mb_heap *h = mb_running_heap(s);
   if (!h || !h->hook || !h->running) return; /* and a heap that has been closed runs nothing */
   if (!p || mb_slice_age(s) >= mb_hook_patience(h, p)) mb_hook_now(h);
 }

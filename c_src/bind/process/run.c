@@ -10,11 +10,22 @@
 #include "process/crash.h"
 #include "process/ending.h"
 #include "process/entry.h"
+#include "process/home.h"
 #include "process/interrupt.h"
 #include "process/long_slice.h"
 #include "process/lua_coroutine.h"
+#include "replica/replica.h"
 
-enum { KEEP_COROUTINES = 1024 }; /* of the dead, in free slots, for the next tenants */
+enum {
+  KEEP_COROUTINES = 1024,
+  COUNT_NS = 100000000 /* what heaps take is counted so often */
+};
+
+/* Coroutines of the dead, for those who start next. */
+struct mb_kept {
+  unsigned count;
+  lua_State *list[KEEP_COROUTINES];
+};
 
 /* Start */
 
@@ -25,17 +36,17 @@ static int new_thread(lua_State *L) {
   mb_push_ref(h, L, MB_REF_THREADS);
   co = lua_newthread(L);
   mb_hook_adopt(h, co);
-  lua_rawseti(L, -2, p->index);
+  lua_rawsetp(L, -2, co);
   p->context = co;
   return 0;
 }
 
-/* Give the process a coroutine: the slot's last one, or a new one. 0 when memory is out. */
+/* Give the process a coroutine: the one of who has died last, or a new one. 0 when memory is out. */
 static int prepare_coroutine(struct mb_heap *h, struct mb_process *p) {
   lua_State *L = h->runner;
   int ok;
-  if (p->context) {
-    h->idle_coroutines--;
+  if (h->kept->count) {
+    p->context = h->kept->list[--h->kept->count];
     return 1;
   }
   if (!lua_checkstack(L, 8)) return 0;
@@ -87,9 +98,11 @@ static int start(struct mb_heap *h, struct mb_process *p) {
 }
 
 void mb_run_resume(struct mb_scheduler *s, struct mb_process *p) {
-  struct mb_heap *h = mb_process_heap(s, p);
+  struct mb_heap *h = p->start ? mb_home_choose(s, p) : mb_process_heap(s, p);
   lua_State *co;
   int status, results;
+  if (!h->ran) mb_heaps_note_ran(h);
+  mb_replicate_owed(h);
   if (p->start && !start(h, p)) {
     mb_hook_leave(h);
     mb_closing_left(h); /* it may have been killed while a module of its function's was loaded */
@@ -105,6 +118,7 @@ void mb_run_resume(struct mb_scheduler *s, struct mb_process *p) {
   mb_hook_leave(h);
   if (mb_slice_is_overdue(h->scheduler)) mb_long_slice_ended(h, co);
   mb_closing_left(h);
+  if (s->checked - h->heaps->counted > COUNT_NS) mb_heaps_count(s);
   h->preempted = 0;
   if (p->state == MB_EXITING) return;
   if (status == LUA_YIELD) {
@@ -118,10 +132,18 @@ void mb_run_resume(struct mb_scheduler *s, struct mb_process *p) {
 
 /* End */
 
-static void forget(struct mb_heap *h, enum mb_heap_ref table, struct mb_process *p) {
-  mb_push_ref(h, h->runner, table);
+/* Existing keys: this allocates nothing. */
+static void forget_coroutine(struct mb_heap *h, lua_State *co) {
+  mb_push_ref(h, h->runner, MB_REF_THREADS);
   lua_pushnil(h->runner);
-  lua_rawseti(h->runner, -2, p->index); /* an existing key: allocates nothing */
+  lua_rawsetp(h->runner, -2, co);
+  lua_pop(h->runner, 1);
+}
+
+static void forget_values(struct mb_heap *h, const struct mb_process *p) {
+  mb_push_ref(h, h->runner, MB_REF_PRIVATE);
+  lua_pushnil(h->runner);
+  lua_rawseti(h->runner, -2, p->index);
   lua_pop(h->runner, 1);
 }
 
@@ -137,7 +159,7 @@ static void close_coroutine(struct mb_heap *h, lua_State *co) {
 }
 
 void mb_run_destroy(struct mb_scheduler *s, struct mb_process *p) {
-  struct mb_heap *h = mb_process_heap(s, p);
+  struct mb_heap *h = mb_process_heap(s, p), *first = mb_scheduler_heap(s);
   lua_State *co = mb_coroutine(p);
   p->offered = NULL;
   p->got_direct = 0;
@@ -149,14 +171,14 @@ void mb_run_destroy(struct mb_scheduler *s, struct mb_process *p) {
   if (p == h->script->process) {
     h->script->ended = 1;
     h->script->process = NULL; /* others may get its slot */
-    mb_reason_release(h->main_reason);
-    h->main_reason = mb_reason_retain(p->reason);
+    mb_reason_release(first->main_reason);
+    first->main_reason = mb_reason_retain(p->reason);
     if (!s->stay) mb_ending_script(h);
   }
   mb_ending_on_exit(h, p);
   mb_log_on_exit(h, p);
   if (p->private_flags & MB_PRIVATE_LEFT) {
-    p->context = NULL; /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
+    /* what keeps the coroutine stays: nothing of it may be closed, nor collected */
   } else if (co && !p->start) {
     lua_Debug ar;
     /* One whose first call has found no memory has no frames, and is dead all the same. */
@@ -165,22 +187,21 @@ void mb_run_destroy(struct mb_scheduler *s, struct mb_process *p) {
     lua_settop(co, 0);
     if (p->private_flags & MB_PRIVATE_ESCAPED) mb_map_remove(&h->held, (uintptr_t)co, NULL);
     if (interrupted || p->private_flags & (MB_PRIVATE_ESCAPED | MB_PRIVATE_HOOKED) || mb_hook_has_user(co) ||
-        h->idle_coroutines >= KEEP_COROUTINES) {
-      forget(h, MB_REF_THREADS, p);
-      p->context = NULL;
-    } else {
-      h->idle_coroutines++;
-    }
+        h->kept->count >= KEEP_COROUTINES)
+      forget_coroutine(h, co);
+    else
+      h->kept->list[h->kept->count++] = co;
     /* What filled the memory is garbage now; whoever asks malloc next would find nothing left. */
     if (ended == LUA_ERRMEM || p->private_flags & MB_PRIVATE_FULL) (void)lua_gc(h->runner, LUA_GCCOLLECT);
   }
-  if (p->private_flags & MB_PRIVATE_VALUES) forget(h, MB_REF_PRIVATE, p);
+  p->context = NULL;
+  if (p->private_flags & MB_PRIVATE_VALUES) forget_values(h, p);
   p->private_flags = 0;
+  mb_home_leave(s, p);
 }
 
-void mb_run_abandon(struct mb_scheduler *s, struct mb_process *p) {
-  struct mb_heap *h = mb_process_heap(s, p);
-  forget(h, MB_REF_THREADS, p);
-  p->context = NULL;
-  h->idle_coroutines--;
+void mb_run_open(struct mb_heap *h, lua_State *L) {
+  h->kept = lua_newuserdatauv(L, sizeof *h->kept, 0);
+  h->kept->count = 0;
+  (void)luaL_ref(L, LUA_REGISTRYINDEX); /* keeps it as long as the state */
 }

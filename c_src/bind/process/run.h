@@ -7,6 +7,8 @@
 /* The upcalls: see struct mb_upcalls. */
 void mb_run_resume(struct mb_scheduler *s, struct mb_process *p);
 void mb_run_destroy(struct mb_scheduler *s, struct mb_process *p);
-void mb_run_abandon(struct mb_scheduler *s, struct mb_process *p);
+
+/* A heap is being opened: it keeps coroutines of the dead. May raise. */
+void mb_run_open(struct mb_heap *h, lua_State *L);
 
 #endif

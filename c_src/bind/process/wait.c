@@ -8,6 +8,7 @@
 #include "process/interrupt.h"
 #include "process/long_slice.h"
 #include "process/read_message.h"
+#include "replica/replica.h"
 
 static void block_in_place(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   struct mb_scheduler *s = h->scheduler;
@@ -28,6 +29,8 @@ static void block_in_place(struct mb_heap *h, lua_State *L, struct mb_process *p
   }
   s->current = p;
   p->state = MB_RUNNING;
+  mb_heaps_note_ran(h);
+  mb_replicate_owed(h);
   mb_hook_enter(h, running ? running : L);
   if (err)
     mb_raise(h, L, "deadlock: the main process waits for a message and nothing is left that could "
@@ -97,6 +100,8 @@ static int run_nested(struct mb_heap *h, lua_State *L, struct mb_process *p) {
   mb_hook_leave(h);
   if (mb_slice_is_overdue(h->scheduler)) mb_long_slice_ended(h, L);
   goes_on = mb_run_nested(h->scheduler, p);
+  if (!h->ran) mb_heaps_note_ran(h);
+  mb_replicate_owed(h);
   mb_main_pass_hook(h, L);
   mb_hook_enter(h, L);
   if (goes_on) mb_interrupt_resumed(h, p, L);

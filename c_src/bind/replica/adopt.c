@@ -282,7 +282,7 @@ void mb_replica_adopt(struct mb_heap *h, lua_State *L) {
   while ((p = mb_publication_after(all, h->adopted))) {
     h->adopted = p->version;
     h->replica->watching = 0; /* what has been noted is no longer what is known */
-    if (p->origin != h->scheduler->id && mb_replica_protected(h, L, adopt, p, 0) != LUA_OK) complain(h, L);
+    if (p->origin != h->id && mb_replica_protected(h, L, adopt, p, 0) != LUA_OK) complain(h, L);
     mb_publication_release(p);
   }
 }

@@ -18,7 +18,7 @@ struct mb_publication {
   struct mb_publication *next, *before; /* under the mutex */
   atomic_uint references; /* acq_rel: the last one frees */
   unsigned version;       /* from 1, ascending */
-  uint32_t origin;        /* id of the scheduler that has published it */
+  uint32_t origin;        /* id of the heap that has published it */
   unsigned current;       /* names of which it is the latest publication; under the mutex */
   int kind;               /* the publisher's */
   size_t size;
@@ -28,6 +28,8 @@ struct mb_publication {
 struct mb_publications {
   pthread_mutex_t mutex; /* partners: every heap's thread */
   atomic_uint version;   /* of the newest; release and acquire: it is in the list */
+  atomic_uint heaps;     /* that there are, relaxed: with one nobody has to be told */
+  atomic_uint last_heap; /* id that has been given out last; relaxed */
   struct mb_publication *first, *last;
   struct mb_map names; /* hash of a name -> its latest publication, which is in the list */
 };

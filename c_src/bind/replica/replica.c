@@ -40,7 +40,7 @@ static uint64_t *push_hashes(lua_State *L, int list, size_t count) {
 
 static void publish(struct mb_heap *h, lua_State *L, int kind, const void *bytes, size_t size, const uint64_t *names,
                     size_t named) {
-  unsigned version = mb_publish(h->publications, kind, h->scheduler->id, bytes, size, names, named);
+  unsigned version = mb_publish(h->publications, kind, h->id, bytes, size, names, named);
   if (version == 0) mb_no_memory(L);
   if (version == h->adopted + 1) h->adopted = version; /* else others' are still to be adopted */
 }
@@ -175,10 +175,36 @@ void mb_replicate(struct mb_heap *h, lua_State *L, enum mb_replicate_depth depth
   }
 }
 
-void mb_replica_share(struct mb_scheduler *s) {
-  struct mb_heap *h = mb_scheduler_heap(s);
-  mb_replicate(h, h->runner, MB_REPLICATE_CONTENTS);
+/* Of all heaps of a scheduler, but for one (NULL: none): publish what has been changed where code has run. */
+static void replicate_all(struct mb_heaps *all, const struct mb_heap *but) {
+  struct mb_heap **at = &all->ran, *h;
+  while ((h = *at)) {
+    if (h != but) mb_replicate(h, h->runner, MB_REPLICATE_CONTENTS);
+    if (h == but || h->replica->contents > mb_now(h->runtime)) { /* there may be more that has been put off */
+      at = &h->next_ran;
+    } else {
+      *at = h->next_ran;
+      h->ran = 0;
+    }
+  }
 }
+
+void mb_replicate_owing(struct mb_heap *h) {
+  struct mb_heap **at = &h->heaps->owing, *other;
+  while ((other = *at)) {
+    if (other == h) {
+      at = &other->next_owing;
+      continue;
+    }
+    mb_replicate(other, other->runner, MB_REPLICATE_NAMES);
+    *at = other->next_owing;
+    other->owes = 0;
+  }
+}
+
+void mb_replica_share(struct mb_scheduler *s) { replicate_all(s->above, NULL); }
+
+void mb_replicate_beside(struct mb_heap *h) { replicate_all(h->heaps, h); }
 
 void mb_replica_encode_start(struct mb_heap *h, lua_State *L, int index) {
   const struct mb_buffer *out;

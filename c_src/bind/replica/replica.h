@@ -18,6 +18,7 @@
 
 #include "heap/heap.h"
 #include "replica/place.h"
+#include "replica/publication.h"
 
 /* What a heap knows of it. */
 struct mb_replica {
@@ -40,13 +41,32 @@ enum mb_replicate_depth {
 /* Publish what has been changed. */
 void mb_replicate(struct mb_heap *h, lua_State *L, enum mb_replicate_depth depth);
 
-/* A message is about to go to `to`. */
+/* A message is about to go to `to`. In another heap of this scheduler that gets it when it runs next, see
+ * mb_replicate_owed, or when it starts. */
 static inline void mb_replicate_to(struct mb_heap *h, lua_State *L, mb_pid to) {
   struct mb_process *here;
-  if (atomic_load_explicit(&h->runtime->started, memory_order_relaxed) > 1 &&
-      mb_locate(h->scheduler, to, &here) == MB_ELSEWHERE)
+  enum mb_where where;
+  if (atomic_load_explicit(&h->publications->heaps, memory_order_relaxed) < 2) return;
+  where = mb_locate(h->scheduler, to, &here);
+  if (where == MB_ELSEWHERE) {
     mb_replicate(h, L, MB_REPLICATE_NAMES);
+  } else if (here && !here->start && !h->owes && mb_process_heap(h->scheduler, here) != h) {
+    h->owes = 1;
+    h->next_owing = h->heaps->owing;
+    h->heaps->owing = h;
+  }
 }
+
+/* A process of this heap is about to go on: what other heaps of its scheduler have sent there may need what has been
+ * changed before. */
+void mb_replicate_owing(struct mb_heap *h);
+static inline void mb_replicate_owed(struct mb_heap *h) {
+  const struct mb_heaps *all = h->heaps;
+  if (all->owing && (all->owing != h || h->next_owing)) mb_replicate_owing(h);
+}
+
+/* A process is about to start in this heap: what has been changed in others of its scheduler is published. */
+void mb_replicate_beside(struct mb_heap *h);
 
 /* The upcall `share`. */
 void mb_replica_share(struct mb_scheduler *s);

@@ -23,7 +23,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
 }
 
 static const struct mb_upcalls upcalls = {
-    .resume = resume, .destroy = plain_nothing, .abandon = plain_nothing, .preempt = plain_preempt};
+    .resume = resume, .destroy = plain_nothing, .preempt = plain_preempt};
 
 TEST(hours_take_no_time_when_nothing_runs) {
   struct mb_scheduler *s = plain_begin(&upcalls, 1);

@@ -107,11 +107,10 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
 }
 
 static void destroy(struct mb_scheduler *s, struct mb_process *p) { (void)s, (void)p; }
-static void abandon(struct mb_scheduler *s, struct mb_process *p) { (void)s, (void)p; }
 static void preempt(struct mb_scheduler *s) { (void)s; }
 
 static const struct mb_upcalls upcalls = {
-    .resume = resume, .destroy = destroy, .abandon = abandon, .preempt = preempt};
+    .resume = resume, .destroy = destroy, .preempt = preempt};
 
 static void work(void *data) {
   struct mb_scheduler *s = data;

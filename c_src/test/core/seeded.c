@@ -49,7 +49,7 @@ static void resume(struct mb_scheduler *s, struct mb_process *p) {
 
 static void go(struct run *r, uint64_t seed) {
   static const struct mb_upcalls upcalls = {
-      .resume = resume, .destroy = plain_nothing, .abandon = plain_nothing, .preempt = plain_preempt};
+      .resume = resume, .destroy = plain_nothing, .preempt = plain_preempt};
   struct mb_scheduler *s = plain_begin(&upcalls, 1);
   mb_clock_stand(&rt.clock, 1);
   now_running = r;
@@ -111,7 +111,7 @@ static void resume_nested(struct mb_scheduler *s, struct mb_process *p) {
 
 TEST(who_was_suspended_goes_on_only_when_it_is_chosen) {
   static const struct mb_upcalls upcalls = {
-      .resume = resume_nested, .destroy = plain_nothing, .abandon = plain_nothing, .preempt = plain_preempt};
+      .resume = resume_nested, .destroy = plain_nothing, .preempt = plain_preempt};
   struct mb_scheduler *s = plain_begin(&upcalls, 1);
   processes[1] = plain_spawn(s);
   processes[2] = plain_spawn(s);

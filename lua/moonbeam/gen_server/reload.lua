@@ -57,10 +57,26 @@ function reload.here(owner, name, extra, ms)
   core.send(owner, {"reloaded", true, changed, failures})
 end
 
--- Do that in the heaps from the scheduler `first` to `last`, at the same time, adding to the outcome.
-local function visit(outcome, first, last, name, extra, ms)
+--- Do that in heaps of this scheduler, from number `first` to `last`, at the same time. A field, likewise.
+function reload.there(first, last, ...)
+  local heaps, waiting = core.heaps(), {}
+  for i = first, math.min(last, #heaps) do
+    local _, ref = core.spawn_heap(heaps[i], true, reload.here, ...)
+    if ref then waiting[ref] = true end
+  end
+  while next(waiting) do
+    local ref, _, reason = core.await(waiting)
+    waiting[ref] = nil
+    if reason ~= "normal" then core.exit(reason) end
+  end
+end
+
+-- Do that on the schedulers from `first` to `last`, adding to the outcome: in the heaps up to number `to`, on the first
+-- scheduler from number `from` on.
+local function visit(outcome, first, last, from, to, name, extra, ms)
   for i = first, last do
-    core.process_spawn(reload.here, {scheduler = i, monitor = true}, core.self(), name, extra, ms)
+    local opts = {scheduler = i, monitor = true}
+    core.process_spawn(reload.there, opts, i == 1 and from or 1, to, core.self(), name, extra, ms)
   end
   local open = last - first + 1
   while open > 0 do
@@ -81,8 +97,8 @@ end
 --- The process of a reload: the first heap by itself, so that a module that cannot be loaded changes nothing.
 function reload.run(owner, ref, name, extra, ms)
   local outcome = {changed = 0, failures = {}}
-  visit(outcome, 1, 1, name, extra, ms)
-  if not outcome.message then visit(outcome, 2, core.started_schedulers(), name, extra, ms) end
+  visit(outcome, 1, 1, 1, 1, name, extra, ms)
+  if not outcome.message then visit(outcome, 1, core.started_schedulers(), 2, math.maxinteger, name, extra, ms) end
   if outcome.message then return core.reply(owner, ref, nil, outcome.message) end
   if not outcome.loaded then return core.reply(owner, ref, nil, string.format("module '%s' is not loaded", name)) end
   core.reply(owner, ref, outcome.changed, outcome.failures)

@@ -1,7 +1,7 @@
 --- How much memory a process takes of which the core has found the beginning only.
 --
 -- The rest is found by a walk in small steps (c_src/bind/process/memory.h). It needs the process's heap: where that is
--- another scheduler's, a process is spawned there for it.
+-- another one, a process is spawned there for it.
 -- @module moonbeam.internal.memory
 
 local core = require "moonbeam.core"
@@ -20,7 +20,21 @@ local function measure(pid)
   return bytes
 end
 
-local function measure_there(pid) return core.exit{"memory", measure(pid)} end
+local function measure_here(pid) return core.exit{"memory", measure(pid)} end
+
+-- What a process that measures has found.
+local function found(ref)
+  local _, _, reason = core.await(ref)
+  return type(reason) == "table" and reason[1] == "memory" and reason[2] or nil
+end
+
+-- The process lives on this scheduler.
+local function measure_beside(pid)
+  local _, ref = core.spawn_at(pid, true, measure_here, pid)
+  return ref and found(ref)
+end
+
+local function measure_there(pid) return core.exit{"memory", measure_beside(pid)} end
 
 --- The memory of a process.
 -- @param pid
@@ -29,8 +43,9 @@ local function measure_there(pid) return core.exit{"memory", measure(pid)} end
 return function(pid, least)
   if not core.caller() then return math.tointeger(least) end -- nobody's time may be used for it
   local where = core.process_info(pid, "scheduler")
-  if where == nil or where == core.process_info(core.self(), "scheduler") then return measure(pid) end
+  if where == nil or where == core.process_info(core.self(), "scheduler") then
+    return measure(pid) or measure_beside(pid)
+  end
   local _, ref = core.process_spawn(measure_there, {scheduler = where, monitor = true}, pid)
-  local _, _, reason = core.await(ref)
-  return type(reason) == "table" and reason[1] == "memory" and reason[2] or nil
+  return found(ref)
 end

@@ -11,7 +11,7 @@ local results = require "moonbeam.shell.results"
 local evaluator = {}
 
 -- What outlives an evaluator, by session: globals and a state (see `loop`). A module's own tables are shared by the
--- processes of a scheduler, and all of these live on the first.
+-- processes of a heap, and all of these live in the first one of the first scheduler.
 local kept = {}
 
 --- The globals of a session.

@@ -20,7 +20,7 @@ local opened -- the session, where a process has wanted one before the prompt be
 function main.open()
   if not host.prompt_comes() then return nil end
   if not opened then
-    opened = core.process_spawn(session.run_local, {scheduler = "here"}, nil, nil, core.self())
+    opened = core.spawn_at(core.self(), false, session.run_local, nil, nil, core.self())
     core.call(opened, {"settings"}, "infinity") -- until it serves
   end
   return opened
@@ -32,7 +32,7 @@ function main.main(file)
   if opened then
     core.call(opened, {"adopt", file}, "infinity")
   else
-    opened = core.process_spawn(session.run_local, {scheduler = "here"}, core.self(), file)
+    opened = core.spawn_at(core.self(), false, session.run_local, core.self(), file)
   end
   host.end_with(opened)
   evaluator.run(opened)

@@ -119,7 +119,7 @@ function remote.accept(listener)
     local kind, message = core.next_event()
     if kind == "info" and type(message) == "table" then
       if message[1] == "host" then
-        local _, monitor = core.process_spawn(remote.serve, {scheduler = "here", monitor = true}, message[3])
+        local _, monitor = core.spawn_at(core.self(), true, remote.serve, message[3])
         open[monitor] = message[3]
       elseif message[1] == "DOWN" and open[message[2]] then
         evaluator.forget(message[4]) -- it may have been killed
@@ -141,7 +141,7 @@ end
 function remote.listen(path)
   local listener, why = host.listen(path)
   if not listener then refuse("cannot listen on %s: %s", path, why) end
-  core.process_spawn(remote.accept, {scheduler = "here"}, listener)
+  core.spawn_at(core.self(), false, remote.accept, listener)
 end
 
 -- The client's side

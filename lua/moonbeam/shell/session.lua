@@ -24,7 +24,7 @@ local function watch(s, pid)
 end
 
 local function start_evaluator(s)
-  watch(s, core.process_spawn(evaluator.run, {scheduler = "here"}, core.self()))
+  watch(s, core.spawn_at(core.self(), false, evaluator.run, core.self()))
 end
 
 -- Answer whoever waits for a line; one that has died meanwhile does not mind.
