@@ -104,6 +104,16 @@ describe("editing at the prompt", function()
     t:enter("self() == me, x", "true\n1\nmb%(4%)>$")
   end)
 
+  it("breaks with Ctrl-C what cannot yield, whatever takes the place of its hook", function()
+    t = terminal.prompt()
+    for i = 1, 6 do
+      t:enter("print('hooks " .. i .. "') table.sort({3, 1, 2}, function() while true do debug.sethook() end end)",
+        "\nhooks " .. i .. "$")
+      t:press("C-c")
+      t:await("hooks " .. i .. "\n%^C\n%*%* %(error%) [^\n]*interrupted!\n.*\nmb%(1%)>$")
+    end
+  end)
+
   it("gives up a line with Ctrl-C, and leaves with the second", function()
     t = terminal.prompt()
     t:enter("for i = 1, 2 do", "mb%(1%)%.%.$")

@@ -12,7 +12,13 @@ static void hook(lua_State *L, lua_Debug *ar);
 
 static void arm(struct mb_heap *h, lua_State *L) {
   struct mb_interrupt *b = h->interrupt;
-  if (lua_gethook(L) != hook) b->hook = mb_hook_of_user(h, L, &b->mask, &b->count);
+  int mask, count;
+  lua_Hook user = mb_hook_of_user(h, L, &mask, &count);
+  if (user != hook) { /* else it is here already, or under the one that ends a slice */
+    b->hook = user;
+    b->mask = mask;
+    b->count = count;
+  }
   b->at = L;
   lua_sethook(L, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
@@ -83,6 +89,14 @@ void mb_interrupt_foreground(struct mb_scheduler *s) {
     arm(h, running);
   else
     mb_hook_now(h);
+}
+
+int mb_interrupt_overdue(struct mb_heap *h) {
+  const struct mb_interrupt *b = h->interrupt;
+  const struct mb_process *p = h->scheduler->current;
+  if (!b->asked || !h->running || !p || mb_pid_of(p) != b->foreground) return 0;
+  if (!h->hook->busy) arm(h, h->running);
+  return 1;
 }
 
 void mb_interrupt_noticed(struct mb_scheduler *s) {

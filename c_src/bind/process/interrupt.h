@@ -32,6 +32,12 @@ void mb_interrupt(struct mb_heap *h, struct mb_process *p);
  * on the scheduler's thread. */
 void mb_interrupt_foreground(struct mb_scheduler *s);
 
+/* The slice of what runs is over: set the hook again when the process in the foreground was to be interrupted and has not
+ * met it. The signal may have come while the hook that ends slices was being set, which then took its place, and code
+ * that cannot yield never comes to where the scheduler would notice. 1: it meets it at its next event. In a signal
+ * handler on the scheduler's thread. */
+int mb_interrupt_overdue(struct mb_heap *h);
+
 /* The upcall. */
 void mb_interrupt_noticed(struct mb_scheduler *s);
 

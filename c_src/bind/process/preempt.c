@@ -11,6 +11,7 @@
 #include "process/cleanup.h"
 #include "process/current.h"
 #include "process/ending.h"
+#include "process/interrupt.h"
 #include "process/long_slice.h"
 #include "process/wait.h"
 
@@ -24,6 +25,7 @@ void mb_preempt_overdue(struct mb_scheduler *s) {
   const struct mb_process *p = s->current;
   struct mb_heap *h = mb_running_heap(s);
   if (!h || !h->hook || !h->running) return; /* and a heap that has been closed runs nothing */
+  if (mb_interrupt_overdue(h)) return;
   if (!p || mb_slice_age(s) >= mb_hook_patience(h, p)) mb_hook_now(h);
 }
 
