@@ -15,7 +15,7 @@ local helper = {}
 
 -- How much longer than usual things may take: sanitizers and valgrind are slow.
 helper.scale = tonumber(os.getenv("MOONBEAM_SPEC_SCALE") or "1")
-helper.patience = 2000 * helper.scale
+helper.patience = 10000 * helper.scale
 
 helper.is_host = package.preload["moonbeam.core"] ~= nil
 

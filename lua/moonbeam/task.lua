@@ -200,7 +200,7 @@ end
 -- @return sequence of {task, true, results...} | {task, false, reason} | {task}
 -- @usage
 -- local quick, slow = Task.async(function() return 1 end), Task.async(sleep, 60000)
--- local results = Task.yield_many({quick, slow}, {timeout = 50, on_timeout = "kill_task"})
+-- local results = Task.yield_many({quick, slow}, {timeout = 500, on_timeout = "kill_task"})
 -- assert(results[1][3] == 1 and results[2][2] == nil)
 function Task.yield_many(tasks, opts)
   check_list(tasks, "Task.yield_many")

@@ -1,3 +1,4 @@
+local mb = require "moonbeam"
 local helper = require "spec.helper"
 
 -- A program in a file: its name. Close to what it does to stderr stands in shell: who reads it, and when.
@@ -62,6 +63,8 @@ describe("the log's writer", function()
     assert.is_true(tonumber(text:match("longest ([%d.]+)")) < 1000 * helper.scale)
   end)
 
+  -- Who has taken nothing for half a second has stopped, and is not waited for: on a busy machine even a reader that
+  -- reads may come to that, and what it misses is told in the place where it is missing.
   it("loses no entry of a burst to a reader that reads", function()
     local name = script[[
       for i = 1, 8 do
@@ -71,17 +74,27 @@ describe("the log's writer", function()
       end
       for i = 1, 8 do mb.receive() end
     ]]
-    local text, code = helper.run(("%s %s 2>&1 | cat"):format(helper.interpreter(), name))
-    os.remove(name)
-    assert.equal(0, code)
-    local next_of = {}
-    for line in text:gmatch("[^\n]+") do
-      local i, n = line:match("^%d%d:%d%d:%d%d%.%d%d%d %[info%] entry (%d+) (%d+) of a burst %.+$")
-      assert.is_truthy(i, line)
-      assert.equal((next_of[i] or 0) + 1, tonumber(n))
-      next_of[i] = tonumber(n)
+    local pipe = assert(io.popen(("%s %s 2>&1"):format(helper.interpreter(), name)))
+    local next_of, entries, dropped = {}, 0, 0
+    local last, longest = nil, 0
+    for line in pipe:lines() do
+      local now = mb.monotonic_time()
+      longest, last = math.max(longest, now - (last or now)), now
+      local missing = line:match("%[warning%] Logger dropped (%d+) entries: stderr did not take them fast enough$")
+      if missing then
+        dropped = dropped + tonumber(missing)
+      else
+        local i, n = line:match("^%d%d:%d%d:%d%d%.%d%d%d %[info%] entry (%d+) (%d+) of a burst %.+$")
+        assert.is_truthy(i, line)
+        n = tonumber(n)
+        assert.is_true(n == (next_of[i] or 0) + 1 or dropped > 0 and n > next_of[i], line)
+        next_of[i], entries = n, entries + 1
+      end
     end
-    for i = 1, 8 do assert.equal(5000, next_of[tostring(i)]) end
+    assert.is_true(pipe:close())
+    os.remove(name)
+    assert.equal(40000, entries + dropped)
+    assert.is_true(dropped == 0 or longest > 200, ("%d dropped, %.0f ms at most without one"):format(dropped, longest))
   end)
 
   it("writes at once, before what the process prints next", function()

@@ -188,7 +188,7 @@ true
     t:await("half^C\n[^\n]+\npry%(2%)>$")
     t:press("C-d")
     t:await("went on.*\n10\nmb%(2%)>$")
-    t:enter("spawn(outer)", "half.*Request to pry #PID<[%d.]+> at .*Allow%? %[Y/n%]$")
+    t:enter("Process.spawn(outer, {scheduler = 1})", "half.*Request to pry #PID<[%d.]+> at .*Allow%? %[Y/n%]$")
     t:press("Enter")
     t:await("pry%(1%)>$")
     t:enter("print('begun') while true do end", "\nbegun$")

@@ -25,7 +25,7 @@ describe("a timer", function()
   end)
 
   it("TIMER-03 whose time is beyond all bounds has very long to go", function()
-    for _, ms in ipairs{2^32 + 5, 2^53, math.maxinteger, 1e300} do
+    for _, ms in ipairs{2^32 + 60000, 2^53, math.maxinteger, 1e300} do
       local ref = Process.send_after(self(), "m", ms)
       local left = Process.read_timer(ref)
       assert.equal("integer", math.type(left))
