@@ -21,7 +21,7 @@ static void shrink(BIO *bio, size_t *most) {
   *most = 0;
 }
 
-static void connection_free(struct mb_tls *tls) {
+void mb_connection_free(struct mb_tls *tls) {
   struct mb_connection *t = (struct mb_connection *)tls;
   SSL_free(t->ssl); /* and the BIOs */
   free(t->host);
@@ -44,7 +44,7 @@ static int expect(struct mb_connection *t, const char *host) {
   return SSL_set1_host(t->ssl, host) == 1 && SSL_set_tlsext_host_name(t->ssl, host) == 1 ? 0 : -1;
 }
 
-static struct mb_tls *connection_open(struct mb_tls_context *context, const char *host) {
+struct mb_tls *mb_connection_open(struct mb_tls_context *context, const char *host) {
   struct mb_context *c = (struct mb_context *)context;
   struct mb_connection *t = calloc(1, sizeof *t);
   if (!t) return NULL;
@@ -57,7 +57,7 @@ static struct mb_tls *connection_open(struct mb_tls_context *context, const char
   if (!t->ssl || !t->in || !t->out || SSL_set_app_data(t->ssl, t) != 1) {
     BIO_free(t->in);
     BIO_free(t->out);
-    connection_free(&t->head);
+    mb_connection_free(&t->head);
     return NULL;
   }
   SSL_set_bio(t->ssl, t->in, t->out);
@@ -66,12 +66,12 @@ static struct mb_tls *connection_open(struct mb_tls_context *context, const char
   else
     SSL_set_connect_state(t->ssl);
   if (!host || expect(t, host) == 0) return &t->head;
-  connection_free(&t->head);
+  mb_connection_free(&t->head);
   ERR_clear_error();
   return NULL;
 }
 
-static int feed(struct mb_tls *tls, const void *bytes, size_t n) {
+int mb_connection_feed(struct mb_tls *tls, const void *bytes, size_t n) {
   struct mb_connection *t = (struct mb_connection *)tls;
   size_t room = sizeof t->first - t->first_size, done;
   if (room > n) room = n;
@@ -83,9 +83,9 @@ static int feed(struct mb_tls *tls, const void *bytes, size_t n) {
   return 0;
 }
 
-static size_t pending(struct mb_tls *tls) { return BIO_ctrl_pending(((struct mb_connection *)tls)->out); }
+size_t mb_connection_pending(struct mb_tls *tls) { return BIO_ctrl_pending(((struct mb_connection *)tls)->out); }
 
-static size_t drain(struct mb_tls *tls, void *bytes, size_t n) {
+size_t mb_connection_drain(struct mb_tls *tls, void *bytes, size_t n) {
   struct mb_connection *t = (struct mb_connection *)tls;
   size_t waiting = BIO_ctrl_pending(t->out), done;
   if (waiting > t->out_most) t->out_most = waiting;
@@ -94,7 +94,7 @@ static size_t drain(struct mb_tls *tls, void *bytes, size_t n) {
   return done;
 }
 
-static enum mb_tls_state step(struct mb_tls *tls) {
+enum mb_tls_state mb_connection_step(struct mb_tls *tls) {
   struct mb_connection *t = (struct mb_connection *)tls;
   int result;
   if (t->head.state == MB_TLS_READY || t->head.state == MB_TLS_FAILED) return t->head.state;
@@ -114,9 +114,9 @@ static enum mb_tls_state step(struct mb_tls *tls) {
   }
 }
 
-static const char *asked(const struct mb_tls *tls) { return ((const struct mb_connection *)tls)->name; }
+const char *mb_connection_asked(const struct mb_tls *tls) { return ((const struct mb_connection *)tls)->name; }
 
-static void choose(struct mb_tls *tls, struct mb_tls_context *c, const char *refusal) {
+void mb_connection_choose(struct mb_tls *tls, struct mb_tls_context *c, const char *refusal) {
   struct mb_connection *t = (struct mb_connection *)tls;
   if (t->answered) return;
   t->answered = 1;
@@ -125,7 +125,7 @@ static void choose(struct mb_tls *tls, struct mb_tls_context *c, const char *ref
   if (refusal) t->refusal = strdup(refusal);
 }
 
-static size_t read_plain(struct mb_tls *tls, void *bytes, size_t n) {
+size_t mb_connection_read(struct mb_tls *tls, void *bytes, size_t n) {
   struct mb_connection *t = (struct mb_connection *)tls;
   size_t done = 0, some;
   if (t->head.state != MB_TLS_READY) return 0;
@@ -152,7 +152,7 @@ static size_t read_plain(struct mb_tls *tls, void *bytes, size_t n) {
   return done;
 }
 
-static int write_plain(struct mb_tls *tls, const void *bytes, size_t n) {
+int mb_connection_write(struct mb_tls *tls, const void *bytes, size_t n) {
   struct mb_connection *t = (struct mb_connection *)tls;
   size_t done;
   if (t->head.state != MB_TLS_READY) return -1;
@@ -162,7 +162,7 @@ static int write_plain(struct mb_tls *tls, const void *bytes, size_t n) {
   return -1;
 }
 
-static void end(struct mb_tls *tls) {
+void mb_connection_end(struct mb_tls *tls) {
   struct mb_connection *t = (struct mb_connection *)tls;
   if (t->head.state != MB_TLS_READY) return;
   ERR_clear_error();
@@ -172,7 +172,7 @@ static void end(struct mb_tls *tls) {
 
 static void copy(char *to, size_t room, const char *from) { snprintf(to, room, "%s", from ? from : ""); }
 
-static void facts(const struct mb_tls *tls, struct mb_tls_facts *f) {
+void mb_connection_facts(const struct mb_tls *tls, struct mb_tls_facts *f) {
   const struct mb_connection *t = (const struct mb_connection *)tls;
   const unsigned char *alpn;
   unsigned size;
@@ -188,32 +188,3 @@ static void facts(const struct mb_tls *tls, struct mb_tls_facts *f) {
   if (peer) mb_certificate_facts(peer, f);
   X509_free(peer);
 }
-
-extern const struct mb_tls_functions mb_tls_functions;
-
-static struct mb_tls_context *context_new(const struct mb_tls_options *o, struct mb_tls_error *e) {
-  struct mb_tls_context *c = mb_context_new(o, e);
-  if (c) c->functions = &mb_tls_functions;
-  return c;
-}
-
-/* The one name of the shared object's that is seen from outside. */
-__attribute__((visibility("default"))) const struct mb_tls_functions mb_tls_functions = {
-    .context_new = context_new,
-    .context_free = mb_context_free,
-    .open = connection_open,
-    .free = connection_free,
-    .feed = feed,
-    .pending = pending,
-    .drain = drain,
-    .step = step,
-    .asked = asked,
-    .choose = choose,
-    .read = read_plain,
-    .write = write_plain,
-    .end = end,
-    .facts = facts,
-};
-
-/* Threads of the program may be at work while it ends, so OpenSSL does not clean up after itself then. */
-__attribute__((constructor)) static void begin(void) { OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL); }

@@ -41,9 +41,21 @@ struct mb_connection {
 
 static inline struct mb_connection *mb_connection_of(const SSL *ssl) { return SSL_get_app_data(ssl); }
 
-/* context.c: see mb_tls_functions; head.functions is the caller's to set. */
+/* context.c and connection.c: see struct mb_tls_functions. table.c calls them, and sets a context's head.functions. */
 struct mb_tls_context *mb_context_new(const struct mb_tls_options *o, struct mb_tls_error *e);
 void mb_context_free(struct mb_tls_context *c);
+struct mb_tls *mb_connection_open(struct mb_tls_context *c, const char *host);
+void mb_connection_free(struct mb_tls *t);
+int mb_connection_feed(struct mb_tls *t, const void *bytes, size_t n);
+size_t mb_connection_pending(struct mb_tls *t);
+size_t mb_connection_drain(struct mb_tls *t, void *bytes, size_t n);
+enum mb_tls_state mb_connection_step(struct mb_tls *t);
+const char *mb_connection_asked(const struct mb_tls *t);
+void mb_connection_choose(struct mb_tls *t, struct mb_tls_context *c, const char *refusal);
+size_t mb_connection_read(struct mb_tls *t, void *bytes, size_t n);
+int mb_connection_write(struct mb_tls *t, const void *bytes, size_t n);
+void mb_connection_end(struct mb_tls *t);
+void mb_connection_facts(const struct mb_tls *t, struct mb_tls_facts *f);
 
 /* refusal.c: why it fails. The first text that is set stays. */
 void mb_refuse(struct mb_connection *t, int is_about_certificates, const char *format, ...)
