@@ -5,39 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A table as Lua 5.4 has it. */
-union value {
-  void *object;
-  lua_Integer integer;
-  lua_Number number;
-};
+#include "heap/table_layout.h"
 
-struct item {
-  union value value;
-  unsigned char type;
-};
-
-struct field {
-  union value value;
-  unsigned char type, key_type;
-  int next;
-  union value key;
-};
-
-struct table {
-  void *next;
-  unsigned char type, mark, flags, field_bits;
-  unsigned int item_limit;
-  const struct item *items;
-  const struct field *fields;
-  void *last_free, *metatable, *gray;
-};
-
-enum {
-  LIMIT_IS_HINT = 0x80, /* of flags: the number of items is the next power of two */
-  TYPE_BITS = 0x0f,
-  FIRST_WITH_VALUE = LUA_TLIGHTUSERDATA /* a type below has no value beside its tag */
-};
+enum { FIRST_WITH_VALUE = LUA_TLIGHTUSERDATA }; /* a type below has no value beside its tag */
 
 /* What the threads of a state share begins with, and somewhere in it: the metatables of types, by type. */
 struct thread {
@@ -51,10 +21,10 @@ enum { SHARED_WORDS = 160, TYPES = LUA_TTHREAD + 1 };
 
 /* A table as it was. */
 struct noted {
-  const struct table *table;
+  const struct mb_table *table;
   const void *metatable;
-  const struct item *items;
-  const struct field *fields;
+  const struct mb_table_item *items;
+  const struct mb_table_field *fields;
   unsigned int item_limit;
   unsigned char field_bits, is_hint;
   size_t copy, item_bytes, field_bytes; /* of the copies: the items, then the fields */
@@ -83,18 +53,11 @@ void mb_table_watch_clear(struct mb_table_watch *w) {
   if (w->types) memcpy(w->noted_types, w->types, sizeof w->noted_types);
 }
 
-static inline int is_same(const union value *a, unsigned a_type, const union value *b, unsigned b_type) {
-  return a_type == b_type && ((a_type & TYPE_BITS) < FIRST_WITH_VALUE || memcmp(a, b, sizeof *a) == 0);
+static inline int is_same(const union mb_payload *a, unsigned a_type, const union mb_payload *b, unsigned b_type) {
+  return a_type == b_type && ((a_type & MB_TYPE_BITS) < FIRST_WITH_VALUE || memcmp(a, b, sizeof *a) == 0);
 }
 
-static size_t item_count(const struct table *t) {
-  size_t n = 1;
-  if (!(t->flags & LIMIT_IS_HINT)) return t->item_limit;
-  while (n < t->item_limit) n *= 2;
-  return n;
-}
-
-static size_t field_count(const struct table *t) { return (size_t)1 << t->field_bits; }
+static size_t field_count(const struct mb_table *t) { return (size_t)1 << t->field_bits; }
 
 /* Room for so many elements of a size; 0 when memory is out. */
 static int grow(void **array, size_t *capacity, size_t wanted, size_t size) {
@@ -111,23 +74,23 @@ static int grow(void **array, size_t *capacity, size_t wanted, size_t size) {
 
 /* Note the table as it is now; its numbers of items and fields are those that the copies have room for. */
 static void note(struct mb_table_watch *w, struct noted *n) {
-  const struct table *t = n->table;
+  const struct mb_table *t = n->table;
   unsigned char *copy = w->copies + n->copy;
   n->metatable = t->metatable;
   n->items = t->items;
   n->fields = t->fields;
   n->item_limit = t->item_limit;
   n->field_bits = t->field_bits;
-  n->is_hint = t->flags & LIMIT_IS_HINT;
+  n->is_hint = t->flags & MB_LIMIT_IS_HINT;
   if (n->item_bytes) memcpy(copy, t->items, n->item_bytes);
   memcpy(copy + n->item_bytes, t->fields, n->field_bytes);
 }
 
 int mb_table_watch_add(struct mb_table_watch *w, lua_State *L, int index) {
-  const struct table *t = lua_topointer(L, index);
+  const struct mb_table *t = lua_topointer(L, index);
   struct noted n = {.table = t, .copy = w->copied};
-  n.item_bytes = item_count(t) * sizeof(struct item);
-  n.field_bytes = field_count(t) * sizeof(struct field);
+  n.item_bytes = mb_table_items(t) * sizeof(struct mb_table_item);
+  n.field_bytes = field_count(t) * sizeof(struct mb_table_field);
   if (!grow((void **)&w->tables, &w->table_capacity, w->table_count + 1, sizeof n) ||
       !grow((void **)&w->copies, &w->capacity, w->copied + n.item_bytes + n.field_bytes, 1))
     return -1;
@@ -139,26 +102,27 @@ int mb_table_watch_add(struct mb_table_watch *w, lua_State *L, int index) {
 
 /* Whether not a bit is another. */
 static inline int is_untouched(const struct mb_table_watch *w, const struct noted *n) {
-  const struct table *t = n->table;
+  const struct mb_table *t = n->table;
   const unsigned char *copy = w->copies + n->copy;
   return t->fields == n->fields && t->items == n->items && t->metatable == n->metatable &&
-         t->item_limit == n->item_limit && t->field_bits == n->field_bits && (t->flags & LIMIT_IS_HINT) == n->is_hint &&
+         t->item_limit == n->item_limit && t->field_bits == n->field_bits &&
+         (t->flags & MB_LIMIT_IS_HINT) == n->is_hint &&
          memcmp(copy + n->item_bytes, t->fields, n->field_bytes) == 0 &&
          (!n->item_bytes || memcmp(copy, t->items, n->item_bytes) == 0);
 }
 
 /* Whether the names and values are as noted, whatever else is kept with them. */
 static int is_as_noted(const struct mb_table_watch *w, const struct noted *n) {
-  const struct table *t = n->table;
-  const struct item *item = (const void *)(w->copies + n->copy);
-  const struct field *field = (const void *)(w->copies + n->copy + n->item_bytes);
-  size_t items = item_count(t), fields = field_count(t);
+  const struct mb_table *t = n->table;
+  const struct mb_table_item *item = (const void *)(w->copies + n->copy);
+  const struct mb_table_field *field = (const void *)(w->copies + n->copy + n->item_bytes);
+  size_t items = mb_table_items(t), fields = field_count(t);
   if (t->metatable != n->metatable || items * sizeof *item != n->item_bytes || fields * sizeof *field != n->field_bytes)
     return 0;
   for (size_t i = 0; i < items; i++)
     if (!is_same(&item[i].value, item[i].type, &t->items[i].value, t->items[i].type)) return 0;
   for (size_t i = 0; i < fields; i++) {
-    const struct field *f = &t->fields[i];
+    const struct mb_table_field *f = &t->fields[i];
     if (!is_same(&field[i].value, field[i].type, &f->value, f->type) ||
         !is_same(&field[i].key, field[i].key_type, &f->key, f->key_type))
       return 0;
@@ -177,23 +141,6 @@ int mb_table_watch_changed(struct mb_table_watch *w) {
 }
 
 /* Trying it out */
-
-/* Whether the table at `index`, {10, 20, 30, name = true} with a metatable, is where it is thought to be. */
-static int layout_fits(lua_State *L, int index) {
-  const struct table *t = lua_topointer(L, index);
-  const void *name;
-  int found = 0;
-  lua_pushliteral(L, "name");
-  name = lua_topointer(L, -1);
-  lua_getmetatable(L, index);
-  found = t->metatable == lua_topointer(L, -1);
-  lua_pop(L, 2);
-  if (!found || t->field_bits != 0 || item_count(t) != 3) return 0;
-  for (int i = 0; i < 3; i++)
-    if ((t->items[i].type & TYPE_BITS) != LUA_TNUMBER || t->items[i].value.integer != 10 * (i + 1)) return 0;
-  return t->fields->key.object == name && (t->fields->key_type & TYPE_BITS) == LUA_TSTRING &&
-         (t->fields->type & TYPE_BITS) == LUA_TBOOLEAN;
-}
 
 /* Whether each assignment to the table at `index` is noticed, and reading is none. */
 static int notices(struct mb_table_watch *w, lua_State *L, int index) {
@@ -265,7 +212,7 @@ int mb_table_watch_works(struct mb_table_watch *w, lua_State *L) {
   }
   lua_pushboolean(L, 1);
   lua_setfield(L, -2, "name");
-  ok = layout_fits(L, top + 1) && find_types(w, L, top + 1) && notices(w, L, top + 1);
+  ok = mb_table_layout_known(L) && find_types(w, L, top + 1) && notices(w, L, top + 1);
   lua_settop(L, top);
   mb_table_watch_clear(w);
   return ok;
