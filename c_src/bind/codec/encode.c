@@ -10,8 +10,9 @@
 #include "codec/encoder.h"
 #include "heap/errors.h"
 #include "heap/inspect.h"
+#include "heap/table_layout.h"
 
-enum { MOST_TRIED = 64 * 1024 };
+enum { MOST_TRIED = 64 * 1024, MOST_HOLES = 64 };
 
 const char mb_replica_all[] = "copy to other schedulers", mb_replica_trial[] = "copy to another scheduler",
            mb_replica_start[] = "run the function on other schedulers";
@@ -30,6 +31,17 @@ static void put_tagged8(struct mb_encoder *e, unsigned tag, const void *v) {
   p[0] = (unsigned char)tag;
   memcpy(p + 1, v, 8);
   e->scratch->out.size += 9;
+}
+
+static inline void put_integer(struct mb_encoder *e, lua_Integer v) {
+  if (v >= -128 && v <= 127) {
+    unsigned char *p = mb_encoder_reserve(e, 2);
+    p[0] = MB_T_INT8;
+    p[1] = (unsigned char)(signed char)v;
+    e->scratch->out.size += 2;
+  } else {
+    put_tagged8(e, MB_T_INT64, &v);
+  }
 }
 
 static void put_string(struct mb_encoder *e, const char *s, size_t size) {
@@ -59,13 +71,16 @@ static void put_name(struct mb_encoder *e, const char *s, size_t size) {
 
 /* What has been met */
 
-int mb_encoder_again(struct mb_encoder *e, const void *object) {
-  struct mb_seen *s = mb_scratch_find(e->scratch, object);
-  if (!s) return 0;
+static void put_again(struct mb_encoder *e, const struct mb_seen *s) {
   mb_encoder_byte(e, MB_T_AGAIN);
   mb_encoder_u32(e, s->number);
   e->flags |= MB_F_AGAIN;
-  return 1;
+}
+
+int mb_encoder_again(struct mb_encoder *e, const void *object) {
+  struct mb_seen *s = mb_scratch_find(e->scratch, object);
+  if (s) put_again(e, s);
+  return s != NULL;
 }
 
 struct mb_seen *mb_encoder_meet(struct mb_encoder *e, const void *object) {
@@ -110,38 +125,81 @@ int mb_encoder_named(struct mb_encoder *e, int index, enum mb_serves as) {
 
 /* Tables */
 
+/* Write an item as Lua keeps it: 1, if that is all of it. */
+static inline int put_item(struct mb_encoder *e, const struct mb_table_item *item) {
+  switch (item->type) {
+    case MB_TYPE_INTEGER: put_integer(e, item->value.integer); return 1;
+    case MB_TYPE_FLOAT: put_tagged8(e, MB_T_FLOAT, &item->value.number); return 1;
+    case MB_TYPE_FALSE: mb_encoder_byte(e, MB_T_FALSE); return 1;
+    case MB_TYPE_TRUE: mb_encoder_byte(e, MB_T_TRUE); return 1;
+    default: return 0;
+  }
+}
+
+/* Write the items of the table at `index` that stand at 1 to `slots` where Lua keeps items; *next is behind the last.
+ * Holes keep their place. Returns how many slots have been gone through: fewer when there is a large hole, behind which
+ * items are written as pairs. Code of the user's may run meanwhile, and change the table. */
+static size_t encode_items(struct mb_encoder *e, int index, size_t slots, size_t *next, int depth,
+                           const struct mb_frame *f) {
+  lua_State *L = e->L;
+  const struct mb_table *t = lua_topointer(L, index);
+  struct mb_frame inner = {f, AT_FIELD, lua_gettop(L) + 1, NULL};
+  for (size_t i = 1; i <= slots; i++) {
+    const struct mb_table_item *item = i <= t->item_limit ? &t->items[i - 1] : NULL;
+    if (item && (item->type & MB_TYPE_BITS) == LUA_TNIL) continue;
+    if (i - *next >= MOST_HOLES) return i - 1;
+    for (; *next < i; ++*next) mb_encoder_byte(e, MB_T_NIL);
+    ++*next;
+    if (item && put_item(e, item)) continue;
+    lua_pushinteger(L, (lua_Integer)i);
+    (void)lua_rawgeti(L, index, (lua_Integer)i);
+    mb_encoder_value(e, inner.index + 1, depth + 1, &inner);
+    lua_settop(L, inner.index - 1);
+  }
+  return slots;
+}
+
 static void encode_body(struct mb_encoder *e, int index, int depth, const struct mb_frame *f) {
   lua_State *L = e->L;
-  struct mb_buffer *out = &e->scratch->out;
-  size_t sizes = out->size;
-  lua_Integer length = (lua_Integer)lua_rawlen(L, index), next = 1;
+  const struct mb_table *t = lua_topointer(L, index);
+  size_t sizes = e->scratch->out.size, slots = 0, next = 1, length = lua_rawlen(L, index);
   uint32_t counts[2] = {0, 0};
-  struct mb_frame inner = {f, AT_FIELD, 0, NULL};
-  int top = lua_gettop(L);
+  int top = lua_gettop(L), has_fields = 1;
   if (depth > 2) mb_encoder_stack(e, 12); /* a C function starts with room for the first levels */
   mb_encoder_reserve(e, 8);
-  out->size += 8;
-  lua_pushnil(L);
-  while (lua_next(L, index)) {
-    int keyed = 1;
-    if (counts[1] == 0 && lua_isinteger(L, top + 1)) {
-      lua_Integer key = lua_tointeger(L, top + 1);
-      if (key >= next && key <= length && key - next < 64) {
-        for (; next < key; next++, counts[0]++) mb_encoder_byte(e, MB_T_NIL); /* holes keep their place */
-        next++;
-        counts[0]++;
-        keyed = 0;
-      }
-    }
-    inner.index = top + 1;
-    if (keyed) {
-      struct mb_frame key = {f, AT_KEY, 0, NULL};
-      counts[1]++;
-      mb_encoder_value(e, top + 1, depth + 1, &key);
-    }
-    mb_encoder_value(e, top + 2, depth + 1, &inner);
-    lua_settop(L, top + 1);
+  e->scratch->out.size += 8;
+  if (mb_table_layout_known(L)) {
+    size_t all = mb_table_items(t), first = all < length ? all : length;
+    has_fields = mb_table_has_fields(t) || all > first;
+    slots = encode_items(e, index, first, &next, depth, f);
+    has_fields |= slots < first;
   }
+  if (has_fields) {
+    struct mb_frame inner = {f, AT_FIELD, top + 1, NULL};
+    if (slots)
+      lua_pushinteger(L, (lua_Integer)slots);
+    else
+      lua_pushnil(L);
+    while (lua_next(L, index)) {
+      int keyed = 1;
+      if (counts[1] == 0 && lua_isinteger(L, top + 1)) {
+        size_t key = (size_t)lua_tointeger(L, top + 1);
+        if (key >= next && key <= length && key - next < MOST_HOLES) {
+          for (; next < key; next++) mb_encoder_byte(e, MB_T_NIL);
+          next++;
+          keyed = 0;
+        }
+      }
+      if (keyed) {
+        struct mb_frame key = {f, AT_KEY, 0, NULL};
+        counts[1]++;
+        mb_encoder_value(e, top + 1, depth + 1, &key);
+      }
+      mb_encoder_value(e, top + 2, depth + 1, &inner);
+      lua_settop(L, top + 1);
+    }
+  }
+  counts[0] = (uint32_t)(next - 1);
   memcpy(e->scratch->out.bytes + sizes, counts, 8);
   if (lua_getmetatable(L, index)) {
     struct mb_frame meta = {f, AT_METATABLE, 0, NULL};
@@ -154,6 +212,8 @@ static void encode_body(struct mb_encoder *e, int index, int depth, const struct
 
 static void encode_table(struct mb_encoder *e, int index, int depth, const struct mb_frame *f) {
   const void *identity = lua_topointer(e->L, index);
+  struct mb_seen *seen;
+  int fresh;
   /* Few tables are marked; the others are neither environments nor modules. */
   if (identity == e->h->globals || mb_modules_marked(e->h, identity)) {
     if (mb_encoder_is_environment(e, index)) {
@@ -162,8 +222,13 @@ static void encode_table(struct mb_encoder *e, int index, int depth, const struc
     }
     if (mb_encoder_named(e, index, MB_AS_VALUE)) return;
   }
-  if (mb_encoder_again(e, identity)) return;
-  mb_encoder_meet(e, identity);
+  seen = mb_scratch_meet(e->scratch, identity, &fresh);
+  if (!seen) mb_encoder_no_memory(e);
+  if (!fresh) {
+    put_again(e, seen);
+    return;
+  }
+  seen->number = ++e->scratch->objects;
   if (depth >= MB_NEST) {
     mb_encoder_byte(e, MB_T_TABLE_LATER);
     lua_pushvalue(e->L, index);
@@ -185,15 +250,7 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
       break;
     case LUA_TNUMBER:
       if (lua_isinteger(L, index)) {
-        lua_Integer v = lua_tointeger(L, index);
-        if (v >= -128 && v <= 127) {
-          unsigned char *p = mb_encoder_reserve(e, 2);
-          p[0] = MB_T_INT8;
-          p[1] = (unsigned char)(signed char)v;
-          e->scratch->out.size += 2;
-        } else {
-          put_tagged8(e, MB_T_INT64, &v);
-        }
+        put_integer(e, lua_tointeger(L, index));
       } else {
         lua_Number v = lua_tonumber(L, index);
         put_tagged8(e, MB_T_FLOAT, &v);

@@ -70,7 +70,7 @@ void mb_scratch_finish(struct mb_scratch *scratch, lua_State *L) {
     free(scratch->index);
     scratch->seen = NULL;
     scratch->index = NULL;
-    scratch->seen_capacity = scratch->index_capacity = scratch->seen_count = 0;
+    scratch->seen_capacity = scratch->index_capacity = scratch->index_room = scratch->seen_count = 0;
   }
   if (scratch->deferred_capacity > KEEP_OBJECTS) {
     free(scratch->deferred);
@@ -87,55 +87,86 @@ static size_t home(const struct mb_scratch *scratch, const void *object) {
   return (size_t)mb_hash_u64((uint64_t)(uintptr_t)object) & (scratch->index_capacity - 1);
 }
 
+/* The slot of an object in the index: its own, or the free one where it belongs. */
+static inline uint32_t *slot(const struct mb_scratch *scratch, const void *object) {
+  size_t i = home(scratch, object);
+  while (scratch->index[i] && scratch->seen[scratch->index[i] - 1].object != object)
+    i = (i + 1) & (scratch->index_capacity - 1);
+  return &scratch->index[i];
+}
+
 struct mb_seen *mb_scratch_find(const struct mb_scratch *scratch, const void *object) {
+  uint32_t at;
   if (scratch->seen_count <= LINEAR) {
     for (size_t i = 0; i < scratch->seen_count; i++)
       if (scratch->seen[i].object == object) return &scratch->seen[i];
     return NULL;
   }
-  for (size_t i = home(scratch, object); scratch->index[i]; i = (i + 1) & (scratch->index_capacity - 1))
-    if (scratch->seen[scratch->index[i] - 1].object == object) return &scratch->seen[scratch->index[i] - 1];
-  return NULL;
+  at = *slot(scratch, object);
+  return at ? &scratch->seen[at - 1] : NULL;
 }
 
-static void enter(struct mb_scratch *scratch, size_t number) {
-  size_t i = home(scratch, scratch->seen[number].object);
-  while (scratch->index[i]) i = (i + 1) & (scratch->index_capacity - 1);
-  scratch->index[i] = (uint32_t)number + 1;
-}
-
-/* Build the index over what is seen, at most half full. 0 when memory is out. */
+/* Build the index over what is seen, with room for as much again, at most half full. 0 when memory is out. */
 static int build_index(struct mb_scratch *scratch) {
-  size_t capacity = scratch->index_capacity ? scratch->index_capacity : 64;
-  while (capacity < (scratch->seen_count + 1) * 2) capacity *= 2;
-  if (capacity != scratch->index_capacity) {
+  size_t capacity = 64;
+  while (capacity < (scratch->seen_count + 1) * 4) capacity *= 2;
+  if (capacity > scratch->index_room) {
     uint32_t *index = malloc(capacity * sizeof *index);
     if (!index) return 0;
     free(scratch->index);
     scratch->index = index;
-    scratch->index_capacity = capacity;
+    scratch->index_room = capacity;
   }
-  memset(scratch->index, 0, scratch->index_capacity * sizeof *scratch->index);
-  for (size_t i = 0; i < scratch->seen_count; i++) enter(scratch, i);
+  scratch->index_capacity = capacity;
+  memset(scratch->index, 0, capacity * sizeof *scratch->index);
+  for (size_t i = 0; i < scratch->seen_count; i++) *slot(scratch, scratch->seen[i].object) = (uint32_t)i + 1;
   return 1;
 }
 
-struct mb_seen *mb_scratch_add(struct mb_scratch *scratch, const void *object) {
-  if (scratch->seen_count == scratch->seen_capacity) {
-    size_t capacity = scratch->seen_capacity ? scratch->seen_capacity * 2 : 32;
+/* Whether something has to grow before one more is added. */
+static inline int is_full(const struct mb_scratch *scratch) {
+  size_t count = scratch->seen_count;
+  return count == scratch->seen_capacity || count == LINEAR ||
+         (count > LINEAR && (count + 1) * 2 > scratch->index_capacity);
+}
+
+/* Room for one more; 0 when memory is out. */
+static int grow(struct mb_scratch *scratch) {
+  size_t count = scratch->seen_count;
+  if (count == scratch->seen_capacity) {
+    size_t capacity = count ? count * 2 : 32;
     struct mb_seen *seen = realloc(scratch->seen, capacity * sizeof *seen);
-    if (!seen) return NULL;
+    if (!seen) return 0;
     scratch->seen = seen;
     scratch->seen_capacity = capacity;
   }
-  scratch->seen[scratch->seen_count] = (struct mb_seen){.object = object};
-  if (scratch->seen_count == LINEAR ||
-      (scratch->seen_count > LINEAR && (scratch->seen_count + 1) * 2 > scratch->index_capacity)) {
-    if (!build_index(scratch)) return NULL;
+  if (count == LINEAR || (count > LINEAR && (count + 1) * 2 > scratch->index_capacity)) return build_index(scratch);
+  return 1;
+}
+
+struct mb_seen *mb_scratch_meet(struct mb_scratch *scratch, const void *object, int *fresh) {
+  uint32_t *at = NULL;
+  *fresh = 0;
+  if (scratch->seen_count > LINEAR) {
+    at = slot(scratch, object);
+    if (*at) return &scratch->seen[*at - 1];
+  } else {
+    for (size_t i = 0; i < scratch->seen_count; i++)
+      if (scratch->seen[i].object == object) return &scratch->seen[i];
   }
-  scratch->seen_count++;
-  if (scratch->seen_count > LINEAR) enter(scratch, scratch->seen_count - 1);
-  return &scratch->seen[scratch->seen_count - 1];
+  if (is_full(scratch)) {
+    if (!grow(scratch)) return NULL;
+    if (scratch->seen_count >= LINEAR) at = slot(scratch, object);
+  }
+  *fresh = 1;
+  if (at) *at = (uint32_t)scratch->seen_count + 1;
+  scratch->seen[scratch->seen_count] = (struct mb_seen){.object = object};
+  return &scratch->seen[scratch->seen_count++];
+}
+
+struct mb_seen *mb_scratch_add(struct mb_scratch *scratch, const void *object) {
+  int fresh;
+  return mb_scratch_meet(scratch, object, &fresh);
 }
 
 struct mb_deferred *mb_scratch_defer(struct mb_scratch *scratch) {

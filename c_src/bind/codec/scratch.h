@@ -26,7 +26,7 @@ struct mb_scratch {
   struct mb_seen *seen;
   size_t seen_count, seen_capacity;
   uint32_t *index; /* open addressing over seen (number + 1), used beyond a few objects */
-  size_t index_capacity;
+  size_t index_capacity, index_room; /* slots that are in use; for which there is memory */
   struct mb_deferred *deferred;
   size_t deferred_count, deferred_capacity;
   uint32_t objects; /* numbers given out */
@@ -51,6 +51,9 @@ void mb_scratch_drop(struct mb_scratch *scratch);
 /* Find or add; the pointers are valid until the next addition. NULL: not there; out of memory. */
 struct mb_seen *mb_scratch_find(const struct mb_scratch *scratch, const void *object);
 struct mb_seen *mb_scratch_add(struct mb_scratch *scratch, const void *object);
+
+/* Both at once: find it, or add it, which *fresh tells. NULL: out of memory. */
+struct mb_seen *mb_scratch_meet(struct mb_scratch *scratch, const void *object, int *fresh);
 
 /* Add an entry to the queue of what is deferred; NULL when memory is out. */
 struct mb_deferred *mb_scratch_defer(struct mb_scratch *scratch);
