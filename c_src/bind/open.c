@@ -118,6 +118,7 @@ static int collect_heap(lua_State *L) {
   mb_io_free(h->io);
   mb_scratch_free(h->scratch);
   mb_scratch_free(h->key_scratch);
+  mb_scratch_free(h->copied);
   mb_code_cache_free(h->code_cache);
   mb_modules_free(h->modules);
   if (h->replica) mb_table_watch_free(h->replica->watch);
@@ -125,7 +126,7 @@ static int collect_heap(lua_State *L) {
   mb_map_deinit(&h->failing);
   if (h->shares) free_shared(h);
   h->io = NULL;
-  h->scratch = h->key_scratch = NULL;
+  h->scratch = h->key_scratch = h->copied = NULL;
   h->code_cache = NULL;
   h->modules = NULL;
   h->sites = NULL;
@@ -279,6 +280,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->collector = mb_collector_word(L);
   h->scratch = mb_scratch_new();
   h->key_scratch = mb_scratch_new();
+  h->copied = mb_scratch_new();
   h->code_cache = mb_code_cache_new();
   h->modules = mb_modules_new();
   share(h, L, s ? mb_scheduler_heap(s) : NULL);
@@ -287,7 +289,8 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->replica = mb_heap_part(L, sizeof *h->replica);
   h->replica->watch = mb_table_watch_new();
   h->io = mb_io_new(h, h->shares ? NULL : h->heaps->first);
-  if (!h->io || !h->scratch || !h->key_scratch || !h->code_cache || !h->modules || !h->replica->watch)
+  if (!h->io || !h->scratch || !h->key_scratch || !h->copied || !h->code_cache || !h->modules ||
+      !h->replica->watch)
     mb_no_memory(L);
   if (!node) make_node(h, L);
   use_node(h, h->node);

@@ -1,7 +1,7 @@
 -- Values that nobody would write: made at random from a fixed seed, sent, and compared with what arrives.
 local mb = require "moonbeam"
 local helper = require "spec.helper"
-local self, send, receive = mb.self, mb.send, mb.receive
+local self, send, receive, spawn, Process = mb.self, mb.send, mb.receive, mb.spawn, mb.Process
 
 -- Without those that the runtime has its own of: one that was kept from before is the runtime's where it arrives.
 local by_name = {string, table.concat, math, math.floor, select, ipairs, next, mb, mb.GenServer, mb.Task.await}
@@ -20,9 +20,10 @@ local function generator(seed)
   end
 end
 
--- A table of random values with cycles, shared parts, shared and joined upvalues, metatables and deep places.
-local function random_value(random)
-  local objects, left = {}, 80
+-- A table of random values with cycles, shared parts, metatables and deep places, and, unless all is to be data, shared
+-- and joined upvalues and what has a name.
+local function random_value(random, only_data)
+  local objects, left = {}, only_data and 300 or 80
   local function meet(object) objects[#objects + 1] = object end
   local value
   local scalars = {
@@ -32,13 +33,14 @@ local function random_value(random)
     function() return ("s"):rep(random(200)) .. random(50) end,
     function() return random(2) == 1 end,
     self,
-    function() return by_name[random(#by_name)] end,
     function() return nil end,
+    function() return by_name[random(#by_name)] end,
   }
+  if only_data then scalars[#scalars] = math.random end -- a float
   local function random_table()
     local t = {}
     meet(t)
-    for i = 1, random(5) - 1 do t[i] = value() end
+    for i = 1, random(only_data and random(40) or 5) - 1 do t[i] = value() end
     for _ = 1, random(4) - 1 do
       local key = value()
       if key ~= nil then t[key] = value() end
@@ -59,11 +61,11 @@ local function random_value(random)
   local function random_depths(inside)
     local wraps = {
       function(v) return {v} end,
-      function(v) return function() return v, objects end end,
       function(v) return setmetatable({}, {x = v}) end,
       function(v) return {[{v}] = 1} end,
+      not only_data and function(v) return function() return v, objects end end or nil,
     }
-    for _ = 1, random(300) do
+    for _ = 1, random(only_data and random(2) == 1 and 20 or 300) do
       inside = wraps[random(#wraps)](inside)
       if random(30) == 1 then meet(inside) end
     end
@@ -74,7 +76,7 @@ local function random_value(random)
     local kind = random(16)
     if left < 0 or kind <= 6 then return scalars[random(#scalars)]() end
     if kind <= 10 and #objects > 0 then return objects[random(#objects)] end
-    return kind <= 13 and random_table() or random_function()
+    return (kind <= 13 or only_data) and random_table() or random_function()
   end
   local root = random_table()
   for i = 1, random(12) do root[i] = value() end
@@ -169,6 +171,22 @@ describe("random values", function()
       if not getmetatable(value) then setmetatable(reason, nil) end -- which makes text of reasons
       check(reason, "sent, and exited with")
     end
+  end)
+
+  it("keep their shape between two that wait for each other", function()
+    local random = generator(21)
+    local me = self()
+    local pid = spawn(function()
+      while true do send(me, (receive())) end
+    end)
+    for round = 1, 150 do
+      local value = random_value(random, true)
+      helper.until_waiting(pid)
+      send(pid, value)
+      local where = difference(value, receive(helper.patience))
+      if where then error(("round %d: %s differs"):format(round, where)) end
+    end
+    Process.exit(pid, "kill")
   end)
 
   it("would be told apart if they did not", function()

@@ -114,10 +114,11 @@ static int select_on(lua_State *L, int status, lua_KContext deadline);
 static int select_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p, lua_Integer shape,
                           lua_KContext deadline) {
   for (;;) {
-    if (mb_take_direct(p)) {
+    int got = mb_take_direct(p);
+    if (got) {
       int results = mb_try_clauses(h, L, shape, 3, 0);
       if (results) return mb_worked(h, L, p, MB_COST_MESSAGE, results);
-      mb_hand_back(h, L, p);
+      mb_hand_back(h, L, p, got);
       p->mailbox.scan = p->mailbox.scan->next;
     }
     while (p->mailbox.scan) {

@@ -31,7 +31,8 @@ enum mb_private_flags {
   MB_PRIVATE_INTERRUPTED = 16384, /* which has been interrupted, */
   MB_PRIVATE_INTERRUPTED_AGAIN = 32768, /* and again, by what nothing may catch there */
   MB_PRIVATE_AWAITS_WORK = 65536, /* it is to be a task, and waits for what it is to do */
-  MB_PRIVATE_STARTS_ANEW = 131072 /* it leaves its stack, to go on with another function: see entry.h */
+  MB_PRIVATE_STARTS_ANEW = 131072, /* it leaves its stack, to go on with another function: see entry.h */
+  MB_PRIVATE_CHOOSES = 262144 /* it has not wanted a large message, and taken none since: see direct.h */
 };
 enum { MB_PRIVATE_DICTIONARY = 1, MB_PRIVATE_GLOBALS, MB_PRIVATE_TRACEBACK, MB_PRIVATE_RANDOM, MB_PRIVATE_FILES,
        MB_PRIVATE_NEXT, MB_PRIVATE_START };
@@ -121,6 +122,7 @@ struct mb_heap {
                     set after an error of Lua's own, until a process is resumed */
   uint64_t encodings; /* begun so far, which numbers them */
   struct mb_scratch *key_scratch; /* for keys of registries; see registry_key.h */
+  struct mb_scratch *copied;      /* tables that are being copied to who waits; see direct.c */
   struct mb_code_cache *code_cache;
   int code_cache_full; /* to be emptied */
   int code_identity; /* mb_code_identity works here */

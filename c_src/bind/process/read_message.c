@@ -144,6 +144,7 @@ int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struc
 }
 
 void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
+  p->private_flags &= ~(uint32_t)MB_PRIVATE_CHOOSES;
   mb_mailbox_remove(&p->mailbox, s);
   mb_count(&h->scheduler->messages, -1);
   mb_signal_give(h->scheduler, s);
