@@ -34,6 +34,23 @@ defmodule Bench do
     end
   end
 
+  def bulk_echo do
+    receive do
+      :stop -> :ok
+      {from, list} ->
+        send(from, list)
+        bulk_echo()
+    end
+  end
+
+  def echo_list(_, list, back, n) when n <= 0, do: ^list = back
+  def echo_list(pid, list, _, n) do
+    send(pid, {self(), list})
+    receive do
+      back when length(back) == length(list) -> echo_list(pid, list, back, n - 2 * length(list))
+    end
+  end
+
   def ping_bare(_, 0), do: :ok
   def ping_bare(pid, n) do
     send(pid, self())
@@ -114,6 +131,12 @@ defmodule Bench do
     200_000 = Agent.get(agent, & &1)
     time("task", 100_000, &task/1)
     time("fan_in", 500_000, &fan_in/1)
+    texts = for i <- 1..1000, do: "text #{i}"
+    rows = for i <- 1..1000, do: {i, "text #{i}"}
+    bulk = spawn(&bulk_echo/0)
+    time("echo_pair", 2_000_000, &echo_list(bulk, rows, nil, &1))
+    time("echo_text", 2_000_000, &echo_list(bulk, texts, nil, &1))
+    send(bulk, :stop)
     :erlang.garbage_collect()
     before = :erlang.memory(:processes)
     me = self()

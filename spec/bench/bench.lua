@@ -103,6 +103,34 @@ local function fan_in(n)
   for _ = 1, n do assert(receive()[1] == "m") end
 end
 
+local function bulk_echo()
+  while true do
+    local m = receive()
+    if m == "stop" then return end
+    send(m[1], m[2])
+  end
+end
+
+-- A list goes there and back: for each item and direction.
+local function echo_list(pid, list)
+  local request = {self(), list}
+  return function(n)
+    local back
+    for _ = 1, n // (2 * #list) do
+      send(pid, request)
+      back = receive()
+      if #back ~= #list then error("another answer") end
+    end
+    for i, item in ipairs(list) do
+      if type(item) == "table" then
+        assert(back[i] ~= item and back[i][1] == item[1] and back[i][2] == item[2])
+      else
+        assert(back[i] == item)
+      end
+    end
+  end
+end
+
 local function main()
   local pid = spawn(echo)
   time("ping_pong", 300000, ping(pid))
@@ -127,6 +155,15 @@ local function main()
     for i = 1, n do assert(Task.await(Task.async(function() return i end)) == i) end
   end)
   time("fan_in", 500000, fan_in)
+  local texts, rows = {}, {}
+  for i = 1, 1000 do
+    texts[i] = "text " .. i
+    rows[i] = {i, texts[i]}
+  end
+  local bulk = spawn(bulk_echo)
+  time("echo_pair", 2000000, echo_list(bulk, rows))
+  time("echo_text", 2000000, echo_list(bulk, texts))
+  send(bulk, "stop")
   collectgarbage()
   local before = resident()
   local pids = {}
