@@ -50,10 +50,15 @@ struct mb_heap *mb_home_choose(struct mb_scheduler *s, struct mb_process *p) {
   struct mb_heaps *all = s->above;
   struct mb_heap *h = p->home, *room;
   if (!h) {
-    const struct mb_process *parent = p->parent ? mb_process_here(s, p->parent) : NULL;
-    h = parent ? mb_process_heap(s, parent) : all->newest;
-    room = has_room(h) ? h : find_room(s, all);
-    if (room) h = room;
+    const struct mb_process *parent;
+    if (!all->first->next && has_room(all->first)) { /* most programs */
+      h = all->first;
+    } else {
+      parent = p->parent ? mb_process_here(s, p->parent) : NULL;
+      h = parent ? mb_process_heap(s, parent) : all->newest;
+      room = has_room(h) ? h : find_room(s, all);
+      if (room) h = room;
+    }
     mb_home_set(h, p);
   }
   if (all->ran && (all->ran != h || h->next_ran)) mb_replicate_beside(h);
