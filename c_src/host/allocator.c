@@ -53,7 +53,10 @@ struct mb_allocator {
   struct chunk none;             /* current, where there is none yet: without blocks */
   struct chunk *spare;
   size_t spare_count, count; /* all that malloc has given */
+  unsigned users;            /* states, of mb_allocator_share */
 };
+
+static _Thread_local struct mb_allocator *shared;
 
 static size_t class_of(size_t size) { return (size + GRAIN - 1) / GRAIN; }
 
@@ -102,6 +105,18 @@ void mb_allocator_free(struct mb_allocator *a) {
     if (a->current[i] != &a->none) free(a->current[i]);
   drop_spare(a, 0);
   free(a);
+}
+
+struct mb_allocator *mb_allocator_share(void) {
+  if (!shared) shared = mb_allocator_new();
+  if (shared) shared->users++;
+  return shared;
+}
+
+void mb_allocator_leave(struct mb_allocator *a) {
+  if (--a->users > 0) return;
+  if (shared == a) shared = NULL;
+  mb_allocator_free(a);
 }
 
 /* malloc says no: give it what there is to give. */

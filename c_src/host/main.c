@@ -28,15 +28,15 @@ static int panic(lua_State *L) {
 
 static void close_state(lua_State *L, void *allocator) {
   lua_close(L);
-  mb_allocator_free(allocator);
+  mb_allocator_leave(allocator);
 }
 
 static lua_State *new_state(void **allocator) {
-  struct mb_allocator *a = mb_allocator_new();
+  struct mb_allocator *a = mb_allocator_share();
   lua_State *L = a ? lua_newstate(mb_allocate, a) : NULL;
   *allocator = a;
   if (!L) {
-    if (a) mb_allocator_free(a);
+    if (a) mb_allocator_leave(a);
     return NULL;
   }
   lua_atpanic(L, panic);
