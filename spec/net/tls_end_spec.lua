@@ -8,7 +8,7 @@ describe("TLS at the end of the program", function()
   lazy_teardown(function() certificates.remove(directory) end)
   helper.setup()
 
-  -- Run a program that other library's module is opened in first: what it prints, and its exit code.
+  -- Run a program in which a binding of OpenSSL comes first: what it prints, and its exit code.
   local function run(source)
     return helper.run_script(([[
       local cert, key, ca, path = %q, %q, %q, package.cpath
