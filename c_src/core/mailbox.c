@@ -1,5 +1,12 @@
 #include "mailbox.h"
 
+#include "answers.h"
+
+enum {
+  NEAR = 32, /* so far an answer is looked for message by message */
+  SHORT = 16 /* what is shorter does not keep its answers: making them costs less than it took to get there */
+};
+
 void mb_mailbox_push(struct mb_mailbox *m, struct mb_signal *s) {
   s->next = NULL;
   s->prev = m->tail;
@@ -10,6 +17,7 @@ void mb_mailbox_push(struct mb_mailbox *m, struct mb_signal *s) {
   m->tail = s;
   if (!m->scan) m->scan = s;
   m->count++;
+  if (m->answers) mb_answers_append(m, s);
 }
 
 void mb_mailbox_insert(struct mb_mailbox *m, struct mb_signal *s) {
@@ -27,6 +35,7 @@ void mb_mailbox_insert(struct mb_mailbox *m, struct mb_signal *s) {
   next->prev = s;
   m->scan = s;
   m->count++;
+  if (m->answers) mb_answers_insert(m, s);
 }
 
 void mb_mailbox_remove(struct mb_mailbox *m, struct mb_signal *s) {
@@ -41,10 +50,27 @@ void mb_mailbox_remove(struct mb_mailbox *m, struct mb_signal *s) {
   if (m->scan == s) m->scan = s->next;
   if (m->marked == s) m->marked = s->prev;
   m->count--;
+  if (!m->answers) return;
+  mb_answers_remove(m, s);
+  if (m->count < SHORT) mb_answers_end(m);
 }
 
 void mb_mailbox_rewind(struct mb_mailbox *m, mb_ref wanted) {
-  m->scan = wanted && wanted == m->mark && m->marked ? m->marked->next : m->head;
+  m->scan = mb_mailbox_start(m, wanted);
+}
+
+struct mb_signal *mb_mailbox_find(struct mb_mailbox *m, struct mb_signal *from, uint64_t key) {
+  struct mb_signal *s = from;
+  if (!m->answers) {
+    for (int passed = 0; s && passed < NEAR; passed++, s = s->next)
+      if (mb_answer_key(s) == key) return s;
+    if (!s) return NULL;
+    if (mb_answers_begin(m) != 0) {
+      while (s && mb_answer_key(s) != key) s = s->next;
+      return s;
+    }
+  }
+  return mb_answers_first(m, key);
 }
 
 void mb_mailbox_mark(struct mb_mailbox *m, mb_ref ref) {
@@ -58,6 +84,7 @@ uint32_t mb_mailbox_clear(struct mb_mailbox *m) {
     next = s->next;
     mb_signal_free(s);
   }
+  if (m->answers) mb_answers_end(m);
   *m = (struct mb_mailbox){0};
   return count;
 }

@@ -44,6 +44,7 @@ struct mb_mailbox {
   struct mb_signal *head, *tail;
   struct mb_signal *scan;   /* first message the present receive has not seen; NULL: it saw all */
   struct mb_signal *marked; /* last message that was there when mark was made; NULL: none */
+  struct mb_map *answers;   /* of a long mailbox: where its answers are, see answers.h; NULL: not kept */
   mb_ref mark;              /* newest reference: nothing up to `marked` can carry it */
   uint32_t count;
 };

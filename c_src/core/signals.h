@@ -53,6 +53,7 @@ void mb_reason_release(struct mb_reason *r); /* NULL is allowed */
 struct mb_signal {
   struct mb_signal *next;
   struct mb_signal *prev; /* used in mailboxes, and by the first of an inbox */
+  struct mb_signal *same; /* of mailboxes that have `answers`, see answers.h */
   mb_pid from;
   mb_ref ref;
   struct mb_reason *reason; /* owned reference, or NULL */

@@ -40,6 +40,19 @@ describe("the cost of", function()
     end)
   end)
 
+  it("awaiting tasks backwards grows with their number, whatever is in the mailbox before their answers", function()
+    grows_with_its_size(400, function(n)
+      for i = 1, n do send(self(), {"message", i}) end
+      local tasks = {}
+      for i = 1, n do tasks[i] = Task.async(function() return i end) end
+      for i = 1, n do helper.reason_of(tasks[i].pid) end
+      return tasks
+    end, function(tasks)
+      for i = #tasks, 1, -1 do assert(Task.await(tasks[i], 0) == i) end
+      for i = 1, #tasks do assert(receive(0)[2] == i) end
+    end)
+  end)
+
   it("ending monitors grows with their number, whatever is in the mailbox", function()
     local idle = helper.idle()
     grows_with_its_size(1000, function(n)

@@ -36,8 +36,7 @@ static int call_on(lua_State *L, int status, lua_KContext deadline) {
     if (s) {
       int n;
       lua_pushboolean(L, s->kind == MB_REPLY);
-      n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
-      if (n >= 0) mb_take_message(h, p, s);
+      n = mb_answer_take(h, L, p, s);
       mb_flush_ref(h, p, ref); /* a second reply to this request, too */
       if (n < 0) return mb_answer_unmade(h, L, n);
       return mb_worked(h, L, p, MB_COST_MESSAGE, n + 1);
@@ -243,6 +242,20 @@ static int has_message(lua_State *L) {
   return 1;
 }
 
+/* The oldest reply or DOWN that has not been scanned and whose reference is a key of the table at index 1. */
+static struct mb_signal *find_one_of(lua_State *L, struct mb_process *p) {
+  for (struct mb_signal *s; (s = p->mailbox.scan); p->mailbox.scan = s->next) {
+    int is_one;
+    if (s->kind != MB_REPLY && s->kind != MB_DOWN) continue;
+    mb_push_id(L, s->ref);
+    lua_rawget(L, 1);
+    is_one = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (is_one) return s;
+  }
+  return NULL;
+}
+
 /* await(ref | {[ref] = true...}, ms [, on]) -> ref, "reply", values... | ref, "down", reason | nil. With `on`, what the
  * last await has passed over is not scanned again: the same references are awaited, or some of them.
  * Stack: 1 what is awaited. */
@@ -252,28 +265,19 @@ static int await_on(lua_State *L, int status, lua_KContext deadline) {
   mb_ref one = mb_to_ref(L, 1);
   (void)status;
   for (;;) {
+    struct mb_signal *s;
     if (mb_take_direct(p)) {
       lua_pushliteral(L, "reply");
       lua_insert(L, 2);
       return mb_worked(h, L, p, MB_COST_MESSAGE, lua_gettop(L));
     }
-    for (struct mb_signal *s; (s = p->mailbox.scan); p->mailbox.scan = s->next) {
-      int n = 1;
-      if (s->kind != MB_REPLY && s->kind != MB_DOWN) continue;
-      if (one) {
-        if (s->ref != one) continue;
-      } else {
-        mb_push_id(L, s->ref);
-        lua_rawget(L, 1);
-        n = lua_toboolean(L, -1);
-        lua_pop(L, 1);
-        if (!n) continue;
-      }
+    s = one ? mb_find_answer(p, one) : find_one_of(L, p);
+    if (s) {
+      int n;
       mb_push_id(L, s->ref);
       lua_pushstring(L, s->kind == MB_REPLY ? "reply" : "down");
-      n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
+      n = mb_answer_take(h, L, p, s);
       if (n < 0) return mb_answer_unmade(h, L, n);
-      mb_take_message(h, p, s);
       return mb_worked(h, L, p, MB_COST_MESSAGE, n + 2);
     }
     if (mb_expired(p, (uint64_t)deadline)) {
@@ -303,18 +307,16 @@ static int flush_exit(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_process *p = mb_current(h, L);
   mb_pid pid = mb_check_pid(h, L, 1, "flush_exit", 1);
+  struct mb_reason *reason;
+  struct mb_signal *s;
   mb_check_takes(h, L);
-  for (struct mb_signal *s = p->mailbox.head; s; s = s->next) {
-    if (s->kind == MB_EXITED && s->from == pid) {
-      struct mb_reason *reason = mb_reason_retain(s->reason);
-      mb_take_message(h, p, s);
-      lua_pushboolean(L, 1);
-      mb_push_reason_taken(h, L, reason);
-      return 2;
-    }
-  }
-  lua_pushboolean(L, 0);
-  return 1;
+  s = mb_mailbox_find(&p->mailbox, p->mailbox.head, pid);
+  lua_pushboolean(L, s != NULL);
+  if (!s) return 1;
+  reason = mb_reason_retain(s->reason);
+  mb_take_message(h, p, s);
+  mb_push_reason_taken(h, L, reason);
+  return 2;
 }
 
 /* take_exits({[pid] = true...}) -> {[pid] = reason...}: takes the {"EXIT", pid, _} of these pids out of the mailbox. */

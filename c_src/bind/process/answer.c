@@ -19,8 +19,7 @@ static int answer_on(lua_State *L, int status, lua_KContext form) {
     struct mb_process *p = mb_current_still(h, L);
     struct mb_signal *s = mb_find_answer(p, ref);
     if (s) {
-      int n = mb_message_push(h, L, p, s, MB_FORM_VALUES);
-      if (n >= 0) mb_take_message(h, p, s);
+      int n = mb_answer_take(h, L, p, s);
       mb_flush_ref(h, p, ref);
       if (n <= 0) return mb_answer_unmade(h, L, n);
       if (form == MB_ANSWER_VALUES) return mb_worked(h, L, p, MB_COST_MESSAGE, n);

@@ -93,8 +93,8 @@ static void take_out(struct mb_heap *h, struct mb_process *p, struct mb_signal *
   mb_count(&h->scheduler->messages, -1);
 }
 
-static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s,
-                          enum mb_form form) {
+/* As mb_message_push, protected; what has been made is out of the mailbox, the caller's. */
+static int make_outside(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
   int top = lua_gettop(L), then = mb_unwinding(h), status;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   take_out(h, p, s);
@@ -112,8 +112,6 @@ static int push_protected(struct mb_heap *h, lua_State *L, struct mb_process *p,
     drop(h, L, p, s);
     return MB_UNMADE;
   }
-  mb_mailbox_insert(&p->mailbox, s);
-  mb_count(&h->scheduler->messages, 1);
   return lua_gettop(L) - top;
 }
 
@@ -127,10 +125,12 @@ static int give_up(struct mb_heap *h, lua_State *L, struct mb_process *p, struct
   return MB_UNMADE_BEFORE;
 }
 
-int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
+enum { NOT_LOADED = -1 }; /* making it has to be protected */
+
+/* As mb_message_push, of what can be made with the signal in the mailbox; else NOT_LOADED. */
+static inline int push_loaded(struct mb_heap *h, lua_State *L, struct mb_signal *s, enum mb_form form) {
   int n;
-  if (s->tried) return give_up(h, L, p, s);
-  if (s->size > LARGE || mb_replica_is_behind(h)) return push_protected(h, L, p, s, form);
+  if (s->size > LARGE || mb_replica_is_behind(h)) return NOT_LOADED;
   s->tried = 1;
   if (s->kind == MB_MESSAGE && form == MB_FORM_MESSAGE) {
     n = mb_decode_loaded(h, L, s->data);
@@ -140,7 +140,32 @@ int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struc
     if (n < 0) lua_settop(L, top);
   }
   s->tried = 0;
-  return n >= 0 ? n : push_protected(h, L, p, s, form);
+  return n >= 0 ? n : NOT_LOADED;
+}
+
+int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form) {
+  int n;
+  if (s->tried) return give_up(h, L, p, s);
+  n = push_loaded(h, L, s, form);
+  if (n != NOT_LOADED) return n;
+  n = make_outside(h, L, p, s, form);
+  if (n < 0) return n;
+  mb_mailbox_insert(&p->mailbox, s);
+  mb_count(&h->scheduler->messages, 1);
+  return n;
+}
+
+int mb_answer_take(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s) {
+  int n;
+  if (s->tried) return give_up(h, L, p, s);
+  n = push_loaded(h, L, s, MB_FORM_VALUES);
+  if (n != NOT_LOADED) {
+    mb_take_message(h, p, s);
+    return n;
+  }
+  n = make_outside(h, L, p, s, MB_FORM_VALUES);
+  if (n >= 0) mb_signal_give(h->scheduler, s);
+  return n;
 }
 
 void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s) {
@@ -152,23 +177,16 @@ void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *
 
 void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
   struct mb_mailbox *m = &p->mailbox;
-  struct mb_signal *s = m->mark == ref && m->marked ? m->marked->next : m->head;
+  struct mb_signal *s = mb_mailbox_start(m, ref);
   int over = mb_demonitor(h->scheduler, p, ref) == MB_MONITORING;
-  while (s && !over) {
+  while (!over && (s = mb_mailbox_find(m, s, ref))) {
     struct mb_signal *next = s->next;
-    if (s->ref == ref && (s->kind == MB_DOWN || s->kind == MB_REPLY)) {
-      over = s->kind == MB_DOWN; /* the last that there can be */
-      mb_take_message(h, p, s);
-    }
+    over = s->kind == MB_DOWN; /* the last that there can be */
+    mb_take_message(h, p, s);
     s = next;
   }
 }
 
 struct mb_signal *mb_find_answer(struct mb_process *p, mb_ref ref) {
-  while (p->mailbox.scan) {
-    struct mb_signal *s = p->mailbox.scan;
-    if (s->ref == ref && (s->kind == MB_REPLY || s->kind == MB_DOWN)) return s;
-    p->mailbox.scan = s->next;
-  }
-  return NULL;
+  return p->mailbox.scan = mb_mailbox_find(&p->mailbox, p->mailbox.scan, ref);
 }

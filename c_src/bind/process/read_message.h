@@ -18,6 +18,9 @@ enum { MB_UNMADE_BEFORE = MB_UNMADE - 1 };
  * out. */
 int mb_message_push(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s, enum mb_form form);
 
+/* Push the values of an answer and take it, in the same way. */
+int mb_answer_take(struct mb_heap *h, lua_State *L, struct mb_process *p, struct mb_signal *s);
+
 /* Take a message that has been used out of the mailbox. */
 void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *s);
 

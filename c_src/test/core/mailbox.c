@@ -1,4 +1,4 @@
-/* The mailbox: order, the scan position, the mark of the newest reference. */
+/* The mailbox: order, the scan position, the mark of the newest reference, where answers are. */
 #include "core/mailbox.h"
 #include "test/check.h"
 
@@ -64,4 +64,71 @@ TEST(a_message_that_comes_back_stands_before_those_that_have_not_been_seen) {
   mb_mailbox_insert(&m, s[2] = message(3)); /* all were seen: behind them */
   CHECK(m.scan == s[2] && m.tail == s[2] && s[2]->prev == s[5]);
   CHECK(mb_mailbox_clear(&m) == 4);
+}
+
+/* Answers */
+
+static struct mb_signal *random_message(unsigned keys) {
+  static const enum mb_signal_kind kinds[] = {MB_MESSAGE, MB_CALL, MB_REPLY, MB_REPLY, MB_DOWN, MB_EXITED};
+  struct mb_signal *made = mb_signal_new(kinds[check_random() % 6], 0);
+  CHECK(made);
+  made->ref = 1 + check_random() % keys;
+  made->from = 1000 + check_random() % keys;
+  return made;
+}
+
+static struct mb_signal *at(uint32_t position) {
+  struct mb_signal *here = m.head;
+  while (position--) here = here->next;
+  return here;
+}
+
+/* What mb_mailbox_find is to find, message by message. */
+static struct mb_signal *search(uint64_t key) {
+  struct mb_signal *here = m.head;
+  for (; here; here = here->next) {
+    if ((here->kind == MB_REPLY || here->kind == MB_DOWN) && here->ref == key) break;
+    if (here->kind == MB_EXITED && here->from == key) break;
+  }
+  return here;
+}
+
+/* Put messages in, move them, take them out, until there have been `most` and none is left. */
+static void grow_and_shrink(uint32_t most, unsigned keys) {
+  int shrinking = 0;
+  while (!shrinking || m.count) {
+    unsigned step = check_random() % 10;
+    uint64_t key = (check_random() % 2 ? 1 : 1000) + check_random() % keys;
+    struct mb_signal *some = m.count ? at(check_random() % m.count) : NULL;
+    CHECK(mb_mailbox_find(&m, m.head, key) == search(key));
+    if (m.count >= most) shrinking = 1;
+    if (step < (shrinking ? 2 : 7)) {
+      mb_mailbox_push(&m, random_message(keys));
+    } else if (step == 7 && some) { /* out, and back somewhere else */
+      mb_mailbox_remove(&m, some);
+      m.scan = m.count ? at(check_random() % m.count) : NULL;
+      mb_mailbox_insert(&m, some);
+    } else if (some) {
+      struct mb_signal *answer = step == 8 ? mb_mailbox_find(&m, m.head, key) : NULL;
+      take(&m, answer ? answer : some);
+    }
+  }
+}
+
+TEST(an_answer_is_found_where_a_search_finds_it) {
+  for (int i = 0; i < 20; i++) {
+    grow_and_shrink(100, 3);
+    grow_and_shrink(200, 50);
+    CHECK(!m.answers); /* short again */
+  }
+  for (int i = 0; i < 1000; i++) mb_mailbox_push(&m, random_message(500));
+  CHECK(mb_mailbox_find(&m, m.head, 2000) == NULL && m.answers);
+  CHECK(mb_mailbox_clear(&m) == 1000 && !m.answers);
+}
+
+TEST(what_is_near_is_found_without_keeping_answers) {
+  for (int i = 0; i < 1000; i++) mb_mailbox_push(&m, s[0] = random_message(1));
+  CHECK(mb_mailbox_find(&m, m.head, 1) && !m.answers);
+  CHECK(!mb_mailbox_find(&m, NULL, 1) && !m.answers);
+  CHECK(mb_mailbox_clear(&m) == 1000);
 }
