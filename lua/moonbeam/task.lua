@@ -138,9 +138,10 @@ function Task.await_many(tasks, ms)
       open = open + 1
     end
   end
-  local last = deadline.after(ms)
+  local last, going_on = deadline.after(ms), false
   while open > 0 do
-    local ref, kind, value = core_await(waiting, deadline.left(last))
+    local ref, kind, value = core_await(waiting, deadline.left(last), going_on)
+    going_on = true
     if kind ~= "reply" then
       for _, task in next, waiting do let_go(task) end
       if kind == nil then value = "timeout" end
@@ -214,9 +215,10 @@ function Task.yield_many(tasks, opts)
       open = open + 1
     end
   end
-  local last = deadline.after(ms)
+  local last, going_on = deadline.after(ms), false
   while open > 0 and not (limit and done >= limit) do
-    local answer = pack(core_await(waiting, deadline.left(last)))
+    local answer = pack(core_await(waiting, deadline.left(last), going_on))
+    going_on = true
     local ref = answer[1]
     if ref == nil then break end
     answers[ref] = pack(yielded(unpack(answer, 1, answer.n)))

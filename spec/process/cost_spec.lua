@@ -53,6 +53,18 @@ describe("the cost of", function()
     end)
   end)
 
+  it("awaiting tasks grows with their number, whatever else comes between their answers", function()
+    grows_with_its_size(400, function(n)
+      for i = 1, n do send(self(), {"message", i}) end
+      local tasks = {}
+      for i = 1, n do tasks[i] = Task.async(function() return i end) end
+      return tasks
+    end, function(tasks)
+      for i, value in ipairs(Task.await_many(tasks, helper.patience * 10)) do assert(value == i) end
+      for i = 1, #tasks do assert(receive(0)[2] == i) end
+    end)
+  end)
+
   it("ending monitors grows with their number, whatever is in the mailbox", function()
     local idle = helper.idle()
     grows_with_its_size(1000, function(n)
