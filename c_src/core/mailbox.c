@@ -50,6 +50,7 @@ void mb_mailbox_remove(struct mb_mailbox *m, struct mb_signal *s) {
   if (m->scan == s) m->scan = s->next;
   if (m->marked == s) m->marked = s->prev;
   m->count--;
+  m->taken++;
   if (!m->answers) return;
   mb_answers_remove(m, s);
   if (m->count < SHORT) mb_answers_end(m);

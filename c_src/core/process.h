@@ -47,6 +47,10 @@ struct mb_mailbox {
   struct mb_map *answers;   /* of a long mailbox: where its answers are, see answers.h; NULL: not kept */
   mb_ref mark;              /* newest reference: nothing up to `marked` can carry it */
   uint32_t count;
+  /* Whether senders give way for it: see sent_to_crowd. */
+  uint32_t taken;                 /* messages that have left, in all */
+  uint32_t taken_then, done_then; /* taken, and the process's reductions, when a sender looked last */
+  uint8_t neglected;              /* as it was found then */
 };
 
 struct mb_process {

@@ -13,6 +13,8 @@
  * address of a struct by_name. */
 enum { ENTRY_ALIAS = 1, ENTRY_NAME = 2, ENTRY_ANSWERED = 4, ENTRY_BITS = 7 };
 
+enum { CROWDED = 512, MOST_CROWDED = 10 * CROWDED }; /* messages, from where on senders wait, and wait no longer */
+
 struct by_name {
   mb_pid target;
   uint32_t size;
@@ -262,6 +264,23 @@ void mb_inboxes_drain(struct mb_scheduler *s, struct mb_process *list) {
   }
 }
 
+/* The running process has sent to p, which has many messages: the more there are, the sooner it gives way, so that a
+ * receiver keeps up with many senders, and what it reads has been written lately. But it has to be one that reads: one
+ * message or more for 8 of its reductions, of which a slice that was cut took all. */
+static void sent_to_crowd(struct mb_scheduler *s, struct mb_process *p) {
+  struct mb_mailbox *m = &p->mailbox;
+  uint32_t done = (uint32_t)p->reductions, cost = m->count < MOST_CROWDED ? m->count : MOST_CROWDED;
+  if (p == s->current) return;
+  if (done != m->done_then) { /* it has run since; what it did before there were so many does not count */
+    m->neglected = m->count > CROWDED && (m->taken - m->taken_then) * 8 < done - m->done_then;
+    m->taken_then = m->taken;
+    m->done_then = done;
+  }
+  if (m->neglected) return;
+  cost = cost / CROWDED * (cost / CROWDED);
+  if (s->reduction_limit > cost) s->reduction_limit -= cost;
+}
+
 void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal) {
   struct mb_process *p = mb_process_table_slot(&s->runtime->table, to);
   if (!p || atomic_load_explicit(&p->pid, memory_order_relaxed) != to) {
@@ -272,10 +291,12 @@ void mb_signal_send(struct mb_scheduler *s, mb_pid to, struct mb_signal *signal)
   } else if (mb_is_here(s, p)) {
     /* Only this thread ends or moves p, so what was just read stays true. */
     if (atomic_load_explicit(&p->inbox, memory_order_acquire)) mb_inbox_drain(s, p, to);
-    if (p->state != MB_EXITING)
-      handle(s, p, signal);
-    else
+    if (p->state == MB_EXITING) {
       answer_noproc(s, to, signal);
+    } else {
+      handle(s, p, signal);
+      if (p->mailbox.count >= CROWDED) sent_to_crowd(s, p);
+    }
   } else if (!push_inbox(p, to, signal, signal)) {
     answer_noproc(s, to, signal);
   }

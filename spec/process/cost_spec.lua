@@ -65,6 +65,46 @@ describe("the cost of", function()
     end)
   end)
 
+  it("receiving from many senders is not that of a long mailbox", function()
+    local longest = helper.run_script([[
+      local mb = require "moonbeam"
+      local senders, each = 20, 2000
+      local function send_all(to)
+        for i = 1, each do mb.send(to, i) end
+      end
+      local pid, ref = mb.spawn_monitor(function()
+        local me, longest = mb.self(), 0
+        for _ = 1, senders do mb.spawn(send_all, me) end
+        for i = 1, senders * each do
+          mb.receive()
+          if i % 100 == 0 then longest = math.max(longest, mb.Process.info(me, "message_queue_len")) end
+        end
+        mb.exit(longest)
+      end)
+      print(mb.receive{ {{"DOWN", ref, "process", pid, mb.any}} })
+    ]], "", "MOONBEAM_PREEMPT=off MOONBEAM_SCHEDULERS=1") -- slices are counted by what is done
+    assert(tonumber(longest) < 10000, longest)
+  end)
+
+  it("sending to who does not read is not that of more turns", function()
+    local others = helper.run_script([[
+      local mb = require "moonbeam"
+      local idle = mb.spawn(function() mb.receive{ {"never"} } end)
+      local other, ref = mb.spawn_monitor(function()
+        local done = 0
+        while mb.receive(0) == nil do done = done + 1 end
+        mb.exit(done)
+      end)
+      mb.spawn(function()
+        for i = 1, 40000 do mb.send(idle, i) end
+        mb.send(other, "stop")
+      end)
+      print(mb.receive{ {{"DOWN", ref, "process", other, mb.any}} })
+      mb.Process.exit(idle, "kill")
+    ]], "", "MOONBEAM_PREEMPT=off MOONBEAM_SCHEDULERS=1")
+    assert(tonumber(others) < 100000, others) -- a slice of 4,000 for each of the sender's
+  end)
+
   it("ending monitors grows with their number, whatever is in the mailbox", function()
     local idle = helper.idle()
     grows_with_its_size(1000, function(n)
