@@ -95,9 +95,9 @@ defmodule Bench do
     task(n - 1)
   end
 
-  def fan_in(n) do
+  def fan_in(senders, n) do
     me = self()
-    for _ <- 1..10, do: spawn(fn -> for i <- 1..div(n, 10), do: send(me, {:m, i}) end)
+    for _ <- 1..senders, do: spawn(fn -> for i <- 1..div(n, senders), do: send(me, {:m, i}) end)
     drain(n)
   end
 
@@ -105,6 +105,61 @@ defmodule Bench do
   def drain(n) do
     receive do
       {:m, _} -> drain(n - 1)
+    end
+  end
+
+  def tasks(n), do: for(i <- 1..n, do: Task.async(fn -> i end))
+
+  def await_many(_, 0), do: :ok
+  def await_many(size, n) do
+    true = Task.await_many(tasks(size), :infinity) == Enum.to_list(1..size)
+    await_many(size, n - size)
+  end
+
+  def await_in_order(n) do
+    for {task, i} <- Enum.with_index(tasks(n), 1), do: ^i = Task.await(task, :infinity)
+  end
+
+  def await_backwards(n) do
+    for {task, i} <- Enum.reverse(Enum.with_index(tasks(n), 1)), do: ^i = Task.await(task, :infinity)
+  end
+
+  def fresh_echo do
+    receive do
+      :stop -> :ok
+      {from, ref} ->
+        send(from, {ref, :fresh})
+        fresh_echo()
+    end
+  end
+
+  def receive_fresh(_, 0), do: :ok
+  def receive_fresh(pid, n) do
+    ref = make_ref()
+    send(pid, {self(), ref})
+    receive do
+      {^ref, :fresh} -> receive_fresh(pid, n - 1)
+    end
+  end
+
+  def link_of(other) do
+    if other, do: Process.link(other)
+    receive do
+      _ -> exit(:broken)
+    end
+  end
+
+  def settle(pid) do
+    if Process.info(pid, :status) != {:status, :waiting} do
+      Process.sleep(1)
+      settle(pid)
+    end
+  end
+
+  def chain_dies(first, ref, last) do
+    send(last, :die)
+    receive do
+      {:DOWN, ^ref, :process, ^first, :broken} -> :ok
     end
   end
 
@@ -130,7 +185,23 @@ defmodule Bench do
     time("agent_get", 200_000, &get(agent, &1))
     200_000 = Agent.get(agent, & &1)
     time("task", 100_000, &task/1)
-    time("fan_in", 500_000, &fan_in/1)
+    time("fan_in", 500_000, &fan_in(10, &1))
+    time("fan_in_one", 500_000, &fan_in(1, &1))
+    time("fan_in_100", 1_000_000, &fan_in(100, &1))
+    time("await_many_100", 100_000, &await_many(100, &1))
+    time("await_many_10000", 100_000, &await_many(10_000, &1))
+    time("await_many_100000", 100_000, &await_many(100_000, &1))
+    time("await_in_order", 10_000, &await_in_order/1)
+    time("await_backwards", 10_000, &await_backwards/1)
+    fresh = spawn(&fresh_echo/0)
+    for i <- 1..10_000, do: send(self(), {:old, i})
+    time("receive_fresh", 100_000, &receive_fresh(fresh, &1))
+    send(fresh, :stop)
+    for i <- 1..10_000, do: (receive do {:old, ^i} -> :ok end)
+    {first, ref} = spawn_monitor(fn -> link_of(nil) end)
+    last = Enum.reduce(2..50_000, first, fn _, pid -> spawn(fn -> link_of(pid) end) end)
+    settle(last)
+    time("chain_dies", 50_000, fn _ -> chain_dies(first, ref, last) end)
     texts = for i <- 1..1000, do: "text #{i}"
     rows = for i <- 1..1000, do: {i, "text #{i}"}
     bulk = spawn(&bulk_echo/0)

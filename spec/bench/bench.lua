@@ -1,7 +1,8 @@
 -- Benchmarks, in nanoseconds (bytes for memory), one `name value` a line; each row checks its own answer.
 -- bench.exs has the same rows for Elixir, compare.lua runs both.
 local mb = require "moonbeam"
-local Task, Agent, send, receive, matcher = mb.Task, mb.Agent, mb.send, mb.receive, mb.matcher
+local Task, Agent, Process, send, receive, matcher = mb.Task, mb.Agent, mb.Process, mb.send, mb.receive, mb.matcher
+local make_ref, any, link, exit = mb.make_ref, mb.any, mb.link, mb.exit
 local self, spawn, spawn_monitor, monotonic_time, is = mb.self, mb.spawn, mb.spawn_monitor, mb.monotonic_time, mb.is
 
 local function time(name, n, fn)
@@ -95,12 +96,72 @@ local function spawn_monitored(n)
   end
 end
 
-local function fan_in(n)
-  local me = self()
-  for _ = 1, 10 do
-    spawn(function() for i = 1, n // 10 do send(me, {"m", i}) end end)
+local function fan_in_from(senders)
+  return function(n)
+    local me = self()
+    for _ = 1, senders do
+      spawn(function() for i = 1, n // senders do send(me, {"m", i}) end end)
+    end
+    for _ = 1, n do assert(receive()[1] == "m") end
   end
-  for _ = 1, n do assert(receive()[1] == "m") end
+end
+
+local function tasks(n)
+  local list = {}
+  for i = 1, n do list[i] = Task.async(function() return i end) end
+  return list
+end
+
+local function await_many(size)
+  return function(n)
+    for _ = 1, n // size do
+      local results = Task.await_many(tasks(size), "infinity")
+      for i = 1, size do assert(results[i] == i) end
+    end
+  end
+end
+
+local function await_in_order(n)
+  for i, task in ipairs(tasks(n)) do assert(Task.await(task, "infinity") == i) end
+end
+
+local function await_backwards(n)
+  local list = tasks(n)
+  for i = n, 1, -1 do assert(Task.await(list[i], "infinity") == i) end
+end
+
+local function fresh_echo()
+  while true do
+    local m = receive()
+    if m == "stop" then return end
+    send(m[1], {m[2], "fresh"})
+  end
+end
+
+local function receive_fresh(pid)
+  local me = self()
+  return function(n)
+    for _ = 1, n do
+      local ref = make_ref()
+      send(pid, {me, ref})
+      assert(receive{ {{ref, any}} } == "fresh")
+    end
+  end
+end
+
+-- A process that is linked to another one, and fails when it is told anything.
+local function link_of(other)
+  if other then link(other) end
+  receive()
+  exit("broken")
+end
+
+local function chain_dies(first, ref, last)
+  return function()
+    send(last, "die")
+    local m = receive()
+    assert(m[2] == ref and m[3] == "process" and m[4] == first and m[5] == "broken")
+  end
 end
 
 local function bulk_echo()
@@ -154,7 +215,24 @@ local function main()
   time("task", 100000, function(n)
     for i = 1, n do assert(Task.await(Task.async(function() return i end)) == i) end
   end)
-  time("fan_in", 500000, fan_in)
+  time("fan_in", 500000, fan_in_from(10))
+  time("fan_in_one", 500000, fan_in_from(1))
+  time("fan_in_100", 1000000, fan_in_from(100))
+  time("await_many_100", 100000, await_many(100))
+  time("await_many_10000", 100000, await_many(10000))
+  time("await_many_100000", 100000, await_many(100000))
+  time("await_in_order", 10000, await_in_order)
+  time("await_backwards", 10000, await_backwards)
+  local fresh = spawn(fresh_echo)
+  for i = 1, 10000 do send(self(), {"old", i}) end
+  time("receive_fresh", 100000, receive_fresh(fresh))
+  send(fresh, "stop")
+  for i = 1, 10000 do assert(receive()[2] == i) end
+  local first, ref = spawn_monitor(link_of)
+  local last = first
+  for _ = 2, 50000 do last = spawn(link_of, last) end
+  while Process.info(last, "status") ~= "waiting" do mb.sleep(1) end
+  time("chain_dies", 50000, chain_dies(first, ref, last))
   local texts, rows = {}, {}
   for i = 1, 1000 do
     texts[i] = "text " .. i

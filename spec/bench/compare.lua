@@ -7,6 +7,8 @@ local interpreter = arg[2] or "build/release/bin/moonbeam"
 local rows = {
   {"ping_pong", 0.8}, {"ping_pong_clause", 0.8}, {"ping_pong_clauses", 0.8}, {"ping_pong_bare", 0.8},
   {"spawn_die", 1.2}, {"spawn_monitor_down", 1.0}, {"agent_update", 1.0}, {"agent_get", 1.0}, {"task", 0.8}, {"fan_in"},
+  {"fan_in_one", 1.0}, {"fan_in_100", 0.7}, {"await_many_100", 0.6}, {"await_many_10000", 0.6}, {"await_many_100000", 0.6},
+  {"await_in_order", 0.6}, {"await_backwards", 0.6}, {"receive_fresh", 0.8}, {"chain_dies", 0.7},
   {"echo_pair", 4.5}, {"echo_text"},
   {"idle_bytes", nil, 2000}, {"ping_pong_crowded"},
 }
