@@ -159,8 +159,11 @@ static int process_spawn(lua_State *L) {
 /* Spawn with what stands from stack index 3 on, to start in `home`; 2 is whether it is monitored. */
 static int spawn_in(struct mb_heap *h, lua_State *L, struct mb_heap *home) {
   struct mb_process *p;
-  mb_ref ref = lua_toboolean(L, 2) ? mb_ref_new(h->scheduler) : 0;
-  mb_pid pid = spawn_encoded(h, L, 3, ref ? MB_SPAWN_MONITORED : MB_SPAWN_UNTIED, ref);
+  mb_ref ref;
+  mb_pid pid;
+  luaL_checkany(L, 3);
+  ref = lua_toboolean(L, 2) ? mb_ref_new(h->scheduler) : 0;
+  pid = spawn_encoded(h, L, 3, ref ? MB_SPAWN_MONITORED : MB_SPAWN_UNTIED, ref);
   p = mb_process_here(h->scheduler, pid);
   if (p) mb_home_set(home, p);
   mb_push_id(L, pid);
