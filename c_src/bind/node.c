@@ -62,6 +62,7 @@ static int prepare(lua_State *L) {
   h = mb_heap_find(L);
   h->has_c_modules = 0; /* the runtime's own is none of those that may keep the state */
   mb_hook_attend(h);
+  mb_replica_begin(h, L);
   return 0;
 }
 
@@ -189,6 +190,8 @@ void mb_node_start(struct mb_scheduler *s) {
     n->runtime.scheduler_count = 1; /* only this thread reads it so far: the others have not started */
     return;
   }
+  atomic_fetch_add_explicit(&n->publications.heaps, 1, memory_order_relaxed); /* before they are open they may be sent
+                                                                                 to: see mb_replicate_to */
   all->running = count;
   for (uint32_t i = 0; i < count; i++) {
     all->list[i] = (struct worker){.node = n, .scheduler = &n->runtime.schedulers[i + 1]};

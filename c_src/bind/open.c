@@ -355,6 +355,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   mb_modules_settle(h, L);
   mb_replica_open(h, L);
   mb_heaps_add(h);
+  if (h->owner) mb_heaps_note_ran(h); /* the script does, and has */
   atomic_fetch_add_explicit(&h->publications->heaps, 1, memory_order_relaxed);
   return h;
 }

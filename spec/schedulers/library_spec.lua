@@ -19,6 +19,58 @@ describe("what a program adds to Lua's library", function()
     ]]
   end)
 
+  it("is there for those who are given away when the script waits for the first time", function()
+    holds [[
+      mb.start{schedulers = 3}
+      function string.shout(s) return s:upper() .. "!" end
+      local me, elsewhere, work = self(), 0, function(seconds)
+        local deadline = os.clock() + seconds
+        while os.clock() < deadline do end
+      end
+      for _ = 1, 20 do
+        spawn(function()
+          work(0.005)
+          send(me, {Process.info(self(), "scheduler"), ("a").shout and ("a"):shout()})
+        end)
+      end
+      work(0.02) -- so that some are given away before any has begun
+      for _ = 1, 20 do
+        local scheduler, text = table.unpack(receive())
+        assert(text == "A!", scheduler)
+        if scheduler ~= 1 then elsewhere = elsewhere + 1 end
+      end
+      assert(elsewhere > 0)
+    ]]
+  end)
+
+  it("is there with a message to a scheduler that is only starting", function()
+    holds [[
+      local me = self()
+      local pid = Process.spawn(function()
+        assert(receive() == "go")
+        send(me, string.late or "absent")
+      end, {scheduler = 2})
+      string.late = "present"
+      send(pid, "go")
+      assert(receive() == "present")
+    ]]
+  end)
+
+  it("is not undone by a scheduler that starts with what was there before", function()
+    holds [[
+      mb.start{schedulers = 3}
+      local me, path = self(), "./nowhere/?.lua;" .. package.path
+      package.path = path
+      for i = 1, 20 do spawn(function() send(me, i) end) end
+      local deadline = os.clock() + 0.02
+      while os.clock() < deadline do end
+      for _ = 1, 20 do
+        receive()
+        assert(package.path == path, package.path)
+      end
+    ]]
+  end)
+
   it("has what is changed inside the tables that were added, with the next process", function()
     holds [[
       string.kit = {level = 1, deep = {}}

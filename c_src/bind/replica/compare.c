@@ -83,15 +83,6 @@ static int note_contents(struct mb_changes *c, int place, int name, lua_Integer 
   return !same;
 }
 
-/* Whether a name of a place is the same in all heaps. */
-static int is_common(lua_State *L, int place, int name) {
-  static const char *const others[] = {"config", "loaded", "preload", "searchers"};
-  int type = lua_type(L, name);
-  for (size_t i = 0; place == MB_PLACE_PACKAGE && type == LUA_TSTRING && i < sizeof others / sizeof *others; i++)
-    if (strcmp(lua_tostring(L, name), others[i]) == 0) return 0; /* places of their own, or the heap's */
-  return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
-}
-
 /* What is known of a name's value. */
 enum known { NOTHING, ANOTHER, THE_SAME };
 
@@ -134,7 +125,7 @@ static void compare(struct mb_changes *c, int place) {
   mb_replica_push_known(c->h, L, place);
   lua_pushnil(L);
   while (lua_next(L, table)) {
-    if (is_common(L, place, name)) {
+    if (mb_replica_is_common(L, place, name)) {
       int is_known, same;
       lua_pushvalue(L, name);
       is_known = lua_rawget(L, known) != LUA_TNIL;

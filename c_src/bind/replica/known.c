@@ -1,4 +1,5 @@
 /* What a heap knows of the tables that are alike in all heaps: see replica.h. */
+#include <lauxlib.h>
 #include <string.h>
 
 #include "heap/heap.h"
@@ -50,6 +51,32 @@ void mb_replica_know_standard(struct mb_heap *h, lua_State *L) {
   mb_place_push_standard_searchers(h, L);
   mb_replica_know(h, L, MB_PLACE_SEARCHERS, lua_gettop(L) - 1);
   lua_settop(L, top);
+}
+
+int mb_replica_is_common(lua_State *L, int place, int name) {
+  static const char *const others[] = {"config", "loaded", "preload", "searchers"};
+  int type = lua_type(L, name);
+  for (size_t i = 0; place == MB_PLACE_PACKAGE && type == LUA_TSTRING && i < sizeof others / sizeof *others; i++)
+    if (strcmp(lua_tostring(L, name), others[i]) == 0) return 0; /* places of their own, or the heap's */
+  return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
+}
+
+void mb_replica_begin(struct mb_heap *h, lua_State *L) {
+  int top = lua_gettop(L), name = top + 2, value = top + 3;
+  luaL_checkstack(L, 12, NULL);
+  mb_replica_know_standard(h, L);
+  for (int place = 0; place <= MB_PLACE_PACKAGE; place++) {
+    if (!mb_push_place(L, place, MB_PLACE_FOUND)) continue;
+    lua_pushnil(L);
+    while (lua_next(L, top + 1)) {
+      if (lua_type(L, value) <= LUA_TSTRING && mb_replica_is_common(L, place, name)) {
+        lua_pushvalue(L, value);
+        mb_replica_know(h, L, place, name);
+      }
+      lua_settop(L, name);
+    }
+    lua_settop(L, top);
+  }
 }
 
 int mb_replica_is_path(lua_State *L, int place, int name) {

@@ -28,7 +28,7 @@ struct mb_publication {
 struct mb_publications {
   pthread_mutex_t mutex; /* partners: every heap's thread */
   atomic_uint version;   /* of the newest; release and acquire: it is in the list */
-  atomic_uint heaps;     /* that there are, relaxed: with one nobody has to be told */
+  atomic_uint heaps;     /* that there are, plus 1 when other schedulers are; relaxed: with one nobody has to be told */
   atomic_uint last_heap; /* id that has been given out last; relaxed */
   struct mb_publication *first, *last;
   struct mb_map names; /* hash of a name -> its latest publication, which is in the list */

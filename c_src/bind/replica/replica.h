@@ -32,6 +32,11 @@ struct mb_replica {
 /* The heap is open: note what Lua's library is like. Again when all heaps have been given more. May raise. */
 void mb_replica_open(struct mb_heap *h, lua_State *L);
 
+/* A heap that is not the first is complete, and nothing of the program's has run there: what its tables hold is no
+ * change of the program's. Without it the paths that it was opened with would be published, and take the place of what
+ * the program has set meanwhile. May raise. */
+void mb_replica_begin(struct mb_heap *h, lua_State *L);
+
 /* What is compared. */
 enum mb_replicate_depth {
   MB_REPLICATE_NAMES,

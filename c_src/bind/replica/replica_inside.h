@@ -23,6 +23,9 @@ void mb_replica_know(struct mb_heap *h, lua_State *L, int place, int name);
 /* The first time: what Lua's library has had from the start is known, the functions of its own and the searchers. */
 void mb_replica_know_standard(struct mb_heap *h, lua_State *L);
 
+/* Whether a name of a place is the same in all heaps. */
+int mb_replica_is_common(lua_State *L, int place, int name);
+
 /* Whether the name is that of a field of package that modules are found by. */
 int mb_replica_is_path(lua_State *L, int place, int name);
 
