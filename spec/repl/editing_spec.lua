@@ -114,6 +114,16 @@ describe("editing at the prompt", function()
     end
   end)
 
+  it("lets what Ctrl-C has broken clean up", function()
+    t = terminal.prompt()
+    t:enter("do local c <close> = setmetatable({}, {__close = function() local till = os.clock() + 0.3 " ..
+      "while os.clock() < till do end print('closed') end}) print('loops') while true do end end", "\nloops$")
+    t:press("C-c")
+    t:await("closed\n+%*%* %(error%) interrupted!\n.*\nmb%(1%)>$")
+    t:press("C-c") -- which finds nothing to break
+    t:await("status=130\nicanon$")
+  end)
+
   it("gives up a line with Ctrl-C, and leaves with the second", function()
     t = terminal.prompt()
     t:enter("for i = 1, 2 do", "mb%(1%)%.%.$")

@@ -68,6 +68,7 @@ local function same(...) return ... end
 local function run(state, chunk, ...)
   state.evaluating(true)
   return table.pack(state.catch(chunk, function(e)
+    state.evaluating(false) -- it is leaving: what broke it need not be repeated while it cleans up
     if core.type(e) == "exit" then return e end
     return {text = display.error(e, display.traceback(2, chunk))}
   end, ...))
