@@ -3,6 +3,7 @@
 #define MB_CORE_H
 
 #include "delayed.h"
+#include "demand.h"
 #include "error.h"
 #include "lifecycle.h"
 #include "loop.h"

@@ -103,6 +103,7 @@ static void watched_exits(struct mb_scheduler *s, struct mb_process *p, struct m
   to->ended = w;
   atomic_store(&to->posted, 1);
   mb_lock_drop(&to->remote_lock);
+  mb_ticker_awaits(to);
   mb_wake_scheduler(to);
 }
 

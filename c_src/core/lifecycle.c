@@ -100,6 +100,7 @@ int mb_spawn(struct mb_scheduler *s, struct mb_process *parent, struct mb_signal
   p->state = MB_EMBRYO;
   s->embryos++;
   mb_queue_push(&s->ready, p);
+  mb_ticker_awaits(s);
   if (atomic_load_explicit(&s->runtime->ticker.state, memory_order_relaxed) == MB_TICKER_READY &&
       atomic_load_explicit(&s->live, memory_order_relaxed) > 1)
     mb_ticker_start(s->runtime);

@@ -149,7 +149,7 @@ static int check_events(struct mb_scheduler *s, enum blocking blocking) {
     s->runtime->upcalls->notice(s);
   }
   if (s->drained && !uv_loop_alive(s->loop)) s->drained(s);
-  atomic_store_explicit(&s->queued, s->ready.count, memory_order_relaxed);
+  atomic_store_explicit(&s->queued, mb_queue_count(&s->ready), memory_order_relaxed);
   atomic_store_explicit(&s->handles, uv_loop_alive(s->loop), memory_order_relaxed);
   if (s->ready.head || s->dying.head || blocking == MUST_NOT_BLOCK) {
     if (now - s->polled >= POLL_NS && uv_loop_alive(s->loop)) {
@@ -185,10 +185,7 @@ static void run(struct mb_scheduler *s, struct mb_process *p) {
   mb_slice_begin(s, p);
   s->runtime->upcalls->resume(s, p);
   s->current = NULL;
-  if (p->state == MB_RUNNING) { /* it gave way without waiting for anything */
-    p->state = MB_RUNNABLE;
-    mb_queue_push(&s->ready, p);
-  }
+  if (p->state == MB_RUNNING) mb_queue_spent(s, p); /* it gave way without waiting for anything */
 }
 
 int mb_run_nested(struct mb_scheduler *s, struct mb_process *p) {

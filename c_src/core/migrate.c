@@ -40,6 +40,7 @@ static void post(struct mb_scheduler *to, struct mb_process *first, struct mb_pr
   to->arrivals = first;
   atomic_store(&to->posted, 1);
   mb_lock_drop(&to->remote_lock);
+  mb_ticker_awaits(to);
   mb_wake_scheduler(to);
 }
 
@@ -63,8 +64,8 @@ static unsigned give(struct mb_scheduler *s, struct mb_scheduler *to, unsigned w
 void mb_share(struct mb_scheduler *s, unsigned least) {
   struct mb_runtime *rt = s->runtime;
   uint32_t count;
-  unsigned idle = 0, spare, each;
-  if (s->embryos < least || s->ready.count < 2 || rt->scheduler_count == 1) return;
+  unsigned idle = 0, ready, spare, each;
+  if (s->embryos < least || mb_queue_count(&s->ready) < 2 || rt->scheduler_count == 1) return;
   count = atomic_load_explicit(&rt->started, memory_order_acquire);
   if (count == 1) {
     rt->upcalls->start(s);
@@ -76,7 +77,8 @@ void mb_share(struct mb_scheduler *s, unsigned least) {
             atomic_load_explicit(&rt->schedulers[i].parked, memory_order_relaxed) != MB_AWAKE;
   if (!idle) return;
   if (rt->upcalls->share) rt->upcalls->share(s);
-  spare = s->ready.count - (s->ready.count + idle) / (idle + 1); /* beyond an equal share, the rest for s */
+  ready = mb_queue_count(&s->ready);
+  spare = ready - (ready + idle) / (idle + 1); /* beyond an equal share, the rest for s */
   if (spare > s->embryos) spare = s->embryos;
   each = (spare + idle - 1) / idle;
   if (each > MOST_GIVEN) each = MOST_GIVEN;

@@ -10,5 +10,6 @@ void mb_post(struct mb_scheduler *to, struct mb_posted *posted) {
   to->posts_last = &posted->next;
   atomic_store(&to->posted, 1);
   mb_lock_drop(&to->remote_lock);
+  mb_ticker_awaits(to);
   mb_wake_scheduler(to);
 }

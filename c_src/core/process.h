@@ -19,7 +19,8 @@
 enum mb_process_state {
   MB_FREE,     /* no tenant */
   MB_EMBRYO,   /* spawned, queued, not started */
-  MB_RUNNABLE, /* queued */
+  MB_RUNNABLE, /* queued: it has been woken */
+  MB_SPENT,    /* queued: it has used up a slice, and would go on */
   MB_RUNNING,
   MB_WAITING, /* for a message, an exit or its deadline */
   MB_EXITING, /* dead to everybody else; waits for the reaper */

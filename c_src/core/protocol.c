@@ -24,8 +24,9 @@ struct by_name {
 void mb_process_exit(struct mb_scheduler *s, struct mb_process *p, struct mb_reason *reason) {
   struct mb_holding *holdings;
   if (p->state == MB_EXITING) return;
-  if (p->state == MB_RUNNABLE || p->state == MB_EMBRYO) mb_queue_remove(&s->ready, p);
+  if (mb_is_queued(p)) mb_queue_remove(&s->ready, p);
   if (p->state == MB_EMBRYO) s->embryos--;
+  if (p->state == MB_SPENT) mb_count(&s->spent, -1);
   if (p->state != MB_TRANSIT) mb_queue_push(&s->dying, p); /* else mb_accept does */
   p->state = MB_EXITING;
   p->reason = mb_reason_retain(reason);
@@ -233,7 +234,9 @@ static int push_inbox(struct mb_process *p, mb_pid to, struct mb_signal *first, 
     }
   }
   mb_lock_drop(&p->lock);
-  if (there) mb_wake_scheduler(owner);
+  if (!there) return 0;
+  mb_ticker_awaits(owner);
+  mb_wake_scheduler(owner);
   return there;
 }
 

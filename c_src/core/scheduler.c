@@ -7,7 +7,9 @@ static void set_head(struct mb_queue *q, struct mb_process *p) {
   atomic_store_explicit(&q->head, p, memory_order_relaxed); /* partner: the ticker, which asks whether there is one */
 }
 
-static int is_filled(const struct mb_queue *q) { return atomic_load_explicit(&q->head, memory_order_relaxed) != NULL; }
+static void set_count(struct mb_queue *q, int by) {
+  atomic_store_explicit(&q->count, mb_queue_count(q) + (uint32_t)by, memory_order_relaxed); /* partner: the ticker */
+}
 
 void mb_queue_push(struct mb_queue *q, struct mb_process *p) {
   p->run_next = NULL;
@@ -17,7 +19,7 @@ void mb_queue_push(struct mb_queue *q, struct mb_process *p) {
   else
     set_head(q, p);
   q->tail = p;
-  q->count++;
+  set_count(q, 1);
 }
 
 void mb_queue_remove(struct mb_queue *q, struct mb_process *p) {
@@ -30,7 +32,7 @@ void mb_queue_remove(struct mb_queue *q, struct mb_process *p) {
   else
     q->tail = p->run_prev;
   p->run_next = p->run_prev = NULL;
-  q->count--;
+  set_count(q, -1);
 }
 
 mb_ref mb_ref_new(struct mb_scheduler *s) { return mb_ref_make(++s->references, s->id); }
@@ -62,6 +64,7 @@ void mb_wake(struct mb_scheduler *s, struct mb_process *p) {
   }
   p->state = MB_RUNNABLE;
   mb_queue_push(&s->ready, p);
+  mb_ticker_awaits(s);
 }
 
 int mb_wait(struct mb_scheduler *s, struct mb_process *p, uint64_t deadline) {
@@ -90,8 +93,11 @@ void mb_unwait(struct mb_scheduler *s, struct mb_process *p) {
 }
 
 void mb_slice_renew(struct mb_scheduler *s) {
-  uint64_t number = atomic_load_explicit(&s->slice.number, memory_order_relaxed) + 1;
-  atomic_store_explicit(&s->slice.number, number, memory_order_relaxed); /* this thread alone writes it */
+  uint64_t number = atomic_load_explicit(&s->slice.number, memory_order_relaxed) + 1; /* this thread alone writes it */
+  if (atomic_load_explicit(&s->slice.timed, memory_order_relaxed)) /* partner: the ticker, which reads it */
+    atomic_store_explicit(&s->slice.began, mb_now(s->runtime), memory_order_relaxed);
+  /* release: partner of the ticker, which reads began after it has seen this */
+  atomic_store_explicit(&s->slice.number, number, memory_order_release);
 }
 
 void mb_slice_begin(struct mb_scheduler *s, struct mb_process *p) {
@@ -114,23 +120,14 @@ uint64_t mb_slice_age(struct mb_scheduler *s) {
   return mb_now(s->runtime) - atomic_load_explicit(&s->slice.since, memory_order_relaxed);
 }
 
-int mb_scheduler_awaited(const struct mb_scheduler *s, uint64_t now) {
-  if (is_filled(&s->ready) || atomic_load_explicit(&s->posted, memory_order_relaxed))
-    return 1;
-  return mb_timer_heap_due(&s->timers, now) && (atomic_load_explicit(&s->receive_timers, memory_order_relaxed) ||
-                                                atomic_load_explicit(&s->delayed_count, memory_order_relaxed));
-}
-
-int mb_scheduler_wanted(const struct mb_scheduler *s, uint64_t now) {
-  return mb_scheduler_awaited(s, now) || is_filled(&s->dying) ||
-         atomic_load_explicit(&s->noticed, memory_order_relaxed) ||
-         atomic_load_explicit(&s->stop, memory_order_relaxed) ||
-         atomic_load_explicit(&s->handles, memory_order_relaxed);
+void mb_queue_spent(struct mb_scheduler *s, struct mb_process *p) {
+  p->state = MB_SPENT;
+  mb_count(&s->spent, 1);
+  mb_queue_push(&s->ready, p);
 }
 
 void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
-  p->state = MB_RUNNABLE;
-  mb_queue_push(&s->ready, p);
+  mb_queue_spent(s, p);
   s->check_soon = 1;
 }
 
@@ -141,5 +138,6 @@ struct mb_process *mb_next_ready(const struct mb_scheduler *s) {
 void mb_take_ready(struct mb_scheduler *s, struct mb_process *p) {
   mb_queue_remove(&s->ready, p);
   if (p->state == MB_EMBRYO) s->embryos--;
+  if (p->state == MB_SPENT) mb_count(&s->spent, -1);
   s->ran++;
 }

@@ -19,8 +19,12 @@ enum { MB_BATCH = 32 }; /* processes run between two checks, at most */
 struct mb_queue {
   _Atomic(struct mb_process *) head; /* relaxed: any thread may look whether there is one */
   struct mb_process *tail;
-  uint32_t count;
+  _Atomic uint32_t count; /* as head */
 };
+
+static inline uint32_t mb_queue_count(const struct mb_queue *q) {
+  return atomic_load_explicit(&q->count, memory_order_relaxed);
+}
 
 struct mb_scheduler {
   struct mb_runtime *runtime;
@@ -49,6 +53,7 @@ struct mb_scheduler {
   unsigned embryos;      /* in ready and not started */
   /* Counted by this thread alone, read by any: see mb_count. */
   _Atomic int64_t live;           /* processes that exist here */
+  _Atomic int64_t spent;          /* in ready, and have used up a slice */
   _Atomic int64_t messages;       /* queued in mailboxes of processes here */
   _Atomic int64_t receive_timers; /* processes that wait with a deadline */
   _Atomic int64_t delayed_count;
@@ -83,9 +88,20 @@ struct mb_scheduler {
   void *above; /* the layer above's; which of its Lua states a process runs in, that one knows */
 };
 
+/* A process of s's is ready now, or something has been posted there: the ticker may rest, thinking that nobody waits.
+ * Any thread. */
+static inline void mb_ticker_awaits(struct mb_scheduler *s) {
+  if (atomic_load_explicit(&s->slice.rests, memory_order_relaxed)) mb_ticker_hurry(s);
+}
+
 /* Add to a counter that only the calling thread writes. */
 static inline void mb_count(_Atomic int64_t *counter, int64_t by) {
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* Whether p, which is of this scheduler's, is in ready. */
+static inline int mb_is_queued(const struct mb_process *p) {
+  return p->state == MB_RUNNABLE || p->state == MB_SPENT || p->state == MB_EMBRYO;
 }
 
 /* Whether the tenant of p lives on s: then everything of p's is this thread's. */
@@ -110,15 +126,10 @@ static inline int mb_slice_is_overdue(const struct mb_scheduler *s) {
          atomic_load_explicit(&s->slice.number, memory_order_relaxed);
 }
 
-/* Whether somebody waits for this scheduler: a process that is ready, a timer that is due, something posted. Any
- * thread. */
-int mb_scheduler_awaited(const struct mb_scheduler *s, uint64_t now);
+/* Let p, which runs, queue behind those that are ready. */
+void mb_queue_spent(struct mb_scheduler *s, struct mb_process *p);
 
-/* Whether what runs there is to give way: the same, or the dead, the loop or the program want the scheduler. Any
- * thread. */
-int mb_scheduler_wanted(const struct mb_scheduler *s, uint64_t now);
-
-/* Let p, which is running in place, queue behind those that are ready. */
+/* The same for one that runs in place. */
 void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p);
 
 /* Let p wait for a message; deadline in ns, 0 for none. After this p must leave the processor. */

@@ -83,6 +83,10 @@ void mb_thread_init(struct mb_thread *t) {
   (void)mb_thread_delay(t); /* from here on */
 }
 
+void mb_thread_look(struct mb_thread *t) {
+  if (t->has_clock) t->ran = processor_time(t);
+}
+
 /* Whether the thread is on a processor at this moment. Where it has run for longer than asking takes, the caller has
  * been kept from its own meanwhile, by this thread maybe: then all is as before. */
 static int is_running(struct mb_thread *t) {

@@ -25,6 +25,9 @@ enum mb_thread_state {
 /* The calling thread. */
 void mb_thread_init(struct mb_thread *t);
 
+/* See how long it has run: ran. */
+void mb_thread_look(struct mb_thread *t);
+
 /* What the thread, which is alive, does. One that could run and has not been let counts as still. */
 enum mb_thread_state mb_thread_sample(struct mb_thread *t);
 

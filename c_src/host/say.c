@@ -42,7 +42,7 @@ void mb_print_usage(FILE *to, enum mb_usage how) {
           "  MOONBEAM_SCHEDULERS        as --schedulers; 1 where stock Lua loads the module\n"
           "  MOONBEAM_PROCESSES         most processes at once (1048576)\n"
           "  MOONBEAM_HEAP_PROCESSES    most processes in one Lua state; more get states of their own (4000)\n"
-          "  MOONBEAM_PREEMPT           instructions that a process may run before others do (1 ms), or off\n"
+          "  MOONBEAM_PREEMPT           instructions that a process may run before others do (0.2 to 1 ms), or off\n"
           "  MOONBEAM_LONG_SCHEDULE     ms after which the log reports who keeps a scheduler; 0: never (50)\n"
           "  MOONBEAM_CLEANUP_TIMEOUT   ms for the to-be-closed variables of a process that is killed (50)\n"
           "  MOONBEAM_SHUTDOWN_TIMEOUT  ms for supervisors, and for at_exit, when the program ends (10000)\n"

@@ -151,7 +151,7 @@ static int schedulers(lua_State *L) {
       double life = (double)(now - s->born), busy = life > 0 ? 1 - (double)slept / life : 0;
       set_integer(L, "processes", atomic_load_explicit(&s->live, memory_order_relaxed));
       set_integer(L, "run_queue", i == mb_heap_of(L)->scheduler->id
-                                      ? (int64_t)s->ready.count
+                                      ? (int64_t)mb_queue_count(&s->ready)
                                       : atomic_load_explicit(&s->queued, memory_order_relaxed));
       set_integer(L, "steals", atomic_load_explicit(&s->steals, memory_order_relaxed));
       set_integer(L, "wakeups", atomic_load_explicit(&s->wakeups, memory_order_relaxed));

@@ -56,7 +56,7 @@ void mb_hook_await(struct mb_heap *h, lua_State *L);
 /* The hook that the user, or a C library, has at L: NULL when it is ours or none. */
 lua_Hook mb_hook_theirs(lua_State *L, int *mask, int *count);
 
-/* How old (ns) a slice of p's is when it is preempted, at least. */
+/* What (ns) a slice of p's has used when it is preempted, at least. */
 uint64_t mb_hook_patience(const struct mb_heap *h, const struct mb_process *p);
 
 /* Take the hook that was armed by time off again. */

@@ -26,7 +26,8 @@ void mb_preempt_overdue(struct mb_scheduler *s) {
   struct mb_heap *h = mb_running_heap(s);
   if (!h || !h->hook || !h->running) return; /* and a heap that has been closed runs nothing */
   if (mb_interrupt_overdue(h)) return;
-  if (!p || mb_slice_age(s) >= mb_hook_patience(h, p)) mb_hook_now(h);
+  if (p && !mb_slice_is_overdue(s)) return; /* the signal was meant for the one before */
+  if (!p || atomic_load_explicit(&s->slice.struck, memory_order_relaxed) >= mb_hook_patience(h, p)) mb_hook_now(h);
 }
 
 /* The hook */
@@ -77,7 +78,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   }
   mb_long_slice_check(h, L, L);
   if (!can) return 0;
-  if (h->hook->every == MB_PREEMPT_BY_TIME && !mb_scheduler_wanted(s, mb_now(h->runtime)))
+  if (h->hook->every == MB_PREEMPT_BY_TIME && !mb_scheduler_demand(s, mb_now(h->runtime)))
     return 0; /* long, but nobody's harm */
   if (p->reductions < s->reduction_limit) p->reductions = s->reduction_limit;
   if (p->flags & MB_IN_PLACE) {

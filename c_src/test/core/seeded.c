@@ -18,7 +18,7 @@ struct mb_process *__wrap_mb_next_ready(const struct mb_scheduler *s) {
     if (q == preferred) return q;
   if (!p || !random_state) return p;
   random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-  for (uint64_t skip = (random_state >> 33) % s->ready.count; skip > 0; skip--) p = p->run_next;
+  for (uint64_t skip = (random_state >> 33) % mb_queue_count(&s->ready); skip > 0; skip--) p = p->run_next;
   return p;
 }
 

@@ -100,9 +100,10 @@ static void destroy(struct mb_scheduler *s, struct mb_process *p) {
 static const struct mb_upcalls upcalls = {.resume = resume, .destroy = destroy, .preempt = preempt,
                                           .notice = notice, .stuck = stuck};
 
-static void begin(void) {
+static void begin_with(const struct mb_upcalls *calls) {
   struct mb_process *p;
-  CHECK(mb_runtime_init(&rt, &upcalls, 50, 1) == 0);
+  rounds = 0;
+  CHECK(mb_runtime_init(&rt, calls, 50, 1) == 0);
   rt.normal = mb_reason_new(MB_REASON_NORMAL, "n", 1);
   rt.killed = mb_reason_new(MB_REASON_OTHER, "k", 1);
   CHECK(mb_ticker_init(&rt, MB_TICKER_FOR_ALL) == 0);
@@ -111,9 +112,50 @@ static void begin(void) {
   first->site = "here";
 }
 
+static void begin(void) { begin_with(&upcalls); }
+
 static void end(void) {
   mb_scheduler_kill_all(&rt.schedulers[0]);
   mb_runtime_deinit(&rt);
+}
+
+/* One process computes in slices of its own making, until it is preempted: by turns somebody has been woken, and only
+ * one waits that has used up a slice. Where the machine is busy the ticker comes late, so more are made until one of
+ * the short ones is. */
+enum { SLICES = 60, MOST_SLICES = 4000 };
+static uint64_t shortest[2]; /* ns of the thread's: where one has used up a slice, where somebody has been woken */
+
+static uint64_t processor_ns(void) {
+  struct timespec now;
+  CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void preempt_overdue(struct mb_scheduler *s) {
+  if (mb_slice_is_overdue(s)) preemptions++; /* else the signal was meant for the slice before */
+}
+
+static void resume_by_demand(struct mb_scheduler *s, struct mb_process *p) {
+  uint64_t limit = uv_hrtime() + 60000000000ull;
+  if (p->start) mb_signal_free(p->start);
+  p->start = NULL;
+  shortest[0] = shortest[1] = UINT64_MAX;
+  if (p != first) return; /* it has used up a slice */
+  if (!rounds++) return; /* the other has not run yet */
+  for (int i = 0; i < SLICES || (i < MOST_SLICES && shortest[1] >= MB_SLICE_NS / 2); i++) {
+    int woken = i % 2, before;
+    uint64_t began;
+    atomic_store(&s->posted, woken);
+    CHECK(mb_scheduler_demand(s, uv_hrtime()) == (woken ? MB_DEMAND_SOON : MB_DEMAND_TURN));
+    before = preemptions;
+    mb_slice_begin(s, p);
+    began = processor_ns();
+    while (preemptions == before) CHECK(uv_hrtime() < limit);
+    began = processor_ns() - began;
+    if (began < shortest[woken]) shortest[woken] = began;
+  }
+  atomic_store(&s->posted, 0);
+  s->stop = 1;
 }
 
 static volatile sig_atomic_t received;
@@ -147,6 +189,16 @@ TEST(it_preempts_what_others_wait_for_tells_of_what_hangs_and_sleeps_when_nothin
   for (uint64_t limit = uv_hrtime() + 5000000000ull; preemptions == seen;) CHECK(uv_hrtime() < limit);
   end();
   CHECK(handler_is(SIG_DFL));
+}
+
+TEST(a_slice_is_short_where_somebody_has_been_woken_and_in_no_case_shorter_than_it_may_be) {
+  static const struct mb_upcalls calls = {.resume = resume_by_demand, .destroy = destroy, .preempt = preempt_overdue,
+                                          .notice = notice, .stuck = stuck};
+  begin_with(&calls);
+  CHECK(mb_scheduler_run(&rt.schedulers[0], NULL) == 0);
+  CHECK(shortest[1] >= MB_SHORT_SLICE_NS * 3 / 4 && shortest[0] >= MB_SLICE_NS * 3 / 4);
+  CHECK(shortest[1] < MB_SLICE_NS / 2);
+  end();
 }
 
 TEST(a_signal_that_somebody_has_taken_over_is_not_sent) {
