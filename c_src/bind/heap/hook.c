@@ -8,7 +8,7 @@
 
 enum {
   NEVER = INT_MAX, /* a count that is ours, see mb_hook_await */
-  WORTH = 20       /* a slice lasts that many times as long as it takes to preempt it, at least */
+  WORTH = 50       /* a slice lasts that many times as long as it takes to preempt it, at least */
 };
 
 /* The one hook that is ours; what comes of it, the layer above says. */
