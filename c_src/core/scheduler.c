@@ -3,6 +3,11 @@
 #include "error.h"
 #include "runtime.h"
 
+enum {
+  MOST_PASSED = 16, /* spent processes at the head of the queue that others may pass, at once */
+  PASSING_TICKS = 2 /* for which they may */
+};
+
 static void set_head(struct mb_queue *q, struct mb_process *p) {
   atomic_store_explicit(&q->head, p, memory_order_relaxed); /* partner: the ticker, which asks whether there is one */
 }
@@ -131,13 +136,33 @@ void mb_give_way_in_place(struct mb_scheduler *s, struct mb_process *p) {
   s->check_soon = 1;
 }
 
+static unsigned ticks_of(const struct mb_scheduler *s) {
+  return atomic_load_explicit(&s->slice.ticks, memory_order_relaxed);
+}
+
+/* Whether none may pass a process that has used up a slice. */
+static int is_turn_of_spent(const struct mb_scheduler *s) {
+  return !s->spent_ran && (s->passed >= MB_BATCH || ticks_of(s) - s->turn >= PASSING_TICKS);
+}
+
 struct mb_process *mb_next_ready(const struct mb_scheduler *s) {
-  return atomic_load_explicit(&s->ready.head, memory_order_relaxed);
+  struct mb_process *first = atomic_load_explicit(&s->ready.head, memory_order_relaxed), *p = first;
+  if (!first || first->state != MB_SPENT || is_turn_of_spent(s)) return first;
+  for (int seen = 0; p && p->state == MB_SPENT && seen < MOST_PASSED; seen++) p = p->run_next;
+  return p && p->state != MB_SPENT ? p : first;
+}
+
+/* p is taken where some have used up a slice. */
+static void note_turn(struct mb_scheduler *s, const struct mb_process *p) {
+  if (s->spent_ran) s->turn = ticks_of(s); /* what it took of the time does not count as the others' */
+  s->spent_ran = p->state == MB_SPENT;
+  s->passed = s->spent_ran ? 0 : s->passed + 1;
+  if (s->spent_ran) mb_count(&s->spent, -1);
 }
 
 void mb_take_ready(struct mb_scheduler *s, struct mb_process *p) {
   mb_queue_remove(&s->ready, p);
   if (p->state == MB_EMBRYO) s->embryos--;
-  if (p->state == MB_SPENT) mb_count(&s->spent, -1);
+  if (atomic_load_explicit(&s->spent, memory_order_relaxed)) note_turn(s, p);
   s->ran++;
 }

@@ -69,6 +69,10 @@ struct mb_scheduler {
   uint64_t reduction_limit; /* of the running process: it gives way when it has done so many */
   unsigned ran;          /* processes since the last check of timers and the loop, */
   unsigned ticks;        /* and slice.ticks by then */
+  /* While some in ready have used up a slice: how many others have run since one of them did, slice.ticks by then, and
+   * whether what runs, or ran last, is one. */
+  unsigned passed, turn;
+  int spent_ran;
   int check_soon;        /* a slice has been cut short: check timers and the loop next */
   struct mb_process *suspended_below; /* waits with its C frames below those of what runs: see loop.h */
   int closing;           /* processes whose clean-up code runs */
@@ -174,8 +178,10 @@ static inline uv_loop_t *mb_loop(struct mb_scheduler *s) {
   return s->loop;
 }
 
-/* The one of the ready processes that is to run next; NULL: there is none. Nobody else chooses: with another choice
- * here, as by a seed, there is another run, and no other core. */
+/* The one of the ready processes that is to run next; NULL: there is none. Those that have used up a slice let the
+ * others pass, MB_BATCH of them or for two ticks: then it is the turn of the first in any case. So two that talk to
+ * each other need not wait at each word for one that computes, nor can they keep it waiting.
+ * Nobody else chooses: with another choice here, as by a seed, there is another run, and no other core. */
 struct mb_process *mb_next_ready(const struct mb_scheduler *s);
 
 /* Take a process out of those that are ready: it is about to run. */

@@ -278,6 +278,50 @@ describe("preemption", function()
     end)
   end)
 
+  it("LUA-18 lets those that talk to each other pass one that computes", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      local me = self()
+      local echo = spawn(function() while true do receive{ {{any, any}, function(from, n) send(from, n) end} } end end)
+      send(echo, {me, 0})
+      receive()
+      spawn(function() -- 200 slices at least
+        local sum = 0
+        for i = 1, 100000 do sum = sum + i % 3 end
+        send(me, "done")
+      end)
+      local trips, answer = 0
+      repeat
+        trips = trips + 1
+        send(echo, {me, trips})
+        repeat answer = receive() until answer == trips or answer == "done"
+      until answer == "done"
+      print(trips > 800, trips) -- two at each slice, were they to queue
+    ]], "", "MOONBEAM_PREEMPT=1000 MOONBEAM_SCHEDULERS=1")
+    assert.truthy(output:find("true", 1, true), output)
+  end)
+
+  it("LUA-18 keeps none that computes waiting for those that talk to each other", function()
+    local output = run_script([[
+      local mb = require "moonbeam"
+      mb.import()
+      local function talk(other)
+        while true do
+          if other then send(other, self()) end
+          other = receive()
+        end
+      end
+      for _ = 1, 4 do spawn(talk, spawn(talk)) end
+      local _, ref = spawn_monitor(function()
+        local sum = 0
+        for i = 1, 100000 do sum = sum + i % 3 end
+      end)
+      print(receive{ {{"DOWN", ref, "process", ignore, any}} })
+    ]], "", "MOONBEAM_PREEMPT=1000 MOONBEAM_SCHEDULERS=1")
+    assert.equal("normal\n", output)
+  end)
+
   -- The ms of the processor that a process has computed in the shortest of its slices, beside two that talk to each
   -- other: on a busy machine the ticker comes late to most.
   local function slices(call)
