@@ -11,16 +11,20 @@
 
 #include "thread_state.h"
 
-/* Sleep for a part of `left` ms: how many count, at least one. *delayed is what mb_program_delay said last. */
+unsigned mb_end_counts(unsigned ms, uint64_t *delayed) {
+  uint64_t before = *delayed, lost;
+  *delayed = mb_program_delay();
+  lost = *delayed > before ? (*delayed - before) / 1000000 : 0;
+  return lost < ms * 3 / 4 ? ms - (unsigned)lost : (ms + 3) / 4;
+}
+
+/* Sleep for a part of `left` ms: how many count. */
 static unsigned sleep_step(unsigned left, uint64_t *delayed) {
   enum { STEP_MS = 100 };
   unsigned step = left < STEP_MS ? left : STEP_MS;
   struct timespec still = {0, (long)step * 1000000};
-  uint64_t before = *delayed, lost;
   while (nanosleep(&still, &still) != 0) continue;
-  *delayed = mb_program_delay();
-  lost = *delayed > before ? (*delayed - before) / 1000000 : 0;
-  return lost < step * 3 / 4 ? step - (unsigned)lost : (step + 3) / 4;
+  return mb_end_counts(step, delayed);
 }
 
 static void *give_up(void *status) {

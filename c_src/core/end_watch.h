@@ -2,6 +2,8 @@
 #ifndef MB_END_WATCH_H
 #define MB_END_WATCH_H
 
+#include <stdint.h>
+
 enum {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
   MB_END_PATIENCE_MS = 10000 /* all is slower */
@@ -14,6 +16,10 @@ enum {
  * there is none, is given back before. Time in which the program is ready and others have the processors does not
  * count, but for a quarter. Any thread. */
 struct mb_end_watch *mb_end_watch(unsigned ms, int status);
+
+/* How many of the `ms` that have just passed count, at least one. *delayed is what mb_program_delay said before, and
+ * says now. */
+unsigned mb_end_counts(unsigned ms, uint64_t *delayed);
 
 void mb_end_unwatch(struct mb_end_watch *w);
 

@@ -5,6 +5,7 @@
 #include "broken_pipe.h"
 #include "delayed.h"
 #include "error.h"
+#include "freeze.h"
 #include "lifecycle.h"
 #include "migrate.h"
 #include "park.h"
@@ -206,11 +207,15 @@ int mb_run_nested(struct mb_scheduler *s, struct mb_process *p) {
 
 int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
   mb_pid pid = in_place ? atomic_load_explicit(&in_place->pid, memory_order_relaxed) : 0;
+  int stop;
   mb_ticker_attach(s);
   for (;;) {
     struct mb_process *p;
     if (s->dying.head) mb_reap(s);
-    if (atomic_load_explicit(&s->stop, memory_order_relaxed)) return 0;
+    if ((stop = atomic_load_explicit(&s->stop, memory_order_relaxed))) {
+      if (stop == MB_STOP_FROZEN) mb_freeze_here(s);
+      return 0;
+    }
     if (in_place && atomic_load_explicit(&in_place->pid, memory_order_relaxed) != pid) return 0;
     if (mb_check_due(s)) {
       /* Who holds the processor for a whole slice keeps those behind from starting; a batch of short runs does not,
@@ -237,7 +242,7 @@ int mb_scheduler_run(struct mb_scheduler *s, struct mb_process *in_place) {
 }
 
 void mb_scheduler_stop(struct mb_scheduler *s) {
-  atomic_store(&s->stop, 1);
+  atomic_store(&s->stop, MB_STOP_LEAVES);
   mb_wake_scheduler(s);
 }
 

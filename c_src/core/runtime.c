@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "freeze.h"
 #include "loop.h"
 #include "park.h"
 
@@ -63,10 +64,12 @@ int mb_runtime_start(struct mb_runtime *rt) {
   atomic_fetch_add(&rt->could_wake, (int)rt->scheduler_count - 1);
   atomic_fetch_add(&rt->sleepers, rt->scheduler_count - 1);
   atomic_store_explicit(&rt->started, rt->scheduler_count, memory_order_release);
+  mb_freeze_at_exit(rt);
   return 0;
 }
 
 void mb_runtime_deinit(struct mb_runtime *rt) {
+  mb_freeze_forget(rt);
   mb_ticker_deinit(rt);
   if (rt->schedulers)
     for (uint32_t i = 0; i < rt->started; i++) mb_scheduler_deinit(&rt->schedulers[i]);

@@ -48,6 +48,7 @@ struct mb_runtime {
   atomic_uint sleepers;
   atomic_int could_wake, deadlocked;
   struct mb_ticker ticker;
+  struct mb_runtime *next_to_freeze; /* freeze.c's */
   /* Reasons that the core itself gives, encoded by the layer above. */
   struct mb_reason *normal, *killed, *noproc, *noconnection;
 };

@@ -26,6 +26,12 @@ static inline uint32_t mb_queue_count(const struct mb_queue *q) {
   return atomic_load_explicit(&q->count, memory_order_relaxed);
 }
 
+enum mb_stop {
+  MB_STOP_NOT,
+  MB_STOP_LEAVES, /* mb_scheduler_run returns */
+  MB_STOP_FROZEN  /* the program ends by exit(): see freeze.h */
+};
+
 struct mb_scheduler {
   struct mb_runtime *runtime;
   uint32_t id; /* from 0 */
@@ -78,7 +84,8 @@ struct mb_scheduler {
   int closing;           /* processes whose clean-up code runs */
   int spin;              /* others have posted lately: spin for more before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
-  atomic_int stop;       /* leave the loop as soon as possible; set with mb_scheduler_stop */
+  atomic_int stop;       /* enum mb_stop: leave the loop as soon as possible. Set with mb_scheduler_stop, or by freeze.c */
+  int freeze_awaited;    /* freeze.c's, under its mutex */
   atomic_int noticed;    /* the upcall `notice` is due; set with mb_scheduler_notice */
   atomic_int parked;     /* enum mb_parking; see park.c */
   atomic_int handles;    /* the loop has something to do, as of the last check or slice; relaxed: the ticker looks */

@@ -409,6 +409,17 @@ void mb_ticker_detach(struct mb_scheduler *s) {
   uv_mutex_unlock(&t->mutex);
 }
 
+int mb_ticker_thread(struct mb_scheduler *s, pthread_t *thread) {
+  struct mb_ticker *t = &s->runtime->ticker;
+  int runs;
+  if (!t->initialized) return 0;
+  uv_mutex_lock(&t->mutex);
+  runs = s->slice.attached;
+  *thread = s->slice.thread.thread;
+  uv_mutex_unlock(&t->mutex);
+  return runs;
+}
+
 void mb_ticker_hurry(struct mb_scheduler *s) {
   struct mb_ticker *t = &s->runtime->ticker;
   if (!atomic_exchange_explicit(&s->slice.rests, 0, memory_order_relaxed)) return;

@@ -111,6 +111,9 @@ static inline void mb_ticker_release(struct mb_ticker *t) {
 void mb_ticker_attach(struct mb_scheduler *s);
 void mb_ticker_detach(struct mb_scheduler *s);
 
+/* Whether a thread runs s, as the ticker knows; and which. Any thread. */
+int mb_ticker_thread(struct mb_scheduler *s, pthread_t *thread);
+
 /* Somebody waits for s, whose slice.rests was set. Any thread; not from a signal handler. Cold: once in a rest, and
  * whoever wakes or spawns has the call in its code. */
 __attribute__((cold)) void mb_ticker_hurry(struct mb_scheduler *s);

@@ -283,7 +283,7 @@ void mb_log_settle(struct mb_heap *h) {
     atomic_store_explicit(&s->handles, 1, memory_order_relaxed); /* a handler that computes is interrupted for it */
     if (has_events(log)) mb_end_grant(SETTLE_MS);
     while (has_events(log) && uv_is_active((uv_handle_t *)late)) { /* who finds no more of them stops the scheduler */
-      atomic_store(&s->stop, 0);
+      atomic_store(&s->stop, MB_STOP_NOT);
       if (mb_scheduler_run(s, NULL) != 0) break;
     }
     uv_close((uv_handle_t *)late, on_closed);

@@ -66,7 +66,7 @@ static int slice_is_over(struct mb_heap *h, lua_State *L) {
   if (!can && !outside && p->state == MB_RUNNING && atomic_load_explicit(&p->inbox, memory_order_relaxed))
     mb_inbox_drain(s, p, mb_pid_of(p)); /* it may never leave here: let a kill from another scheduler reach it */
   if (!can && !(p->flags & MB_IN_PLACE) &&
-      (atomic_load_explicit(&s->stop, memory_order_relaxed) ||
+      (atomic_load_explicit(&s->stop, memory_order_relaxed) == MB_STOP_LEAVES ||
        (mb_ending_wanted(h->ending) && mb_slice_age(s) > ENDING_MS * 1000000ull)))
     mb_process_exit(s, p, h->runtime->killed); /* the end of the program does not wait for it */
   else if (outside)
