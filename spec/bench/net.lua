@@ -133,7 +133,7 @@ local function accept()
       local server = assert(io.popen(("echo $$; exec %s --schedulers 2 spec/bench/net/accept.lua %s"):format(
         interpreter, side.name)))
       local pid, port = server:read("l"), server:read("l")
-      local requests = load(side, port, "-H 'Connection: close'")
+      local requests = load(side, port, '-H "Connection: close"')
       table.insert(side.cpu, cpu(pid) / requests)
       table.insert(side.shares, share(server:read("l")))
       server:close()
