@@ -1,11 +1,39 @@
 # The Elixir side of bench.lua: the same rows, in nanoseconds (bytes for memory), one `name value` a line.
-# Run by compare.lua with one scheduler: elixir --erl "+S 1:1 +P 2000000" spec/bench/bench.exs
+# Run by compare.lua with one scheduler: elixir --erl "+S 1:1 +P 2000000" spec/bench/bench.exs [part = 1]
+defmodule Counter do
+  use GenServer
+  def init(count), do: {:ok, count}
+  def handle_call(request, _, count), do: {:reply, request, count + 1}
+end
+
 defmodule Bench do
+  @part (case System.argv() do
+    [part] -> String.to_integer(part)
+    _ -> 1
+  end)
+
+  def size(n), do: div(n, @part)
+
   def time(name, n, fun) do
+    n = size(n)
     :erlang.garbage_collect()
     start = System.monotonic_time(:nanosecond)
     fun.(n)
     IO.puts("#{name} #{(System.monotonic_time(:nanosecond) - start) / n}")
+  end
+
+  # What each of n calls takes, with so many ms between them: those below which so many parts of them are, by row.
+  def spread(n, pause, fun, rows) do
+    took =
+      for i <- 1..n do
+        start = System.monotonic_time(:nanosecond)
+        fun.(i)
+        took = System.monotonic_time(:nanosecond) - start
+        Process.sleep(pause)
+        took
+      end
+    sorted = List.to_tuple(Enum.sort(took))
+    for {name, share} <- rows, do: IO.puts("#{name} #{elem(sorted, max(1, floor(n * share)) - 1)}")
   end
 
   def echo do
@@ -59,7 +87,36 @@ defmodule Bench do
     end
   end
 
-  def spawn_die(0), do: :ok
+  def pass_on(following, parent) do
+    receive do
+      :stop -> :ok
+      0 ->
+        send(parent, :round)
+        pass_on(following, parent)
+      left ->
+        send(following, left - 1)
+        pass_on(following, parent)
+    end
+  end
+
+  def ring do
+    me = self()
+    first = spawn(fn -> receive do last -> pass_on(last, me) end end)
+    {members, last} = Enum.map_reduce(2..1000, first, fn _, pid ->
+      next = spawn(fn -> pass_on(pid, me) end)
+      {next, next}
+    end)
+    send(first, last)
+    time("ring", 300_000, fn n ->
+      send(first, n)
+      receive do
+        :round -> :ok
+      end
+    end)
+    for pid <- [first | members], do: send(pid, :stop)
+  end
+
+  def spawn_die(n) when n <= 0, do: :ok
   def spawn_die(n) do
     me = self()
     for _ <- 1..99, do: spawn(fn -> :ok end)
@@ -87,6 +144,12 @@ defmodule Bench do
   def get(agent, n) do
     true = is_integer(Agent.get(agent, fn s -> s end))
     get(agent, n - 1)
+  end
+
+  def call(_, 0), do: :ok
+  def call(server, n) do
+    ^n = GenServer.call(server, n)
+    call(server, n - 1)
   end
 
   def task(0), do: :ok
@@ -142,17 +205,11 @@ defmodule Bench do
     end
   end
 
-  def link_of(other) do
+  def link_of(parent, other) do
     if other, do: Process.link(other)
+    send(parent, :linked)
     receive do
       _ -> exit(:broken)
-    end
-  end
-
-  def settle(pid) do
-    if Process.info(pid, :status) != {:status, :waiting} do
-      Process.sleep(1)
-      settle(pid)
     end
   end
 
@@ -160,6 +217,49 @@ defmodule Bench do
     send(last, :die)
     receive do
       {:DOWN, ^ref, :process, ^first, :broken} -> :ok
+    end
+  end
+
+  def chain(n) do
+    me = self()
+    {first, ref} = spawn_monitor(fn -> link_of(me, nil) end)
+    last = Enum.reduce(2..n, first, fn _, pid -> spawn(fn -> link_of(me, pid) end) end)
+    for _ <- 1..n, do: (receive do :linked -> :ok end)
+    {first, ref, last}
+  end
+
+  def answer(pid, i) do
+    send(pid, {self(), i})
+    receive do
+      ^i -> :ok
+    end
+  end
+
+  def compute, do: compute()
+
+  def beside_busy(pid) do
+    hog = spawn(&compute/0)
+    spread(200, 0, &answer(pid, &1), [{"beside_busy", 0.5}])
+    Process.exit(hog, :kill)
+  end
+
+  def allocate do
+    _ = Enum.map(1..200, fn i -> {i, Integer.to_string(i)} end)
+    Process.sleep(1)
+    allocate()
+  end
+
+  def beside_allocating(pid) do
+    hog = spawn(&allocate/0)
+    spread(div(3000, @part), 1, &answer(pid, &1), [{"crowd_p99", 0.99}, {"crowd_p999", 0.999}])
+    Process.exit(hog, :kill)
+  end
+
+  def echo_64k(_, _, 0), do: :ok
+  def echo_64k(pid, long, n) do
+    send(pid, {self(), long})
+    receive do
+      ^long -> echo_64k(pid, long, n - 1)
     end
   end
 
@@ -178,46 +278,57 @@ defmodule Bench do
     bare = spawn(&bare_echo/0)
     time("ping_pong_bare", 300_000, &ping_bare(bare, &1))
     send(bare, :stop)
+    ring()
     time("spawn_die", 300_000, &spawn_die/1)
     time("spawn_monitor_down", 200_000, &spawn_monitored/1)
     {:ok, agent} = Agent.start(fn -> 0 end)
     time("agent_update", 200_000, &update(agent, &1))
     time("agent_get", 200_000, &get(agent, &1))
-    200_000 = Agent.get(agent, & &1)
+    true = Agent.get(agent, & &1) == size(200_000)
+    {:ok, server} = GenServer.start(Counter, 0)
+    time("gen_server_call", 200_000, &call(server, &1))
     time("task", 100_000, &task/1)
     time("fan_in", 500_000, &fan_in(10, &1))
     time("fan_in_one", 500_000, &fan_in(1, &1))
     time("fan_in_100", 1_000_000, &fan_in(100, &1))
-    time("await_many_100", 100_000, &await_many(100, &1))
-    time("await_many_10000", 100_000, &await_many(10_000, &1))
-    time("await_many_100000", 100_000, &await_many(100_000, &1))
+    for many <- [100, 10_000, 100_000], many <= size(100_000), do: time("await_many_#{many}", 100_000, &await_many(many, &1))
     time("await_in_order", 10_000, &await_in_order/1)
     time("await_backwards", 10_000, &await_backwards/1)
     fresh = spawn(&fresh_echo/0)
-    for i <- 1..10_000, do: send(self(), {:old, i})
+    for i <- 1..size(10_000), do: send(self(), {:old, i})
     time("receive_fresh", 100_000, &receive_fresh(fresh, &1))
     send(fresh, :stop)
-    for i <- 1..10_000, do: (receive do {:old, ^i} -> :ok end)
-    {first, ref} = spawn_monitor(fn -> link_of(nil) end)
-    last = Enum.reduce(2..50_000, first, fn _, pid -> spawn(fn -> link_of(pid) end) end)
-    settle(last)
+    for i <- 1..size(10_000), do: (receive do {:old, ^i} -> :ok end)
+    {first, ref, last} = chain(size(50_000))
     time("chain_dies", 50_000, fn _ -> chain_dies(first, ref, last) end)
     texts = for i <- 1..1000, do: "text #{i}"
     rows = for i <- 1..1000, do: {i, "text #{i}"}
     bulk = spawn(&bulk_echo/0)
     time("echo_pair", 2_000_000, &echo_list(bulk, rows, nil, &1))
     time("echo_text", 2_000_000, &echo_list(bulk, texts, nil, &1))
-    send(bulk, :stop)
+    time("echo_64k", 20_000, &echo_64k(bulk, String.duplicate("x", 65_536), &1))
+    beside_busy(bulk)
     :erlang.garbage_collect()
     before = :erlang.memory(:processes)
     me = self()
-    idle = for _ <- 1..200_000, do: spawn(fn -> idle(me) end)
-    for _ <- 1..200_000, do: (receive do :ready -> :ok end)
+    time("spawn_stay", 200_000, fn n ->
+      Process.put(:idle, for(_ <- 1..n, do: spawn(fn -> idle(me) end)))
+      for _ <- 1..n, do: (receive do :ready -> :ok end)
+    end)
+    idle = Process.get(:idle)
     :erlang.garbage_collect()
-    IO.puts("idle_bytes #{(:erlang.memory(:processes) - before) / 200_000}")
+    IO.puts("idle_bytes #{(:erlang.memory(:processes) - before) / length(idle)}")
     time("ping_pong_crowded", 300_000, &ping(pid, &1))
-    for p <- idle, do: send(p, :stop)
+    beside_allocating(bulk)
+    send(bulk, :stop)
     send(pid, :stop)
+    Process.monitor(List.last(idle))
+    time("stop_all", 200_000, fn _ ->
+      for p <- idle, do: send(p, :stop)
+      receive do
+        {:DOWN, _, _, _, :normal} -> :ok
+      end
+    end)
   end
 end
 

@@ -1,50 +1,134 @@
--- Runs bench.lua and bench.exs in turn, and prints the medians, their ratio and what is wanted of it.
+-- Runs the benchmarks here, in Elixir with one scheduler and with two, and, as far as they can do the work, with stock
+-- Lua's coroutines, in turn; prints medians, spreads and ratios, and what is wanted of them (rows.lua).
 --
---    lua5.4 spec/bench/compare.lua [rounds = 5] [interpreter = build/release/bin/moonbeam]
-local rounds = tonumber(arg[1] or 5)
+--    lua5.4 spec/bench/compare.lua [rounds = 5] [interpreter = build/release/bin/moonbeam] [directory]
+--
+-- With a directory, results.json there has each figure, and results.svg the ratios as a plot. What stands under 1/10 and
+-- 1/100 is measured with a tenth and a hundredth of each row's size: where it is much less, cost grows with size.
+package.path = arg[0]:match("^(.-)[^/]*$") .. "?.lua;" .. package.path
+local rows, plot = require "rows", require "plot"
+
+local rounds = math.tointeger(tonumber(arg[1] or 5))
 local interpreter = arg[2] or "build/release/bin/moonbeam"
+local directory = arg[3]
+assert(rounds and rounds >= 1, "usage: compare.lua [rounds] [interpreter] [directory]")
 
-local rows = {
-  {"ping_pong", 0.8}, {"ping_pong_clause", 0.8}, {"ping_pong_clauses", 0.8}, {"ping_pong_bare", 0.8},
-  {"spawn_die", 1.2}, {"spawn_monitor_down", 1.0}, {"agent_update", 1.0}, {"agent_get", 1.0}, {"task", 0.8}, {"fan_in"},
-  {"fan_in_one", 1.0}, {"fan_in_100", 0.7}, {"await_many_100", 0.6}, {"await_many_10000", 0.6}, {"await_many_100000", 0.6},
-  {"await_in_order", 0.6}, {"await_backwards", 0.6}, {"receive_fresh", 0.8}, {"chain_dies", 0.7},
-  {"echo_pair", 4.5}, {"echo_text"},
-  {"idle_bytes", nil, 2000}, {"ping_pong_crowded"},
-}
+local here = "spec/bench/"
+local function moonbeam(schedulers, what) return ("%s --schedulers %d %s%s"):format(interpreter, schedulers, here, what) end
+local function elixir(schedulers, what)
+  return ('elixir --erl "+S %d:%d +P 2000000" %s%s'):format(schedulers, schedulers, here, what)
+end
 
+-- name in results.json, heading, command
 local sides = {
-  {name = "moonbeam", command = interpreter .. " --schedulers 1 spec/bench/bench.lua", values = {}},
-  {name = "elixir", command = 'elixir --erl "+S 1:1 +P 2000000" spec/bench/bench.exs', values = {}},
+  {"moonbeam", "moonbeam", moonbeam(1, "bench.lua")},
+  {"moonbeam_2", "2 sched.", moonbeam(2, "bench.lua")},
+  {"moonbeam_tenth", "1/10", moonbeam(1, "bench.lua 10")},
+  {"moonbeam_hundredth", "1/100", moonbeam(1, "bench.lua 100")},
+  {"moonbeam_plain", nil, moonbeam(1, "plain.lua process")},
+  {"elixir", "elixir", elixir(1, "bench.exs"), optional = "elixir"},
+  {"elixir_2", "elixir 2", elixir(2, "bench.exs"), optional = "elixir"},
+  {"lua_coroutines", "lua5.4", "lua5.4 " .. here .. "coroutines.lua"},
+  {"lua_plain", nil, "lua5.4 " .. here .. "plain.lua"},
 }
 
-for _ = 1, rounds do
-  for _, side in ipairs(sides) do
-    local pipe = assert(io.popen(side.command))
-    for line in pipe:lines() do
-      local name, value = line:match("^(%S+)%s+(%S+)$")
-      if name then
-        side.values[name] = side.values[name] or {}
-        table.insert(side.values[name], tonumber(value))
-      end
+local function run(side)
+  local pipe = assert(io.popen(side[3]))
+  for line in pipe:lines() do
+    local name, value = line:match("^(%S+)%s+(%S+)$")
+    if name then
+      side.values[name] = side.values[name] or {}
+      table.insert(side.values[name], tonumber(value))
     end
-    assert(pipe:close(), side.command .. " failed")
+  end
+  assert(pipe:close(), side[3] .. " failed")
+end
+
+local by_name = {}
+for i = #sides, 1, -1 do
+  local side = sides[i]
+  if side.optional and not os.execute("command -v " .. side.optional .. " >/dev/null") then
+    io.stderr:write(side[1], " is left out: there is no ", side.optional, " here\n")
+    table.remove(sides, i)
+  else
+    side.values = {}
+    by_name[side[1]] = side
   end
 end
+for round = 1, rounds do
+  for i = 1, #sides do run(sides[(i + round) % #sides + 1]) end -- none is always the first
+end
 
-local function median(values)
+-- Median, least and most of a row's values on a side; nothing when it has none.
+local function figures(side, name)
+  local values = by_name[side] and by_name[side].values[name]
+  if not values then return end
   table.sort(values)
-  return values[(#values + 1) // 2]
+  return values[(#values + 1) // 2], values[1], values[#values]
 end
 
-print(("%-20s %10s %10s %7s  %s"):format("row", "moonbeam", "elixir", "ratio", "wanted"))
-for _, row in ipairs(rows) do
-  local ours, theirs = median(sides[1].values[row[1]]), median(sides[2].values[row[1]])
-  local wanted = row[2] and ("<= %.1f"):format(row[2]) or row[3] and ("<= %d bytes"):format(row[3]) or ""
-  local met = (not row[2] or ours / theirs <= row[2]) and (not row[3] or ours <= row[3])
-  print(("%-20s %10.0f %10.0f %7.2f  %s%s"):format(row[1], ours, theirs, ours / theirs, wanted,
-    met and "" or "  MISSED"))
+-- What a row is compared with: the better of Elixir's, or plain Lua's.
+local function reference(row)
+  if row.plain then return (figures("lua_plain", row.name)) end
+  local one, two = figures("elixir", row.name), figures("elixir_2", row.name)
+  return one and two and math.min(one, two) or one or two
 end
-local plain, crowded = median(sides[1].values.ping_pong), median(sides[1].values.ping_pong_crowded)
-print(("ping_pong among 200000 idle processes: %.2f of ping_pong alone, wanted <= 1.3%s")
-  :format(crowded / plain, crowded / plain <= 1.3 and "" or "  MISSED"))
+
+local function number(value)
+  return not value and "" or value < 100 and ("%.1f"):format(value) or ("%.0f"):format(value)
+end
+
+local columns = {"moonbeam_2", "moonbeam_hundredth", "moonbeam_tenth", "elixir", "elixir_2", "lua_coroutines"}
+local head = {("%-20s %9s %19s"):format("row", "moonbeam", "least - most")}
+for _, side in ipairs(columns) do
+  if by_name[side] then table.insert(head, ("%9s"):format(by_name[side][2])) end
+end
+print(table.concat(head, " ") .. "   ratio wanted")
+
+local results, missed = {}, 0
+for _, row in ipairs(rows) do
+  local own, least, most = figures(row.plain and "moonbeam_plain" or "moonbeam", row.name)
+  local other = reference(row)
+  local ratio = other and own / other
+  local line = {("%-20s %9s %19s"):format(row.name, number(own), number(least) .. " - " .. number(most))}
+  for _, side in ipairs(columns) do
+    if by_name[side] then
+      local value = figures(row.plain and side == "lua_coroutines" and "lua_plain" or side, row.name)
+      table.insert(line, ("%9s"):format(number(value)))
+    end
+  end
+  local is_missed = ratio and ratio > row.wanted
+  missed = missed + (is_missed and 1 or 0)
+  print(table.concat(line, " ") .. ("  %6s %6.2f%s"):format(ratio and ("%.2f"):format(ratio) or "", row.wanted,
+    is_missed and " MISSED" or ""))
+  table.insert(results, {name = row.name, what = row.what, unit = row.unit, wanted = row.wanted, ratio = ratio})
+end
+print(("%d of %d rows miss what is wanted; ns, but for bytes; medians of %d rounds"):format(missed, #rows, rounds))
+
+-- JSON of strings without escapes, numbers, lists and tables.
+local function json(value)
+  if type(value) ~= "table" then return type(value) == "string" and '"' .. value .. '"' or ("%.17g"):format(value) end
+  local parts, is_list = {}, #value > 0
+  if is_list then
+    for i, item in ipairs(value) do parts[i] = json(item) end
+    return "[" .. table.concat(parts, ", ") .. "]"
+  end
+  for name, item in pairs(value) do table.insert(parts, json(name) .. ": " .. json(item)) end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+local function write(name, text)
+  local file = assert(io.open(directory .. "/" .. name, "w"))
+  assert(file:write(text, "\n"))
+  assert(file:close())
+end
+
+if directory then
+  for _, result in ipairs(results) do
+    result.values = {}
+    for name, side in pairs(by_name) do result.values[name] = side.values[result.name] end
+  end
+  write("results.json", json{rounds = rounds, rows = results})
+  write("results.svg", plot(results))
+end
