@@ -108,27 +108,20 @@ static int do_print(lua_State *L) {
   return 0;
 }
 
-/* Write the strings above the file, which is at stack index 1. */
-static int write_all(struct mb_heap *h, lua_State *L) {
-  luaL_Stream *stream = lua_touserdata(L, 1);
-  mb_pid leader = stream->f == stdout ? leader_of(h, L) : 0;
-  const struct mb_screen *screen;
+/* Write the strings above the file f, which is at stack index 1. */
+static int write_all(lua_State *L, FILE *f) {
+  const struct mb_screen *screen = mb_screen_begin(f);
   int last = lua_gettop(L), ok = 1;
   enum mb_written how = MB_WRITTEN_LINE;
-  if (leader) {
-    lua_concat(L, last - 1);
-    return lead(h, L, leader, 1); /* the file */
-  }
-  screen = mb_screen_begin(stream->f);
-  flockfile(stream->f); /* partner: every thread that writes; nothing below raises */
+  flockfile(f); /* partner: every thread that writes; nothing below raises */
   for (int i = 2; i <= last; i++) {
     size_t size;
     const char *text = lua_tolstring(L, i, &size);
-    ok = fwrite(text, 1, size, stream->f) == size && ok;
+    ok = fwrite_unlocked(text, 1, size, f) == size && ok;
     if (size) how = text[size - 1] == '\n' ? MB_WRITTEN_LINE : MB_WRITTEN_PART;
   }
-  if (screen) fflush(stream->f);
-  funlockfile(stream->f);
+  if (screen) fflush(f);
+  funlockfile(f);
   mb_screen_end(screen, how);
   if (!ok) return luaL_fileresult(L, 0, NULL);
   lua_settop(L, 1);
@@ -167,18 +160,22 @@ static int write_on(lua_State *L, int status, lua_KContext context) {
   return 1;
 }
 
-/* The file and strings are on the stack. */
-static int write_strings(lua_State *L) {
-  struct mb_heap *h = mb_heap_find(L);
-  FILE *f = ((luaL_Stream *)lua_touserdata(L, 1))->f;
-  if (f == stdout && !leader_of(h, L)) {
-    if (mb_stdout_buffer(L, 2, lua_gettop(L))) {
-      lua_settop(L, 1);
-      return 1;
-    }
-    if (mb_stdout_is_slow(f)) return write_on(L, LUA_OK, 0);
+/* The file, whose stream is f, and strings are on the stack. */
+static int write_strings(lua_State *L, FILE *f) {
+  struct mb_heap *h;
+  mb_pid leader;
+  if (f != stdout) return write_all(L, f);
+  h = mb_heap_find(L);
+  leader = leader_of(h, L);
+  if (leader) {
+    lua_concat(L, lua_gettop(L) - 1);
+    return lead(h, L, leader, 1); /* the file */
   }
-  return write_all(h, L);
+  if (mb_stdout_buffer(L, 2, lua_gettop(L))) {
+    lua_settop(L, 1);
+    return 1;
+  }
+  return mb_stdout_is_slow(f) ? write_on(L, LUA_OK, 0) : write_all(L, f);
 }
 
 /* file:write(...); upvalue 1 is the library's, which knows what to say of what is no open file. */
@@ -186,23 +183,30 @@ static int file_write(lua_State *L) {
   luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
   if (!stream || !stream->closef) return lua_tocfunction(L, lua_upvalueindex(1))(L);
   check_strings(L, 2);
-  return write_strings(L);
+  return write_strings(L, stream->f);
+}
+
+/* Push the default output; NULL, and nothing pushed: it is none that is open. */
+static const luaL_Stream *push_output(lua_State *L) {
+  struct mb_heap *h = mb_heap_here(L);
+  const luaL_Stream *stream;
+  mb_use_files(h, L);
+  mb_push_ref(h, L, MB_REF_OUTPUT_KEY);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  stream = lua_touserdata(L, -1); /* the library puts nothing but files there */
+  if (stream && stream->closef) return stream;
+  lua_pop(L, 1);
+  return NULL;
 }
 
 /* io.write(...); upvalue 1 as above. */
 static int io_write(lua_State *L) {
-  struct mb_heap *h = mb_heap_here(L);
-  luaL_Stream *stream;
+  const luaL_Stream *stream;
   check_strings(L, 1);
-  mb_use_files(h, L);
-  lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
-  stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
-  if (!stream || !stream->closef) {
-    lua_pop(L, 1);
-    return lua_tocfunction(L, lua_upvalueindex(1))(L);
-  }
+  stream = push_output(L);
+  if (!stream) return lua_tocfunction(L, lua_upvalueindex(1))(L);
   lua_insert(L, 1);
-  return write_strings(L);
+  return write_strings(L, stream->f);
 }
 
 /* file:flush(), file:setvbuf(...) and file:seek(...) of standard output: the library's function, upvalue 1, finds
@@ -228,13 +232,9 @@ static int file_settle(lua_State *L) {
 
 /* io.flush() */
 static int io_flush(lua_State *L) {
-  const luaL_Stream *stream;
-  int slow;
-  mb_use_files(mb_heap_here(L), L);
-  lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
-  stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
-  slow = stream && stream->closef && mb_stdout_is_slow(stream->f);
-  lua_pop(L, 1);
+  const luaL_Stream *stream = push_output(L);
+  int slow = stream && mb_stdout_is_slow(stream->f);
+  lua_settop(L, 0);
   return slow ? settle(L) : lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
@@ -244,6 +244,8 @@ void mb_open_output(struct mb_heap *h, lua_State *L) {
                         methods[] = {{"write", file_write}, {"flush", file_settle}, {"setvbuf", file_settle},
                                      {"seek", file_settle}, {NULL, NULL}};
   int top = lua_gettop(L);
+  lua_pushliteral(L, "_IO_output");
+  h->ref[MB_REF_OUTPUT_KEY] = luaL_ref(L, LUA_REGISTRYINDEX);
   mb_stand_in_all(h, L, "_G", base, MB_STAND_IN_BARE);
   mb_stand_in_all(h, L, "io", io, MB_STAND_IN_ORIGINAL);
   if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE && lua_getfield(L, -1, "__index") == LUA_TTABLE)

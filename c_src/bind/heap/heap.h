@@ -72,6 +72,7 @@ enum mb_heap_ref {
   MB_REF_RANDOMSEED,     /* the library's functions */
   MB_REF_COLLECTGARBAGE,
   MB_REF_STANDARD_FILES, /* {input, output} of processes that have set none */
+  MB_REF_OUTPUT_KEY,     /* under which the library keeps the default output: to look it up makes no string */
   MB_REF_COUNT
 };
 
@@ -174,11 +175,6 @@ struct mb_heap {
   int ref[MB_REF_COUNT];
 };
 
-/* The heap a C function of the binding belongs to, its first upvalue; for what works without the runtime, too. */
-static inline struct mb_heap *mb_any_heap_of(lua_State *L) {
-  return lua_touserdata(L, lua_upvalueindex(1));
-}
-
 /* Where the calling thread runs user code, and of which heap: what h->running says, found without asking Lua. */
 struct mb_here {
   lua_State *running; /* NULL: nowhere */
@@ -194,12 +190,21 @@ extern atomic_uint mb_heaps_closed;
 /* Raise that the runtime has ended. */
 void mb_heap_ended(lua_State *L);
 
+/* Whether the calling thread runs user code on L: the heap is mb_here.heap, and open. */
+static inline int mb_is_running_here(lua_State *L) {
+  return mb_here.running == L && mb_here.closed == atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed);
+}
+
+/* The heap a C function of the binding belongs to, its first upvalue; for what works without the runtime, too. */
+static inline struct mb_heap *mb_any_heap_of(lua_State *L) {
+  return mb_is_running_here(L) ? mb_here.heap : lua_touserdata(L, lua_upvalueindex(1));
+}
+
 /* The same for what needs the runtime: finalizers that run while the state closes hear that it has ended. */
 static inline struct mb_heap *mb_heap_of(lua_State *L) {
   struct mb_heap *h;
-  if (mb_here.running == L && mb_here.closed == atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed))
-    return mb_here.heap;
-  h = mb_any_heap_of(L);
+  if (mb_is_running_here(L)) return mb_here.heap;
+  h = lua_touserdata(L, lua_upvalueindex(1));
   if (!h->scheduler) mb_heap_ended(L);
   return h;
 }
@@ -237,9 +242,7 @@ void mb_heap_keep(lua_State *L);
 
 /* The heap of what runs on L, without a function's upvalue: NULL when the state has none. It may have been closed. */
 static inline struct mb_heap *mb_heap_here(lua_State *L) {
-  if (mb_here.running == L && mb_here.closed == atomic_load_explicit(&mb_heaps_closed, memory_order_relaxed))
-    return mb_here.heap;
-  return mb_heap_find(L);
+  return mb_is_running_here(L) ? mb_here.heap : mb_heap_find(L);
 }
 
 /* The coroutine of a process that has started. */
