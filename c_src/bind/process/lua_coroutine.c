@@ -37,8 +37,7 @@ static int before_arguments(const struct mb_heap *h, lua_State *co) {
 
 /* Resume co with the narg values on the top of L. The number of results, which are on the top then, or -1
  * with the error there. While co waits this function does not return; k goes on afterwards. */
-static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k, lua_KContext ctx) {
-  struct mb_heap *h = mb_any_heap_of(L);
+static int resume_through(struct mb_heap *h, lua_State *L, lua_State *co, int narg, lua_KFunction k, lua_KContext ctx) {
   lua_State *running = h->running;
   int yieldable = lua_isyieldable(L) && running == L, status, results, before;
   if (!lua_checkstack(co, narg)) {
@@ -73,19 +72,18 @@ static int resume_through(lua_State *L, lua_State *co, int narg, lua_KFunction k
 }
 
 /* As resume_through, for the user. */
-static int resume_anew(lua_State *L, lua_State *co, int narg, lua_KFunction k, lua_KContext ctx) {
-  if (!is_held(mb_any_heap_of(L), co)) return resume_through(L, co, narg, k, ctx);
+static int resume_anew(struct mb_heap *h, lua_State *L, lua_State *co, int narg, lua_KFunction k, lua_KContext ctx) {
+  if (!is_held(h, co)) return resume_through(h, L, co, narg, k, ctx);
   lua_pushliteral(L, "cannot resume non-suspended coroutine");
   return -1;
 }
 
 /* As resume_through, when what co waited for is over. */
-static int resume_again(lua_State *L, lua_State *co, lua_KFunction k, lua_KContext ctx) {
-  struct mb_heap *h = mb_any_heap_of(L);
+static int resume_again(struct mb_heap *h, lua_State *L, lua_State *co, lua_KFunction k, lua_KContext ctx) {
   struct mb_process *p = mb_running(h);
   release(h, co);
   if (p) mb_interrupt_resumed(h, p, co);
-  return resume_through(L, co, 0, k, ctx);
+  return resume_through(h, L, co, 0, k, ctx);
 }
 
 static lua_State *check_coroutine(lua_State *L) {
@@ -97,8 +95,7 @@ static lua_State *check_coroutine(lua_State *L) {
 static int close_thread(struct mb_heap *h, lua_State *L, lua_State *co);
 
 /* The results of a resume that began when mb_unwinding was `then`. */
-static int resumed(lua_State *L, int results, int then) {
-  struct mb_heap *h = mb_any_heap_of(L);
+static int resumed(struct mb_heap *h, lua_State *L, int results, int then) {
   if (results < 0 && mb_unwinding_since(h, then)) {
     (void)close_thread(h, L, lua_tothread(L, 1));
     return mb_pass_on(h, L);
@@ -110,14 +107,16 @@ static int resumed(lua_State *L, int results, int then) {
 }
 
 static int resume_on(lua_State *L, int status, lua_KContext then) {
+  struct mb_heap *h = mb_any_heap_of(L);
   (void)status;
-  return resumed(L, resume_again(L, lua_tothread(L, 1), resume_on, then), (int)then);
+  return resumed(h, L, resume_again(h, L, lua_tothread(L, 1), resume_on, then), (int)then);
 }
 
 static int co_resume(lua_State *L) {
+  struct mb_heap *h = mb_any_heap_of(L);
   lua_State *co = check_coroutine(L);
-  int then = mb_unwinding(mb_any_heap_of(L));
-  return resumed(L, resume_anew(L, co, lua_gettop(L) - 1, resume_on, then), then);
+  int then = mb_unwinding(h);
+  return resumed(h, L, resume_anew(h, L, co, lua_gettop(L) - 1, resume_on, then), then);
 }
 
 /* Close a suspended or failed coroutine; lua_resetthread's status. Lua lets nothing yield in its clean-up code. */
@@ -157,12 +156,12 @@ static int wrapped_on(lua_State *L, int status, lua_KContext ctx) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
   (void)status;
   (void)ctx;
-  return unwrapped(L, co, resume_again(L, co, wrapped_on, 0));
+  return unwrapped(L, co, resume_again(mb_any_heap_of(L), L, co, wrapped_on, 0));
 }
 
 static int wrapped(lua_State *L) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
-  return unwrapped(L, co, resume_anew(L, co, lua_gettop(L), wrapped_on, 0));
+  return unwrapped(L, co, resume_anew(mb_any_heap_of(L), L, co, lua_gettop(L), wrapped_on, 0));
 }
 
 /* Push a new coroutine. */
