@@ -300,6 +300,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->id = atomic_fetch_add_explicit(&h->publications->last_heap, 1, memory_order_relaxed) + 1;
   h->opens = mb_luv_opens;
   h->opened = mb_luv_opened;
+  h->resumes_due = mb_luv_resumes_due;
   h->push_handle = mb_object_push_id;
   h->handle_id = mb_handle_id;
   if (h->owner) take_luvs_loop(h, L);
@@ -314,6 +315,7 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   h->ref[MB_REF_FACTORIES] = new_table(L, NULL);
   h->ref[MB_REF_CODE] = new_table(L, "v");
   h->ref[MB_REF_HOOKS] = new_table(L, "k");
+  h->ref[MB_REF_RESUMES] = new_table(L, "k");
   h->ref[MB_REF_NAMED] = new_table(L, "k");
   h->ref[MB_REF_RESOLVED] = new_table(L, NULL);
   h->ref[MB_REF_KNOWN] = new_table(L, NULL);

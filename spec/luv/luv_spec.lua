@@ -143,6 +143,49 @@ describe("luv", function()
     assert.equal("directory", kind)
   end)
 
+  it("LUV-12 resumes a coroutine that has been cut before it has yielded, when it has", function()
+    local me = mb.self()
+    local function request(name, more)
+      coroutine.wrap(function()
+        local co = coroutine.running()
+        for i = 1, more do uv.fs_stat(".", function(_, stat) coroutine.resume(co, i, stat.type) end) end
+        local till = uv.hrtime() + 30000000
+        while uv.hrtime() < till do end
+        for _ = 1, more do mb.send(me, {name, coroutine.yield()}) end
+        mb.send(me, {name, "over"})
+      end)()
+    end
+    local other = mb.spawn(function() while true do mb.sleep(1) end end) -- so that what computes is cut
+    request("one", 1)
+    assert.same({"one", 1, "directory"}, {"one", helper.await{"one", mb.any, mb.any}})
+    helper.await{"one", "over"}
+    request("three", 3)
+    local seen = {}
+    for _ = 1, 3 do seen[(helper.await{"three", mb.any, "directory"})] = true end
+    assert.same({true, true, true}, seen)
+    helper.await{"three", "over"}
+    mb.Process.exit(other, "kill")
+  end)
+
+  it("LUV-12 forgets what would resume a coroutine that has died meanwhile", function()
+    local pid, ref = mb.spawn_monitor(function()
+      local co
+      co = coroutine.create(function()
+        uv.fs_stat(".", function() coroutine.resume(co) end)
+        mb.receive{ {"never"} }
+      end)
+      coroutine.resume(co)
+    end)
+    timer(20, function() mb.Process.exit(pid, "kill") end)
+    assert.equal("killed", (helper.await{"DOWN", ref, "process", pid, mb.any}))
+    local me = mb.self()
+    coroutine.wrap(function()
+      timer(1, function() mb.send(me, "still calls back") end)
+      coroutine.yield()
+    end)()
+    helper.await("still calls back")
+  end)
+
   it("LUV-01 calls back when a timer is due just as its process begins to wait", function()
     assert.equal("1000\n", (helper.run_script([[
       local mb, uv = require "moonbeam", require "luv"

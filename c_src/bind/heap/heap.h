@@ -71,6 +71,7 @@ enum mb_heap_ref {
   MB_REF_SHAPES,    /* shape -> metatable of matchers, see lua_match.c */
   MB_REF_RANDOMSEED,     /* the library's functions */
   MB_REF_COLLECTGARBAGE,
+  MB_REF_RESUMES,        /* coroutine -> what it is to be resumed with later, see lua_coroutine.c; weak */
   MB_REF_STANDARD_FILES, /* {input, output} of processes that have set none */
   MB_REF_OUTPUT_KEY,     /* under which the library keeps the default output: to look it up makes no string */
   MB_REF_COUNT
@@ -111,6 +112,8 @@ struct mb_heap {
   void (*push_handle)(struct mb_heap *h, lua_State *L, uint64_t id); /* push the object that a message calls so */
   uint64_t (*handle_id)(struct mb_heap *h, lua_State *L, int index); /* 0: the userdata at `index` cannot travel */
   void (*opened)(struct mb_heap *h, lua_State *L, lua_CFunction opener, int index);
+  void (*resumes_due)(struct mb_heap *h); /* io's: call what mb_coroutine_push_late pushes, soon */
+  int resumes; /* there may be some */
   struct mb_pool_thread *blocking; /* it runs what mb.blocking is given: see io/blocking.h; else NULL */
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */

@@ -9,8 +9,10 @@
 #include "heap/errors.h"
 #include "heap/hook.h"
 #include "heap/outside.h"
+#include "heap/heaps.h"
 #include "log/log.h"
 #include "process/current.h"
+#include "process/lua_coroutine.h"
 #include "process/wait.h"
 
 /* What luv.h of luv's says, as far as it is used. */
@@ -113,6 +115,52 @@ static int call_back(lua_State *L, int nargs, int nresults, int flags) {
   s->current = current;
   mb_outside_end(h, collector);
   return result;
+}
+
+/* Resuming late */
+
+struct late {
+  uv_timer_t timer;
+  struct mb_scheduler *scheduler;
+  uint32_t heap; /* its id: it may be closed by then */
+};
+
+static void on_late_closed(uv_handle_t *t) { free(t->data); }
+
+static int push_late(lua_State *L) {
+  int n = mb_coroutine_push_late(lua_touserdata(L, 1), L);
+  return n ? n + 1 : 0;
+}
+
+static void on_late(uv_timer_t *t) {
+  struct late *late = t->data;
+  const struct mb_heaps *all = late->scheduler->above;
+  struct mb_heap *h = all ? mb_heaps_find(all, late->heap) : NULL;
+  uv_close((uv_handle_t *)t, on_late_closed);
+  while (h && lua_checkstack(h->L, LUA_MINSTACK)) {
+    int top = lua_gettop(h->L);
+    lua_pushcfunction(h->L, push_late);
+    lua_pushlightuserdata(h->L, h);
+    if (lua_pcall(h->L, 1, LUA_MULTRET, 0) != LUA_OK || lua_gettop(h->L) == top) {
+      lua_settop(h->L, top);
+      break;
+    }
+    (void)call_back(h->L, lua_gettop(h->L) - top - 1, 0, 0);
+    lua_settop(h->L, top);
+  }
+}
+
+void mb_luv_resumes_due(struct mb_heap *h) {
+  struct late *late = malloc(sizeof *late);
+  if (!late || uv_timer_init(mb_loop(h->scheduler), &late->timer) != 0) {
+    free(late);
+    return; /* the next coroutine that yields asks again */
+  }
+  h->resumes = 0; /* it asks once */
+  late->timer.data = late;
+  late->scheduler = h->scheduler;
+  late->heap = h->id;
+  (void)uv_timer_start(&late->timer, on_late, 0, 0); /* does not fail with a callback */
 }
 
 /* run, stop and walk */

@@ -15,6 +15,9 @@ void mb_luv_opens(struct mb_heap *h, lua_State *L, lua_CFunction opener);
 /* It has been called, and its result is at `index`: put our run, stop and walk into luv's table. */
 void mb_luv_opened(struct mb_heap *h, lua_State *L, lua_CFunction opener, int index);
 
+/* Call what mb_coroutine_push_late pushes, as callbacks are called, when the loop runs next. */
+void mb_luv_resumes_due(struct mb_heap *h);
+
 /* The loop of a luv that has been loaded before the runtime, and the callbacks on it are this heap's from now on; NULL
  * when there is none. For a heap that is being opened, before its scheduler has a loop in use. */
 uv_loop_t *mb_luv_adopt(struct mb_heap *h, lua_State *L);

@@ -58,6 +58,7 @@ static int resume_through(struct mb_heap *h, lua_State *L, lua_State *co, int na
     hold(h, co);
     lua_yieldk(L, 0, ctx, k);
   }
+  if (h->resumes) h->resumes_due(h);
   if (status == LUA_OK || status == LUA_YIELD) {
     if (!lua_checkstack(L, results + 1)) {
       lua_pop(co, results);
@@ -71,8 +72,52 @@ static int resume_through(struct mb_heap *h, lua_State *L, lua_State *co, int na
   return -1;
 }
 
+/* A callback of the event loop has resumed co, whose process has been cut, or waits, before co has yielded: as plain Lua
+ * calls back after that, co is resumed after that with the narg values on the top of L (popped). Until then they are in
+ * the table of those, co -> {{n, values}, ...}. */
+static void put_off(struct mb_heap *h, lua_State *L, lua_State *co, int narg) {
+  int values = lua_gettop(L) - narg + 1;
+  luaL_checkstack(L, 8, NULL);
+  lua_createtable(L, narg + 1, 0);
+  lua_insert(L, values);
+  for (int i = narg; i >= 1; i--) lua_rawseti(L, values, i + 1);
+  lua_pushinteger(L, narg);
+  lua_rawseti(L, values, 1);
+  mb_push_ref(h, L, MB_REF_RESUMES);
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  if (lua_rawget(L, values + 1) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, values + 1);
+  }
+  lua_pushvalue(L, values);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_settop(L, values - 1);
+  h->resumes = 1;
+}
+
+/* Whether L runs a callback of the event loop, and none of its coroutines. */
+static int is_callback(const struct mb_heap *h, const lua_State *L) {
+  return L == h->L && h->heaps->calls_back == h && !h->scheduler->current;
+}
+
+/* Whether co has been left without having yielded: by a yield of the runtime's, or below the main chunk of a stock
+ * interpreter, which runs the others in place. */
+static int is_left(const struct mb_heap *h, lua_State *co) {
+  lua_Debug ar;
+  return is_held(h, co) || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar));
+}
+
 /* As resume_through, for the user. */
 static int resume_anew(struct mb_heap *h, lua_State *L, lua_State *co, int narg, lua_KFunction k, lua_KContext ctx) {
+  if (h->scheduler && is_callback(h, L) && is_left(h, co)) {
+    put_off(h, L, co, narg);
+    return 0;
+  }
   if (!is_held(h, co)) return resume_through(h, L, co, narg, k, ctx);
   lua_pushliteral(L, "cannot resume non-suspended coroutine");
   return -1;
@@ -84,6 +129,46 @@ static int resume_again(struct mb_heap *h, lua_State *L, lua_State *co, lua_KFun
   release(h, co);
   if (p) mb_interrupt_resumed(h, p, co);
   return resume_through(h, L, co, 0, k, ctx);
+}
+
+/* Its first argument is resumed by a callback that has come too early: see put_off. */
+static int resume_late(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  if (resume_anew(mb_any_heap_of(L), L, co, lua_gettop(L) - 1, NULL, 0) < 0) return lua_error(L);
+  return 0;
+}
+
+int mb_coroutine_push_late(struct mb_heap *h, lua_State *L) {
+  int top = lua_gettop(L), n;
+  h->resumes = 0;
+  mb_push_ref(h, L, MB_REF_RESUMES);
+  for (lua_pushnil(L); lua_next(L, top + 1); lua_settop(L, top + 2)) {
+    h->resumes = 1;
+    if (is_left(h, lua_tothread(L, top + 2))) continue;
+    lua_rawgeti(L, top + 3, 1); /* the oldest */
+    n = (int)lua_rawlen(L, top + 3);
+    for (int i = 1; i <= n; i++) {
+      lua_rawgeti(L, top + 3, i + 1);
+      lua_rawseti(L, top + 3, i);
+    }
+    if (n == 1) { /* the last one */
+      lua_pushvalue(L, top + 2);
+      lua_pushnil(L);
+      lua_rawset(L, top + 1);
+    }
+    lua_rawgeti(L, top + 4, 1);
+    n = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    luaL_checkstack(L, n + 4, NULL);
+    lua_pushlightuserdata(L, h);
+    lua_pushcclosure(L, resume_late, 1);
+    lua_pushvalue(L, top + 2);
+    for (int i = 1; i <= n; i++) lua_rawgeti(L, top + 4, i + 1);
+    for (int i = 0; i < 4; i++) lua_remove(L, top + 1);
+    return n + 1;
+  }
+  lua_settop(L, top);
+  return 0;
 }
 
 static lua_State *check_coroutine(lua_State *L) {

@@ -9,6 +9,11 @@
 /* Puts it into the standard library. */
 void mb_open_coroutine(struct mb_heap *h, lua_State *L);
 
+/* Callbacks of the event loop have resumed coroutines before these had yielded. If one of them has by now, push a function
+ * that resumes it, and its arguments: how many these are. 0: there is none. On the main thread; raises when memory is
+ * out. */
+int mb_coroutine_push_late(struct mb_heap *h, lua_State *L);
+
 /* The coroutine that L, which waits or runs, has resumed and is waiting for; NULL when it is none of ours. */
 lua_State *mb_resumed_by(lua_State *L);
 
