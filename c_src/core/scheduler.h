@@ -84,7 +84,7 @@ struct mb_scheduler {
   int closing;           /* processes whose clean-up code runs */
   int spin;              /* others have posted lately: spin for more before sleeping */
   int stay;              /* run on with nothing to do: never call it a deadlock */
-  atomic_int stop;       /* enum mb_stop: leave the loop as soon as possible. Set with mb_scheduler_stop, or by freeze.c */
+  atomic_int stop;       /* enum mb_stop: leave the loop as soon as possible. mb_scheduler_stop sets it, or freeze.c */
   int freeze_awaited;    /* freeze.c's, under its mutex */
   atomic_int noticed;    /* the upcall `notice` is due; set with mb_scheduler_notice */
   atomic_int parked;     /* enum mb_parking; see park.c */

@@ -72,9 +72,9 @@ static int resume_through(struct mb_heap *h, lua_State *L, lua_State *co, int na
   return -1;
 }
 
-/* A callback of the event loop has resumed co, whose process has been cut, or waits, before co has yielded: as plain Lua
- * calls back after that, co is resumed after that with the narg values on the top of L (popped). Until then they are in
- * the table of those, co -> {{n, values}, ...}. */
+/* A callback of the event loop has resumed co, whose process has been cut, or waits, before co has yielded. Plain Lua
+ * calls back after that, so co is resumed after that, with the narg values on the top of L (popped). Until then they are
+ * in the table of those, co -> {{n, values}, ...}. */
 static void put_off(struct mb_heap *h, lua_State *L, lua_State *co, int narg) {
   int values = lua_gettop(L) - narg + 1;
   luaL_checkstack(L, 8, NULL);
