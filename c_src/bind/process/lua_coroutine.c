@@ -134,6 +134,7 @@ static int resume_again(struct mb_heap *h, lua_State *L, lua_State *co, lua_KFun
 /* Its first argument is resumed by a callback that has come too early: see put_off. */
 static int resume_late(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
+  if (lua_status(co) != LUA_YIELD) return 0; /* it has ended meanwhile, which a resume that nobody asks does not tell */
   if (resume_anew(mb_any_heap_of(L), L, co, lua_gettop(L) - 1, NULL, 0) < 0) return lua_error(L);
   return 0;
 }
