@@ -186,6 +186,36 @@ describe("luv", function()
     helper.await("still calls back")
   end)
 
+  it("LUV-12 says nothing of a coroutine that has died before it could be resumed late", function()
+    assert.equal("end\n", (helper.run_script([[
+      local mb, uv = require "moonbeam", require "luv"
+      mb.import()
+      local me = self()
+      local pid, ref = spawn_monitor(function()
+        coroutine.resume(coroutine.create(function()
+          local co, t = coroutine.running(), uv.new_timer()
+          t:start(1, 0, function()
+            t:close()
+            coroutine.resume(co)
+            send(me, "resumed")
+          end)
+          receive{ {"never"} }
+        end))
+      end)
+      receive{ {"resumed"} }
+      Process.exit(pid, "kill")
+      receive{ {{"DOWN", ref, "process", pid, any}} }
+      coroutine.wrap(function() coroutine.yield() end)()
+      local t = uv.new_timer() -- is called after what is due by now
+      t:start(5, 0, function()
+        t:close()
+        send(me, "later")
+      end)
+      receive{ {"later"} }
+      print("end")
+    ]], "2>&1", "MOONBEAM_SCHEDULERS=1")))
+  end)
+
   it("LUV-01 calls back when a timer is due just as its process begins to wait", function()
     assert.equal("1000\n", (helper.run_script([[
       local mb, uv = require "moonbeam", require "luv"
