@@ -14,6 +14,7 @@
 #include "process/wait.h"
 
 enum { LONG_MAILBOX = 8 }; /* a shorter one is scanned sooner than the clauses are examined */
+enum { SHORT_REASON = 64 }; /* bytes; a DOWN or EXIT with it is made sooner than the clauses are asked */
 
 static int timeout(lua_State *L) {
   lua_pushnil(L);
@@ -108,6 +109,19 @@ static int select_timeout(struct mb_heap *h, lua_State *L, struct mb_process *p)
   return mb_worked(h, L, p, MB_COST_MESSAGE, mb_selected(L, base, is_body ? base : 0));
 }
 
+/* Whether no clause can match the signal, as far as can be seen without making a message of it. Of the last one in the
+ * mailbox that may well be what is waited for. Stack: clauses, their shape. */
+static int cannot_match(struct mb_heap *h, lua_State *L, lua_Integer shape, const struct mb_signal *s) {
+  int none = 1;
+  if (!s->next && (s->kind == MB_DOWN || s->kind == MB_EXITED) && s->reason->size <= SHORT_REASON) return 0;
+  for (lua_Integer i = 1; i <= shape / MB_SHAPE_ONE && none; i++) {
+    mb_push_clause(h, L, i);
+    none = mb_cannot_match(h, L, 4, s);
+    lua_settop(L, 2);
+  }
+  return none;
+}
+
 static int select_on(lua_State *L, int status, lua_KContext deadline);
 
 /* Stack: clauses, their shape. */
@@ -123,13 +137,7 @@ static int select_or_wait(struct mb_heap *h, lua_State *L, struct mb_process *p,
     }
     while (p->mailbox.scan) {
       struct mb_signal *s = p->mailbox.scan;
-      int possible = 0;
-      for (lua_Integer i = 1; i <= shape / MB_SHAPE_ONE && !possible; i++) {
-        mb_push_clause(h, L, i);
-        possible = !mb_cannot_match(h, L, 4, s);
-        lua_settop(L, 2);
-      }
-      if (possible) {
+      if (!cannot_match(h, L, shape, s)) {
         int made = mb_message_push(h, L, p, s, MB_FORM_MESSAGE);
         int results = made > 0 ? mb_try_clauses(h, L, shape, 3, 0) : 0;
         if (results) {

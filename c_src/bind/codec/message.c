@@ -51,6 +51,30 @@ static int push_reply(struct mb_heap *h, lua_State *L, const struct mb_signal *s
   return 1;
 }
 
+/* {"DOWN", ref, "process", pid or {name, node}, reason} */
+static int push_down(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum mb_making how) {
+  int down;
+  lua_createtable(L, 5, 0);
+  down = lua_gettop(L);
+  lua_pushliteral(L, "DOWN");
+  lua_rawseti(L, down, 1);
+  mb_push_id(L, s->ref);
+  lua_rawseti(L, down, 2);
+  lua_pushliteral(L, "process");
+  lua_rawseti(L, down, 3);
+  if (s->size) {
+    lua_pushlstring(L, (const char *)s->data, s->size);
+    lua_pushstring(L, mb_node_name(h->runtime));
+    sequence(L, 2);
+  } else {
+    mb_push_id(L, s->from);
+  }
+  lua_rawseti(L, down, 4);
+  if (push_reason(h, L, s, how) < 0) return MB_UNMADE;
+  lua_rawseti(L, down, 5);
+  return 1;
+}
+
 static int push_message(struct mb_heap *h, lua_State *L, const struct mb_signal *s, enum mb_making how) {
   if (s->kind != MB_MESSAGE) luaL_checkstack(L, 10, NULL);
   switch ((enum mb_signal_kind)s->kind) {
@@ -74,20 +98,7 @@ static int push_message(struct mb_heap *h, lua_State *L, const struct mb_signal 
       if (push_reason(h, L, s, how) < 0) return MB_UNMADE;
       sequence(L, 3);
       return 1;
-    case MB_DOWN:
-      lua_pushliteral(L, "DOWN");
-      mb_push_id(L, s->ref);
-      lua_pushliteral(L, "process");
-      if (s->size) {
-        lua_pushlstring(L, (const char *)s->data, s->size);
-        lua_pushstring(L, mb_node_name(h->runtime));
-        sequence(L, 2);
-      } else {
-        mb_push_id(L, s->from);
-      }
-      if (push_reason(h, L, s, how) < 0) return MB_UNMADE;
-      sequence(L, 5);
-      return 1;
+    case MB_DOWN: return push_down(h, L, s, how);
     default:
       return push_payload(h, L, s, how);
   }
@@ -140,6 +151,10 @@ static void note(struct mb_heap *h, const struct mb_reason *r) {
 
 int mb_push_reason_loaded(struct mb_heap *h, lua_State *L, const struct mb_reason *r) {
   note(h, r);
+  if (r->kind == MB_REASON_NORMAL) {
+    lua_pushliteral(L, "normal");
+    return 1;
+  }
   if (mb_decode_loaded(h, L, r->data) <= 0) return 0;
   mb_dress_reason(h, L);
   return 1;

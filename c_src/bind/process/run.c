@@ -90,7 +90,7 @@ static int start(struct mb_heap *h, struct mb_process *p) {
     mb_process_exit(h->scheduler, p, h->no_memory);
   }
   p->start = NULL;
-  mb_signal_free(first);
+  mb_signal_give(h->scheduler, first);
   if (p->state == MB_EXITING) return 0;
   if (status == LUA_OK) return 1;
   mb_crash(h, p, co);
