@@ -6,14 +6,25 @@ local random = math.random
 local names = {"x", "y"}
 local kinds = {"string", "number", "boolean", "table"}
 
+local long = ("long"):rep(20)
+
 local function scalar()
-  return ({1, 2, "a", "b", true, false, 1.5})[random(7)]
+  return ({1, 2, "a", "b", true, false, 1.5, 1.0, long, ("long"):rep(20)})[random(10)]
+end
+
+-- A table of the items in one of the places where Lua keeps such: with room for just them, for more, or among the fields.
+local function table_of(items)
+  local place, t = random(3), {}
+  if place == 1 then return {table.unpack(items)} end
+  for i = place == 2 and 1 or #items, place == 2 and #items or 1, place == 2 and 1 or -1 do t[i] = items[i] end
+  return t
 end
 
 local function value(depth)
   if depth == 0 or random(3) == 1 then return scalar() end
-  local t = {}
-  for i = 1, random(0, 3) do t[i] = value(depth - 1) end
+  local items = {}
+  for i = 1, random(0, 3) do items[i] = value(depth - 1) end
+  local t = table_of(items)
   for _, name in ipairs(names) do
     if random(4) == 1 then t[name] = value(depth - 1) end
   end
@@ -67,9 +78,10 @@ local function build(m)
     return mb.one_of(table.unpack(list))
   end
   if kind ~= "table" then return mb[kind] end
-  local t = {}
-  for i, item in ipairs(m.items) do t[i] = build(item) end
-  if m.rest then t[#t + 1] = mb.rest end
+  local items = {}
+  for i, item in ipairs(m.items) do items[i] = build(item) end
+  if m.rest then items[#items + 1] = mb.rest end
+  local t = table_of(items)
   for name, field in pairs(m.fields) do t[name] = build(field) end
   return t
 end

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "heap/table_layout.h"
 #include "process/wait.h"
 
 const char mb_shape_key = 0;
@@ -53,8 +54,28 @@ static int is_clause(lua_State *L, int *flags) {
   return has_pattern;
 }
 
+/* How many clauses {pattern, [function]} the table at index 1 holds, and nothing else; 0: that cannot be told in one
+ * look. */
+static int count_plain(lua_State *L) {
+  const struct mb_table *clauses = lua_topointer(L, 1);
+  size_t count = mb_table_items(clauses);
+  if (mb_table_has_fields(clauses) || count > clauses->item_limit) return 0;
+  for (size_t i = 0; i < count; i++) {
+    const struct mb_table *clause;
+    size_t items;
+    if ((clauses->items[i].type & MB_TYPE_BITS) != LUA_TTABLE) return 0;
+    clause = clauses->items[i].value.object;
+    items = mb_table_items(clause);
+    if (mb_table_has_fields(clause) || items < 1 || items > 2 || items > clause->item_limit) return 0;
+    if ((clause->items[0].type & MB_TYPE_BITS) == LUA_TNIL) return 0;
+    if (items == 2 && (clause->items[1].type & MB_TYPE_BITS) != LUA_TFUNCTION) return 0;
+  }
+  return (int)count;
+}
+
 lua_Integer mb_check_clauses(struct mb_heap *h, lua_State *L, const struct mb_clauses_of *of) {
   int count = 0, flags = 0, top = lua_gettop(L);
+  if (mb_table_layout_known(L) && (count = count_plain(L))) return (lua_Integer)count * MB_SHAPE_ONE;
   luaL_checkstack(L, 10, NULL);
   lua_pushnil(L);
   while (lua_next(L, 1)) {

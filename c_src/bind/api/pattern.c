@@ -6,11 +6,13 @@
 #include "codec/codec.h"
 #include "heap/closing.h"
 #include "heap/errors.h"
+#include "heap/table_layout.h"
 
 enum { NEST = 150, FEW_NAMES = 16 };
 enum { MOST_COUNTED = 1000000 }; /* as many values as a stack of Lua's has */
 /* One table's match needs MOST_SLOTS of the stack beside the captures of so many items. */
 enum { MOST_SLOTS = 16, FEW_ITEMS = 8 };
+enum { UNTOLD = -1 }; /* neither 0 nor 1: the values have to be looked into */
 
 static const char *const texts[] = {"any",        "is.string", "is.number", "is.integer",
                                     "is.boolean", "is.table",  "is.func",   "is.pid", "is.ref",
@@ -93,10 +95,12 @@ static int list_names(lua_State *L, int pattern, lua_Integer items, struct name 
 }
 
 /* The pattern that a light userdatum is, or -1. */
-static int pattern_of(lua_State *L, int index) {
-  uint64_t v = (uint64_t)(uintptr_t)lua_touserdata(L, index);
-  return mb_pattern_text(v) ? (int)(v >> 3) : -1;
+static inline int pattern_in(const void *light) {
+  uint64_t v = (uint64_t)(uintptr_t)light;
+  return (v & MB_TAG_MASK) == MB_TAG_PATTERN && (v >> 3) < MB_PATTERN_COUNT ? (int)(v >> 3) : -1;
 }
+
+static int pattern_of(lua_State *L, int index) { return pattern_in(lua_touserdata(L, index)); }
 
 /* Whether the value there is that pattern. */
 static int is_pattern(lua_State *L, int index, enum mb_pattern p) {
@@ -261,8 +265,46 @@ static int match_item(struct mb_heap *h, lua_State *L, int pattern, int value, i
   return 1;
 }
 
+/* Match item i of the tables where they keep it, if that can be told in one look. */
+static inline int match_kept(lua_State *L, const struct mb_table *patterns, const struct mb_table *values, int value,
+                             lua_Integer i) {
+  const struct mb_table_item *p = mb_table_item(patterns, i), *v = mb_table_item(values, i);
+  if (!p || !v) return UNTOLD;
+  switch (p->type) {
+    case MB_TYPE_LIGHT: {
+      int which = pattern_in(p->value.object);
+      if (which < 0) return v->type == MB_TYPE_LIGHT && v->value.object == p->value.object;
+      if (which == MB_IGNORE) return 1;
+      if (which == MB_REST) return UNTOLD;
+      lua_rawgeti(L, value, i);
+      return is_of(L, (enum mb_pattern)which, -1);
+    }
+    case MB_TYPE_SHORT_STRING: return v->type == MB_TYPE_SHORT_STRING && v->value.object == p->value.object;
+    case MB_TYPE_INTEGER:
+      return v->type == MB_TYPE_INTEGER ? v->value.integer == p->value.integer : UNTOLD; /* 1.0 equals 1 */
+    case MB_TYPE_FALSE: case MB_TYPE_TRUE: return v->type == p->type;
+    default: return UNTOLD;
+  }
+}
+
+/* Match the items 1 to `items` of two tables, and the fields. 0 leaves more on the stack. */
+static int match_items(struct mb_heap *h, lua_State *L, int pattern, int value, int depth, lua_Integer items) {
+  int known = mb_table_layout_known(L);
+  /* They are on the stack, and what they point to is looked up again for each item: code of the user's may run. */
+  const struct mb_table *patterns = lua_topointer(L, pattern), *values = lua_topointer(L, value);
+  for (lua_Integer i = 1; i <= items; i++) {
+    int matches;
+    if (i % FEW_ITEMS == 0) luaL_checkstack(L, MOST_SLOTS, "pattern");
+    matches = known ? match_kept(L, patterns, values, value, i) : UNTOLD;
+    if (matches == UNTOLD) matches = match_item(h, L, pattern, value, depth, i);
+    if (!matches) return 0;
+  }
+  if (known && !mb_table_has_fields(patterns) && mb_table_items(patterns) == (size_t)items) return 1;
+  return match_fields(h, L, pattern, value, depth, items);
+}
+
 static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int depth) {
-  int top = lua_gettop(L), type = lua_type(L, pattern), matches = 1;
+  int top = lua_gettop(L), type = lua_type(L, pattern), matches;
   lua_Integer items;
   if (type != LUA_TTABLE) {
     int which = type == LUA_TLIGHTUSERDATA ? pattern_of(L, pattern) : -1;
@@ -284,11 +326,7 @@ static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int de
   if (!lua_istable(L, value)) return 0;
   items = (lua_Integer)lua_rawlen(L, pattern);
   if (items != (lua_Integer)lua_rawlen(L, value) && !fits(L, pattern, value, items)) return 0;
-  for (lua_Integer i = 1; i <= items && matches; i++) {
-    if (i % FEW_ITEMS == 0) luaL_checkstack(L, MOST_SLOTS, "pattern");
-    matches = match_item(h, L, pattern, value, depth, i);
-  }
-  matches = matches && match_fields(h, L, pattern, value, depth, items);
+  matches = match_items(h, L, pattern, value, depth, items);
   if (!matches) lua_settop(L, top);
   return matches;
 }

@@ -2,14 +2,16 @@
 
 atomic_int mb_table_layout;
 
-/* Whether the table at `index`, {10, 20.5, false, true, nil} with `metatable`, is where it is thought to be. */
-static int items_fit(lua_State *L, int index, const void *metatable) {
+/* Whether the table at `index`, {10, 20.5, false, true, name, light userdata, nil} with `metatable`, is where it is
+ * thought to be. */
+static int items_fit(lua_State *L, int index, const void *metatable, const void *name, const void *light) {
   const struct mb_table *t = lua_topointer(L, index);
   const struct mb_table_item *i = t->items;
-  return t->metatable == metatable && !mb_table_has_fields(t) && mb_table_items(t) == 5 &&
+  return t->metatable == metatable && !mb_table_has_fields(t) && mb_table_items(t) == 7 &&
          i[0].type == MB_TYPE_INTEGER && i[0].value.integer == 10 && i[1].type == MB_TYPE_FLOAT &&
          i[1].value.number == 20.5 && i[2].type == MB_TYPE_FALSE && i[3].type == MB_TYPE_TRUE &&
-         (i[4].type & MB_TYPE_BITS) == LUA_TNIL;
+         i[4].type == MB_TYPE_SHORT_STRING && i[4].value.object == name && i[5].type == MB_TYPE_LIGHT &&
+         i[5].value.object == light && (i[6].type & MB_TYPE_BITS) == LUA_TNIL;
 }
 
 /* The same for its only field, name = true. */
@@ -20,8 +22,10 @@ static int field_fits(lua_State *L, int index, const void *name) {
 }
 
 static int try_out(lua_State *L) {
+  static char light;
+  const void *name;
   int top = lua_gettop(L), ok;
-  lua_createtable(L, 5, 0);
+  lua_createtable(L, 7, 0);
   lua_createtable(L, 0, 0);
   lua_pushvalue(L, -1);
   lua_setmetatable(L, top + 1);
@@ -33,11 +37,14 @@ static int try_out(lua_State *L) {
     lua_pushboolean(L, i);
     lua_rawseti(L, top + 1, 3 + i);
   }
-  ok = items_fit(L, top + 1, lua_topointer(L, top + 2));
+  lua_pushliteral(L, "name");
+  name = lua_topointer(L, -1);
+  lua_rawseti(L, top + 1, 5);
+  lua_pushlightuserdata(L, &light);
+  lua_rawseti(L, top + 1, 6);
+  ok = items_fit(L, top + 1, lua_topointer(L, top + 2), name, &light);
   if (ok) {
-    const void *name;
     lua_pushliteral(L, "name");
-    name = lua_topointer(L, -1);
     lua_pushboolean(L, 1);
     lua_rawset(L, top + 1);
     ok = field_fits(L, top + 1, name);

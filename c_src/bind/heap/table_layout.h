@@ -40,8 +40,10 @@ enum {
   MB_TYPE_BITS = 0x0f,     /* of a type: what lua_type gives */
   MB_TYPE_FALSE = 0x01,    /* whole types */
   MB_TYPE_TRUE = 0x11,
+  MB_TYPE_LIGHT = 0x02,
   MB_TYPE_INTEGER = 0x03,
-  MB_TYPE_FLOAT = 0x13
+  MB_TYPE_FLOAT = 0x13,
+  MB_TYPE_SHORT_STRING = 0x44 /* the same string is the same object */
 };
 
 /* The number of items there is room for, at the keys 1 to that, nil or not. */
@@ -54,6 +56,11 @@ static inline size_t mb_table_items(const struct mb_table *t) {
 
 /* Whether there may be anything at other keys. */
 static inline int mb_table_has_fields(const struct mb_table *t) { return t->last_free != NULL; }
+
+/* Item i where it is kept; NULL: the API has to be asked for it. */
+static inline const struct mb_table_item *mb_table_item(const struct mb_table *t, lua_Integer i) {
+  return (lua_Unsigned)i - 1 < t->item_limit ? &t->items[i - 1] : NULL;
+}
 
 enum mb_layout { MB_LAYOUT_UNTRIED, MB_LAYOUT_OTHER, MB_LAYOUT_KNOWN };
 extern atomic_int mb_table_layout; /* relaxed: whoever tries comes to the same result */
