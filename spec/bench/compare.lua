@@ -3,6 +3,9 @@
 --
 --    lua5.4 spec/bench/compare.lua [rounds = 5] [interpreter = build/release/bin/moonbeam] [directory]
 --
+-- With SKYNET in the environment, the directory of a built checkout of github.com/cloudwu/skynet, that does its part,
+-- too, with one thread and with two.
+--
 -- With a directory, results.json there has each figure, and results.svg the ratios as a plot. What stands under 1/10 and
 -- 1/100 is measured with a tenth and a hundredth of each row's size: where it is much less, cost grows with size.
 package.path = arg[0]:match("^(.-)[^/]*$") .. "?.lua;" .. package.path
@@ -31,6 +34,13 @@ local sides = {
   {"lua_coroutines", "lua5.4", "lua5.4 " .. here .. "coroutines.lua"},
   {"lua_plain", nil, "lua5.4 " .. here .. "plain.lua"},
 }
+
+if os.getenv "SKYNET" then
+  assert(os.execute 'test -x "$SKYNET/skynet"', "SKYNET: no program skynet in that directory: run make linux there")
+  local command = 'SKYNET_THREADS=%d "$SKYNET/skynet" ' .. here .. "skynet/config"
+  table.insert(sides, {"skynet", "skynet", command:format(1)})
+  table.insert(sides, {"skynet_2", "skynet 2", command:format(2)})
+end
 
 local function run(side)
   local pipe = assert(io.popen(side[3]))
@@ -78,7 +88,8 @@ local function number(value)
   return not value and "" or value < 100 and ("%.1f"):format(value) or ("%.0f"):format(value)
 end
 
-local columns = {"moonbeam_2", "moonbeam_hundredth", "moonbeam_tenth", "elixir", "elixir_2", "lua_coroutines"}
+local columns = {"moonbeam_2", "moonbeam_hundredth", "moonbeam_tenth", "elixir", "elixir_2", "lua_coroutines", "skynet",
+  "skynet_2"}
 local head = {("%-20s %9s %19s"):format("row", "moonbeam", "least - most")}
 for _, side in ipairs(columns) do
   if by_name[side] then table.insert(head, ("%9s"):format(by_name[side][2])) end
