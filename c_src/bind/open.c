@@ -370,6 +370,7 @@ int luaopen_moonbeam_core(lua_State *L) {
   lua_newtable(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &core_key);
+  mb_open_share(h, L);
   mb_open_value(h, L);
   mb_open_kernel(h, L);
   mb_open_receive(h, L);

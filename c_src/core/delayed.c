@@ -213,6 +213,7 @@ static struct mb_signal *copy(struct mb_scheduler *s, const struct mb_signal *si
   if (!c) return NULL;
   c->from = signal->from;
   c->ref = signal->ref;
+  if (signal->reason) c->reason = mb_reason_retain(signal->reason);
   memcpy(c->data, signal->data, signal->size);
   return c;
 }

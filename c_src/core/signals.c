@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "scheduler.h"
+#include "block.h"
 
 /* The pool: payload of its signals in bytes, and how many are kept. The sanitizers shall see each end. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -18,6 +19,7 @@ struct mb_reason *mb_reason_new(enum mb_reason_kind kind, const void *data, uint
   atomic_init(&r->references, 1);
   r->kind = (uint8_t)kind;
   r->reported = 0;
+  r->holds = NULL;
   r->size = size;
   if (size) memcpy(r->data, data, size);
   return r;
@@ -31,7 +33,9 @@ struct mb_reason *mb_reason_retain(struct mb_reason *r) {
 
 void mb_reason_release(struct mb_reason *r) {
   /* acq_rel: the last release must see every other holder's use of the data as done */
-  if (r && atomic_fetch_sub_explicit(&r->references, 1, memory_order_acq_rel) == 1) free(r);
+  if (!r || atomic_fetch_sub_explicit(&r->references, 1, memory_order_acq_rel) != 1) return;
+  mb_block_release(r->holds);
+  free(r);
 }
 
 static void begin(struct mb_signal *s, enum mb_signal_kind kind, uint32_t size, int pooled) {
@@ -72,6 +76,7 @@ void mb_signal_give(struct mb_scheduler *s, struct mb_signal *signal) {
     return;
   }
   mb_reason_release(signal->reason);
+  signal->reason = NULL; /* the pool's end frees what is in it */
   signal->next = s->pool;
   s->pool = signal;
   s->pool_count++;

@@ -12,6 +12,7 @@
 #include "pid.h"
 
 struct mb_scheduler;
+struct mb_block;
 
 enum mb_signal_kind {
   /* Those that end up in a mailbox. */
@@ -39,6 +40,8 @@ enum mb_reason_kind { MB_REASON_OTHER, MB_REASON_NORMAL, MB_REASON_KILL };
 
 struct mb_reason {
   atomic_uint references;
+  struct mb_block *holds; /* owned reference: what the data refer to outside of them; NULL: nothing. Set before others see
+                             it */
   uint32_t size;
   uint8_t kind; /* enum mb_reason_kind: the two that the rules of exits treat apart */
   uint8_t reported; /* whoever died of it first has told the log. Set before others see it */
@@ -56,7 +59,8 @@ struct mb_signal {
   struct mb_signal *same; /* of mailboxes that have `answers`, see answers.h */
   mb_pid from;
   mb_ref ref;
-  struct mb_reason *reason; /* owned reference, or NULL */
+  struct mb_reason *reason; /* owned reference, or NULL. With what has payload: an empty one that holds what that
+                               refers to */
   uint32_t size;            /* bytes of data */
   uint8_t kind;             /* enum mb_signal_kind */
   uint8_t pooled;           /* of the one size that schedulers keep for the next */

@@ -398,6 +398,27 @@ mb.name = core.name
 -- assert(getmetatable(point) == Point and point:sum() == 5)
 function mb.class(name, class) return require("moonbeam.internal.classes").class(name, class) end
 
+--- A value whose copies cost nothing, however large it is: configuration, dictionaries, routing tables, which many
+-- processes read and nobody changes. See Erlang's `persistent_term`, which is one for all and by name.
+--
+-- A table becomes one block of memory outside of all processes, shared with its parts and cycles, which goes when nobody
+-- has any of it any more. What stands for it, and for each table in it, is a userdata: read it by index, with `#`,
+-- `ipairs`, `pairs` (which Lua's `next` does not), `table.unpack` and `table.concat`; in patterns it is a table. Sent to
+-- any process, given to one that is spawned, kept in another shared value, it is the same one, and reading it takes about
+-- ten times as long as a table. To change it raises.
+--
+-- In a log entry it is a text; what is kept in a `Registry` or by `Config.put` stays as long as the program.
+-- @function share
+-- @param value table of nil, booleans, numbers, strings, pids, references, shared values and such tables, without
+-- metatables; all but tables are given back as they are. Raises when there is anything else in it, naming the place
+-- @return the shared value
+-- @usage
+-- local mb = require "moonbeam"
+-- local routes = mb.share{["/"] = {name = "home"}, ["/help"] = {name = "help"}}
+-- local task = mb.Task.async(function() return routes["/help"].name, #routes end)
+-- assert(mb.Task.await(task) == "help")
+mb.share = core.share
+
 --- How many ms a slice may last before it is reported. In a C function, or a callback of one (of sort, of gsub), a
 -- process cannot give way, and the others of its scheduler wait. Each place is reported once, as a warning with the Lua
 -- stack. 50 at first (0 under `MOONBEAM_PREEMPT=n` and `off`), or the environment's MOONBEAM_LONG_SCHEDULE; 0

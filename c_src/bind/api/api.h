@@ -21,6 +21,7 @@ void mb_open_later(struct mb_heap *h, lua_State *L);
 void mb_open_request(struct mb_heap *h, lua_State *L);
 void mb_open_registry(struct mb_heap *h, lua_State *L);
 void mb_open_setting(struct mb_heap *h, lua_State *L);
+void mb_open_share(struct mb_heap *h, lua_State *L);
 void mb_open_value(struct mb_heap *h, lua_State *L);
 void mb_open_log(struct mb_heap *h, lua_State *L);
 void mb_open_log_handler(struct mb_heap *h, lua_State *L);

@@ -22,7 +22,10 @@ static struct mb_record *encode_entry(struct mb_heap *h, lua_State *L, int at, e
                                      const char *doing, const char *place) {
   const struct mb_buffer *out;
   struct mb_record *e;
-  mb_encode(h, L, at, 1, doing, &out);
+  if (kind == MB_EVENT_HANDLER)
+    mb_encode(h, L, at, 1, doing, &out);
+  else
+    mb_encode_told(h, L, at, 1, doing, &out);
   e = mb_record_report(kind, out->size, place, place ? strlen(place) : 0);
   if (!e) mb_no_memory(L);
   memcpy(e->bytes, out->bytes, out->size);

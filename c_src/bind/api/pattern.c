@@ -6,6 +6,7 @@
 #include "codec/codec.h"
 #include "heap/closing.h"
 #include "heap/errors.h"
+#include "heap/shared.h"
 #include "heap/table_layout.h"
 
 enum { NEST = 150, FEW_NAMES = 16 };
@@ -26,13 +27,37 @@ void mb_push_pattern(lua_State *L, enum mb_pattern p) {
   mb_push_id(L, (uint64_t)p << 3 | MB_TAG_PATTERN);
 }
 
-static int is_of(lua_State *L, enum mb_pattern p, int value) {
+/* What is matched like a table is one, or a shared one. */
+
+static int is_table(struct mb_heap *h, lua_State *L, int value) {
+  return lua_istable(L, value) || mb_shared_at(h, L, value);
+}
+
+static lua_Integer length(struct mb_heap *h, lua_State *L, int value) {
+  return lua_istable(L, value) ? (lua_Integer)lua_rawlen(L, value) : mb_shared_length(mb_shared_at(h, L, value));
+}
+
+/* Push item i of the table. Returns its type. */
+static int push_item(struct mb_heap *h, lua_State *L, int value, lua_Integer i) {
+  return lua_istable(L, value) ? lua_rawgeti(L, value, i) : mb_shared_geti(h, L, mb_shared_at(h, L, value), i);
+}
+
+/* Replace the key on the top of the stack by what the table has there. Returns its type. */
+static int get_field(struct mb_heap *h, lua_State *L, int value) {
+  int type;
+  if (lua_istable(L, value)) return lua_rawget(L, value);
+  type = mb_shared_get(h, L, mb_shared_at(h, L, value), -1);
+  lua_remove(L, -2);
+  return type;
+}
+
+static int is_of(struct mb_heap *h, lua_State *L, enum mb_pattern p, int value) {
   switch (p) {
     case MB_IS_STRING: return lua_type(L, value) == LUA_TSTRING;
     case MB_IS_NUMBER: return lua_type(L, value) == LUA_TNUMBER;
     case MB_IS_INTEGER: return lua_isinteger(L, value);
     case MB_IS_BOOLEAN: return lua_isboolean(L, value);
-    case MB_IS_TABLE: return lua_istable(L, value);
+    case MB_IS_TABLE: return is_table(h, L, value);
     case MB_IS_FUNC: return lua_isfunction(L, value);
     case MB_IS_PID: return mb_to_pid(L, value) != 0;
     case MB_IS_REF: return mb_to_ref(L, value) != 0;
@@ -123,7 +148,7 @@ static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value,
     lua_pushvalue(L, at + 1);
     lua_rawget(L, pattern);
     lua_insert(L, at + 1);
-    if (lua_rawget(L, value) == LUA_TNIL && !is_pattern(L, at + 1, MB_MAYBE)) return 0;
+    if (get_field(h, L, value) == LUA_TNIL && !is_pattern(L, at + 1, MB_MAYBE)) return 0;
     if (!match(h, L, at + 1, at + 2, depth + 1)) return 0;
     lua_remove(L, at + 1);
     lua_remove(L, at + 1);
@@ -135,7 +160,7 @@ static int match_fields(struct mb_heap *h, lua_State *L, int pattern, int value,
       int at = lua_gettop(L);
       if (lua_type(L, at - 1) != LUA_TSTRING && !is_item(L, at - 1, items)) {
         lua_pushvalue(L, at - 1);
-        if (lua_rawget(L, value) == LUA_TNIL && !is_pattern(L, at, MB_MAYBE)) return 0;
+        if (get_field(h, L, value) == LUA_TNIL && !is_pattern(L, at, MB_MAYBE)) return 0;
         if (!match(h, L, at, at + 1, depth + 1)) return 0;
         lua_remove(L, at + 1);
         lua_remove(L, at); /* captures stand below the key now: put the key on top */
@@ -180,10 +205,10 @@ static int match_one_of(struct mb_heap *h, lua_State *L, int pattern, int value,
 }
 
 /* How many items a table has: those it says it has by a field n, where nils are at the end. */
-static lua_Integer count_items(lua_State *L, int table) {
-  lua_Integer items = (lua_Integer)lua_rawlen(L, table), n;
+static lua_Integer count_items(struct mb_heap *h, lua_State *L, int table) {
+  lua_Integer items = length(h, L, table), n;
   lua_pushliteral(L, "n");
-  lua_rawget(L, table);
+  (void)get_field(h, L, table);
   n = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
   lua_pop(L, 1);
   return n > items && n <= MOST_COUNTED ? n : items;
@@ -191,18 +216,19 @@ static lua_Integer count_items(lua_State *L, int table) {
 
 /* Whether a table may have another number of items than the pattern's, and has one of these. Most differ in what they
  * begin with, too. A function of its own: that costs match no registers. */
-static __attribute__((noinline)) int fits(lua_State *L, int pattern, int value, lua_Integer items) {
+static __attribute__((noinline)) int fits(struct mb_heap *h, lua_State *L, int pattern, int value,
+                                          lua_Integer items) {
   int top = lua_gettop(L), more;
   lua_Integer most = items, least, count;
   if (items == 0) return 0;
   if (lua_rawgeti(L, pattern, 1) == LUA_TSTRING) {
-    lua_rawgeti(L, value, 1);
+    (void)push_item(h, L, value, 1);
     if (!lua_rawequal(L, top + 1, top + 2)) {
       lua_settop(L, top);
       return 0;
     }
   }
-  count = count_items(L, value);
+  count = count_items(h, L, value);
   lua_settop(L, top);
   lua_rawgeti(L, pattern, items);
   more = is_pattern(L, top + 1, MB_REST);
@@ -221,7 +247,7 @@ static __attribute__((noinline)) int fits(lua_State *L, int pattern, int value, 
 static __attribute__((noinline)) int match_special(struct mb_heap *h, lua_State *L, int pattern, int value,
                                                    lua_Integer i) {
   int item = lua_gettop(L);
-  lua_Integer items = (lua_Integer)lua_rawlen(L, value), count = count_items(L, value), others = i - 1;
+  lua_Integer items = length(h, L, value), count = count_items(h, L, value), others = i - 1;
   if (is_pattern(L, item, MB_IGNORE)) {
     lua_settop(L, item - 1);
     return 1;
@@ -229,7 +255,7 @@ static __attribute__((noinline)) int match_special(struct mb_heap *h, lua_State 
   if (i != (lua_Integer)lua_rawlen(L, pattern)) misplaced_rest(h, L);
   lua_createtable(L, items > others ? (int)(items - others) : 0, 0);
   for (lua_Integer from = i; from <= count; from++) {
-    if (lua_rawgeti(L, value, from) == LUA_TNIL)
+    if (push_item(h, L, value, from) == LUA_TNIL)
       lua_pop(L, 1);
     else
       lua_rawseti(L, item + 1, from - others);
@@ -249,10 +275,10 @@ static int match_item(struct mb_heap *h, lua_State *L, int pattern, int value, i
   if (type == LUA_TLIGHTUSERDATA && (which = pattern_of(L, item)) >= 0) {
     if (which >= MB_IGNORE) return match_special(h, L, pattern, value, i);
     lua_pop(L, 1);
-    lua_rawgeti(L, value, i);
-    return is_of(L, (enum mb_pattern)which, item);
+    (void)push_item(h, L, value, i);
+    return is_of(h, L, (enum mb_pattern)which, item);
   }
-  lua_rawgeti(L, value, i);
+  (void)push_item(h, L, value, i);
   if (type == LUA_TTABLE) {
     if (!match(h, L, item, item + 1, depth + 1)) return 0;
     lua_remove(L, item); /* the captures move down */
@@ -266,8 +292,8 @@ static int match_item(struct mb_heap *h, lua_State *L, int pattern, int value, i
 }
 
 /* Match item i of the tables where they keep it, if that can be told in one look. */
-static inline int match_kept(lua_State *L, const struct mb_table *patterns, const struct mb_table *values, int value,
-                             lua_Integer i) {
+static inline int match_kept(struct mb_heap *h, lua_State *L, const struct mb_table *patterns,
+                             const struct mb_table *values, int value, lua_Integer i) {
   const struct mb_table_item *p = mb_table_item(patterns, i), *v = mb_table_item(values, i);
   if (!p || !v) return UNTOLD;
   switch (p->type) {
@@ -277,7 +303,7 @@ static inline int match_kept(lua_State *L, const struct mb_table *patterns, cons
       if (which == MB_IGNORE) return 1;
       if (which == MB_REST) return UNTOLD;
       lua_rawgeti(L, value, i);
-      return is_of(L, (enum mb_pattern)which, -1);
+      return is_of(h, L, (enum mb_pattern)which, -1);
     }
     case MB_TYPE_SHORT_STRING: return v->type == MB_TYPE_SHORT_STRING && v->value.object == p->value.object;
     case MB_TYPE_INTEGER:
@@ -289,13 +315,13 @@ static inline int match_kept(lua_State *L, const struct mb_table *patterns, cons
 
 /* Match the items 1 to `items` of two tables, and the fields. 0 leaves more on the stack. */
 static int match_items(struct mb_heap *h, lua_State *L, int pattern, int value, int depth, lua_Integer items) {
-  int known = mb_table_layout_known(L);
+  int known = mb_table_layout_known(L), both = known && lua_istable(L, value);
   /* They are on the stack, and what they point to is looked up again for each item: code of the user's may run. */
   const struct mb_table *patterns = lua_topointer(L, pattern), *values = lua_topointer(L, value);
   for (lua_Integer i = 1; i <= items; i++) {
     int matches;
     if (i % FEW_ITEMS == 0) luaL_checkstack(L, MOST_SLOTS, "pattern");
-    matches = known ? match_kept(L, patterns, values, value, i) : UNTOLD;
+    matches = both ? match_kept(h, L, patterns, values, value, i) : UNTOLD;
     if (matches == UNTOLD) matches = match_item(h, L, pattern, value, depth, i);
     if (!matches) return 0;
   }
@@ -311,7 +337,7 @@ static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int de
     if (which < 0) return lua_rawequal(L, pattern, value);
     if (which == MB_IGNORE) return 1;
     if (which == MB_REST) misplaced_rest(h, L);
-    if (!is_of(L, (enum mb_pattern)which, value)) return 0;
+    if (!is_of(h, L, (enum mb_pattern)which, value)) return 0;
     luaL_checkstack(L, MOST_SLOTS, "pattern");
     lua_pushvalue(L, value);
     return 1;
@@ -323,9 +349,9 @@ static int match(struct mb_heap *h, lua_State *L, int pattern, int value, int de
     case MADE_BY_ONE_OF: return match_one_of(h, L, pattern, value, depth);
     default: break;
   }
-  if (!lua_istable(L, value)) return 0;
+  if (!is_table(h, L, value)) return 0;
   items = (lua_Integer)lua_rawlen(L, pattern);
-  if (items != (lua_Integer)lua_rawlen(L, value) && !fits(L, pattern, value, items)) return 0;
+  if (items != length(h, L, value) && !fits(h, L, pattern, value, items)) return 0;
   matches = match_items(h, L, pattern, value, depth, items);
   if (!matches) lua_settop(L, top);
   return matches;
@@ -389,7 +415,7 @@ static int differs(lua_State *L, int index, int literal, const unsigned char *p,
     case MB_T_NIL: case MB_T_FALSE: case MB_T_TRUE: size = 0; break;
     case MB_T_INT8: size = 1; break;
     case MB_T_INT64: case MB_T_FLOAT: case MB_T_LIGHT: case MB_T_HANDLE: size = 8; break;
-    default: return literal && tag != MB_T_AGAIN && tag != MB_T_MODULE && tag != MB_T_FUNCTION;
+    default: return literal && tag != MB_T_AGAIN && tag != MB_T_MODULE && tag != MB_T_FUNCTION && tag != MB_T_SHARED;
   }
   *next = p + size;
   if (!literal) return 0;
@@ -469,7 +495,7 @@ int mb_cannot_match(struct mb_heap *h, lua_State *L, int pattern, const struct m
     lua_settop(L, top);
     return result;
   }
-  if (*p != MB_T_TABLE) return *p != MB_T_MODULE && *p != MB_T_ENV;
+  if (*p != MB_T_TABLE) return *p != MB_T_MODULE && *p != MB_T_ENV && *p != MB_T_SHARED;
   memcpy(counts, p + 1, 8);
   p += 9;
   if (counts[1] == 0 && (lua_Integer)counts[0] != items && !is_flexible(L, pattern, items)) return 1;

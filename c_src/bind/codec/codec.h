@@ -17,6 +17,7 @@
  *   0x0d table, later     -            its body follows after the values: nesting is deep
  *   0x0e function, later  1      ...   code; its upvalues follow after the values
  *   0x0f handle           1      8     number of an object of the room io's, see heap.push_handle
+ *   0x10 shared value     1      8     the block, 9: 4: the number of its table; see heap/shared.h
  *   0x80 + n              1      n     string of n < 128 bytes
  *
  *   later                 OFFSET SIZE  DESCRIPTION
@@ -41,6 +42,7 @@
 enum {
   MB_T_NIL, MB_T_FALSE, MB_T_TRUE, MB_T_INT8, MB_T_INT64, MB_T_FLOAT, MB_T_STRING, MB_T_LIGHT,
   MB_T_TABLE, MB_T_AGAIN, MB_T_FUNCTION, MB_T_MODULE, MB_T_ENV, MB_T_TABLE_LATER, MB_T_FUNCTION_LATER, MB_T_HANDLE,
+  MB_T_SHARED,
   MB_T_SHORT = 0x80
 };
 enum { MB_L_TABLE = 1, MB_L_GLOBAL, MB_L_HIDE, MB_L_WHOLE, MB_L_UPVALUES };
@@ -51,11 +53,20 @@ enum { MB_E_BASE, MB_E_PRIVATE, MB_E_STATE };
 enum { MB_U_VALUE, MB_U_SHARED };        /* upvalue: a value follows | function number, index */
 enum { MB_ENCODED_HEADER = 5 };
 
+/* What encoded bytes do with shared values: they refer to them, and whoever keeps the bytes keeps a reference, or lets the
+ * values stay as long as the program; or a text stands there. */
+enum mb_shared_values { MB_SHARED_KEPT, MB_SHARED_PINNED, MB_SHARED_TOLD };
+
 /* Encode `count` values from stack index `first` on; the bytes are in *out until the next call of
  * this function or of Lua. `doing` ("send message") starts the text of a refusal. Raises a Lua error at
- * the caller's level when a value cannot travel, memory errors included; nothing else has happened. */
+ * the caller's level when a value cannot travel, memory errors included; nothing else has happened. Shared values that are
+ * met are pinned. */
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out);
+
+/* The same of what is only told: entries of the log. */
+void mb_encode_told(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
+                    const struct mb_buffer **out);
 
 /* The `doing` of what is to become part of other heaps, see replica.h: the state's own globals are those of the heap
  * that decodes. mb_replica_trial: and no more than 64 KB. */

@@ -8,6 +8,7 @@
 #include "code/modules.h"
 #include "codec/codec.h"
 #include "heap/closing.h"
+#include "heap/shared.h"
 
 enum how {
   LOADED, /* no module is loaded: `missing` is set instead */
@@ -261,6 +262,13 @@ static void decode_value(struct decoder *d) {
       memcpy(&id, d->at, 8);
       d->at += 8;
       d->h->push_handle(d->h, L, id);
+      break;
+    }
+    case MB_T_SHARED: {
+      struct mb_shared *in;
+      memcpy(&in, d->at, 8);
+      d->at += 8;
+      mb_shared_push(d->h, L, in, get_u32(d));
       break;
     }
     default: /* MB_T_ENV */

@@ -10,6 +10,7 @@
 #include "codec/encoder.h"
 #include "heap/errors.h"
 #include "heap/inspect.h"
+#include "heap/shared.h"
 #include "heap/table_layout.h"
 
 enum { MOST_TRIED = 64 * 1024, MOST_HOLES = 64 };
@@ -239,6 +240,38 @@ static void encode_table(struct mb_encoder *e, int index, int depth, const struc
   encode_body(e, index, depth, f);
 }
 
+/* Shared values */
+
+static void put_shared(struct mb_encoder *e, const struct mb_shared_ref *r) {
+  unsigned char *p = mb_encoder_reserve(e, 13);
+  int fresh;
+  p[0] = MB_T_SHARED;
+  memcpy(p + 1, &r->in, 8);
+  memcpy(p + 9, &r->table, 4);
+  e->scratch->out.size += 13;
+  if (!mb_scratch_meet(e->scratch, r->in, &fresh)) mb_encoder_no_memory(e);
+  if (!fresh) return;
+  p = mb_buffer_reserve(&e->scratch->shares, sizeof r->in);
+  if (!p) mb_encoder_no_memory(e);
+  memcpy(p, &r->in, sizeof r->in);
+  e->scratch->shares.size += sizeof r->in;
+}
+
+/* The handle of a shared value at `index`. */
+static void encode_shared(struct mb_encoder *e, int index, const struct mb_shared_ref *r) {
+  size_t size;
+  const char *text;
+  if (e->is_key) mb_raise(e->h, e->L, "a shared value is no key");
+  if (e->shared != MB_SHARED_TOLD) {
+    put_shared(e, r);
+    return;
+  }
+  mb_push_inspect(e->h, e->L, index);
+  text = lua_tolstring(e->L, -1, &size);
+  put_string(e, text, size);
+  lua_pop(e->L, 1);
+}
+
 void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct mb_frame *f) {
   lua_State *L = e->L;
   switch (lua_type(L, index)) {
@@ -276,8 +309,14 @@ void mb_encoder_value(struct mb_encoder *e, int index, int depth, const struct m
       break;
     default:
       if (lua_isuserdata(L, index)) {
+        const struct mb_shared_ref *shared;
         uint64_t id;
         luaL_checkstack(L, 8, NULL);
+        shared = mb_shared_at(e->h, L, index);
+        if (shared) {
+          encode_shared(e, index, shared);
+          break;
+        }
         id = e->is_key ? 0 : e->h->handle_id(e->h, L, index);
         if (id) {
           put_tagged8(e, MB_T_HANDLE, &id);
@@ -329,10 +368,47 @@ static void check_size(struct mb_encoder *e) {
   if (e->scratch->out.size > UINT32_MAX / 2) fail(e, "it has more than %d MB", 2047);
 }
 
-void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
-               const struct mb_buffer **out) {
+/* Several shared values that are held together. */
+struct bundle {
+  struct mb_block block;
+  size_t count;
+  struct mb_shared *values[];
+};
+
+static void end_bundle(struct mb_block *block) {
+  struct bundle *b = (struct bundle *)block; /* its first member */
+  for (size_t i = 0; i < b->count; i++) mb_block_release(&b->values[i]->block);
+  free(b);
+}
+
+/* See to it that the shared values that have been written stay. *holds: a reference to all of them, the caller's. */
+static void keep_shares(struct mb_encoder *e, struct mb_block **holds) {
+  const struct mb_buffer *shares = &e->scratch->shares;
+  struct mb_shared *const *values = (struct mb_shared *const *)(void *)shares->bytes;
+  size_t count = shares->size / sizeof *values;
+  struct bundle *b;
+  if (e->shared == MB_SHARED_PINNED) {
+    for (size_t i = 0; i < count; i++) mb_shared_pin(values[i]);
+    return;
+  }
+  if (count == 1) {
+    mb_block_retain(&values[0]->block);
+    *holds = &values[0]->block;
+    return;
+  }
+  b = malloc(sizeof *b + count * sizeof *values);
+  if (!b) mb_encoder_no_memory(e);
+  mb_block_init(&b->block, end_bundle);
+  b->count = count;
+  memcpy(b->values, values, shares->size);
+  for (size_t i = 0; i < count; i++) mb_block_retain(&values[i]->block);
+  *holds = &b->block;
+}
+
+static void encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
+                   enum mb_shared_values shared, struct mb_block **holds, const struct mb_buffer **out) {
   struct mb_encoder e = {.h = h, .L = L, .doing = doing, .first = first, .count = count, .scratch = h->scratch,
-                         .number = ++h->encodings, .nested = h->encoding};
+                         .number = ++h->encodings, .nested = h->encoding, .shared = shared};
   int top = lua_gettop(L);
   uint32_t count32 = (uint32_t)count;
   if (count > 1) luaL_checkstack(L, 12, NULL);
@@ -356,10 +432,21 @@ void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char
   if (e.scratch->out.size > MOST_TRIED) check_size(&e);
   e.scratch->out.bytes[0] = (unsigned char)e.flags;
   memcpy(e.scratch->out.bytes + 1, &count32, 4);
+  if (e.scratch->shares.size) keep_shares(&e, holds);
   mb_scratch_finish(e.scratch, L);
   *out = &e.scratch->out;
   h->encoding = e.nested;
   if (!e.nested) lua_settop(L, top); /* a scratch of one's own stays alive on the stack */
+}
+
+void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
+               const struct mb_buffer **out) {
+  encode(h, L, first, count, doing, MB_SHARED_PINNED, NULL, out);
+}
+
+void mb_encode_told(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
+                    const struct mb_buffer **out) {
+  encode(h, L, first, count, doing, MB_SHARED_TOLD, NULL, out);
 }
 
 /* Encoded bytes have been copied. */
@@ -370,10 +457,19 @@ static void drop(struct mb_heap *h, const struct mb_buffer *out) {
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,
                                    const char *doing, enum mb_signal_kind kind) {
   const struct mb_buffer *out;
+  struct mb_block *holds = NULL;
   struct mb_signal *s;
-  mb_encode(h, L, first, count, doing, &out);
+  encode(h, L, first, count, doing, MB_SHARED_KEPT, &holds, &out);
   s = mb_signal_take(h->scheduler, kind, (uint32_t)out->size);
-  if (!s) mb_no_memory(L);
+  if (s && holds && (s->reason = mb_reason_new(MB_REASON_OTHER, NULL, 0))) {
+    s->reason->holds = holds;
+    holds = NULL;
+  }
+  if (!s || holds) {
+    if (s) mb_signal_give(h->scheduler, s);
+    mb_block_release(holds);
+    mb_no_memory(L);
+  }
   memcpy(s->data, out->bytes, out->size);
   drop(h, out);
   return s;
@@ -385,14 +481,19 @@ static int encode_reason(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   const struct mb_buffer *out;
   enum mb_reason_kind kind = MB_REASON_OTHER;
+  struct mb_block *holds = NULL;
   struct mb_reason *r;
   if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "kill") == 0)
     kind = MB_REASON_KILL;
   else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "normal") == 0)
     kind = MB_REASON_NORMAL;
-  mb_encode(h, L, 2, 1, "exit", &out);
+  encode(h, L, 2, 1, "exit", MB_SHARED_KEPT, &holds, &out);
   r = mb_reason_new(kind, out->bytes, (uint32_t)out->size);
-  if (!r) mb_no_memory(L);
+  if (!r) {
+    mb_block_release(holds);
+    mb_no_memory(L);
+  }
+  r->holds = holds;
   mb_encoded_tells(r->data);
   drop(h, out);
   lua_pushlightuserdata(L, r);

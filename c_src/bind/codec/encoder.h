@@ -27,6 +27,7 @@ struct mb_encoder {
   uint64_t number;   /* of this encoding: h->encodings */
   unsigned flags;    /* MB_F_... */
   int nested;        /* another encoding has been going on when this one began */
+  enum mb_shared_values shared; /* what is done with these */
   int is_key;        /* the bytes are compared: of a module's names only the first is written */
 };
 

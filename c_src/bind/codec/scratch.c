@@ -9,6 +9,7 @@ enum { LINEAR = 12, KEEP_BYTES = 1 << 16, KEEP_OBJECTS = KEEP_BYTES / 16 };
 
 static void deinit(struct mb_scratch *scratch) {
   mb_buffer_deinit(&scratch->out);
+  mb_buffer_deinit(&scratch->shares);
   free(scratch->seen);
   free(scratch->index);
   free(scratch->deferred);
@@ -50,6 +51,7 @@ struct mb_scratch *mb_scratch_push(lua_State *L) {
 static void forget(struct mb_scratch *scratch, lua_State *L) {
   scratch->seen_count = 0;
   scratch->objects = 0;
+  scratch->shares.size = 0;
   scratch->deferred_count = 0;
   if (scratch->deferred_values != LUA_NOREF) {
     luaL_unref(L, LUA_REGISTRYINDEX, scratch->deferred_values);
@@ -77,6 +79,7 @@ void mb_scratch_finish(struct mb_scratch *scratch, lua_State *L) {
     scratch->deferred = NULL;
     scratch->deferred_capacity = scratch->deferred_count = 0;
   }
+  if (scratch->shares.capacity > KEEP_BYTES && scratch->shares.size == 0) mb_buffer_deinit(&scratch->shares);
 }
 
 void mb_scratch_drop(struct mb_scratch *scratch) {

@@ -29,6 +29,7 @@ struct mb_scratch {
   size_t index_capacity, index_room; /* slots that are in use; for which there is memory */
   struct mb_deferred *deferred;
   size_t deferred_count, deferred_capacity;
+  struct mb_buffer shares; /* array of the shared values (struct mb_shared *) that have been written, each once */
   uint32_t objects; /* numbers given out */
   int deferred_values;      /* registry reference of the table of what is deferred; LUA_NOREF */
 };

@@ -46,6 +46,8 @@ enum mb_heap_ref {
   MB_REF_EXIT_MT, /* metatable of what exit() raises */
   MB_REF_PREDICATE_MT, /* metatable of is(fn), */
   MB_REF_ONE_OF_MT,    /* and of one_of(...) */
+  MB_REF_SHARED_MT,    /* metatable of handles, see shared.h, */
+  MB_REF_SHARED,       /* and the handles that there are: address of what they stand for -> handle, weak */
   MB_REF_REASON_MT,    /* metatable of reasons that are tables, see reason_text.h */
   MB_REF_INSPECT,      /* moonbeam.internal.inspect, false before it is loaded */
   MB_REF_CLAUSES,      /* moonbeam.internal.clauses, likewise */
@@ -115,6 +117,7 @@ struct mb_heap {
   void (*resumes_due)(struct mb_heap *h); /* io's: call what mb_coroutine_push_late pushes, soon */
   int resumes; /* there may be some */
   struct mb_pool_thread *blocking; /* it runs what mb.blocking is given: see io/blocking.h; else NULL */
+  const void *shared_metatable; /* identity of the metatable of handles, see shared.h */
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
   lua_State *reporter; /* runs what reports a crash: in the runner, inside a hook, nothing could cut that short */

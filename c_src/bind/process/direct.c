@@ -5,6 +5,7 @@
 #include "codec/codec.h"
 #include "codec/scratch.h"
 #include "core/mailbox.h"
+#include "heap/shared.h"
 #include "heap/table_layout.h"
 
 enum {
@@ -39,9 +40,10 @@ _Static_assert(LUA_TNIL < LUA_TBOOLEAN && LUA_TBOOLEAN < LUA_TLIGHTUSERDATA && L
                "is_scalar");
 
 /* Whether the value at `index` can be the receiver's as it is. Code that has no upvalues is the same for everybody. */
-static int is_constant(lua_State *L, int index) {
+static int is_constant(const struct mb_heap *h, lua_State *L, int index) {
   int type = lua_type(L, index);
   if (is_scalar(type)) return 1;
+  if (type == LUA_TUSERDATA) return mb_shared_at(h, L, index) != NULL;
   if (type != LUA_TFUNCTION || lua_iscfunction(L, index)) return 0;
   if (!lua_getupvalue(L, index, 1)) return 1;
   lua_pop(L, 1);
@@ -97,7 +99,7 @@ static int copy_table(struct copying *c, int index, int depth);
 /* Push what the value at `index`, of this type, is for the receiver; 0 and nothing pushed if it is not copied here. */
 static inline int copy_value(struct copying *c, int index, int type, int depth) {
   if (type == LUA_TTABLE) return copy_table(c, index, depth);
-  if (!is_scalar(type) && !is_constant(c->L, index)) return 0;
+  if (!is_scalar(type) && !is_constant(c->h, c->L, index)) return 0;
   lua_pushvalue(c->L, index);
   return 1;
 }
@@ -199,7 +201,7 @@ static int copy_items(struct copying *c, const struct mb_table *table, int index
     if (type == LUA_TNIL) {
       lua_pop(L, 1);
     } else if (type != LUA_TTABLE) {
-      if (!is_scalar(type) && !is_constant(L, copy + 1)) return 0;
+      if (!is_scalar(type) && !is_constant(c->h, L, copy + 1)) return 0;
       lua_rawseti(L, copy, (lua_Integer)i);
     } else {
       if (!copy_table(c, copy + 1, depth)) return 0;
@@ -254,7 +256,7 @@ static int copy_table(struct copying *c, int index, int depth) {
   }
   if (items && depth == 1) {
     lua_rawgeti(L, index, (lua_Integer)items);
-    if (!lua_istable(L, top + 1) && !is_constant(L, top + 1)) goto no;
+    if (!lua_istable(L, top + 1) && !is_constant(c->h, L, top + 1)) goto no;
     lua_settop(L, top);
   }
   lua_createtable(L, (int)items, fields);
@@ -315,10 +317,10 @@ static int copy(struct mb_heap *h, lua_State *L, int first, int n, int small, in
 }
 
 /* Whether items 1 to n of the table at `index` can be the receiver's as they are. */
-static int items_are_constants(lua_State *L, int index, int n) {
+static int items_are_constants(const struct mb_heap *h, lua_State *L, int index, int n) {
   int ok = 1;
   for (int i = 1; i <= n && ok; i++) {
-    ok = is_scalar(lua_rawgeti(L, index, i)) || is_constant(L, -1);
+    ok = is_scalar(lua_rawgeti(L, index, i)) || is_constant(h, L, -1);
     lua_pop(L, 1);
   }
   return ok;
@@ -344,7 +346,7 @@ static int pass_table(struct copying *c, int index) {
   while (lua_next(L, index)) {
     int value = lua_gettop(L);
     if (!is_scalar(lua_type(L, value - 1))) goto no;
-    if (is_constant(L, value)) {
+    if (is_constant(c->h, L, value)) {
       lua_pop(L, 1);
       continue;
     }
@@ -379,7 +381,7 @@ static int pass(struct mb_heap *h, lua_State *L, int index, int arguments, int s
   if (type == LUA_TTABLE && arguments == index && h->call_sites_known) items = mb_given_table(L, arguments);
   if (items == MB_NOT_GIVEN) return copy(h, L, index, 1, small, large);
   if (items == MB_GIVEN_LIST) items = whole_list(L, index);
-  if (items >= 0 && items_are_constants(L, index, items)) {
+  if (items >= 0 && items_are_constants(h, L, index, items)) {
     lua_pushvalue(L, index);
     return 1;
   }

@@ -72,22 +72,28 @@ local function render_pattern(t, mt, state, depth)
   return "one_of(" .. table.concat(items, ", ") .. ")"
 end
 
+-- How a table is read, and a shared one.
+local function shared_length(t) return #t end
+local function shared_get(t, k) return t[k] end
+
 local function render_table(t, state, depth, indent)
+  local length, get, following = rawlen, rawget, next
+  if core.is_shared(t) then length, get, following = shared_length, shared_get, core.next_shared end
   if state.open[t] then return "<cycle>" end
   if depth > state.depth or state.budget <= 0 then return "{...}" end
   local mt = getmetatable(t)
   if type(mt) == "table" and rawget(mt, "__module") then pairs(t) end -- loads a module of ours that has not been
   if mt ~= nil and (mt == core.predicate_mt or mt == core.one_of_mt) then return render_pattern(t, mt, state, depth) end
   state.open[t] = true
-  local items, n = {}, rawlen(t)
+  local items, n = {}, length(t)
   local inner = indent .. "  "
   for i = 1, n do
     if #items >= state.limit or state.budget <= 0 then break end
     state.budget = state.budget - 1
-    items[#items + 1] = render(rawget(t, i), state, depth + 1, inner)
+    items[#items + 1] = render(get(t, i), state, depth + 1, inner)
   end
   local keys = {}
-  for k in next, t do
+  for k in following, t do
     if not (math.type(k) == "integer" and k >= 1 and k <= n) then keys[#keys + 1] = k end
     if #keys > state.limit then break end
   end
@@ -99,12 +105,21 @@ local function render_table(t, state, depth, indent)
       break
     end
     items[#items + 1] = render_key(k, state, depth + 1) .. " = " ..
-      render(rawget(t, k), state, depth + 1, inner)
+      render(get(t, k), state, depth + 1, inner)
   end
   if n > state.limit then items[#items + 1] = "..." end
   state.open[t] = nil
   if #items == 0 then return "{}" end
   return layout(items, state, indent)
+end
+
+-- The tables in it need not be told apart from others.
+local function render_shared(v, state, depth, indent)
+  if state.shared then return render_table(v, state, depth, indent) end
+  state.shared = true
+  local text = "shared" .. render_table(v, state, depth, indent)
+  state.shared = false
+  return text
 end
 
 function render(v, state, depth, indent)
@@ -115,7 +130,9 @@ function render(v, state, depth, indent)
   end
   if kind == "table" then return own_text(v) or render_table(v, state, depth, indent) end
   if kind == "function" then return function_text(v) end
-  if kind == "userdata" then return own_text(v) or tostring(v) end
+  if kind == "userdata" then
+    return own_text(v) or core.is_shared(v) and render_shared(v, state, depth, indent) or tostring(v)
+  end
   return tostring(v)
 end
 
