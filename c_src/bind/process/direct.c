@@ -300,20 +300,22 @@ static int copy_shared(struct copying *c, int first, int n) {
   return ok;
 }
 
-/* Push the n values from `first` on as the receiver gets them, which wants small ones only, or any; 0, with the stack
- * as before, when they do not go this way. *large: whether there is much of them. */
-static int copy(struct mb_heap *h, lua_State *L, int first, int n, int small, int *large) {
+static int copy_all(struct mb_heap *h, lua_State *L, int first, int n, int small, int *large) {
   struct copying c;
   int ok;
-  *large = 0;
-  if (n == 1 && is_scalar(lua_type(L, first))) {
-    lua_pushvalue(L, first);
-    return 1;
-  }
   begin(&c, h, L, small);
   ok = copy_values(&c, first, n) || (c.retry && copy_shared(&c, first, n));
   *large = c.large;
   return ok;
+}
+
+/* Push the n values from `first` on as the receiver gets them, which wants small ones only, or any; 0, with the stack
+ * as before, when they do not go this way. *large: whether there is much of them. */
+static inline int copy(struct mb_heap *h, lua_State *L, int first, int n, int small, int *large) {
+  *large = 0;
+  if (n != 1 || !is_scalar(lua_type(L, first))) return copy_all(h, L, first, n, small, large);
+  lua_pushvalue(L, first);
+  return 1;
 }
 
 /* Whether items 1 to n of the table at `index` can be the receiver's as they are. */
@@ -419,7 +421,7 @@ int mb_send_direct(struct mb_heap *h, lua_State *L, mb_pid to, int index, int ar
   if (!p || p->offer == MB_OFFER_REPLY) return 0;
   if (!pass(h, L, index, arguments, p->private_flags & MB_PRIVATE_CHOOSES, &large)) return 0;
   if (p->offer == MB_OFFER_MESSAGE) return give(h, L, p, 1, large);
-  lua_pushliteral(L, "info");
+  mb_push_ref(h, L, MB_REF_INFO);
   lua_insert(L, -2);
   return give(h, L, p, 2, large);
 }
@@ -427,18 +429,18 @@ int mb_send_direct(struct mb_heap *h, lua_State *L, mb_pid to, int index, int ar
 int mb_request_direct(struct mb_heap *h, lua_State *L, mb_pid to, mb_pid from, mb_ref ref, int index) {
   struct mb_process *p = receiver(h, to);
   int top = lua_gettop(L), large;
-  if (!p || p->offer != MB_OFFER_EVENT || !copy(h, L, index, 1, 0, &large)) return 0;
-  lua_pushstring(L, ref ? "call" : "cast");
-  lua_insert(L, top + 1);
+  if (!p || p->offer != MB_OFFER_EVENT) return 0;
+  mb_push_ref(h, L, ref ? MB_REF_CALL : MB_REF_CAST);
   if (ref) {
     lua_createtable(L, 2, 0);
     mb_push_id(L, from);
     lua_rawseti(L, -2, 1);
     mb_push_id(L, ref);
     lua_rawseti(L, -2, 2);
-    lua_insert(L, top + 2);
   }
-  return give(h, L, p, lua_gettop(L) - top, large);
+  if (copy(h, L, index, 1, 0, &large)) return give(h, L, p, lua_gettop(L) - top, large);
+  lua_settop(L, top);
+  return 0;
 }
 
 int mb_reply_direct(struct mb_heap *h, lua_State *L, mb_pid to, mb_ref ref, int first) {

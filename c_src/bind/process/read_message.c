@@ -178,7 +178,7 @@ void mb_take_message(struct mb_heap *h, struct mb_process *p, struct mb_signal *
 void mb_flush_ref(struct mb_heap *h, struct mb_process *p, mb_ref ref) {
   struct mb_mailbox *m = &p->mailbox;
   struct mb_signal *s = mb_mailbox_start(m, ref);
-  int over = mb_demonitor(h->scheduler, p, ref) == MB_MONITORING;
+  int over = mb_demonitor(h->scheduler, p, ref) == MB_MONITORING || !m->head;
   while (!over && (s = mb_mailbox_find(m, s, ref))) {
     struct mb_signal *next = s->next;
     over = s->kind == MB_DOWN; /* the last that there can be */

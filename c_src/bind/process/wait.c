@@ -143,11 +143,19 @@ void mb_check_takes(struct mb_heap *h, lua_State *L) {
   mb_raise(h, L, "a guard or predicate cannot wait or take messages");
 }
 
+#define MOST_MS 9000000000000 /* about 290 years: beyond is as good as never, and no overflow */
+
 int mb_read_deadline(struct mb_heap *h, lua_State *L, int at, enum mb_timeout needed, uint64_t *deadline) {
   lua_Number ms;
   mb_check_takes(h, L);
   mb_current(h, L)->flags &= (uint8_t)~MB_TIMED_OUT;
   *deadline = 0;
+  if (lua_isinteger(L, at)) { /* as most are: what follows is true of them, too */
+    lua_Integer i = lua_tointeger(L, at);
+    if (i < 0) return 0;
+    if (i <= MOST_MS) *deadline = i ? mb_now(h->runtime) + (uint64_t)i * 1000000u : MB_NO_TIME;
+    return 1;
+  }
   if (lua_isnoneornil(L, at)) return needed == MB_TIMEOUT_OPTIONAL;
   if (lua_type(L, at) == LUA_TSTRING) return strcmp(lua_tostring(L, at), "infinity") == 0;
   if (lua_type(L, at) != LUA_TNUMBER) return 0;
@@ -156,7 +164,7 @@ int mb_read_deadline(struct mb_heap *h, lua_State *L, int at, enum mb_timeout ne
   if (!(ms >= 0) || floor(ms) != ms) return 0;
   if (ms == 0)
     *deadline = MB_NO_TIME;
-  else if (ms <= 9e12) /* about 290 years: beyond is as good as never, and no overflow */
+  else if (ms <= MOST_MS)
     *deadline = mb_now(h->runtime) + (uint64_t)ms * 1000000u;
   return 1;
 }

@@ -49,9 +49,15 @@ end
 
 local after
 
--- What a callback that answers nobody returned: the timeout of the next wait.
+-- What a callback that answers nobody returned: the timeout of the next wait. Results of which the last ones are not nil
+-- need not be counted.
 local function handled(s, callback, ...)
-  local n, tag, a, b = select("#", ...), ...
+  local tag, a, b, c = ...
+  if tag == "noreply" and a ~= nil and b == nil and c == nil then
+    s.state = a
+    return nil
+  end
+  local n = select("#", ...)
   if tag == "noreply" and (n == 2 or n == 3 and is_extra(b)) then
     s.state = a
     if n == 2 then return nil end
@@ -64,7 +70,13 @@ local function handled(s, callback, ...)
 end
 
 local function called(s, from, ...)
-  local n, tag, a, b, c = select("#", ...), ...
+  local tag, a, b, c, d = ...
+  if tag == "reply" and b ~= nil and c == nil and d == nil then
+    s.state = b
+    reply(from[1], from[2], a)
+    return nil
+  end
+  local n = select("#", ...)
   if tag == "reply" and (n == 3 or n == 4 and is_extra(c)) then
     s.state = b
     reply(from[1], from[2], a)
