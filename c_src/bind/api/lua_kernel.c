@@ -271,7 +271,7 @@ static int do_send(lua_State *L) {
   struct mb_destination to = {MB_TO_PROCESS, mb_to_pid(L, 1)};
   struct mb_signal *s;
   int arguments = lua_gettop(L);
-  lua_settop(L, 2);
+  if (arguments != 2) lua_settop(L, 2);
   if (!to.pid) {
     if (mb_to_ref(L, 1)) return mb_send_to_alias(h, L);
     if (push_via(L, 1)) {
