@@ -256,6 +256,10 @@ struct mb_heap *mb_heap_open(lua_State *L) {
   return h ? h : mb_heap_attach(L, NULL, NULL);
 }
 
+/* From MB_REF_CALL on. */
+static const char *const texts[] = {"call", "cast", "info", "DOWN", "process", "normal"};
+_Static_assert(MB_REF_NORMAL - MB_REF_CALL + 1 == sizeof texts / sizeof *texts, "a reference for each");
+
 struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_scheduler *s) {
   struct mb_heap *h;
   int err;
@@ -332,6 +336,10 @@ struct mb_heap *mb_heap_attach(lua_State *L, struct mb_node *node, struct mb_sch
   for (enum mb_heap_ref r = MB_REF_INSPECT; r <= MB_REF_LOG_SETTINGS; r++) { /* set later */
     lua_pushboolean(L, 0);
     h->ref[r] = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  for (int i = 0; i < (int)(sizeof texts / sizeof *texts); i++) {
+    lua_pushstring(L, texts[i]);
+    h->ref[MB_REF_CALL + i] = luaL_ref(L, LUA_REGISTRYINDEX);
   }
   mb_open_random(h, L);
   mb_open_files(h, L);

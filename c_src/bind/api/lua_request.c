@@ -364,10 +364,4 @@ void mb_open_request(struct mb_heap *h, lua_State *L) {
       {"flush_exit", flush_exit}, {"take_exits", take_exits}, {"monitoring", monitoring},
       {NULL, NULL}};
   mb_set_functions(h, L, functions);
-  lua_pushliteral(L, "call");
-  h->ref[MB_REF_CALL] = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushliteral(L, "cast");
-  h->ref[MB_REF_CAST] = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushliteral(L, "info");
-  h->ref[MB_REF_INFO] = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -56,11 +56,11 @@ static int push_down(struct mb_heap *h, lua_State *L, const struct mb_signal *s,
   int down;
   lua_createtable(L, 5, 0);
   down = lua_gettop(L);
-  lua_pushliteral(L, "DOWN");
+  mb_push_ref(h, L, MB_REF_DOWN);
   lua_rawseti(L, down, 1);
   mb_push_id(L, s->ref);
   lua_rawseti(L, down, 2);
-  lua_pushliteral(L, "process");
+  mb_push_ref(h, L, MB_REF_PROCESS);
   lua_rawseti(L, down, 3);
   if (s->size) {
     lua_pushlstring(L, (const char *)s->data, s->size);
@@ -152,7 +152,7 @@ static void note(struct mb_heap *h, const struct mb_reason *r) {
 int mb_push_reason_loaded(struct mb_heap *h, lua_State *L, const struct mb_reason *r) {
   note(h, r);
   if (r->kind == MB_REASON_NORMAL) {
-    lua_pushliteral(L, "normal");
+    mb_push_ref(h, L, MB_REF_NORMAL);
     return 1;
   }
   if (mb_decode_loaded(h, L, r->data) <= 0) return 0;

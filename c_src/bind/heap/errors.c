@@ -8,7 +8,7 @@
 
 int mb_is_own(const struct mb_heap *h, const char *source) {
   return (h->own_prefix && strncmp(source, h->own_prefix, h->own_prefix_size) == 0) ||
-         strcmp(source, "=[moonbeam]") == 0; /* the host's driver */
+         (*source == '=' && strcmp(source, "=[moonbeam]") == 0); /* the host's driver */
 }
 
 

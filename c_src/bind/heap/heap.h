@@ -75,7 +75,8 @@ enum mb_heap_ref {
   MB_REF_COLLECTGARBAGE,
   MB_REF_RESUMES,        /* coroutine -> what it is to be resumed with later, see lua_coroutine.c; weak */
   MB_REF_STANDARD_FILES, /* {input, output} of processes that have set none */
-  MB_REF_CALL, MB_REF_CAST, MB_REF_INFO, /* the texts "call", "cast" and "info", of events */
+  /* Texts of many messages and events, "call" and so on: to look one up is sooner done than to make a string. */
+  MB_REF_CALL, MB_REF_CAST, MB_REF_INFO, MB_REF_DOWN, MB_REF_PROCESS, MB_REF_NORMAL,
   MB_REF_OUTPUT_KEY,     /* under which the library keeps the default output: to look it up makes no string */
   MB_REF_COUNT
 };
