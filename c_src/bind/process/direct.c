@@ -320,8 +320,11 @@ static inline int copy(struct mb_heap *h, lua_State *L, int first, int n, int sm
 
 /* Whether items 1 to n of the table at `index` can be the receiver's as they are. */
 static int items_are_constants(const struct mb_heap *h, lua_State *L, int index, int n) {
+  const struct mb_table *table = mb_table_layout_known(L) ? lua_topointer(L, index) : NULL;
   int ok = 1;
   for (int i = 1; i <= n && ok; i++) {
+    const struct mb_table_item *item = table ? mb_table_item(table, i) : NULL;
+    if (item && is_scalar(item->type & MB_TYPE_BITS)) continue;
     ok = is_scalar(lua_rawgeti(L, index, i)) || is_constant(h, L, -1);
     lua_pop(L, 1);
   }
