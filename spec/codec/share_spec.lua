@@ -259,6 +259,28 @@ describe("a shared value", function()
     until_gone(before)
   end)
 
+  it("SHARE-06 goes when a global of the script's that other schedulers have got has another value", function()
+    local output, code = helper.run_script([[
+      local mb, core = require "moonbeam", require "moonbeam.core"
+      local function on_each(fn, ...)
+        for k = 1, #mb.schedulers() do
+          local _, ref = mb.Process.spawn(fn, {scheduler = k, monitor = true}, ...)
+          local reason = mb.receive{ {{"DOWN", ref, "process", mb.any, mb.any}, function(_, why) return why end} }
+          assert(reason == "normal", mb.inspect(reason))
+        end
+      end
+      for i = 1, 50 do
+        settings = mb.share{i}
+        on_each(function(n) assert(settings[1] == n) end, i)
+      end
+      on_each(function() collectgarbage() end)
+      collectgarbage()
+      io.write(core.shared_blocks() < 10 and "gone" or core.shared_blocks() .. " are left")
+    ]], "", "MOONBEAM_SCHEDULERS=4")
+    assert.equal("gone", output)
+    assert.equal(0, code)
+  end)
+
   it("SHARE-07 is text in the log, and stays where settings are kept", function()
     collectgarbage()
     local me, before = self(), core.shared_blocks()

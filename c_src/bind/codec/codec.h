@@ -37,6 +37,7 @@
 #define MB_CODEC_H
 
 #include "codec/buffer.h"
+#include "core/block.h"
 #include "heap/heap.h"
 
 enum {
@@ -53,16 +54,20 @@ enum { MB_E_BASE, MB_E_PRIVATE, MB_E_STATE };
 enum { MB_U_VALUE, MB_U_SHARED };        /* upvalue: a value follows | function number, index */
 enum { MB_ENCODED_HEADER = 5 };
 
-/* What encoded bytes do with shared values: they refer to them, and whoever keeps the bytes keeps a reference, or lets the
- * values stay as long as the program; or a text stands there. */
-enum mb_shared_values { MB_SHARED_KEPT, MB_SHARED_PINNED, MB_SHARED_TOLD };
+/* What encoded bytes do with shared values: they refer to them, and whoever keeps the bytes keeps a reference, lets the
+ * values stay as long as the program, or has only tried; or a text stands there. */
+enum mb_shared_values { MB_SHARED_KEPT, MB_SHARED_PINNED, MB_SHARED_TRIED, MB_SHARED_TOLD };
 
 /* Encode `count` values from stack index `first` on; the bytes are in *out until the next call of
  * this function or of Lua. `doing` ("send message") starts the text of a refusal. Raises a Lua error at
- * the caller's level when a value cannot travel, memory errors included; nothing else has happened. Shared values that are
- * met are pinned. */
+ * the caller's level when a value cannot travel, memory errors included; nothing else has happened. Shared values are
+ * pinned, unless it is a trial. */
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out);
+
+/* The same for who keeps *holds with the bytes, a reference to the shared values among them, or NULL. */
+void mb_encode_keeping(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
+                       struct mb_block **holds, const struct mb_buffer **out);
 
 /* The same of what is only told: entries of the log. */
 void mb_encode_told(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,

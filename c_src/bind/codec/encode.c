@@ -387,6 +387,7 @@ static void keep_shares(struct mb_encoder *e, struct mb_block **holds) {
   struct mb_shared *const *values = (struct mb_shared *const *)(void *)shares->bytes;
   size_t count = shares->size / sizeof *values;
   struct bundle *b;
+  if (e->shared == MB_SHARED_TRIED) return;
   if (e->shared == MB_SHARED_PINNED) {
     for (size_t i = 0; i < count; i++) mb_shared_pin(values[i]);
     return;
@@ -441,7 +442,13 @@ static void encode(struct mb_heap *h, lua_State *L, int first, int count, const 
 
 void mb_encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
                const struct mb_buffer **out) {
-  encode(h, L, first, count, doing, MB_SHARED_PINNED, NULL, out);
+  encode(h, L, first, count, doing, doing == mb_replica_trial ? MB_SHARED_TRIED : MB_SHARED_PINNED, NULL, out);
+}
+
+void mb_encode_keeping(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
+                       struct mb_block **holds, const struct mb_buffer **out) {
+  *holds = NULL;
+  encode(h, L, first, count, doing, MB_SHARED_KEPT, holds, out);
 }
 
 void mb_encode_told(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,
@@ -457,9 +464,9 @@ static void drop(struct mb_heap *h, const struct mb_buffer *out) {
 struct mb_signal *mb_encode_signal(struct mb_heap *h, lua_State *L, int first, int count,
                                    const char *doing, enum mb_signal_kind kind) {
   const struct mb_buffer *out;
-  struct mb_block *holds = NULL;
+  struct mb_block *holds;
   struct mb_signal *s;
-  encode(h, L, first, count, doing, MB_SHARED_KEPT, &holds, &out);
+  mb_encode_keeping(h, L, first, count, doing, &holds, &out);
   s = mb_signal_take(h->scheduler, kind, (uint32_t)out->size);
   if (s && holds && (s->reason = mb_reason_new(MB_REASON_OTHER, NULL, 0))) {
     s->reason->holds = holds;
@@ -481,13 +488,13 @@ static int encode_reason(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   const struct mb_buffer *out;
   enum mb_reason_kind kind = MB_REASON_OTHER;
-  struct mb_block *holds = NULL;
+  struct mb_block *holds;
   struct mb_reason *r;
   if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "kill") == 0)
     kind = MB_REASON_KILL;
   else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "normal") == 0)
     kind = MB_REASON_NORMAL;
-  encode(h, L, 2, 1, "exit", MB_SHARED_KEPT, &holds, &out);
+  mb_encode_keeping(h, L, 2, 1, "exit", &holds, &out);
   r = mb_reason_new(kind, out->bytes, (uint32_t)out->size);
   if (!r) {
     mb_block_release(holds);

@@ -13,8 +13,8 @@ struct origin {
 };
 
 /* A shared value in the making. Tables are numbered as they are met, and written one after the other, so depth needs no
- * stack. Code of the user's may run whenever Lua allocates, and change a table that is being read: what has been counted
- * is only believed as far as there is room. */
+ * stack. Code of the user's may run whenever Lua allocates, and change a table that is being read: a count is only
+ * believed as far as there is room. */
 struct maker {
   struct mb_buffer tables, items, slots, others, origins, text; /* arrays of what struct mb_shared has, and origins */
 };

@@ -16,7 +16,9 @@ void mb_publications_deinit(struct mb_publications *all) {
 }
 
 void mb_publication_release(struct mb_publication *p) {
-  if (p && atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel) == 1) free(p);
+  if (!p || atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel) != 1) return;
+  mb_block_release(p->holds);
+  free(p);
 }
 
 static void append(struct mb_publications *all, struct mb_publication *p) {
@@ -53,11 +55,14 @@ static void supersede(struct mb_publications *all, struct mb_publication *p, uin
 }
 
 unsigned mb_publish(struct mb_publications *all, int kind, uint32_t origin, const void *bytes, size_t size,
-                    const uint64_t *names, size_t count) {
+                    struct mb_block *holds, const uint64_t *names, size_t count) {
   struct mb_publication *p = malloc(sizeof *p + size);
   unsigned version;
-  if (!p) return 0;
-  *p = (struct mb_publication){.origin = origin, .kind = kind, .size = size};
+  if (!p) {
+    mb_block_release(holds);
+    return 0;
+  }
+  *p = (struct mb_publication){.origin = origin, .kind = kind, .size = size, .holds = holds};
   atomic_init(&p->references, 1);
   memcpy(p->bytes, bytes, size);
   pthread_mutex_lock(&all->mutex);

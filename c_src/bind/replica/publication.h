@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/block.h"
 #include "core/map.h"
 
 struct mb_publication {
@@ -21,6 +22,7 @@ struct mb_publication {
   uint32_t origin;        /* id of the heap that has published it */
   unsigned current;       /* names of which it is the latest publication; under the mutex */
   int kind;               /* the publisher's */
+  struct mb_block *holds; /* owned reference: what the bytes refer to outside of them; NULL: nothing */
   size_t size;
   unsigned char bytes[];
 };
@@ -37,10 +39,10 @@ struct mb_publications {
 void mb_publications_init(struct mb_publications *all);
 void mb_publications_deinit(struct mb_publications *all);
 
-/* Publish the bytes. `names`: hashes of the names set; without any it is kept for good. Its version, or 0 when memory
- * is out. */
+/* Publish the bytes, with a reference to what they refer to, which is taken over, also when it fails. `names`: hashes of
+ * the names set; without any it is kept for good. Its version, or 0 when memory is out. */
 unsigned mb_publish(struct mb_publications *all, int kind, uint32_t origin, const void *bytes, size_t size,
-                    const uint64_t *names, size_t count);
+                    struct mb_block *holds, const uint64_t *names, size_t count);
 
 /* The first publication behind a version, retained; NULL when there is none. */
 struct mb_publication *mb_publication_after(struct mb_publications *all, unsigned version);

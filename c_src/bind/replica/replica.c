@@ -38,9 +38,10 @@ static uint64_t *push_hashes(lua_State *L, int list, size_t count) {
   return hashes;
 }
 
-static void publish(struct mb_heap *h, lua_State *L, int kind, const void *bytes, size_t size, const uint64_t *names,
-                    size_t named) {
-  unsigned version = mb_publish(h->publications, kind, h->id, bytes, size, names, named);
+/* `holds`: see mb_publish. */
+static void publish(struct mb_heap *h, lua_State *L, int kind, const void *bytes, size_t size, struct mb_block *holds,
+                    const uint64_t *names, size_t named) {
+  unsigned version = mb_publish(h->publications, kind, h->id, bytes, size, holds, names, named);
   if (version == 0) mb_no_memory(L);
   if (version == h->adopted + 1) h->adopted = version; /* else others' are still to be adopted */
 }
@@ -49,6 +50,7 @@ static void publish_list(struct mb_heap *h, lua_State *L, int kind, int list) {
   int top = lua_gettop(L), values = 1;
   size_t named = lua_rawlen(L, list) / MB_REPLICA_STRIDE;
   const struct mb_buffer *out;
+  struct mb_block *holds;
   uint64_t *names;
   if (named == 0) return;
   names = push_hashes(L, list, named);
@@ -66,8 +68,8 @@ static void publish_list(struct mb_heap *h, lua_State *L, int kind, int list) {
     lua_replace(L, top + 3);
     values = 2;
   }
-  mb_encode(h, L, top + 2, values, mb_replica_all, &out);
-  publish(h, L, kind, out->bytes, out->size, names, named);
+  mb_encode_keeping(h, L, top + 2, values, mb_replica_all, &holds, &out);
+  publish(h, L, kind, out->bytes, out->size, holds, names, named);
   lua_settop(L, top);
 }
 
@@ -220,5 +222,5 @@ void mb_replica_publish_start(struct mb_heap *h, lua_State *L, int index, const 
   const char *bytes = luaL_checklstring(L, index, &size);
   uint64_t hash = name ? mb_hash_bytes(name, strlen(name)) | 1 : 0;
   mb_replicate(h, L, MB_REPLICATE_CONTENTS); /* what the function finds is there before it runs */
-  publish(h, L, MB_REPLICA_START, bytes, size, name ? &hash : NULL, name != NULL);
+  publish(h, L, MB_REPLICA_START, bytes, size, NULL, name ? &hash : NULL, name != NULL);
 }
