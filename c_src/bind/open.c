@@ -21,6 +21,7 @@
 #include "heap/hook.h"
 #include "heap/outside.h"
 #include "heap/settings.h"
+#include "heap/shared.h"
 #include "heap/site.h"
 #include "io/blocking.h"
 #include "io/fs.h"
@@ -112,6 +113,7 @@ static int collect_heap(lua_State *L) {
   struct mb_heap *h = lua_touserdata(L, 1);
   if (mb_heap_close(h) != 0) mb_keep_loaded(); /* other threads run on in this code */
   mb_lift_memory_limit(h, L);
+  mb_shared_close(h);
   mb_reason_release(h->main_reason);
   mb_reason_release(h->no_memory);
   h->main_reason = h->no_memory = NULL;

@@ -1,6 +1,5 @@
 /* Requests that do not wait: the reference of each is that of a monitor on the receiver, by which await(ref), or whoever
  * looks at the messages, finds the reply or the end. */
-#include <string.h>
 
 #include "api/api.h"
 #include "api/destination.h"
@@ -36,30 +35,41 @@ static int send_system(lua_State *L) {
   return post(h, L, to, mb_encode_signal(h, L, 2, 1, "send request", MB_SYSTEM));
 }
 
-/* encode_work(work, function) -> bytes for send_work. A refusal names the function, the user's, whose argument 2 is the
+static int collect_work(lua_State *L) {
+  struct mb_signal **work = lua_touserdata(L, 1);
+  if (*work) mb_signal_free(*work);
+  *work = NULL;
+  return 0;
+}
+
+/* encode_work(work, function) -> the request for send_work, once. A refusal names the function, the user's, whose argument 2 is the
  * third item of the work. */
 static int encode_work(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
-  const struct mb_buffer *out;
+  struct mb_signal **work;
   mb_given_to(h, luaL_checkstring(L, 2), MB_GIVEN_PACKED, -1);
-  mb_encode(h, L, 1, 1, "send request", &out);
+  work = lua_newuserdatauv(L, sizeof *work, 0);
+  *work = NULL;
+  if (luaL_newmetatable(L, "moonbeam.work")) {
+    lua_pushcfunction(L, collect_work);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  *work = mb_encode_signal(h, L, 1, 1, "send request", MB_CALL);
   mb_given_to_nobody(h);
-  lua_pushlstring(L, (const char *)out->bytes, out->size);
   return 1;
 }
 
-/* send_work(pid, bytes) -> ref: the request for a task that waits for it */
+/* send_work(pid, work) -> ref: the request for a task that waits for it */
 static int send_work(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   mb_pid to = mb_check_pid(h, L, 1, "send_work", 1);
-  size_t size;
-  const char *bytes = luaL_checklstring(L, 2, &size);
-  struct mb_signal *s;
+  struct mb_signal **work = luaL_checkudata(L, 2, "moonbeam.work"), *s;
+  luaL_argcheck(L, *work, 2, "it has been sent");
   (void)mb_current(h, L);
   mb_replicate_to(h, L, to);
-  s = mb_signal_take(h->scheduler, MB_CALL, (uint32_t)size);
-  if (!s) return mb_no_memory(L);
-  memcpy(s->data, bytes, size);
+  s = *work;
+  *work = NULL;
   return post(h, L, to, s);
 }
 

@@ -81,10 +81,7 @@ static int refuse_change(lua_State *L) {
 }
 
 static int collect(lua_State *L) {
-  struct mb_shared_ref *r = lua_touserdata(L, 1);
-  struct mb_shared *in = r->in;
-  r->in = NULL;
-  if (in) mb_block_release(&in->block);
+  mb_shared_collect(L);
   return 0;
 }
 

@@ -255,6 +255,7 @@ static void put_shared(struct mb_encoder *e, const struct mb_shared_ref *r) {
   if (!p) mb_encoder_no_memory(e);
   memcpy(p, &r->in, sizeof r->in);
   e->scratch->shares.size += sizeof r->in;
+  mb_block_retain(&r->in->block); /* the scratch's: a finalizer may take the handle out of what is encoded */
 }
 
 /* The handle of a shared value at `index`. */
@@ -387,14 +388,15 @@ static void keep_shares(struct mb_encoder *e, struct mb_block **holds) {
   struct mb_shared *const *values = (struct mb_shared *const *)(void *)shares->bytes;
   size_t count = shares->size / sizeof *values;
   struct bundle *b;
-  if (e->shared == MB_SHARED_TRIED) return;
-  if (e->shared == MB_SHARED_PINNED) {
+  if (e->shared == MB_SHARED_PINNED)
     for (size_t i = 0; i < count; i++) mb_shared_pin(values[i]);
+  if (e->shared != MB_SHARED_KEPT) {
+    mb_scratch_let_go(e->scratch);
     return;
   }
   if (count == 1) {
-    mb_block_retain(&values[0]->block);
     *holds = &values[0]->block;
+    e->scratch->shares.size = 0; /* the reference is the caller's */
     return;
   }
   b = malloc(sizeof *b + count * sizeof *values);
@@ -402,8 +404,8 @@ static void keep_shares(struct mb_encoder *e, struct mb_block **holds) {
   mb_block_init(&b->block, end_bundle);
   b->count = count;
   memcpy(b->values, values, shares->size);
-  for (size_t i = 0; i < count; i++) mb_block_retain(&values[i]->block);
   *holds = &b->block;
+  e->scratch->shares.size = 0; /* the references are the bundle's */
 }
 
 static void encode(struct mb_heap *h, lua_State *L, int first, int count, const char *doing,

@@ -4,10 +4,18 @@
 #include <string.h>
 
 #include "core/hash.h"
+#include "heap/shared.h"
 
 enum { LINEAR = 12, KEEP_BYTES = 1 << 16, KEEP_OBJECTS = KEEP_BYTES / 16 };
 
+void mb_scratch_let_go(struct mb_scratch *scratch) {
+  struct mb_shared *const *values = (struct mb_shared *const *)(void *)scratch->shares.bytes;
+  for (size_t i = 0; i < scratch->shares.size / sizeof *values; i++) mb_block_release(&values[i]->block);
+  scratch->shares.size = 0;
+}
+
 static void deinit(struct mb_scratch *scratch) {
+  mb_scratch_let_go(scratch);
   mb_buffer_deinit(&scratch->out);
   mb_buffer_deinit(&scratch->shares);
   free(scratch->seen);
@@ -51,7 +59,7 @@ struct mb_scratch *mb_scratch_push(lua_State *L) {
 static void forget(struct mb_scratch *scratch, lua_State *L) {
   scratch->seen_count = 0;
   scratch->objects = 0;
-  scratch->shares.size = 0;
+  mb_scratch_let_go(scratch);
   scratch->deferred_count = 0;
   if (scratch->deferred_values != LUA_NOREF) {
     luaL_unref(L, LUA_REGISTRYINDEX, scratch->deferred_values);

@@ -29,7 +29,8 @@ struct mb_scratch {
   size_t index_capacity, index_room; /* slots that are in use; for which there is memory */
   struct mb_deferred *deferred;
   size_t deferred_count, deferred_capacity;
-  struct mb_buffer shares; /* array of the shared values (struct mb_shared *) that have been written, each once */
+  struct mb_buffer shares; /* array of the shared values (struct mb_shared *) that have been written, each once, with a
+                              reference */
   uint32_t objects; /* numbers given out */
   int deferred_values;      /* registry reference of the table of what is deferred; LUA_NOREF */
 };
@@ -55,6 +56,9 @@ struct mb_seen *mb_scratch_add(struct mb_scratch *scratch, const void *object);
 
 /* Both at once: find it, or add it, which *fresh tells. NULL: out of memory. */
 struct mb_seen *mb_scratch_meet(struct mb_scratch *scratch, const void *object, int *fresh);
+
+/* Give the references to shared values back. */
+void mb_scratch_let_go(struct mb_scratch *scratch);
 
 /* Add an entry to the queue of what is deferred; NULL when memory is out. */
 struct mb_deferred *mb_scratch_defer(struct mb_scratch *scratch);

@@ -4,6 +4,7 @@
 #include "heap/errors.h"
 #include "heap/shared.h"
 
+enum { MOST_HOLES = 64 };
 enum { NAMED_STEPS = 8, MOST_NAME = 60 }; /* of a path in an error: how many, and bytes of each */
 
 /* Where a table has been met first. */
@@ -247,12 +248,17 @@ static int is_item(lua_State *L, int index, uint64_t items) {
   return lua_isinteger(L, index) && (lua_Unsigned)lua_tointeger(L, index) - 1 < items;
 }
 
-static uint64_t count_fields(lua_State *L, int table, uint64_t items) {
+/* What the table has at other keys than 1 to `length`, and *there at these. */
+static uint64_t count_fields(lua_State *L, int table, uint64_t length, uint64_t *there) {
   uint64_t count = 0;
+  *there = 0;
   lua_pushnil(L);
   while (lua_next(L, table)) {
     lua_pop(L, 1);
-    count += !is_item(L, lua_gettop(L), items);
+    if (is_item(L, lua_gettop(L), length))
+      ++*there;
+    else
+      count++;
   }
   return count;
 }
@@ -261,11 +267,18 @@ static uint64_t count_fields(lua_State *L, int table, uint64_t items) {
 static void write_table(struct making *k, int table) {
   lua_State *L = k->L;
   int top = lua_gettop(L);
-  uint64_t items = lua_rawlen(L, table), fields = count_fields(L, table, items), left = fields, slots = fields ? 2 : 0;
-  uint64_t item = append(k, &k->m->items, sizeof(struct mb_shared_value), items);
+  uint64_t length = lua_rawlen(L, table), items = length, there, left, item, slots;
+  uint64_t fields = count_fields(L, table, length, &there);
+  if (length / 2 > there + MOST_HOLES) { /* in a table with few of them Lua may find the end anywhere */
+    items = 0;
+    fields += there;
+  }
+  left = fields;
+  slots = fields ? 2 : 0;
+  item = append(k, &k->m->items, sizeof(struct mb_shared_value), items);
   while (slots && slots / 4 * 3 < fields) slots *= 2;
   *table_at(k, k->at) = (struct mb_shared_table){
-      .items = items, .item = item, .slots = slots,
+      .length = length, .items = items, .item = item, .slots = slots,
       .slot = append(k, &k->m->slots, sizeof(struct mb_shared_field), slots)};
   for (uint64_t i = 1; i <= items; i++) {
     struct mb_shared_value key = {.type = MB_SHARED_INTEGER, .integer = (lua_Integer)i}, v;

@@ -119,7 +119,8 @@ struct mb_heap {
   void (*resumes_due)(struct mb_heap *h); /* io's: call what mb_coroutine_push_late pushes, soon */
   int resumes; /* there may be some */
   struct mb_pool_thread *blocking; /* it runs what mb.blocking is given: see io/blocking.h; else NULL */
-  const void *shared_metatable; /* identity of the metatable of handles, see shared.h */
+  const void *shared_metatable; /* identity of the metatable of handles, see shared.h, */
+  struct mb_shared_ref *shared_handles; /* and those that there are */
   const void *globals; /* identity of the state's own table of globals */
   lua_State *runner; /* the thread whose C frame runs the scheduler: `from` of every resume */
   lua_State *reporter; /* runs what reports a crash: in the runner, inside a hook, nothing could cut that short */

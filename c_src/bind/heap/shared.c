@@ -16,11 +16,12 @@ void mb_shared_push(struct mb_heap *h, lua_State *L, struct mb_shared *in, uint3
   if (lua_rawgetp(L, -1, identity) == LUA_TNIL) {
     lua_pop(L, 1);
     r = lua_newuserdatauv(L, sizeof *r, 0);
-    r->in = in;
-    r->table = table;
     mb_push_ref(h, L, MB_REF_SHARED_MT);
+    *r = (struct mb_shared_ref){.in = in, .table = table, .next = h->shared_handles, .at = &h->shared_handles};
+    if (r->next) r->next->at = &r->next;
+    h->shared_handles = r;
     mb_block_retain(&in->block);
-    lua_setmetatable(L, -2); /* from here on its finalizer gives the reference back */
+    lua_setmetatable(L, -2); /* from here on its finalizer gives the reference back, or mb_shared_close */
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, identity);
   }
@@ -33,6 +34,30 @@ const struct mb_shared_ref *mb_shared_at(const struct mb_heap *h, lua_State *L, 
   if (lua_topointer(L, -1) == h->shared_metatable) r = lua_touserdata(L, index < 0 ? index - 1 : index);
   lua_pop(L, 1);
   return r && r->in ? r : NULL;
+}
+
+static void let_go(struct mb_shared_ref *r) {
+  struct mb_shared *in = r->in;
+  r->in = NULL;
+  *r->at = r->next;
+  if (r->next) r->next->at = r->at;
+  mb_block_release(&in->block);
+}
+
+void mb_shared_collect(lua_State *L) {
+  struct mb_shared_ref *r = lua_touserdata(L, 1);
+  if (!r->in) return;
+  if (r->ended) {
+    let_go(r);
+    return;
+  }
+  r->ended = 1;
+  lua_getmetatable(L, 1); /* set again, it is finalized again */
+  lua_setmetatable(L, 1);
+}
+
+void mb_shared_close(struct mb_heap *h) {
+  while (h->shared_handles) let_go(h->shared_handles);
 }
 
 void mb_shared_open(struct mb_heap *h, lua_State *L) {
@@ -152,7 +177,7 @@ int mb_shared_get(struct mb_heap *h, lua_State *L, const struct mb_shared_ref *r
   return LUA_TNIL;
 }
 
-lua_Integer mb_shared_length(const struct mb_shared_ref *r) { return (lua_Integer)table_of(r)->items; }
+lua_Integer mb_shared_length(const struct mb_shared_ref *r) { return (lua_Integer)table_of(r)->length; }
 
 int mb_shared_next(struct mb_heap *h, lua_State *L, const struct mb_shared_ref *r, int index) {
   const struct mb_shared_table *t = table_of(r);

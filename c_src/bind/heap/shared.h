@@ -30,6 +30,7 @@ struct mb_shared_field {
 };
 
 struct mb_shared_table {
+  uint64_t length; /* as lua_rawlen says it */
   uint64_t items;  /* how many, and which of all is the first: those at the keys 1 to that, with holes as they were */
   uint64_t item;
   uint64_t slots;  /* of fields, by the hash of their keys, the next ones where that is taken; a power of two, or 0 */
@@ -48,10 +49,12 @@ struct mb_shared {
   const char *text;
 };
 
-/* A handle. */
+/* A handle, of its heap's list. */
 struct mb_shared_ref {
-  struct mb_shared *in;
+  struct mb_shared *in; /* NULL: it has been let go */
   uint32_t table;
+  int ended; /* its finalizer has been called once: see mb_shared_collect */
+  struct mb_shared_ref *next, **at;
 };
 
 /* Push the handle of a table; the block stays as long as it. Raises when memory is out. */
@@ -82,6 +85,13 @@ void mb_shared_end(struct mb_block *block);
 
 /* The hash of a key, which picks its slot. */
 uint64_t mb_shared_hash(const struct mb_shared_value *key, const char *text);
+
+/* The finalizer of the handle at index 1. What is finalized in the same cycle, and has been made before, may still read
+ * it; so it is let go when it is found to be garbage once more. */
+void mb_shared_collect(lua_State *L);
+
+/* The state closes, and calls no more finalizers: let go what has been made, or finalized, since it began to. */
+void mb_shared_close(struct mb_heap *h);
 
 /* Handles get this metatable, the top of the stack, which is popped. */
 void mb_shared_open(struct mb_heap *h, lua_State *L);
