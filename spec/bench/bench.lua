@@ -32,12 +32,7 @@ local function spread(n, pause, fn, rows)
   for _, row in ipairs(rows) do print(row[1], took[math.max(1, math.floor(n * row[2]))]) end
 end
 
-local function resident()
-  local file = assert(io.open("/proc/self/statm"))
-  local pages = file:read("a"):match("^%d+ (%d+)")
-  file:close()
-  return tonumber(pages) * 4096
-end
+local resident = dofile "spec/bench/resident.lua"
 
 local function echo()
   while true do

@@ -18,12 +18,7 @@ local function time(name, n, fn)
   print(name, (now() - start) / n)
 end
 
-local function resident()
-  local file = assert(io.open("/proc/self/statm"))
-  local pages = file:read("a"):match("^%d+ (%d+)")
-  file:close()
-  return tonumber(pages) * 4096
-end
+local resident = dofile "spec/bench/resident.lua"
 
 -- Those that can go on, in a queue; each has a mailbox.
 local ready, first, last = {}, 1, 0

@@ -1,6 +1,5 @@
 /* Requests that do not wait: the reference of each is that of a monitor on the receiver, by which await(ref), or whoever
  * looks at the messages, finds the reply or the end. */
-
 #include "api/api.h"
 #include "api/destination.h"
 #include "codec/codec.h"
@@ -42,8 +41,8 @@ static int collect_work(lua_State *L) {
   return 0;
 }
 
-/* encode_work(work, function) -> the request for send_work, once. A refusal names the function, the user's, whose argument 2 is the
- * third item of the work. */
+/* encode_work(work, function) -> the request for send_work, once. A refusal names the function, the user's, whose
+ * argument 2 is the third item of the work. */
 static int encode_work(lua_State *L) {
   struct mb_heap *h = mb_heap_of(L);
   struct mb_signal **work;

@@ -41,10 +41,7 @@ static int get(lua_State *L) {
   struct mb_heap *h = mb_any_heap_of(L);
   const struct mb_shared_ref *r = check(h, L);
   lua_settop(L, 2);
-  if (lua_isinteger(L, 2))
-    (void)mb_shared_geti(h, L, r, lua_tointeger(L, 2));
-  else
-    (void)mb_shared_get(h, L, r, 2);
+  (void)mb_shared_get(h, L, r, 2);
   return 1;
 }
 

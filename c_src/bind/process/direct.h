@@ -1,8 +1,8 @@
 /* Handing over: a receiver of the same heap that is waiting gets a copy put on its stack, and nothing is encoded,
  * queued or decoded on the way.
  *
- * Scalars, functions without upvalues, and tables of these go this way, however many there are, with their metatables,
- * shared parts and cycles; what needs a new closure, an environment, a name or a refusal does not, nor what is deep. A
+ * Scalars, shared values, functions without upvalues, and tables of these go this way, however many there are, with
+ * their metatables, shared parts and cycles; what needs a new closure, an environment, a name or a refusal does not, nor what is deep. A
  * message that the sender builds in the call of send itself, as most do, is not even copied: nobody else can have it
  * (see call_site.h). The receiver offers its stack when it begins to wait; its mailbox holds nothing then that it has
  * not scanned. Requests and replies that have been sent so count as received. A message counts as the next one in the

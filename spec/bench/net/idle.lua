@@ -4,12 +4,7 @@
 require("moonbeam").import()
 local n = math.tointeger(tonumber(arg[1] or 10000))
 
-local function resident()
-  local file = assert(io.open("/proc/self/statm"))
-  local pages = file:read("a"):match("^%d+ (%d+)")
-  file:close()
-  return tonumber(pages) * 4096
-end
+local resident = dofile "spec/bench/resident.lua"
 
 local listener = assert(net.listen{port = 0, backlog = 4096})
 local port = listener:sockname().port

@@ -19,12 +19,7 @@ local function time(name, n, fn)
   print(name, (skynet.hpc() - start) / n)
 end
 
-local function resident()
-  local file = assert(io.open("/proc/self/statm"))
-  local pages = file:read("a"):match("^%d+ (%d+)")
-  file:close()
-  return tonumber(pages) * 4096
-end
+local resident = dofile "spec/bench/resident.lua"
 
 local function peer(role) return assert(skynet.newservice("peer", role)) end
 
